@@ -1,0 +1,53 @@
+"""Exceptions raised by songsplit.
+
+Every error that songsplit raises on purpose derives from :class:`SongsplitError`,
+so a caller can catch them all in one place. Each message names the file or the
+argument at fault and says what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class SongsplitError(Exception):
+    """Base class of all errors raised by songsplit."""
+
+
+class AudioFileError(SongsplitError):
+    """An audio file is missing, unreadable, damaged or holds no usable audio."""
+
+
+class AudioInputError(SongsplitError, ValueError):
+    """Samples or a sample rate given by the caller cannot be used."""
+
+
+class OutputError(SongsplitError):
+    """A result could not be written."""
+
+
+class OutputExistsError(OutputError):
+    """A result is already there and overwriting was not asked for."""
+
+
+class ModelError(SongsplitError):
+    """A model is unknown, damaged or does not fit what was asked of it."""
+
+
+class DeviceError(SongsplitError):
+    """The compute device that was asked for is not available."""
+
+
+class ConfigError(SongsplitError, ValueError):
+    """A setting has an unknown name or an impossible value."""
+
+
+class DataError(SongsplitError):
+    """Training or evaluation data are missing or unusable."""
+
+
+class MissingExtraError(SongsplitError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs the package '{package}': install it with pip install 'songsplit[{extra}]'"
+        )
