@@ -1,0 +1,1 @@
+"""Signal processing between samples and spectrograms; no files, no networks."""

@@ -1,0 +1,114 @@
+"""Chunking of long signals with cross-fades whose weights add up to one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ChunkPlan:
+    """How a signal is cut into overlapping chunks.
+
+    Attributes
+    ----------
+    chunk : int
+        Length of a chunk in samples.
+    margin : int
+        Samples at either end of a chunk that only give context and are thrown away,
+        except at the ends of the signal.
+    fade : int
+        Samples over which one chunk fades into the next.
+    """
+
+    chunk: int
+    margin: int
+    fade: int
+
+    def __post_init__(self) -> None:
+        if min(self.margin, self.fade) < 0 or self.hop < max(1, self.overlap):
+            raise ValueError(f"chunks of {self.chunk} samples are too short for {self}")
+
+    @property
+    def overlap(self) -> int:
+        """Samples shared by neighbouring chunks."""
+        return 2 * self.margin + self.fade
+
+    @property
+    def hop(self) -> int:
+        """Samples from the start of a chunk to the start of the next."""
+        return self.chunk - self.overlap
+
+
+def overlap_add(
+    blocks: Iterable[Samples], process: Callable[[Samples], Samples], plan: ChunkPlan
+) -> Iterator[Samples]:
+    """Process a signal of any length chunk by chunk.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray of float32, shape (channels, n)
+        The signal in blocks of any length.
+    process : callable
+        Maps (channels, n) to (..., channels, n), n being at most ``plan.chunk``; the
+        last chunk may be shorter.
+    plan : ChunkPlan
+
+    Yields
+    ------
+    ndarray of float32, shape (..., channels, n)
+        The processed signal in blocks, together exactly as long as the input. At most
+        one chunk is held in memory, and the delay is one chunk.
+
+    Notes
+    -----
+    Neighbouring chunks are cross-faded linearly: with weights ``w`` and ``1 - w`` that
+    add up to one at every sample, a process that changes nothing gives back its input.
+    """
+    # Ramp values lie strictly between 0 and 1, so no sample of the fade is wasted.
+    rise = (np.arange(1, plan.fade + 1, dtype=np.float32)) / np.float32(plan.fade + 1)
+    pending: list[Samples] = []
+    held = 0
+    tail: Samples | None = None  # end of the last chunk, still to be faded out
+    chunk: Samples | None = None
+    for block in blocks:
+        pending.append(block)
+        held += block.shape[-1]
+        # A chunk is processed only when more samples are known to follow it, so the
+        # last one can be recognised.
+        while held > plan.chunk:
+            signal = np.concatenate(pending, axis=-1)
+            chunk = process(signal[..., : plan.chunk])
+            pending, held = [signal[..., plan.hop :]], held - plan.hop
+            body, tail = _join(chunk, tail, rise, plan)
+            yield body
+    if held:
+        chunk = process(np.concatenate(pending, axis=-1))
+        if tail is None:
+            yield chunk
+        else:
+            yield _faded(chunk, tail, rise, plan)
+
+
+def _join(
+    chunk: Samples, tail: Samples | None, rise: Samples, plan: ChunkPlan
+) -> tuple[Samples, Samples]:
+    """Fade the last tail into a chunk; return what is final and the new tail."""
+    start = chunk if tail is None else _faded(chunk, tail, rise, plan)
+    kept = plan.margin + plan.fade
+    return start[..., : start.shape[-1] - kept], start[..., start.shape[-1] - kept :][
+        ..., : plan.fade
+    ]
+
+
+def _faded(chunk: Samples, tail: Samples, rise: Samples, plan: ChunkPlan) -> Samples:
+    """Drop the leading margin of a chunk and fade it in over the tail."""
+    inner = chunk[..., plan.margin :].copy()
+    fade = plan.fade
+    inner[..., :fade] = tail * (1 - rise) + inner[..., :fade] * rise
+    return inner

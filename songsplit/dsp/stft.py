@@ -1,0 +1,100 @@
+"""Short-time Fourier transform and its inverse as a torch module."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class STFT(nn.Module):
+    """STFT with a periodic Hann window, and its weighted overlap-add inverse.
+
+    The analysis window is used again for synthesis and the result divided by the
+    sum of the squared windows, which is the least-squares inverse of Griffin and
+    Lim (1984), "Signal estimation from modified short-time Fourier transform".
+    Everything is computed in float32, also under autocast, because half precision
+    has neither complex numbers nor the dynamic range of music.
+
+    Parameters
+    ----------
+    n_fft : int
+        Window and transform length in samples, even.
+    hop_length : int
+        Samples between frames, at most ``n_fft // 2``.
+
+    Notes
+    -----
+    Signals are padded with ``n_fft // 2`` zeros on both sides, so frame ``t`` is
+    centred on sample ``t * hop_length`` and a signal of any length from one sample
+    up is reconstructed in full.
+    """
+
+    window: Tensor
+
+    def __init__(self, n_fft: int, hop_length: int) -> None:
+        super().__init__()
+        if n_fft < 2 or n_fft % 2 or not 0 < hop_length <= n_fft // 2:
+            raise ValueError(
+                f"n_fft must be even and hop_length at most half of it, not {n_fft}, {hop_length}"
+            )
+        self.n_fft = n_fft
+        self.hop_length = hop_length
+        window = torch.hann_window(n_fft, periodic=True)
+        self.register_buffer("window", window, persistent=False)
+
+    @property
+    def bins(self) -> int:
+        """Number of frequency bins, ``n_fft // 2 + 1``."""
+        return self.n_fft // 2 + 1
+
+    def frames(self, samples: int) -> int:
+        """Number of frames that :meth:`forward` makes of that many samples."""
+        return 1 + samples // self.hop_length
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Transform samples into a complex spectrogram.
+
+        Parameters
+        ----------
+        samples : Tensor, shape (..., samples)
+            At least one sample.
+
+        Returns
+        -------
+        Tensor of complex64, shape (..., bins, frames)
+        """
+        with torch.autocast(samples.device.type, enabled=False):
+            spectrogram = torch.stft(
+                samples.float().reshape(-1, samples.shape[-1]),
+                self.n_fft,
+                self.hop_length,
+                window=self.window,
+                center=True,
+                pad_mode="constant",
+                return_complex=True,
+            )
+        return spectrogram.reshape(*samples.shape[:-1], *spectrogram.shape[-2:])
+
+    def inverse(self, spectrogram: Tensor, samples: int) -> Tensor:
+        """Transform a complex spectrogram back into samples.
+
+        Parameters
+        ----------
+        spectrogram : Tensor of complex64, shape (..., bins, frames)
+        samples : int
+            Length of the result, the one that :meth:`forward` was given.
+
+        Returns
+        -------
+        Tensor of float32, shape (..., samples)
+        """
+        with torch.autocast(spectrogram.device.type, enabled=False):
+            signal = torch.istft(
+                spectrogram.reshape(-1, *spectrogram.shape[-2:]),
+                self.n_fft,
+                self.hop_length,
+                window=self.window,
+                center=True,
+                length=samples,
+            )
+        return signal.reshape(*spectrogram.shape[:-2], samples)

@@ -1,0 +1,1 @@
+"""The separation network, its configuration and its storage; no audio files."""

@@ -1,0 +1,129 @@
+"""Building blocks of the mask U-Net.
+
+All blocks take and give feature maps of shape (batch, channels, frequency, time)
+and are laid out so that every normalisation follows a convolution or a linear
+layer directly and can be fused into it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def conv_norm(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
+    """Return a convolution that keeps the size, followed by batch normalisation."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
+
+
+class FrequencyLinear(nn.Module):
+    """Linear layer along the frequency axis, shared by all channels and frames.
+
+    Parameters
+    ----------
+    in_bins, out_bins : int
+        Size of the frequency axis before and after.
+    """
+
+    def __init__(self, in_bins: int, out_bins: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(out_bins, in_bins))
+        nn.init.kaiming_uniform_(self.weight, nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels, in_bins, time) to (batch, channels, out_bins, time)."""
+        # With channels stored last, this is one matrix product per item without any
+        # reordering in memory: (out, in) @ (in, time * channels).
+        batch, channels, bins, frames = x.shape
+        columns = x.permute(0, 2, 3, 1).reshape(batch, bins, frames * channels)
+        mixed = torch.bmm(self.weight.expand(batch, -1, -1), columns)
+        return mixed.reshape(batch, -1, frames, channels).permute(0, 3, 1, 2)
+
+
+class FrequencyBlock(nn.Module):
+    """Two frequency-wise linear layers with a narrow layer between them.
+
+    The "time-distributed fully connected" block of Choi et al. (2020),
+    "Investigating U-Nets with various intermediate blocks for spectrogram-based
+    singing voice separation": it lets every frequency see all others, so harmonics
+    far apart are recognised as one voice, which small convolutions cannot do.
+
+    Parameters
+    ----------
+    channels : int
+    bins : int
+        Size of the frequency axis.
+    bottleneck : int
+        The layer between is this many times smaller.
+    """
+
+    def __init__(self, channels: int, bins: int, bottleneck: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            FrequencyLinear(bins, bins // bottleneck),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+            FrequencyLinear(bins // bottleneck, bins),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's output for (batch, channels, bins, time), same shape."""
+        out: Tensor = self.layers(x)
+        return out
+
+
+class ConvFrequencyBlock(nn.Module):
+    """Convolution, frequency block, convolution, with a shortcut around them.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    bins : int
+        Size of the frequency axis.
+    bottleneck : int
+        Reduction in the frequency block.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bins: int, bottleneck: int) -> None:
+        super().__init__()
+        self.entry = nn.Sequential(
+            conv_norm(in_channels, out_channels, 3), nn.ReLU(inplace=True)
+        )
+        self.frequency = FrequencyBlock(out_channels, bins, bottleneck)
+        self.exit = conv_norm(out_channels, out_channels, 3)
+        self.shortcut = (
+            nn.Identity() if in_channels == out_channels else conv_norm(in_channels, out_channels, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, in_channels, bins, time) to (batch, out_channels, bins, time)."""
+        h = self.entry(x)
+        h = h + self.frequency(h)
+        return torch.relu(self.exit(h) + self.shortcut(x))
+
+
+class Down(nn.Sequential):
+    """Halve frequency and time with a strided convolution."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 2, stride=2, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+
+class Up(nn.Sequential):
+    """Double frequency and time with a transposed convolution."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )

@@ -1,0 +1,98 @@
+"""The models that come with songsplit, and loading of any model by name or path."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from songsplit.errors import ModelError
+
+if TYPE_CHECKING:
+    from songsplit.models.storage import StoredModel
+
+DEFAULT_MODEL = "default"
+_REGISTRY = "registry.json"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model that comes with songsplit.
+
+    Attributes
+    ----------
+    name : str
+        What ``model=`` accepts.
+    path : Path
+        The weights file.
+    sha256 : str
+        Checksum of the file.
+    card : mapping
+        Description, data, training, scores and terms of use.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    card: Mapping[str, Any]
+
+
+def list_models() -> list[ModelInfo]:
+    """List the models that come with songsplit, the default one first.
+
+    Returns
+    -------
+    list of ModelInfo
+
+    Examples
+    --------
+    >>> import songsplit
+    >>> [model.name for model in songsplit.list_models()]
+    ['default']
+    """
+    folder = Path(str(resources.files("songsplit") / "weights"))
+    entries = json.loads((folder / _REGISTRY).read_text(encoding="utf-8"))
+    return [
+        ModelInfo(name, folder / entry["file"], entry["sha256"], entry["card"])
+        for name, entry in entries.items()
+    ]
+
+
+def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
+    """Load a model by name or from a file.
+
+    Parameters
+    ----------
+    model : str or path, optional
+        Name of a model that comes with songsplit, or a ``.safetensors`` file; by
+        default the default model.
+
+    Returns
+    -------
+    StoredModel
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or its file is damaged.
+    """
+    # Only here is torch needed, and importing it takes longer than all the rest.
+    from songsplit.models.storage import load_weights
+
+    known = {info.name: info for info in list_models()}
+    wanted = DEFAULT_MODEL if model is None else os.fspath(model)
+    if wanted in known:
+        info = known[wanted]
+        if hashlib.sha256(info.path.read_bytes()).hexdigest() != info.sha256:
+            raise ModelError(f"{info.path} is damaged: install songsplit again")
+        return load_weights(info.path)
+    if wanted.endswith(".safetensors") or Path(wanted).exists():
+        return load_weights(wanted)
+    raise ModelError(
+        f"unknown model {wanted!r}: use one of {', '.join(known)} or the path of a .safetensors file"
+    )
