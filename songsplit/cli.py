@@ -1,0 +1,153 @@
+"""The ``songsplit`` command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import songsplit
+from songsplit.errors import OutputError, OutputExistsError, SongsplitError
+
+if TYPE_CHECKING:
+    from songsplit.separator import Separator
+
+_DEFAULT_COMMAND = "split"
+
+
+class _DefaultCommandGroup(TyperGroup):
+    """Takes anything that is not the name of a command as files to split."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own = {*self.commands, "--help", "-h", "--version", "--install-completion"}
+        if args and args[0] not in own:
+            args = [_DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_DefaultCommandGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="markdown",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"songsplit {songsplit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show version.")
+    ] = False,
+) -> None:
+    """Split songs into vocals and instrumental, on this machine, offline.
+
+    **songsplit song.mp3** writes song/vocals.wav and song/instrumental.wav, which add up
+    to the song.
+
+    **songsplit *.flac -o stems** does so for many songs, below the folder stems.
+
+    Options for this: **songsplit split --help**
+    """
+
+
+@app.command()
+def split(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="SONG...", help="Audio files.", show_default=False)
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="Folder that gets a folder for each song."),
+    ] = Path(),
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name of a model, or a .safetensors file.", show_default="default"),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Compute on: cpu, cuda, mps, ...", show_default="the fastest"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are already there.")
+    ] = False,
+) -> None:
+    """Write vocals.wav and instrumental.wav for each song (the default command).
+
+    The files have the song's own sample rate, channels and length, and are 32-bit float,
+    so nothing clips.
+    """
+    failed = 0
+    separator: Separator | None = None
+    owners: dict[Path, Path] = {}
+    for file in files:
+        folder = output / (file.stem or file.name)
+        try:
+            if owners.setdefault(folder, file) != file:
+                raise OutputError(f"{file}: {folder} holds the stems of {owners[folder]}: use -o")
+            with _interruptible():
+                if separator is None:
+                    # Importing torch takes seconds, and --help should not.
+                    from songsplit.separator import Separator
+
+                    separator = Separator(model, device)
+                _split_one(separator, file, folder, overwrite)
+        except SongsplitError as error:
+            typer.echo(f"songsplit: {error}", err=True)
+            failed += 1
+            if separator is None:
+                break  # the model or the device: no other file will fare better
+    if failed:
+        raise typer.Exit(1)
+
+
+def _split_one(separator: Separator, file: Path, folder: Path, overwrite: bool) -> None:
+    typer.echo(f"{file}", err=True)
+    try:
+        paths = separator.separate_to_files(
+            file, folder, overwrite=overwrite, progress=sys.stderr.isatty()
+        )
+    except OutputExistsError:
+        typer.echo(f"  kept {folder}, which is already there; --overwrite replaces it", err=True)
+        return
+    for path in paths.values():
+        typer.echo(path)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("songsplit: stopped; no partial results were left", err=True)
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def models() -> None:
+    """List the models that come with songsplit, and on what terms."""
+    from rich.console import Console
+    from rich.table import Table
+
+    for info in songsplit.list_models():
+        table = Table("", "", show_header=False, box=None, title=info.name, title_justify="left")
+        for key in ("description", "scores", "data", "terms"):
+            table.add_row(key, str(info.card[key]))
+        table.add_row("file", f"{info.path} ({info.path.stat().st_size / 1e6:.1f} MB)")
+        Console().print(table)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,1 @@
+"""Running a model over audio of any length, rate and channel count."""

@@ -1,0 +1,241 @@
+"""Separation of files, arrays and tensors: what users call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from songsplit.audio import StemFilesWriter, as_samples, open_audio
+from songsplit.errors import AudioInputError
+from songsplit.inference.devices import choose_device
+from songsplit.inference.engine import stream_stems
+from songsplit.models.registry import load_model
+from songsplit.progress import report_progress
+from songsplit.stems import Stems, stem_paths
+
+if TYPE_CHECKING:
+    import torch
+
+Audio: TypeAlias = "str | os.PathLike[str] | BinaryIO | NDArray[Any] | torch.Tensor"
+ModelName: TypeAlias = str | os.PathLike[str]
+Progress: TypeAlias = bool | Callable[[float, float | None], None]
+
+_BLOCK_SECONDS = 4.0
+
+
+class Separator:
+    """A loaded model, ready to separate any number of songs.
+
+    Parameters
+    ----------
+    model : str or path, optional
+        Name of a model that comes with songsplit (see :func:`songsplit.list_models`), or
+        a ``.safetensors`` file; by default the default model.
+    device : str, optional
+        ``"cpu"``, ``"cuda"``, ``"mps"``, ...; by default the fastest there is.
+
+    Raises
+    ------
+    ModelError
+        If the model is unknown or damaged.
+    DeviceError
+        If there is no such device.
+
+    Examples
+    --------
+    >>> import numpy as np, songsplit
+    >>> separator = songsplit.Separator(device="cpu")
+    >>> noise = np.random.default_rng(0).normal(size=(2, 44100)).astype("float32") / 10
+    >>> stems = separator.separate(noise, 44100)
+    >>> stems
+    Stems(vocals, instrumental; shape (2, 44100), 44100 Hz)
+    >>> bool(np.allclose(stems.vocals + stems.instrumental, noise, atol=1e-6))
+    True
+    """
+
+    def __init__(self, model: ModelName | None = None, device: str | None = None) -> None:
+        chosen = choose_device(device)
+        stored = load_model(model)
+        self._model = stored.model.to(chosen)
+        self.card = stored.card
+        """Description of the model: data, training, scores, terms of use."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device that computes."""
+        return next(self._model.parameters()).device
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the stems, in order."""
+        return self._model.config.targets
+
+    def separate(
+        self, audio: Audio, sample_rate: int | None = None, *, progress: Progress = False
+    ) -> Stems:
+        """Split a song into its stems.
+
+        Parameters
+        ----------
+        audio : path, binary file, ndarray or Tensor
+            Arrays and tensors have shape (samples,) or (channels, samples), at most 8
+            channels, and hold floats in [-1, 1] or integer PCM. They are not changed.
+        sample_rate : int, optional
+            Rate of an array or tensor in Hz. Files bring their own.
+        progress : bool or callable, optional
+            Show a progress bar on standard error, or call ``progress(done, total)`` with
+            seconds of audio; ``total`` is ``None`` while unknown.
+
+        Returns
+        -------
+        Stems
+            Vocals and instrumental, which add up to the mixture within rounding, of the
+            kind, shape, length and rate of what came in, as floating point: integers
+            are scaled to [-1, 1]. A file gives float32 arrays (channels, samples).
+
+        Raises
+        ------
+        AudioFileError
+            If a file is missing, no audio, damaged, or holds samples that are not finite.
+        AudioInputError
+            If an array's shape, type, samples or rate cannot be used.
+
+        Notes
+        -----
+        Of more than two channels, the first two are taken as a stereo pair and each of
+        the others is separated as mono.
+        """
+        if _is_file(audio):
+            if sample_rate is not None:
+                raise AudioInputError("a file brings its own sample rate: leave sample_rate out")
+            with open_audio(audio) as reader:
+                info = reader.info
+                blocks = reader.blocks(_block_length(info.sample_rate))
+                samples = self._stems(
+                    blocks, info.sample_rate, info.channels, info.frames, progress
+                )
+                stems = dict(zip(self.targets, np.concatenate(list(samples), -1), strict=True))
+            return Stems(stems, info.sample_rate)
+        given = as_samples(audio, sample_rate)
+        mixture, rate = given.samples, given.sample_rate
+        channels, length = mixture.shape
+        step = _block_length(rate)
+        blocks = (mixture[:, start : start + step] for start in range(0, length, step))
+        samples = self._stems(blocks, rate, channels, length, progress)
+        separated = np.concatenate(list(samples), axis=-1)
+        restored = [given.restore(stem) for stem in separated]
+        return Stems(dict(zip(self.targets, restored, strict=True)), rate)
+
+    def separate_to_files(
+        self,
+        audio: str | os.PathLike[str] | BinaryIO,
+        folder: str | os.PathLike[str],
+        *,
+        overwrite: bool = False,
+        progress: Progress = False,
+    ) -> dict[str, Path]:
+        """Split a file into ``<folder>/vocals.wav`` and ``<folder>/instrumental.wav``.
+
+        Reading, separating and writing go on side by side, so memory does not grow with
+        the length of the song.
+
+        Parameters
+        ----------
+        audio : path or binary file
+        folder : path
+            Created if it is not there.
+        overwrite : bool, optional
+            Replace files that are already there.
+        progress : bool or callable, optional
+            As for :meth:`separate`.
+
+        Returns
+        -------
+        dict of str to Path
+            The file of each stem: 32-bit float WAV with the rate and channels of the
+            source.
+
+        Raises
+        ------
+        AudioFileError
+            If the file is missing, no audio, damaged, or holds samples that are not
+            finite.
+        OutputExistsError
+            If a result is already there and ``overwrite`` is false.
+        OutputError
+            If a result cannot be written. Nothing partial is left behind.
+        """
+        paths = stem_paths(folder, self.targets, overwrite=overwrite)
+        with open_audio(audio) as reader:
+            info = reader.info
+            blocks = reader.blocks(_block_length(info.sample_rate))
+            stems = self._stems(blocks, info.sample_rate, info.channels, info.frames, progress)
+            with StemFilesWriter(paths, info.sample_rate, info.channels) as writer:
+                for block in stems:
+                    writer.write(dict(zip(self.targets, block, strict=True)))
+        return paths
+
+    def _stems(
+        self,
+        mixture: Iterable[NDArray[np.float32]],
+        sample_rate: int,
+        channels: int,
+        samples: int | None,
+        progress: Progress,
+    ) -> Iterator[NDArray[np.float32]]:
+        total = None if samples is None else samples / sample_rate
+        stems = stream_stems(self._model, mixture, sample_rate, channels)
+        return report_progress(stems, sample_rate, total, progress)
+
+
+def separate(
+    audio: Audio,
+    sample_rate: int | None = None,
+    *,
+    model: ModelName | None = None,
+    device: str | None = None,
+    progress: Progress = False,
+) -> Stems:
+    """Split a song into vocals and instrumental.
+
+    For more than one song, make a :class:`Separator`, which loads the model only once.
+
+    Parameters
+    ----------
+    audio : path, binary file, ndarray or Tensor
+        Arrays and tensors have shape (samples,) or (channels, samples), at most 8
+        channels, and hold floats in [-1, 1] or integer PCM. They are not changed.
+    sample_rate : int, optional
+        Rate of an array or tensor in Hz. Files bring their own.
+    model, device
+        As for :class:`Separator`.
+    progress
+        As for :meth:`Separator.separate`.
+
+    Returns
+    -------
+    Stems
+        As from :meth:`Separator.separate`.
+
+    Examples
+    --------
+    >>> import numpy as np, songsplit
+    >>> silence = np.zeros(1000, dtype=np.int16)
+    >>> stems = songsplit.separate(silence, 22050, device="cpu")
+    >>> stems.vocals.shape, stems.vocals.dtype
+    ((1000,), dtype('float32'))
+    """
+    return Separator(model, device).separate(audio, sample_rate, progress=progress)
+
+
+def _is_file(audio: object) -> bool:
+    return isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
+
+
+def _block_length(sample_rate: int) -> int:
+    return max(1, int(_BLOCK_SECONDS * sample_rate))

@@ -1,0 +1,163 @@
+"""The result of a separation."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from songsplit.audio import StemFilesWriter
+from songsplit.errors import AudioInputError, OutputError, OutputExistsError
+
+
+class Stems(Mapping[str, Any]):
+    """The stems of one mixture: a read-only mapping from name to audio.
+
+    The stems add up to the mixture. Each is also an attribute: ``stems.vocals`` is
+    ``stems["vocals"]``.
+
+    Parameters
+    ----------
+    stems : mapping of str to ndarray or Tensor, shape (channels, samples) or (samples,)
+        All of the same kind and shape.
+    sample_rate : int
+        Rate in Hz.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stems = Stems({"vocals": np.ones(4), "instrumental": np.zeros(4)}, 44100)
+    >>> list(stems)
+    ['vocals', 'instrumental']
+    >>> stems.remix(vocals=-20).tolist()
+    [0.1, 0.1, 0.1, 0.1]
+    """
+
+    def __init__(self, stems: Mapping[str, Any], sample_rate: int) -> None:
+        self._stems = dict(stems)
+        self._sample_rate = sample_rate
+
+    @property
+    def sample_rate(self) -> int:
+        """Rate of the stems in Hz."""
+        return self._sample_rate
+
+    @property
+    def vocals(self) -> Any:
+        """The singing."""
+        return self._stems["vocals"]
+
+    @property
+    def instrumental(self) -> Any:
+        """Everything but the singing."""
+        return self._stems["instrumental"]
+
+    def __getitem__(self, name: str) -> Any:
+        return self._stems[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stems)
+
+    def __len__(self) -> int:
+        return len(self._stems)
+
+    # Comparing audio element by element would give arrays, not an answer.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        shape = tuple(next(iter(self._stems.values())).shape)
+        return f"Stems({', '.join(self._stems)}; shape {shape}, {self._sample_rate} Hz)"
+
+    def remix(self, **gains: float) -> Any:
+        """Mix the stems again, each at a level of its own.
+
+        Parameters
+        ----------
+        **gains : float
+            Gain of a stem in dB, for example ``vocals=-6``; ``-inf`` mutes. Stems that
+            are not named keep their level, so ``remix()`` gives back the mixture.
+
+        Returns
+        -------
+        ndarray or Tensor
+            Of the kind and shape of the stems. Louder stems can take it beyond
+            [-1, 1]; nothing is clipped.
+
+        Raises
+        ------
+        AudioInputError
+            If there is no such stem, or a gain is no number below infinity.
+        """
+        for name, gain in gains.items():
+            if name not in self._stems:
+                raise AudioInputError(f"there is no stem {name!r}, only {', '.join(self._stems)}")
+            if isinstance(gain, bool) or not isinstance(gain, int | float | np.number):
+                raise AudioInputError(f"the gain of {name} must be a number in dB, not {gain!r}")
+            if math.isnan(gain) or gain == math.inf:
+                raise AudioInputError(f"the gain of {name} cannot be {gain} dB")
+        parts = [
+            stem * 10 ** (float(gains.get(name, 0.0)) / 20) for name, stem in self._stems.items()
+        ]
+        return sum(parts[1:], start=parts[0])
+
+    def save(
+        self, folder: str | os.PathLike[str], *, overwrite: bool = False
+    ) -> dict[str, Path]:
+        """Write each stem to ``<folder>/<name>.wav``, in 32-bit float.
+
+        Parameters
+        ----------
+        folder : path
+            Created if it is not there.
+        overwrite : bool, optional
+            Replace files that are already there.
+
+        Returns
+        -------
+        dict of str to Path
+            The file of each stem.
+
+        Raises
+        ------
+        OutputExistsError
+            If a file is already there and ``overwrite`` is false.
+        OutputError
+            If a file cannot be written. No partial files are left.
+        """
+        paths = stem_paths(folder, self._stems, overwrite=overwrite)
+        audio = {name: np.atleast_2d(_as_numpy(stem)) for name, stem in self._stems.items()}
+        channels = next(iter(audio.values())).shape[0]
+        with StemFilesWriter(paths, self._sample_rate, channels) as writer:
+            writer.write({name: stem.astype(np.float32) for name, stem in audio.items()})
+        return paths
+
+
+def stem_paths(
+    folder: str | os.PathLike[str], names: Mapping[str, Any] | tuple[str, ...], *, overwrite: bool
+) -> dict[str, Path]:
+    """Names of the files that stems are written to.
+
+    Raises
+    ------
+    OutputExistsError
+        If one is already there and ``overwrite`` is false.
+    OutputError
+        If the folder is a file.
+    """
+    paths = {name: Path(folder) / f"{name}.wav" for name in names}
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise OutputError(f"{folder} is a file, so stems cannot be put into it: name another folder")
+    if not overwrite:
+        for path in paths.values():
+            if path.exists():
+                raise OutputExistsError(f"{path} is already there: allow overwriting, or move it")
+    return paths
+
+
+def _as_numpy(audio: Any) -> np.ndarray[Any, Any]:
+    return audio if isinstance(audio, np.ndarray) else np.asarray(audio.cpu())
