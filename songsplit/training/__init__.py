@@ -1,0 +1,1 @@
+"""Training of separation networks with PyTorch Lightning; needs the train extra."""
