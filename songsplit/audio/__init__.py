@@ -1,0 +1,36 @@
+"""Audio in and out: files, arrays, tensors and sample rates.
+
+Everywhere inside songsplit audio is a float32 NumPy array of shape
+``(channels, samples)`` with full scale at -1 and 1. This package brings files and
+callers' arrays into that form and back again; it knows nothing of models.
+"""
+
+from __future__ import annotations
+
+from songsplit.audio.arrays import ArrayInput, as_samples, check_sample_rate
+from songsplit.audio.reading import (
+    AudioInfo,
+    AudioReader,
+    open_audio,
+    read_audio,
+    read_streams,
+)
+from songsplit.audio.resampling import Resampler, resample, resampled_length
+from songsplit.audio.writing import AudioWriter, StemFilesWriter, write_audio
+
+__all__ = [
+    "ArrayInput",
+    "AudioInfo",
+    "AudioReader",
+    "AudioWriter",
+    "Resampler",
+    "StemFilesWriter",
+    "as_samples",
+    "check_sample_rate",
+    "open_audio",
+    "read_audio",
+    "read_streams",
+    "resample",
+    "resampled_length",
+    "write_audio",
+]

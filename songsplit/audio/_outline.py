@@ -1,0 +1,248 @@
+"""What a file's own structure says of its length, read without decoding it.
+
+Decoders quietly stop where the bytes stop. Whether that is the end of the song or the
+place where a copy or a download broke off is only known from the lengths that the
+container carries, and these are what this module reads.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+# A program that writes to a pipe cannot go back to fill in the length: it leaves 0,
+# or the largest number, or a little less to make room for the header.
+_UNKNOWN_LENGTHS = (range(0, 1), range(0x7FFFF000, 0x80000100), range(0xFFFFF000, 0x100000000))
+# Files whose last padding byte is counted but not written are common and complete.
+_SLACK_BYTES = 1
+# Whether an MP3's count includes a 128-byte tag at its end varies.
+_MP3_SLACK_BYTES = 200
+# A damaged file may look like millions of empty chunks.
+_MAX_CHUNKS = 10_000
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_MATROSKA_SEGMENT = 0x18538067
+
+
+@dataclass(frozen=True)
+class Outline:
+    """The structure of an audio file.
+
+    Attributes
+    ----------
+    cut : bool
+        The file ends before its own structure says it should.
+    needs_ffmpeg : bool
+        libsndfile would take only a part of the file for the whole.
+    joined : bool
+        The file holds several recordings end to end, of which no decoder here reads
+        all without fail.
+    """
+
+    cut: bool = False
+    needs_ffmpeg: bool = False
+    joined: bool = False
+
+
+def examine(file: BinaryIO) -> Outline:
+    """Read the structure of a seekable file; the position is left anywhere.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        The file, whatever it holds.
+
+    Returns
+    -------
+    Outline
+        What the file says of itself; all False for a format not known here.
+    """
+    size = file.seek(0, 2)
+    start = _after_id3(file)
+    head = _read_at(file, start, 16)
+    for magic, offset, reader in _READERS:
+        if head[offset : offset + len(magic)] == magic:
+            return reader(file, start, size)
+    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] & 0x06:
+        return _mp3(file, start, size)
+    return Outline()
+
+
+def _read_at(file: BinaryIO, offset: int, count: int) -> bytes:
+    file.seek(offset)
+    return file.read(count)
+
+
+def _after_id3(file: BinaryIO) -> int:
+    """Return where the content begins after any ID3v2 tags."""
+    start = 0
+    while (tag := _read_at(file, start, 10))[:3] == b"ID3" and len(tag) == 10:
+        length = 0
+        for byte in tag[6:10]:
+            length = length << 7 | byte & 0x7F
+        start += 10 + length
+    return start
+
+
+def _chunks(
+    file: BinaryIO, offset: int, size: int, header: str, align: int
+) -> Iterator[tuple[bytes, int, int]]:
+    """Walk IFF-like chunks: yield (identifier, start of content, declared length)."""
+    header_size = struct.calcsize(header)
+    for _ in range(_MAX_CHUNKS):
+        if offset + header_size > size:
+            return
+        name, length = struct.unpack(header, _read_at(file, offset, header_size))
+        yield name, offset + header_size, length
+        if length < 0:
+            return
+        offset += header_size + length + -length % align
+
+
+def _is_cut(start: int, length: int, size: int) -> bool:
+    known = not any(length in unknown for unknown in _UNKNOWN_LENGTHS)
+    return known and 0 < length < 1 << 62 and start + length > size + _SLACK_BYTES
+
+
+def _riff(file: BinaryIO, start: int, size: int) -> Outline:
+    long_length = None
+    for name, content, length in _chunks(file, start + 12, size, "<4sI", 2):
+        if name == b"ds64" and length >= 16:
+            long_length = struct.unpack("<Q", _read_at(file, content + 8, 8))[0]
+        elif name == b"data":
+            if length == 0xFFFFFFFF and long_length is not None:
+                length = long_length
+            riff_length = struct.unpack("<I", _read_at(file, start + 4, 4))[0]
+            # libsndfile takes a length of 0 at its word. It is true only where the
+            # outer length is also right.
+            streamed = length == 0 and start + 8 + riff_length != size
+            return Outline(cut=_is_cut(content, length, size), needs_ffmpeg=streamed)
+    return Outline()
+
+
+def _w64(file: BinaryIO, start: int, size: int) -> Outline:
+    length = struct.unpack("<q", _read_at(file, start + 16, 8))[0]
+    return Outline(cut=_is_cut(start, length, size))
+
+
+def _aiff(file: BinaryIO, start: int, size: int) -> Outline:
+    for name, content, length in _chunks(file, start + 12, size, ">4sI", 2):
+        if name == b"SSND":
+            return Outline(cut=_is_cut(content, length, size))
+    return Outline()
+
+
+def _au(file: BinaryIO, start: int, size: int) -> Outline:
+    header = _read_at(file, start + 4, 8)
+    if len(header) < 8:
+        return Outline()
+    content, length = struct.unpack(">II", header)
+    return Outline(cut=_is_cut(start + content, length, size))
+
+
+def _caf(file: BinaryIO, start: int, size: int) -> Outline:
+    for name, content, length in _chunks(file, start + 8, size, ">4sq", 1):
+        if name == b"data":
+            return Outline(cut=_is_cut(content, length, size))
+    return Outline()
+
+
+def _mp4(file: BinaryIO, start: int, size: int) -> Outline:
+    offset = start
+    while offset + 8 <= size:
+        length, name = struct.unpack(">I4s", _read_at(file, offset, 8))
+        if length == 1 and offset + 16 <= size:
+            length = struct.unpack(">Q", _read_at(file, offset + 8, 8))[0]
+        if length < 8:
+            break
+        if name in (b"mdat", b"moov", b"moof") and offset + length > size:
+            return Outline(cut=True)
+        offset += length
+    return Outline()
+
+
+def _matroska(file: BinaryIO, start: int, size: int) -> Outline:
+    def number(data: bytes, keep_marker: bool) -> tuple[int, int]:
+        width = 9 - data[0].bit_length()
+        value = int.from_bytes(data[:width], "big")
+        return (value if keep_marker else value & ((1 << 7 * width) - 1)), width
+
+    offset = start
+    while len(head := _read_at(file, offset, 12)) == 12 and head[0]:
+        name, name_width = number(head, keep_marker=True)
+        if head[name_width] == 0:
+            break
+        length, width = number(head[name_width:], keep_marker=False)
+        content = offset + name_width + width
+        if name == _MATROSKA_SEGMENT:
+            unknown = length == (1 << 7 * width) - 1
+            return Outline(cut=not unknown and content + length > size)
+        offset = content + length
+    return Outline()
+
+
+def _asf(file: BinaryIO, start: int, size: int) -> Outline:
+    head = _read_at(file, start, 65536)
+    found = head.find(_ASF_FILE_PROPERTIES)
+    if found < 0 or found + 92 > len(head):
+        return Outline()
+    length = struct.unpack_from("<Q", head, found + 40)[0]
+    broadcast = head[found + 88] & 1
+    return Outline(cut=not broadcast and start + length > size)
+
+
+def _ogg(file: BinaryIO, start: int, size: int) -> Outline:
+    """Walk the pages to the last, and see how streams begin and end on the way."""
+    offset, streams, ended, whole, joined, began = start, 0, False, True, False, False
+    while (head := _read_at(file, offset, 282))[:4] == b"OggS":
+        body = 27 + head[26] if len(head) > 26 else len(head) + 1
+        length = body + sum(head[27:body])
+        if body > len(head) or offset + length > size:
+            whole = False
+            break
+        starts = bool(head[5] & 2)
+        streams += starts
+        # Streams side by side all start before the first goes on (RFC 3533, section 4).
+        joined = joined or (starts and began)
+        began = began or not starts
+        # A stream without its end mark broke off (RFC 3533, section 6).
+        ended = bool(head[5] & 4)
+        offset += length
+    return Outline(cut=not (whole and ended), needs_ffmpeg=streams > 1, joined=joined)
+
+
+def _mp3(file: BinaryIO, start: int, size: int) -> Outline:
+    """Compare the byte count of a Xing or VBRI header, where there is one, with the file.
+
+    Without such a header libsndfile estimates the length from the first frames and
+    stops there, which loses most of a song of varying bit rate; with one, it drops
+    what was appended. FFmpeg reads to the end either way.
+    """
+    head = _read_at(file, start, 512)
+    if head[36:40] == b"VBRI" and len(head) >= 50:
+        length = struct.unpack_from(">I", head, 46)[0]
+        return Outline(cut=start + length > size + _MP3_SLACK_BYTES, needs_ffmpeg=True)
+    for tag in (b"Xing", b"Info"):
+        found = head.find(tag, 4, 64)
+        if found > 0 and found + 16 <= len(head):
+            flags = head[found + 7]
+            if flags & 2:
+                length = struct.unpack_from(">I", head, found + (12 if flags & 1 else 8))[0]
+                return Outline(cut=start + length > size + _MP3_SLACK_BYTES, needs_ffmpeg=True)
+    return Outline(needs_ffmpeg=True)
+
+
+_READERS: tuple[tuple[bytes, int, Callable[[BinaryIO, int, int], Outline]], ...] = (
+    (b"WAVE", 8, _riff),
+    (_W64_RIFF, 0, _w64),
+    (b"AIFF", 8, _aiff),
+    (b"AIFC", 8, _aiff),
+    (b".snd", 0, _au),
+    (b"caff", 0, _caf),
+    (b"OggS", 0, _ogg),
+    (b"ftyp", 4, _mp4),
+    (bytes.fromhex("1a45dfa3"), 0, _matroska),
+    (bytes.fromhex("3026b2758e66cf11"), 0, _asf),
+)

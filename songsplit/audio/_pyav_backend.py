@@ -1,0 +1,204 @@
+"""Decoding with FFmpeg's libraries (PyAV): AAC, MP3, WMA, Matroska and all the rest.
+
+FFmpeg's own resampler is kept out: it would mix channels down and change levels
+unasked. Frames are turned into float32 here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from songsplit.audio._types import AudioInfo, FloatArray, NamelessFile
+from songsplit.errors import AudioFileError
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+# Tags between the parts of a joined MP3, which are no audio and no damage either.
+_TAGS = (b"ID3", b"TAG", b"APE")
+
+
+class PyAVBackend:
+    """Reads one audio stream of a file with FFmpeg's libraries.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        A seekable file, read from its start.
+    name : str
+        The file's name for messages.
+
+    Raises
+    ------
+    AudioFileError
+        If the file is no audio, holds no audio or cannot be decoded.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._container = _open(file, name)
+        try:
+            # The first, not FFmpeg's "best": in a stem file that may be a single stem.
+            stream = next(iter(self._container.streams.audio), None)
+            if stream is None:
+                raise _no_audio(name, self._container)
+            self._frames = self._decode(stream, name)
+            # What the header says of rate and channels is wrong for some files (AAC
+            # with spectral band replication): the first decoded frame decides.
+            self._first = next(self._frames, None)
+            if self._first is None:
+                raise AudioFileError(
+                    f"{name}: the file holds no samples; export it again with audio in it"
+                )
+        except BaseException:
+            self._container.close()
+            raise
+        self.info = AudioInfo(
+            name=name,
+            sample_rate=self._first.sample_rate,
+            channels=self._first.layout.nb_channels,
+            frames=None,
+            format=f"{self._container.format.name} {stream.codec_context.name}",
+        )
+
+    def _decode(self, stream: AudioStream, name: str) -> Iterator[AudioFrame]:
+        for _, frame in _decoded(self._container, [stream], name):
+            yield frame
+
+    def chunks(self) -> Iterator[FloatArray]:
+        """Yield the decoder's ``(channels, n)`` frames up to the end of the file.
+
+        Raises
+        ------
+        AudioFileError
+            If the data are damaged, or sample rate or channels change on the way.
+        """
+        if self._first is not None:
+            yield _to_float(self._first)
+            self._first = None
+        for frame in self._frames:
+            yield _to_float(frame)
+
+    def close(self) -> None:
+        """Release the decoder."""
+        self._container.close()
+
+
+def decode_streams(file: BinaryIO, name: str) -> tuple[list[FloatArray], int]:
+    """Decode all audio streams of a file side by side.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        A seekable file, read from its start.
+    name : str
+        The file's name for messages.
+
+    Returns
+    -------
+    streams : list of ndarray
+        float32 ``(channels, samples)``, in the file's order, each of its own length.
+    sample_rate : int
+        Sample rate in Hz, the same for all.
+
+    Raises
+    ------
+    AudioFileError
+        If the file is no audio or damaged, or its streams differ in sample rate.
+    """
+    with _open(file, name) as container:
+        streams = list(container.streams.audio)
+        if not streams:
+            raise _no_audio(name, container)
+        pieces: dict[int, list[FloatArray]] = {stream.index: [] for stream in streams}
+        rates = set()
+        for index, frame in _decoded(container, streams, name):
+            pieces[index].append(_to_float(frame))
+            rates.add(frame.sample_rate)
+    if not all(pieces.values()):
+        raise AudioFileError(f"{name}: an audio stream of the file is empty; export it again")
+    if len(rates) > 1:
+        raise AudioFileError(
+            f"{name}: its audio streams have different sample rates "
+            f"({', '.join(map(str, sorted(rates)))} Hz); export them with one"
+        )
+    return [np.concatenate(parts, axis=1) for parts in pieces.values()], rates.pop()
+
+
+def _open(file: BinaryIO, name: str) -> InputContainer:
+    file.seek(0)
+    try:
+        # A playlist could name other files or addresses: FFmpeg may open none.
+        return av.open(
+            NamelessFile(file),
+            "r",
+            metadata_errors="replace",
+            options={"protocol_whitelist": "none"},
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        file.seek(4)
+        if file.read(4) == b"ftyp":
+            reason = "the file is cut off or damaged: its index is missing or unreadable"
+            raise AudioFileError(f"{name}: {reason}; copy, download or export it again") from error
+        raise AudioFileError(
+            f"{name}: not an audio file that can be read; use WAV, FLAC, MP3, M4A, Ogg or another "
+            "common format"
+        ) from error
+
+
+def _decoded(
+    container: InputContainer, streams: list[AudioStream], name: str
+) -> Iterator[tuple[int, AudioFrame]]:
+    """Yield (stream index, frame), and raise where the data or their kind break."""
+    seen: dict[int, tuple[int, int]] = {}
+    done = dict.fromkeys((stream.index for stream in streams), 0)
+    rate = 1
+    try:
+        for packet in container.demux(streams):
+            if bytes(packet)[:3] in _TAGS:
+                continue
+            index = packet.stream.index
+            for frame in cast("list[AudioFrame]", packet.decode()):
+                rate = frame.sample_rate
+                kind = rate, frame.layout.nb_channels
+                first = seen.setdefault(index, kind)
+                if kind != first:
+                    raise AudioFileError(
+                        f"{name}: sample rate or channels change at "
+                        f"{done[index] / first[0]:.2f} s (from {first[0]} Hz, {first[1]} ch. to "
+                        f"{kind[0]} Hz, {kind[1]} ch.); export the parts as separate files"
+                    )
+                if frame.samples:
+                    done[index] += frame.samples
+                    yield index, frame
+    except (av.FFmpegError, OSError) as error:
+        raise AudioFileError(
+            f"{name}: the file is cut off or damaged: its audio can be read up to about "
+            f"{min(done.values()) / rate:.2f} s only; copy, download or export it again"
+        ) from error
+
+
+def _to_float(frame: AudioFrame) -> FloatArray:
+    """Return a frame as float32 ``(channels, samples)`` with full scale at 1."""
+    data: NDArray[Any] = frame.to_ndarray()
+    if not frame.format.is_planar:
+        data = data.reshape(-1, frame.layout.nb_channels).T
+    if data.dtype == np.uint8:
+        scaled = (data.astype(np.float32) - 128.0) / 128.0
+    elif data.dtype.kind == "i":
+        scaled = data / float(2 ** (8 * data.dtype.itemsize - 1))
+    else:
+        scaled = data
+    return np.ascontiguousarray(scaled, dtype=np.float32)
+
+
+def _no_audio(name: str, container: InputContainer) -> AudioFileError:
+    kinds = sorted({stream.type for stream in container.streams})
+    holds = f"only {' and '.join(kinds)}" if kinds else "nothing"
+    return AudioFileError(f"{name}: the file holds no audio ({holds}); choose a file with sound")

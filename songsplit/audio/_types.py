@@ -1,0 +1,83 @@
+"""What the reading modules share: the array type, the file description, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray: TypeAlias = NDArray[np.float32]
+
+MAX_CHANNELS = 8
+MIN_SAMPLE_RATE = 1
+MAX_SAMPLE_RATE = 768_000
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What is known of an audio file before its samples are read.
+
+    Attributes
+    ----------
+    name : str
+        The file as the caller named it, for messages.
+    sample_rate : int
+        Sample rate in Hz.
+    channels : int
+        Number of channels.
+    frames : int or None
+        Samples per channel; None where the file does not say for certain.
+    format : str
+        Container and codec, for example ``"WAV PCM_16"`` or ``"mov aac"``.
+    """
+
+    name: str
+    sample_rate: int
+    channels: int
+    frames: int | None
+    format: str
+
+
+class Backend(Protocol):
+    """A decoder at work on one file."""
+
+    @property
+    def info(self) -> AudioInfo:
+        """What is known of the file."""
+
+    def chunks(self) -> Iterator[FloatArray]:
+        """Yield ``(channels, n)`` pieces, n of any size, from the start to the end."""
+
+    def close(self) -> None:
+        """Release the decoder; the file itself stays open."""
+
+
+class UnsupportedByBackendError(Exception):
+    """A decoder cannot read the file (in full); another one may."""
+
+
+class NamelessFile:
+    """A seekable binary file without its name.
+
+    Both libsndfile and FFmpeg let a file's name or extension sway what they take the
+    content for: a text file called ``notes.au`` becomes 8 kHz noise. Without a name
+    they have only the content to go by.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes."""
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to `offset`."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position in bytes."""
+        return self._file.tell()

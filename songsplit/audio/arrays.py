@@ -1,0 +1,252 @@
+"""Audio that callers hand in as NumPy arrays or PyTorch tensors, and back again."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from songsplit.audio._types import (
+    MAX_CHANNELS,
+    MAX_SAMPLE_RATE,
+    MIN_SAMPLE_RATE,
+    FloatArray,
+)
+from songsplit.errors import AudioInputError
+
+if TYPE_CHECKING:
+    import torch
+
+AudioArray: TypeAlias = "NDArray[Any] | torch.Tensor"
+
+# 16, 32 and 64 bits of unsigned and 64 bits of signed integers are not used for audio,
+# so such an array has most likely been converted by mistake.
+_INTEGER_TYPES = {"uint8", "int8", "int16", "int32"}
+_TYPES_HINT = "give floats from -1 to 1, or int16, int32, int8 or uint8 samples"
+
+
+@dataclass(frozen=True)
+class ArrayInput:
+    """A caller's audio in the internal form, and how to give results back.
+
+    Attributes
+    ----------
+    samples : ndarray
+        float32 ``(channels, samples)``, C-contiguous, with full scale at 1; never
+        shares memory with the caller's audio.
+    sample_rate : int
+        Sample rate in Hz.
+    kind : {"numpy", "torch"}
+        What the caller's audio was.
+    ndim : {1, 2}
+        Dimensions of the caller's audio.
+    dtype : numpy dtype
+        Type of results: float64 for float64 audio, else float32.
+    device : torch.device or None
+        Where results go; None for NumPy.
+    """
+
+    samples: FloatArray
+    sample_rate: int
+    kind: Literal["numpy", "torch"]
+    ndim: int
+    dtype: np.dtype[Any]
+    device: torch.device | None
+
+    def restore(self, samples: NDArray[np.float32] | NDArray[np.float64]) -> AudioArray:
+        """Give a result the kind, dimensions, type and device of the caller's audio.
+
+        Parameters
+        ----------
+        samples : ndarray
+            ``(channels, n)``, with 1 channel if the caller's audio was ``(samples,)``.
+
+        Returns
+        -------
+        ndarray or torch.Tensor
+            ``(channels, n)`` or ``(n,)``, float32 or float64, in memory of its own.
+
+        Raises
+        ------
+        ValueError
+            If the shape does not fit.
+        """
+        if samples.ndim != 2 or (self.ndim == 1 and samples.shape[0] != 1):
+            raise ValueError(f"{samples.shape} does not fit audio of {self.ndim} dimension(s)")
+        result = np.array(samples[0] if self.ndim == 1 else samples, dtype=self.dtype, order="C")
+        if self.kind == "numpy":
+            return result
+        import torch
+
+        return torch.from_numpy(result).to(self.device)
+
+
+def as_samples(audio: AudioArray, sample_rate: float | None) -> ArrayInput:
+    """Bring a caller's audio into the internal form.
+
+    Parameters
+    ----------
+    audio : ndarray or torch.Tensor
+        ``(samples,)`` or ``(channels, samples)`` with at most 8 channels. Floating
+        point with full scale at 1 (values beyond are kept), or integers: int8, int16
+        and int32 of full range, or uint8 around 128. A tensor may be on any device and
+        may need a gradient, which is not kept.
+    sample_rate : int or float
+        Sample rate in Hz, a whole number from 1 to 768000.
+
+    Returns
+    -------
+    ArrayInput
+        The audio as float32, and how to give results back.
+
+    Raises
+    ------
+    AudioInputError
+        If the audio or the sample rate is of another kind, shape, type or range, or
+        samples are not finite.
+    """
+    rate = check_sample_rate(sample_rate)
+    torch = sys.modules.get("torch")
+    device = None
+    if isinstance(audio, np.ndarray):
+        array = _from_numpy(audio)
+    elif torch is not None and isinstance(audio, torch.Tensor):
+        array, device = _from_torch(audio)
+    else:
+        raise AudioInputError(
+            f"audio is of type {type(audio).__name__}; give a NumPy array or a PyTorch tensor, for "
+            "example numpy.asarray(audio, dtype='float32')"
+        )
+    _check_type(array.dtype)
+    _check_shape(array.shape)
+    samples = _scaled(np.atleast_2d(array))
+    _check_finite(samples, rate)
+    return ArrayInput(
+        samples=samples,
+        sample_rate=rate,
+        kind="numpy" if device is None else "torch",
+        ndim=array.ndim,
+        dtype=np.dtype(np.float64 if _is_double(array.dtype) else np.float32),
+        device=device,
+    )
+
+
+def check_sample_rate(sample_rate: object) -> int:
+    """Return a caller's sample rate as an int.
+
+    Parameters
+    ----------
+    sample_rate : object
+        What the caller gave, in Hz.
+
+    Returns
+    -------
+    int
+        The rate, from 1 to 768000.
+
+    Raises
+    ------
+    AudioInputError
+        If it is None, no number, not whole or out of range.
+    """
+    if sample_rate is None:
+        raise AudioInputError(
+            "sample_rate is needed for audio given as an array; give it in Hz, for example 44100"
+        )
+    if isinstance(sample_rate, bool | np.bool_) or not isinstance(sample_rate, numbers.Real):
+        raise AudioInputError(
+            f"sample_rate must be a number in Hz, for example 44100, not {sample_rate!r}"
+        )
+    rate = float(sample_rate)
+    if not (math.isfinite(rate) and rate.is_integer()):
+        raise AudioInputError(f"sample_rate must be a whole number of Hz, not {sample_rate}")
+    if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
+        raise AudioInputError(
+            f"sample_rate must be from {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz, not {sample_rate}"
+        )
+    return int(rate)
+
+
+def _from_numpy(audio: NDArray[Any]) -> NDArray[Any]:
+    if isinstance(audio, np.ma.MaskedArray):
+        if np.ma.is_masked(audio):
+            raise AudioInputError(
+                "audio has masked samples; fill them first, for example audio.filled(0)"
+            )
+        return np.asarray(audio.data)
+    return np.asarray(audio)
+
+
+def _from_torch(audio: torch.Tensor) -> tuple[NDArray[Any], torch.device]:
+    device = audio.device
+    try:
+        plain = audio.detach().cpu()
+        if str(plain.dtype) == "torch.bfloat16":
+            plain = plain.float()  # NumPy has no such type.
+        return plain.resolve_neg().numpy(), device
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise AudioInputError(
+            f"audio is a tensor whose samples cannot be read ({audio.layout}, {audio.dtype}, "
+            f"{device}); give a dense float32 tensor with data"
+        ) from error
+
+
+def _is_double(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind == "f" and dtype.itemsize >= 8
+
+
+def _check_type(dtype: np.dtype[Any]) -> None:
+    if dtype.kind == "f" or dtype.newbyteorder("=").name in _INTEGER_TYPES:
+        return
+    raise AudioInputError(f"audio of type {dtype} cannot be used; {_TYPES_HINT}")
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if len(shape) not in (1, 2):
+        hint = "; pass the items of a batch one at a time" if len(shape) > 2 else ""
+        raise AudioInputError(
+            f"audio must have shape (samples,) or (channels, samples), not {shape}{hint}"
+        )
+    if shape[-1] == 0:
+        raise AudioInputError(f"audio of shape {shape} has no samples; give at least one")
+    channels = shape[0] if len(shape) == 2 else 1
+    if channels == 0:
+        raise AudioInputError(f"audio of shape {shape} has no channels; give at least one")
+    if channels > MAX_CHANNELS:
+        if shape[1] <= MAX_CHANNELS:
+            raise AudioInputError(
+                f"audio of shape {shape} looks like (samples, channels); "
+                "transpose it to (channels, samples), for example with audio.T"
+            )
+        raise AudioInputError(
+            f"audio of shape {shape} has {channels} channels; at most {MAX_CHANNELS} can be used"
+        )
+
+
+def _scaled(array: NDArray[Any]) -> FloatArray:
+    """Return a float32 copy with full scale at 1."""
+    if array.dtype.kind == "f":
+        # Too large for float32 becomes infinite, which is refused as such afterwards.
+        with np.errstate(over="ignore"):
+            return np.array(array, dtype=np.float32, order="C")
+    middle = 128 if array.dtype.kind == "u" else 0
+    full_scale = 2.0 ** (8 * array.dtype.itemsize - 1)
+    return np.ascontiguousarray((array.astype(np.float64) - middle) / full_scale, dtype=np.float32)
+
+
+def _check_finite(samples: FloatArray, sample_rate: int) -> None:
+    finite = np.isfinite(samples)
+    if finite.all():
+        return
+    position = int(np.argmin(finite.all(axis=0)))
+    channel = int(np.argmin(finite[:, position]))
+    raise AudioInputError(
+        f"audio holds {samples[channel, position]} at sample {position} "
+        f"({position / sample_rate:.2f} s) of channel {channel}; replace such samples, for example "
+        "with numpy.nan_to_num(audio, posinf=0, neginf=0)"
+    )

@@ -1,0 +1,328 @@
+"""Reading audio files of any common format, as a whole or in blocks."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self, TypeAlias
+
+import numpy as np
+
+from songsplit.audio._outline import examine
+from songsplit.audio._soundfile_backend import SoundFileBackend
+from songsplit.audio._types import (
+    MAX_CHANNELS,
+    MAX_SAMPLE_RATE,
+    MIN_SAMPLE_RATE,
+    AudioInfo,
+    Backend,
+    FloatArray,
+    UnsupportedByBackendError,
+)
+from songsplit.errors import AudioFileError
+
+__all__ = ["AudioInfo", "AudioReader", "AudioSource", "open_audio", "read_audio", "read_streams"]
+
+AudioSource: TypeAlias = str | os.PathLike[str] | BinaryIO
+
+
+class AudioReader:
+    """An open audio file; made by :func:`open_audio`.
+
+    Attributes
+    ----------
+    info : AudioInfo
+        Sample rate, channels and, where known, the length.
+    """
+
+    def __init__(self, backend: Backend, resources: ExitStack) -> None:
+        self.info: AudioInfo = backend.info
+        self._backend = backend
+        self._resources = resources
+        self._started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, unless it is the caller's own file object."""
+        self._resources.close()
+
+    def blocks(self, frames: int) -> Iterator[FloatArray]:
+        """Yield the file from start to end, in blocks of equal length.
+
+        Memory use is that of a block and one decoded piece, whatever the file's length.
+
+        Parameters
+        ----------
+        frames : int
+            Samples per channel of each block but the last, which may be shorter; > 0.
+
+        Yields
+        ------
+        ndarray
+            float32 ``(channels, n)`` with ``1 <= n <= frames`` and full scale at 1.
+            Files of floating point samples may go beyond.
+
+        Raises
+        ------
+        AudioFileError
+            If the data are damaged, cut off, empty or not finite. What came before is
+            yielded first.
+        ValueError
+            If `frames` is not positive, or the file has been read already.
+        """
+        if frames < 1:
+            raise ValueError(f"frames must be at least 1, not {frames}")
+        if self._started:
+            raise ValueError("a reader reads its file once; open the file again")
+        self._started = True
+        return self._blocks(frames)
+
+    def _blocks(self, frames: int) -> Iterator[FloatArray]:
+        pending: list[FloatArray] = []
+        held = 0
+        for chunk in self._checked_chunks():
+            while held + chunk.shape[1] >= frames:
+                needed = frames - held
+                pending.append(chunk[:, :needed])
+                yield np.concatenate(pending, axis=1)
+                chunk = chunk[:, needed:]
+                pending, held = [], 0
+            if chunk.shape[1]:
+                pending.append(chunk)
+                held += chunk.shape[1]
+        if pending:
+            yield np.concatenate(pending, axis=1)
+
+    def _checked_chunks(self) -> Iterator[FloatArray]:
+        info, done = self.info, 0
+        for chunk in self._backend.chunks():
+            finite = np.isfinite(chunk).all(axis=0)
+            if not finite.all():
+                second = (done + int(np.argmin(finite))) / info.sample_rate
+                raise AudioFileError(
+                    f"{info.name}: the sample at {second:.2f} s is not a number or infinite; "
+                    "export the file again without such samples"
+                )
+            done += chunk.shape[1]
+            yield chunk
+        if done == 0:
+            raise _empty(info.name)
+
+
+def open_audio(source: AudioSource) -> AudioReader:
+    """Open an audio file for reading; use it in a ``with`` statement.
+
+    The content decides how the file is read, never its name's extension.
+
+    Parameters
+    ----------
+    source : str, path-like or binary file object
+        The file. A file object is read from its start and stays open; one that cannot
+        seek is read into memory.
+
+    Returns
+    -------
+    AudioReader
+        The open file.
+
+    Raises
+    ------
+    AudioFileError
+        If the file is missing, unreadable, no audio, empty or ends before its header
+        says, or has more than 8 channels or an impossible sample rate.
+    """
+    with ExitStack() as resources:
+        file, name = _open_file(source, resources)
+        try:
+            reader = _open_reader(file, name, resources)
+        except OSError as error:
+            raise _unreadable(name, error) from error
+        reader._resources = resources.pop_all()
+        return reader
+
+
+def read_audio(source: AudioSource) -> tuple[FloatArray, int]:
+    """Read a whole audio file.
+
+    Parameters
+    ----------
+    source : str, path-like or binary file object
+        The file, as for :func:`open_audio`.
+
+    Returns
+    -------
+    samples : ndarray
+        float32 ``(channels, samples)`` with full scale at 1.
+    sample_rate : int
+        Sample rate in Hz.
+
+    Raises
+    ------
+    AudioFileError
+        As :func:`open_audio` and :meth:`AudioReader.blocks`.
+    """
+    with open_audio(source) as reader:
+        return np.concatenate(list(reader._checked_chunks()), axis=1), reader.info.sample_rate
+
+
+def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
+    """Read all audio streams of a file, such as the stems of a ``.stem.mp4``.
+
+    Parameters
+    ----------
+    source : str, path-like or binary file object
+        The file, as for :func:`open_audio`.
+
+    Returns
+    -------
+    streams : list of ndarray
+        float32 ``(channels, samples)`` in the file's order, all cut to the length of
+        the shortest.
+    sample_rate : int
+        Sample rate in Hz.
+
+    Raises
+    ------
+    AudioFileError
+        As :func:`read_audio`, or if the streams differ in sample rate.
+    """
+    from songsplit.audio._pyav_backend import decode_streams
+
+    with ExitStack() as resources:
+        file, name = _open_file(source, resources)
+        try:
+            streams, sample_rate = decode_streams(file, name)
+            cut = examine(file).cut
+        except OSError as error:
+            raise _unreadable(name, error) from error
+    length = min(stream.shape[1] for stream in streams)
+    if cut:
+        raise _cut(name, length / sample_rate)
+    for index, stream in enumerate(streams):
+        if not np.isfinite(stream).all():
+            raise AudioFileError(
+                f"{name}: audio stream {index} holds samples that are not finite numbers; "
+                "export the file again without such samples"
+            )
+    return [np.ascontiguousarray(stream[:, :length]) for stream in streams], sample_rate
+
+
+def _open_file(source: AudioSource, resources: ExitStack) -> tuple[BinaryIO, str]:
+    """Return a seekable binary file and the name to call it by."""
+    if isinstance(source, str | os.PathLike):
+        name = os.fspath(source)
+        try:
+            if Path(name).is_dir():
+                raise AudioFileError(f"{name}: this is a folder; name an audio file in it")
+            file: BinaryIO = Path(name).open("rb")  # noqa: SIM115
+            resources.callback(file.close)
+        except FileNotFoundError as error:
+            raise AudioFileError(
+                f"{name}: there is no such file; check the name and the folder"
+            ) from error
+        except PermissionError as error:
+            raise AudioFileError(
+                f"{name}: no permission to read the file; change its permissions or copy it"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise _unreadable(name, error) from error
+    elif hasattr(source, "read"):
+        file = source
+        given = getattr(file, "name", None)
+        name = given if isinstance(given, str) and given else "<file object>"
+        handle: object = file
+        if isinstance(handle, io.TextIOBase):
+            raise AudioFileError(f"{name}: the file is open as text; open it in mode 'rb'")
+    else:
+        raise AudioFileError(
+            f"{type(source).__name__} object: not a file; give a path or a binary file object"
+        )
+    try:
+        if not file.seekable():
+            file = io.BytesIO(file.read())
+        file.seek(0)
+        empty = not file.read(1)
+    except (AttributeError, OSError, ValueError) as error:
+        raise _unreadable(name, error) from error
+    if empty:
+        raise AudioFileError(f"{name}: the file is empty (0 bytes); copy or download it again")
+    return file, name
+
+
+def _open_reader(file: BinaryIO, name: str, resources: ExitStack) -> AudioReader:
+    outline = examine(file)
+    if outline.joined:
+        raise AudioFileError(
+            f"{name}: the file holds several recordings joined end to end, of which only the first "
+            "can be read; export them as one or as separate files"
+        )
+    try:
+        backend = _open_backend(file, name, libsndfile=not outline.needs_ffmpeg)
+    except AudioFileError as error:
+        if outline.cut:
+            raise _cut(name, 0.0) from error
+        raise
+    resources.callback(backend.close)
+    info = backend.info
+    if not 1 <= info.channels <= MAX_CHANNELS:
+        raise AudioFileError(
+            f"{name}: the file has {info.channels} channels, more than the {MAX_CHANNELS} that "
+            "can be read; export it as stereo"
+        )
+    if not MIN_SAMPLE_RATE <= info.sample_rate <= MAX_SAMPLE_RATE:
+        raise AudioFileError(
+            f"{name}: the sample rate of {info.sample_rate} Hz is not between "
+            f"{MIN_SAMPLE_RATE} and {MAX_SAMPLE_RATE} Hz; export the file at 44100 Hz"
+        )
+    reader = AudioReader(backend, resources)
+    if outline.cut:
+        # Decoded only to say where the audio stops: better now than after hours of work.
+        length = sum(chunk.shape[1] for chunk in reader._checked_chunks())
+        raise _cut(name, length / info.sample_rate)
+    if info.frames == 0:
+        raise _empty(name)
+    return reader
+
+
+def _open_backend(file: BinaryIO, name: str, *, libsndfile: bool) -> Backend:
+    if libsndfile:
+        try:
+            return SoundFileBackend(file, name)
+        except UnsupportedByBackendError:
+            pass
+    # FFmpeg's libraries are slow to load, and most files do without.
+    from songsplit.audio._pyav_backend import PyAVBackend
+
+    return PyAVBackend(file, name)
+
+
+def _empty(name: str) -> AudioFileError:
+    return AudioFileError(f"{name}: the file holds no samples; export it again with audio in it")
+
+
+def _cut(name: str, seconds: float) -> AudioFileError:
+    return AudioFileError(
+        f"{name}: the file is cut off: its audio stops at {seconds:.2f} s, before the end that the "
+        "file itself gives; copy, download or export it again"
+    )
+
+
+def _unreadable(name: str, error: Exception) -> AudioFileError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return AudioFileError(
+        f"{name}: the file cannot be read ({reason}); check the name, the disk and the file"
+    )

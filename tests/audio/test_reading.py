@@ -1,0 +1,396 @@
+from __future__ import annotations
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from songsplit.audio import open_audio, read_audio, read_streams
+from songsplit.errors import AudioFileError
+
+from .zoo import (
+    FRAMES,
+    KINDS,
+    RATE,
+    ffmpeg_bytes,
+    libsndfile_bytes,
+    song,
+    song_bytes,
+    video_bytes,
+    wav_bytes,
+)
+
+LOSSLESS = [
+    ("WAV", "PCM_U8", 1 / 128),
+    ("WAV", "PCM_16", 1 / 2**15),
+    ("WAV", "PCM_24", 1 / 2**23),
+    ("WAV", "PCM_32", 1e-7),
+    ("WAV", "FLOAT", 0.0),
+    ("WAV", "DOUBLE", 0.0),
+    ("WAVEX", "PCM_16", 1 / 2**15),
+    ("RF64", "FLOAT", 0.0),
+    ("W64", "PCM_16", 1 / 2**15),
+    ("AIFF", "PCM_24", 1 / 2**23),
+    ("CAF", "PCM_16", 1 / 2**15),
+    ("AU", "PCM_16", 1 / 2**15),
+    ("FLAC", "PCM_16", 1 / 2**15),
+    ("FLAC", "PCM_24", 1 / 2**23),
+]
+# Container, codec, exact length as FFmpeg gives it (None where it depends on framing).
+LOSSY = [
+    ("mp3", "libmp3lame", FRAMES),
+    ("ipod", "aac", None),
+    ("adts", "aac", None),
+    ("mp4", "aac", None),
+    ("matroska", "aac", None),
+    ("matroska", "flac", FRAMES),
+    ("mov", "alac", FRAMES),
+    ("webm", "libopus", FRAMES),
+    ("ogg", "libopus", FRAMES),
+    ("asf", "wmav2", None),
+    ("ac3", "ac3", None),
+]
+
+
+def reason(source: object) -> str:
+    """Read what cannot be read, and return the message."""
+    with pytest.raises(AudioFileError) as caught:
+        read_audio(source)  # type: ignore[arg-type]
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(("container", "subtype", "error"), LOSSLESS)
+def test_lossless_files_keep_every_sample(
+    tmp_path: Path, container: str, subtype: str, error: float
+) -> None:
+    path = tmp_path / "song"
+    path.write_bytes(libsndfile_bytes(container, subtype, song()))
+    samples, rate = read_audio(path)
+    assert (samples.dtype, samples.shape, rate) == (np.float32, (2, FRAMES), RATE)
+    np.testing.assert_allclose(samples, song(), rtol=0, atol=error)
+
+
+@pytest.mark.parametrize(("container", "codec", "frames"), LOSSY)
+def test_compressed_files_are_aligned_and_to_scale(
+    container: str, codec: str, frames: int | None
+) -> None:
+    original = song()
+    samples, rate = read_audio(io.BytesIO(ffmpeg_bytes(container, codec, [original])))
+    assert rate == (48000 if codec == "libopus" else RATE)
+    assert samples.shape[0] == 2
+    if frames is not None:
+        assert samples.shape[1] == frames
+    # Raw AAC and AC-3 cannot say how much silence their encoder put in front, and the
+    # WMA decoder needs a first frame to begin with.
+    delays = {"adts": 1024, "ac3": 256, "asf": -2048}
+    start = delays.get(container, 0)
+    middle = slice(8000, 30000)
+    error = samples[:, 8000 + start : 30000 + start] - original[:, middle]
+    assert np.sqrt(np.mean(error**2)) < 0.02
+
+
+def test_ogg_vorbis_is_read() -> None:
+    samples, _ = read_audio(io.BytesIO(song_bytes("ogg")))
+    assert samples.shape == (2, FRAMES)
+    assert np.abs(samples - song()).mean() < 0.02
+
+
+def test_the_extension_does_not_matter(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_bytes(wav_bytes(song()))
+    assert read_audio(path)[0].shape == (2, FRAMES)
+    raw = tmp_path / "song.raw"
+    raw.write_bytes(ffmpeg_bytes("ipod", "aac", [song()]))
+    assert read_audio(raw)[0].shape[0] == 2
+
+
+@pytest.mark.parametrize("name", ["-rf.wav", "über säng 歌.wav", "a: b?.wav", "%20 file:x.wav"])
+def test_odd_names(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for content in (wav_bytes(song()), ffmpeg_bytes("ipod", "aac", [song()])):
+        Path(name).write_bytes(content)
+        assert read_audio(name)[0].shape[0] == 2
+        with open_audio(name) as reader:
+            assert reader.info.name == name
+
+
+def test_values_beyond_full_scale_are_kept(tmp_path: Path) -> None:
+    loud = 3 * song()
+    np.testing.assert_array_equal(read_audio(io.BytesIO(wav_bytes(loud, "FLOAT")))[0], loud)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_channels_are_never_mixed(channels: int) -> None:
+    original = song(channels=channels)
+    for content in (
+        wav_bytes(original, "FLOAT"),
+        ffmpeg_bytes("matroska", "flac", [original]),
+    ):
+        samples, _ = read_audio(io.BytesIO(content))
+        np.testing.assert_allclose(samples, original, rtol=0, atol=1 / 2**15)
+
+
+def test_file_objects_are_read_from_the_start_and_stay_open(tmp_path: Path) -> None:
+    path = tmp_path / "song.wav"
+    path.write_bytes(wav_bytes(song()))
+    with path.open("rb") as file:
+        file.seek(100)
+        assert read_audio(file)[0].shape == (2, FRAMES)
+        assert not file.closed
+        with open_audio(file) as reader:
+            assert reader.info.name == str(path)
+    with path.open() as text:
+        assert "open it in mode 'rb'" in reason(text)
+
+
+def test_a_pipe_can_be_read() -> None:
+    program = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
+    command = [sys.executable, "-c", program]
+    content = wav_bytes(song())
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(content)
+        process.stdin.close()
+        assert read_audio(process.stdout)[0].shape == (2, FRAMES)  # type: ignore[arg-type]
+
+
+@settings(max_examples=25, deadline=None)
+@given(frames=st.integers(50, 60_000), compressed=st.booleans())
+def test_blocks_join_to_the_whole(frames: int, compressed: bool) -> None:
+    content = song_bytes("mp3" if compressed else "wav")
+    whole, _ = read_audio(io.BytesIO(content))
+    with open_audio(io.BytesIO(content)) as reader:
+        blocks = list(reader.blocks(frames))
+    assert all(block.shape[1] == frames for block in blocks[:-1])
+    assert 1 <= blocks[-1].shape[1] <= frames
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), whole)
+
+
+def test_blocks_of_one_sample_and_wrong_use() -> None:
+    content = wav_bytes(song(frames=7))
+    with open_audio(io.BytesIO(content)) as reader:
+        assert [block.shape for block in reader.blocks(1)] == [(2, 1)] * 7
+        with pytest.raises(ValueError, match="open the file again"):
+            reader.blocks(1)
+    with open_audio(io.BytesIO(content)) as reader, pytest.raises(ValueError, match="at least 1"):
+        reader.blocks(0)
+
+
+def test_info_tells_the_length_where_it_is_known() -> None:
+    with open_audio(io.BytesIO(song_bytes("wav"))) as reader:
+        info = reader.info
+    assert (info.sample_rate, info.channels, info.frames) == (RATE, 2, FRAMES)
+    assert info.format == "WAV PCM_16"
+    assert info.name == "<file object>"
+
+
+# Mistakes and damage ---------------------------------------------------------------
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    assert "there is no such file" in reason(tmp_path / "none.wav")
+    assert "this is a folder" in reason(tmp_path)
+    assert "a\0b" in reason("a\0b")
+    assert "not a file" in reason(np.zeros(10))
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read any file"
+)
+def test_unreadable_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav_bytes(song()))
+    path.chmod(0)
+    assert "no permission" in reason(path)
+
+
+def test_a_playlist_opens_no_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("real.m4a").write_bytes(song_bytes("back.m4a"))
+    Path("list.wav").write_text("ffconcat version 1.0\nfile real.m4a\n")
+    assert "not an audio file" in reason("list.wav")
+
+
+def test_what_is_no_audio(tmp_path: Path) -> None:
+    assert "0 bytes" in reason(io.BytesIO(b""))
+    for name in ("notes.au", "notes.mp3", "notes.vox"):
+        path = tmp_path / name
+        path.write_text("words and more words\n" * 500)
+        assert "not an audio file" in reason(path)
+    for size in (1, 3, 50, 3000, 200_000):
+        assert "not an audio file" in reason(
+            io.BytesIO(b"\x01" + np.random.default_rng(size).bytes(size))
+        )
+    assert "holds no audio (only video)" in reason(io.BytesIO(video_bytes("image2pipe", "png")))
+    assert "holds no audio (only video)" in reason(io.BytesIO(video_bytes()))
+    assert "holds no audio" in reason(io.BytesIO(video_bytes("matroska")))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.71, 0.97])
+def test_a_cut_file_is_never_taken_for_whole(kind: str, share: float) -> None:
+    content = song_bytes(kind)
+    assert read_audio(io.BytesIO(content))[0].shape[1] >= FRAMES - 2048
+    message = reason(io.BytesIO(content[: int(share * len(content))]))
+    if share == 0.71:
+        assert "cut off" in message
+        assert "again" in message
+
+
+@pytest.mark.parametrize("kind", ["wav", "mp3", "mka", "aiff"])
+def test_a_cut_file_is_refused_before_any_block_with_the_time(kind: str) -> None:
+    content = song_bytes(kind)
+    with pytest.raises(AudioFileError, match=r"stops at 0\.[4-7]\d s"):
+        open_audio(io.BytesIO(content[: int(0.6 * len(content))]))
+
+
+def test_a_flac_cut_between_two_frames() -> None:
+    content = song_bytes("flac")
+    start = content.index(b"\xff\xf8")
+    last = content.rindex(content[start : start + 3])
+    assert last > start
+    assert "of 1.00 s" in reason(io.BytesIO(content[:last]))
+
+
+@pytest.mark.parametrize("length", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF024, 0xFFFFFFDB])
+@pytest.mark.parametrize("outer", [0, 0xFFFFFFFF])
+def test_a_wav_from_a_pipe_is_read_to_the_end(length: int, outer: int) -> None:
+    content = bytearray(wav_bytes(song()))
+    struct.pack_into("<I", content, 4, outer)
+    struct.pack_into("<I", content, content.index(b"data") + 4, length)
+    samples, _ = read_audio(io.BytesIO(content))
+    np.testing.assert_allclose(samples, song(), rtol=0, atol=1 / 2**15)
+
+
+def test_bytes_after_the_audio_do_no_harm() -> None:
+    for kind in ("wav", "aiff", "flac", "ogg", "mp3", "front.m4a"):
+        content = song_bytes(kind)
+        whole, _ = read_audio(io.BytesIO(content))
+        tagged, _ = read_audio(io.BytesIO(content + b"TAG" + bytes(125)))
+        np.testing.assert_array_equal(tagged, whole)
+
+
+def test_an_mp3_without_a_count_is_read_to_the_end() -> None:
+    """Its length is only an estimate: loud and dense first, silent afterwards."""
+    noise = np.random.default_rng(0).uniform(-0.9, 0.9, (2, RATE)).astype(np.float32)
+    samples = np.concatenate([noise, np.zeros((2, 9 * RATE), np.float32)], axis=1)
+    target = io.BytesIO()
+    soundfile.write(
+        target, samples.T, RATE, format="MP3", bitrate_mode="VARIABLE", compression_level=0.1
+    )
+    content = target.getvalue()
+    first = content.index(b"\xff\xfb")
+    second = content.index(b"\xff\xfb", first + 4)
+    assert b"Xing" in content[first:second]
+    read, _ = read_audio(io.BytesIO(content[second:]))
+    assert samples.shape[1] <= read.shape[1] < samples.shape[1] + 4000
+
+
+def test_songs_joined_in_one_file_are_all_read_or_refused() -> None:
+    once, _ = read_audio(io.BytesIO(song_bytes("mp3")))
+    twice, _ = read_audio(io.BytesIO(2 * song_bytes("mp3")))
+    assert abs(twice.shape[1] - 2 * once.shape[1]) < 4000
+    for kind in ("opus", "ogg"):
+        assert "joined end to end" in reason(io.BytesIO(2 * song_bytes(kind)))
+
+
+def test_a_flac_of_unknown_length_is_read_to_the_end() -> None:
+    content = bytearray(song_bytes("flac"))
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    assert read_audio(io.BytesIO(content))[0].shape == (2, FRAMES)
+
+
+def test_no_samples() -> None:
+    assert "no samples" in reason(io.BytesIO(wav_bytes(np.zeros((2, 0), np.float32))))
+    target = io.BytesIO()
+    soundfile.write(target, np.zeros((0, 2)), RATE, format="FLAC")
+    assert str(reason(io.BytesIO(target.getvalue())))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_no_numbers(bad: float) -> None:
+    samples = song()
+    samples[1, RATE // 2] = bad
+    assert "at 0.50 s" in reason(io.BytesIO(wav_bytes(samples, "FLOAT")))
+
+
+def test_too_many_channels_and_impossible_rates() -> None:
+    assert "9 channels" in reason(io.BytesIO(wav_bytes(song(channels=9))))
+    for rate in (0, 4_000_000):
+        content = bytearray(wav_bytes(song()))
+        struct.pack_into("<I", content, 24, rate)
+        message = reason(io.BytesIO(content))
+        assert "sample rate" in message or "not an audio file" in message
+
+
+def test_damage_in_the_middle_is_reported_with_its_place() -> None:
+    content = bytearray(song_bytes("flac"))
+    middle = len(content) // 2
+    content[middle : middle + 20000] = np.random.default_rng(0).bytes(20000)
+    assert "damaged" in reason(io.BytesIO(content))
+
+
+def test_a_change_of_sample_rate_on_the_way() -> None:
+    first = ffmpeg_bytes("adts", "aac", [song()])
+    second = ffmpeg_bytes("adts", "aac", [song()], rates=[22050])
+    assert "change at" in reason(io.BytesIO(first + second))
+
+
+def test_python_made_wav(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(b"\x00\x80\xff\x7f")
+    samples, rate = read_audio(str(path))
+    assert rate == 8000
+    np.testing.assert_array_equal(samples, np.float32([[-1, 32767 / 32768]]))
+
+
+# Several streams -------------------------------------------------------------------
+
+
+def test_stem_files_give_all_streams_in_order() -> None:
+    signals = [song(seed=i, frames=FRAMES - 300 * i) * (i + 1) / 6 for i in range(5)]
+    content = ffmpeg_bytes("mp4", "aac", signals)
+    streams, rate = read_streams(io.BytesIO(content))
+    assert rate == RATE
+    assert len({stream.shape for stream in streams}) == 1
+    loudness = [float(np.abs(stream[0, 5000:30000]).max()) for stream in streams]
+    assert loudness == pytest.approx([0.43 * (i + 1) / 6 for i in range(5)], rel=0.15)
+    # Read as a single file, it is the first: the mixture.
+    mixture, _ = read_audio(io.BytesIO(content))
+    np.testing.assert_array_equal(mixture[:, : streams[0].shape[1]], streams[0])
+
+
+def test_streams_that_cannot_be_used() -> None:
+    different = ffmpeg_bytes("mp4", "aac", [song(), song()], rates=[44100, 48000])
+    with pytest.raises(AudioFileError, match="44100, 48000 Hz"):
+        read_streams(io.BytesIO(different))
+    with pytest.raises(AudioFileError, match="no audio"):
+        read_streams(io.BytesIO(video_bytes()))
+    cut = ffmpeg_bytes("mp4", "aac", [song(), song()], options={"movflags": "+faststart"})
+    with pytest.raises(AudioFileError, match="cut off"):
+        read_streams(io.BytesIO(cut[: len(cut) // 2]))
+
+
+def test_ffmpeg_is_loaded_only_when_needed(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav_bytes(song()))
+    program = (
+        "import sys, songsplit.audio as audio; audio.read_audio(sys.argv[1]); "
+        "sys.exit(any(name in sys.modules for name in ('av', 'torch', 'soxr')))"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(path)], check=False).returncode == 0

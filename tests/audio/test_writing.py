@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from songsplit.audio import AudioWriter, StemFilesWriter, read_audio, writing
+from songsplit.audio._pyav_backend import PyAVBackend
+from songsplit.errors import OutputError
+
+from .zoo import RATE, song
+
+STEMS = ("vocals", "instrumental")
+
+
+def write_all(folder: Path, samples: np.ndarray) -> None:
+    paths = {stem: folder / f"{stem}.wav" for stem in STEMS}
+    with StemFilesWriter(paths, RATE, samples.shape[0]) as writer:
+        for block in np.array_split(samples, 3, axis=1):
+            writer.write(dict.fromkeys(STEMS, block))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_what_is_written_is_read_back(tmp_path: Path, channels: int) -> None:
+    samples = 2 * song(channels=channels)
+    path = tmp_path / "new" / "folder" / "out.wav"
+    writing.write_audio(path, samples, RATE)
+    read, rate = read_audio(path)
+    assert rate == RATE
+    np.testing.assert_array_equal(read, samples)
+    assert soundfile.info(str(path)).subtype == "FLOAT"
+    with path.open("rb") as file:
+        backend = PyAVBackend(file, "out.wav")
+        np.testing.assert_array_equal(np.concatenate(list(backend.chunks()), axis=1), samples)
+        backend.close()
+    assert [p.name for p in path.parent.iterdir()] == ["out.wav"]
+
+
+def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    writing.write_audio(tmp_path / "a.wav", song(), RATE)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
+def test_very_long_files_become_rf64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "long.wav"
+    with monkeypatch.context() as patch:
+        # The fields of 32 bits still say 0xFFFFFFFF; only the choice is made earlier.
+        patch.setattr(writing, "_MAX_PLAIN_BYTES", 1000)
+        writing.write_audio(path, song(), RATE)
+    assert path.read_bytes()[:4] == b"RF64"
+    assert soundfile.info(str(path)).format == "RF64"
+    np.testing.assert_array_equal(read_audio(path)[0], song())
+
+
+def test_stems_appear_together_at_the_end(tmp_path: Path) -> None:
+    paths = {stem: tmp_path / f"{stem}.wav" for stem in STEMS}
+    with StemFilesWriter(paths, RATE, 2) as writer:
+        writer.write({"vocals": song(), "instrumental": -song()})
+        assert not list(tmp_path.glob("*.wav"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["instrumental.wav", "vocals.wav"]
+    np.testing.assert_array_equal(read_audio(paths["instrumental"])[0], -song())
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_error_leaves_nothing_behind(tmp_path: Path, error: type[BaseException]) -> None:
+    paths = {stem: tmp_path / "a" / "b" / f"{stem}.wav" for stem in STEMS}
+
+    def work() -> None:
+        with StemFilesWriter(paths, RATE, 2) as writer:
+            writer.write(dict.fromkeys(STEMS, song()))
+            raise error
+
+    with pytest.raises(error):
+        work()
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_keeps_the_old_files_and_others_in_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "vocals.wav").write_text("old")
+
+    def work() -> None:
+        with AudioWriter(tmp_path / "vocals.wav", RATE, 2) as writer:
+            writer.write(song())
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work()
+    assert (tmp_path / "vocals.wav").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+    write_all(tmp_path, song())
+    assert read_audio(tmp_path / "vocals.wav")[1] == RATE
+
+
+def test_when_one_name_cannot_be_taken_none_is(tmp_path: Path) -> None:
+    paths = {stem: tmp_path / f"{stem}.wav" for stem in STEMS}
+
+    def work() -> None:
+        with StemFilesWriter(paths, RATE, 2) as writer:
+            writer.write(dict.fromkeys(STEMS, song()))
+            paths["instrumental"].mkdir()
+
+    with pytest.raises(OutputError):
+        work()
+    assert [p.name for p in tmp_path.iterdir()] == ["instrumental.wav"]
+
+
+def test_places_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    cases = {
+        tmp_path / "file" / "out.wav": "a file is in the way",
+        tmp_path / "file" / "deeper" / "out.wav": "a file is in the way",
+        tmp_path / "folder": "this is a folder",
+        tmp_path / ("x" * 300 + ".wav"): "cannot be written",
+    }
+    for path, message in cases.items():
+        with pytest.raises(OutputError, match=message) as caught:
+            writing.write_audio(path, song(), RATE)
+        assert str(path) in str(caught.value)
+    with pytest.raises(OutputError, match="two results"):
+        StemFilesWriter({"a": tmp_path / "x.wav", "b": f"{tmp_path}/./x.wav"}, 1, 1).__enter__()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere"
+)
+def test_a_folder_without_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="no permission"):
+        writing.write_audio(tmp_path / "a.wav", song(), RATE)
+    tmp_path.chmod(0o700)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of files")
+def test_no_space_leaves_nothing_behind(tmp_path: Path) -> None:
+    import resource
+
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, old[1]))
+    try:
+        with pytest.raises(OutputError, match="free some space"):
+            write_all(tmp_path / "new", song())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert not list(tmp_path.iterdir())
+
+
+def test_blocks_that_do_not_fit(tmp_path: Path) -> None:
+    paths = {stem: tmp_path / f"{stem}.wav" for stem in STEMS}
+    for blocks in (
+        {"vocals": song()},
+        {"vocals": song(), "instrumental": song(frames=5)},
+        dict.fromkeys(STEMS, song(channels=1)),
+    ):
+        with pytest.raises(ValueError), StemFilesWriter(paths, RATE, 2) as writer:
+            writer.write(blocks)
+    assert not list(tmp_path.iterdir())
