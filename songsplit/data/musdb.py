@@ -1,0 +1,249 @@
+"""MUSDB18 and MUSDB18-HQ: which songs there are, and their audio.
+
+The songs are found and decoded here rather than through the `musdb` package, which
+needs the ffmpeg program even for WAV files, starts it anew for every access, and
+decodes to 16 bits, clipping what exceeds full scale. Only the list of validation songs
+is taken from that package, so that it stays the one that everybody else reports on.
+
+References
+----------
+Z. Rafii, A. Liutkus, F.-R. Stöter, S. I. Mimilakis and R. Bittner, "MUSDB18, a corpus
+for music separation", 2017, https://doi.org/10.5281/zenodo.1117372.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from songsplit.audio import read_streams
+from songsplit.errors import ConfigError, DataError, MissingExtraError
+
+Audio: TypeAlias = NDArray[np.float32]
+Subset: TypeAlias = Literal["train", "test"]
+Split: TypeAlias = Literal["train", "valid"]
+
+SAMPLE_RATE = 44100
+STEM_NAMES = ("drums", "bass", "other", "vocals")
+
+_STEM_SUFFIX = ".stem.mp4"
+# The order of the streams inside a .stem.mp4 file.
+_STREAM_NAMES = ("mixture", *STEM_NAMES)
+
+
+@dataclass(frozen=True)
+class MusdbTrack:
+    """One song of MUSDB18, whose audio is read when it is asked for.
+
+    Parameters
+    ----------
+    name : str
+        Artist and title as in the name of the file, for example
+        ``"ANiMAL - Rockshow"``.
+    path : Path
+        The ``.stem.mp4`` file of MUSDB18, or the song's folder of MUSDB18-HQ.
+    """
+
+    name: str
+    path: Path
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second, the same for every song of MUSDB18."""
+        return SAMPLE_RATE
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file or files that hold the audio."""
+        if self._is_stem_file:
+            return (self.path,)
+        return tuple(self.path / f"{name}.wav" for name in _STREAM_NAMES)
+
+    def mixture(self) -> Audio:
+        """Read the song as released.
+
+        In MUSDB18 this is a stream of its own, encoded with losses, and so is not exactly
+        the sum of the stems.
+
+        Returns
+        -------
+        ndarray of float32, shape (2, samples)
+            The mixture at `sample_rate`.
+
+        Raises
+        ------
+        DataError
+            If the file is not the one that MUSDB18 has.
+        AudioFileError
+            If it cannot be decoded.
+        """
+        if self._is_stem_file:
+            return self.audio()[0]
+        return self._read_wav("mixture")
+
+    def stems(self) -> dict[str, Audio]:
+        """Read the parts that the song is made of.
+
+        Returns
+        -------
+        dict of str to ndarray of float32, shape (2, samples)
+            ``drums``, ``bass``, ``other`` and ``vocals``, all of one length.
+
+        Raises
+        ------
+        DataError
+            If a file is not the one that MUSDB18 has.
+        AudioFileError
+            If it cannot be decoded.
+        """
+        return self.audio()[1]
+
+    def audio(self) -> tuple[Audio, dict[str, Audio]]:
+        """Read mixture and stems together, decoding each file once.
+
+        Returns
+        -------
+        mixture : ndarray of float32, shape (2, samples)
+            As `mixture` gives it.
+        stems : dict of str to ndarray of float32, shape (2, samples)
+            As `stems` gives them.
+
+        Raises
+        ------
+        DataError
+            If a file is not the one that MUSDB18 has.
+        AudioFileError
+            If it cannot be decoded.
+        """
+        if self._is_stem_file:
+            streams, rate = read_streams(self.path)
+            if len(streams) != len(_STREAM_NAMES):
+                raise DataError(
+                    f"{self.path}: {len(streams)} audio streams where MUSDB18 has 5 "
+                    "(mixture, drums, bass, other, vocals): download the file again"
+                )
+            parts = dict(zip(_STREAM_NAMES, streams, strict=True))
+            for audio in streams:
+                _check_format(self.path, audio, rate)
+        else:
+            parts = {name: self._read_wav(name) for name in _STREAM_NAMES}
+        mixture = parts.pop("mixture")
+        lengths = {name: part.shape[1] for name, part in parts.items()}
+        if set(lengths.values()) != {mixture.shape[1]}:
+            raise DataError(
+                f"{self.path}: mixture of {mixture.shape[1]} samples, but stems of {lengths}: "
+                "download the song again"
+            )
+        return mixture, parts
+
+    @property
+    def _is_stem_file(self) -> bool:
+        return self.path.name.endswith(_STEM_SUFFIX)
+
+    def _read_wav(self, name: str) -> Audio:
+        path = self.path / f"{name}.wav"
+        if not path.is_file():
+            raise DataError(f"{path}: missing, though MUSDB18-HQ has it: unpack the song again")
+        (audio, *_), rate = read_streams(path)
+        _check_format(path, audio, rate)
+        return audio
+
+
+def musdb_tracks(
+    root: str | Path, subset: Subset = "train", split: Split | None = None
+) -> list[MusdbTrack]:
+    """List the songs of MUSDB18 or MUSDB18-HQ.
+
+    Parameters
+    ----------
+    root : str or Path
+        Folder with ``train`` and ``test`` in it. They hold ``*.stem.mp4`` files (MUSDB18)
+        or one folder of WAV files for each song (MUSDB18-HQ); where both are found, the
+        ``*.stem.mp4`` files are used.
+    subset : {"train", "test"}
+        Which of the two folders.
+    split : {"train", "valid"}, optional
+        Part of the train subset: the 14 validation songs that the `musdb` package names,
+        or the others. All songs by default.
+
+    Returns
+    -------
+    list of MusdbTrack
+        Sorted by name, never empty.
+
+    Raises
+    ------
+    ConfigError
+        If `subset` or `split` is unknown, or a split of the test subset is asked for.
+    DataError
+        If there are no such songs.
+    MissingExtraError
+        If `split` is given and the `musdb` package is not installed.
+    """
+    if subset not in ("train", "test"):
+        raise ConfigError(f"subset {subset!r}: choose 'train' or 'test'")
+    if split not in (None, "train", "valid"):
+        raise ConfigError(f"split {split!r}: choose 'train' or 'valid', or leave it out")
+    if split is not None and subset != "train":
+        raise ConfigError(f"split {split!r}: only subset 'train' is split, not {subset!r}")
+
+    folder = Path(root).expanduser() / subset
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder: give the folder that holds 'train' and 'test'")
+    # Not hidden files: archives made on a Mac carry a "._" twin of each.
+    tracks = [
+        MusdbTrack(path.name.removesuffix(_STEM_SUFFIX), path)
+        for path in folder.glob(f"[!.]*{_STEM_SUFFIX}")
+    ] or [MusdbTrack(path.name, path) for path in {wav.parent for wav in folder.glob("*/*.wav")}]
+    if not tracks:
+        raise DataError(
+            f"{folder}: no songs: expected *{_STEM_SUFFIX} files (MUSDB18) "
+            "or a folder of WAV files for each song (MUSDB18-HQ)"
+        )
+    if split is not None:
+        valid = validation_names()
+        tracks = [track for track in tracks if (track.name in valid) == (split == "valid")]
+        if not tracks:
+            raise DataError(f"{folder}: none of its songs belongs to split {split!r} of MUSDB18")
+    return sorted(tracks, key=lambda track: track.name)
+
+
+def validation_names() -> frozenset[str]:
+    """Names of the train songs that the `musdb` package sets aside for validation.
+
+    Returns
+    -------
+    frozenset of str
+        The 14 names in ``configs/mus.yaml`` of the package.
+
+    Raises
+    ------
+    MissingExtraError
+        If `musdb` is not installed.
+    """
+    # Importing musdb would fail on a machine without the ffmpeg program, which reading
+    # its list does not need: find the package and open the file.
+    spec = importlib.util.find_spec("musdb")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError("musdb", "eval")
+    # Comes with musdb.
+    import yaml  # type: ignore[import-untyped, unused-ignore]
+
+    path = Path(spec.submodule_search_locations[0]) / "configs" / "mus.yaml"
+    config = cast("Mapping[str, list[str]]", yaml.safe_load(path.read_text(encoding="utf-8")))
+    return frozenset(config["validation_tracks"])
+
+
+def _check_format(path: Path, audio: Audio, rate: int) -> None:
+    """Raise DataError unless `audio` is stereo at the rate of MUSDB18."""
+    if rate != SAMPLE_RATE or audio.shape[0] != 2:
+        raise DataError(
+            f"{path}: {audio.shape[0]} channels at {rate} Hz where MUSDB18 has 2 at "
+            f"{SAMPLE_RATE} Hz: use the original file"
+        )
