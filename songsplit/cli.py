@@ -53,12 +53,10 @@ def _main(
 ) -> None:
     """Split songs into vocals and instrumental, on this machine, offline.
 
-    **songsplit song.mp3** writes song/vocals.wav and song/instrumental.wav, which add up
-    to the song.
+    `songsplit song.mp3` writes song/vocals.wav and song/instrumental.wav, which add up to
+    the song. `songsplit *.flac -o stems` does so for many songs, below the folder stems.
 
-    **songsplit *.flac -o stems** does so for many songs, below the folder stems.
-
-    Options for this: **songsplit split --help**
+    The options for this are shown by `songsplit split --help`.
     """
 
 

@@ -51,3 +51,8 @@ class MissingExtraError(SongsplitError, ImportError):
         super().__init__(
             f"this needs the package '{package}': install it with pip install 'songsplit[{extra}]'"
         )
+        self._package, self._extra = package, extra
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
+        # Without this, the error could not come back from a worker process.
+        return type(self), (self._package, self._extra)

@@ -20,8 +20,10 @@ from songsplit.stems import Stems, stem_paths
 
 if TYPE_CHECKING:
     import torch
+    from typing_extensions import TypeIs
 
-Audio: TypeAlias = "str | os.PathLike[str] | BinaryIO | NDArray[Any] | torch.Tensor"
+File: TypeAlias = str | os.PathLike[str] | BinaryIO
+Audio: TypeAlias = "File | NDArray[Any] | torch.Tensor"
 ModelName: TypeAlias = str | os.PathLike[str]
 Progress: TypeAlias = bool | Callable[[float, float | None], None]
 
@@ -133,7 +135,7 @@ class Separator:
 
     def separate_to_files(
         self,
-        audio: str | os.PathLike[str] | BinaryIO,
+        audio: File,
         folder: str | os.PathLike[str],
         *,
         overwrite: bool = False,
@@ -233,7 +235,7 @@ def separate(
     return Separator(model, device).separate(audio, sample_rate, progress=progress)
 
 
-def _is_file(audio: object) -> bool:
+def _is_file(audio: Audio) -> TypeIs[File]:
     return isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
 
 

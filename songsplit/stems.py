@@ -105,9 +105,7 @@ class Stems(Mapping[str, Any]):
         ]
         return sum(parts[1:], start=parts[0])
 
-    def save(
-        self, folder: str | os.PathLike[str], *, overwrite: bool = False
-    ) -> dict[str, Path]:
+    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> dict[str, Path]:
         """Write each stem to ``<folder>/<name>.wav``, in 32-bit float.
 
         Parameters
@@ -151,7 +149,9 @@ def stem_paths(
     """
     paths = {name: Path(folder) / f"{name}.wav" for name in names}
     if Path(folder).exists() and not Path(folder).is_dir():
-        raise OutputError(f"{folder} is a file, so stems cannot be put into it: name another folder")
+        raise OutputError(
+            f"{folder} is a file, so stems cannot be put into it: name another folder"
+        )
     if not overwrite:
         for path in paths.values():
             if path.exists():

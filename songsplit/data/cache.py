@@ -195,9 +195,7 @@ def _written(clips: Iterable[RawClip], folder: Path, sample_rate: int) -> Iterat
             # that a file system may refuse.
             digest = hashlib.sha256(f"{clip.name}/{name}".encode()).hexdigest()[:20]
             scale = max(float(np.abs(audio[:, :samples]).max()), 1e-9) / 32767
-            np.save(
-                folder / f"{digest}.npy", np.round(audio[:, :samples] / scale).astype(np.int16)
-            )
+            np.save(folder / f"{digest}.npy", np.round(audio[:, :samples] / scale).astype(np.int16))
             cached[name] = CachedStem(f"{digest}.npy", samples, scale)
         yield Clip(clip.name, clip.source, clip.split, samples, clip.bandwidth, cached)
 

@@ -13,6 +13,8 @@ from songsplit.data.cache import Clip, ClipCache
 from songsplit.data.remix import Example, RemixConfig, RemixDataset
 from songsplit.errors import DataError
 
+_DEFAULT_REMIX = RemixConfig()
+
 
 class WholeClip(TypedDict):
     """Two stems of a whole clip, each of shape (2, samples)."""
@@ -37,7 +39,9 @@ class WholeClips(Dataset[WholeClip]):
     def __init__(self, cache: ClipCache) -> None:
         self.cache = cache
         self.clips: list[Clip] = [
-            c for c in cache.clips if c.split == "valid" and "vocals" in c.stems and len(c.stems) > 1
+            c
+            for c in cache.clips
+            if c.split == "valid" and "vocals" in c.stems and len(c.stems) > 1
         ]
         if not self.clips:
             raise DataError(f"{cache.folder} holds no clips for validation")
@@ -78,7 +82,7 @@ class RemixDataModule(pl.LightningDataModule):
         batches: int = 200,
         workers: int = 1,
         seed: int = 0,
-        remix: RemixConfig | None = None,
+        remix: RemixConfig = _DEFAULT_REMIX,
     ) -> None:
         super().__init__()
         self.cache = cache
@@ -87,7 +91,7 @@ class RemixDataModule(pl.LightningDataModule):
         self.batches = batches
         self.workers = workers
         self.seed = seed
-        self.remix = remix or RemixConfig()
+        self.remix = remix
 
     def train_dataloader(self) -> DataLoader[Example]:
         """Chunks of the epoch that begins; needs the trainer to reload it every epoch."""

@@ -48,7 +48,7 @@ class STFT(nn.Module):
         return self.n_fft // 2 + 1
 
     def frames(self, samples: int) -> int:
-        """Number of frames that :meth:`forward` makes of that many samples."""
+        """Return how many frames :meth:`forward` makes of that many samples."""
         return 1 + samples // self.hop_length
 
     def forward(self, samples: Tensor) -> Tensor:

@@ -85,9 +85,7 @@ def chunk_plan(model: SeparationModel) -> ChunkPlan:
     def on_grid(seconds: float) -> int:
         return max(1, round(seconds * config.sample_rate / grid)) * grid
 
-    return ChunkPlan(
-        on_grid(CHUNK_SECONDS), on_grid(MARGIN_SECONDS), on_grid(FADE_SECONDS)
-    )
+    return ChunkPlan(on_grid(CHUNK_SECONDS), on_grid(MARGIN_SECONDS), on_grid(FADE_SECONDS))
 
 
 class _Chunk:
@@ -107,28 +105,22 @@ class _Chunk:
             return np.zeros((len(self.model.config.targets) - 1, *mixture.shape), np.float32)
         pairs = torch.from_numpy(self._pairs(mixture / peak)).to(self.device)
         with torch.inference_mode(), precision(self.device):
-            stems = self.model(pairs)[:, :-1].float().cpu().numpy()
+            stems: Samples = self.model(pairs)[:, :-1].float().cpu().numpy()
         if not np.isfinite(stems).all():
             raise ModelError("the network computed values that are not finite: is it damaged?")
-        return self._unpaired(stems) * peak
+        return (self._unpaired(stems) * peak).astype(np.float32, copy=False)
 
     def _pairs(self, mixture: Samples) -> Samples:
         """Arrange channels as stereo items, shape (items, 2, n)."""
-        if self.channels == 2:
-            return mixture[np.newaxis]
-        single = mixture[2:] if self.channels > 2 else mixture
-        doubled = np.stack([single, single], axis=1)
-        if self.channels == 1:
-            return doubled
-        return np.concatenate([mixture[np.newaxis, :2], doubled])
+        paired = 0 if self.channels == 1 else 2
+        doubled = np.repeat(mixture[paired:, np.newaxis], 2, axis=1)
+        return np.concatenate([mixture[np.newaxis, :2], doubled]) if paired else doubled
 
     def _unpaired(self, stems: Samples) -> Samples:
         """Turn (items, targets, 2, n) back into (targets, channels, n)."""
-        if self.channels == 2:
-            return stems[0]
-        stereo = stems[0, :, :0] if self.channels == 1 else stems[0]
-        single = stems if self.channels == 1 else stems[1:]
-        return np.concatenate([stereo, np.moveaxis(single.mean(axis=2), 0, 1)], axis=1)
+        paired = 0 if self.channels == 1 else 1
+        single: Samples = stems[paired:].mean(axis=2).swapaxes(0, 1)
+        return np.concatenate([stems[0], single], axis=1) if paired else single
 
 
 def _resampled(

@@ -91,13 +91,13 @@ class ConvFrequencyBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, bins: int, bottleneck: int) -> None:
         super().__init__()
-        self.entry = nn.Sequential(
-            conv_norm(in_channels, out_channels, 3), nn.ReLU(inplace=True)
-        )
+        self.entry = nn.Sequential(conv_norm(in_channels, out_channels, 3), nn.ReLU(inplace=True))
         self.frequency = FrequencyBlock(out_channels, bins, bottleneck)
         self.exit = conv_norm(out_channels, out_channels, 3)
         self.shortcut = (
-            nn.Identity() if in_channels == out_channels else conv_norm(in_channels, out_channels, 1)
+            nn.Identity()
+            if in_channels == out_channels
+            else conv_norm(in_channels, out_channels, 1)
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -66,9 +66,7 @@ class MaskUNetConfig:
         self._require("widths", len(self.widths) >= 1 and min(self.widths) > 0)
         self._require("subbands", self.subbands > 0)
         folded = self.subbands * self.frame_multiple
-        self._require(
-            "bins", 0 < self.bins <= self.n_fft // 2 + 1 and self.bins % folded == 0
-        )
+        self._require("bins", 0 < self.bins <= self.n_fft // 2 + 1 and self.bins % folded == 0)
         self._require("stereo_input", self.stereo_input in _STEREO_INPUTS)
         self._require("compression", 0 < self.compression <= 1)
         self._require("level_seconds", self.level_seconds > 0)

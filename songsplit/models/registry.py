@@ -94,5 +94,5 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
     if wanted.endswith(".safetensors") or Path(wanted).exists():
         return load_weights(wanted)
     raise ModelError(
-        f"unknown model {wanted!r}: use one of {', '.join(known)} or the path of a .safetensors file"
+        f"unknown model {wanted!r}: use {', '.join(known)} or the path of a .safetensors file"
     )

@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def complex_l1(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
-    """Mean magnitude of the complex error, relative to that of the mixture.
+    r"""Mean magnitude of the complex error, relative to that of the mixture.
 
-    .. math:: \\frac1B \\sum_b \\frac{\\sum |\\hat S_b - S_b|}{\\sum |X_b|}
+    .. math:: \frac1B \sum_b \frac{\sum |\hat S_b - S_b|}{\sum |X_b|}
 
     Dividing by the mixture makes loud and quiet songs count alike. Because the phase
     is part of the error, a mask learns to leave out bins where the mixture's phase is

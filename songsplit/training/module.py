@@ -18,6 +18,9 @@ from songsplit.models.storage import load_weights
 from songsplit.training.augment import RandomEqualizer, limit_band
 from songsplit.training.losses import complex_l1
 
+CONFIG_KEY = "songsplit_config"
+_DEFAULT_NETWORK = MaskUNetConfig()
+
 
 class SeparationTraining(pl.LightningModule):
     """Train a :class:`~songsplit.models.separation.SeparationModel`.
@@ -41,7 +44,7 @@ class SeparationTraining(pl.LightningModule):
 
     def __init__(
         self,
-        model: MaskUNetConfig | None = None,
+        model: MaskUNetConfig = _DEFAULT_NETWORK,
         learning_rate: float = 2e-3,
         weight_decay: float = 1e-2,
         warmup_steps: int = 100,
@@ -50,10 +53,9 @@ class SeparationTraining(pl.LightningModule):
         init_from: str | None = None,
     ) -> None:
         super().__init__()
-        config = model or MaskUNetConfig()
-        if config.targets != ("vocals", "instrumental"):
+        if model.targets != ("vocals", "instrumental"):
             raise ConfigError("training knows only the targets vocals and instrumental so far")
-        self.config = config
+        self.config = config = model
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
@@ -105,14 +107,19 @@ class SeparationTraining(pl.LightningModule):
             self.log(f"valid/{target}_usdr_median", float(np.median(values)), prog_bar=True)
             self.log(f"valid/{target}_usdr_mean", float(np.mean(values)))
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the network's settings beside its weights, for the export."""
+        checkpoint[CONFIG_KEY] = self.config.to_json()
+
     def configure_optimizers(self) -> Any:
         """AdamW; learning rate rises, stays, and falls to zero."""
         decayed = [p for p in self.parameters() if p.ndim > 1]
         plain = [p for p in self.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(
-            groups, lr=self.learning_rate, weight_decay=self.weight_decay
-        )
+        groups: list[dict[str, Any]] = [
+            {"params": decayed},
+            {"params": plain, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=self.weight_decay)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         return {
             "optimizer": optimizer,
@@ -123,4 +130,3 @@ class SeparationTraining(pl.LightningModule):
         total = int(self.trainer.estimated_stepping_batches)
         left = (total - step) / max(1, round(total * self.decay_share))
         return max(0.0, min(1.0, (step + 1) / self.warmup_steps, left))
-

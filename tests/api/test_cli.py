@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+import songsplit
+from songsplit.cli import app
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def song(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "my song.wav"
+    noise = np.random.default_rng(0).normal(size=(22050, 2)) / 10
+    soundfile.write(path, noise, 44100)
+    return path
+
+
+def run(*arguments):
+    return runner.invoke(app, [str(a) for a in arguments])
+
+
+def test_a_song_becomes_two_files_beside_where_one_stands(song):
+    result = run(song.name, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    for name in ("vocals", "instrumental"):
+        path = song.parent / "my song" / f"{name}.wav"
+        assert soundfile.info(path).frames == 22050
+        assert f"my song/{name}.wav" in result.stdout
+
+
+def test_output_folder_and_keeping_of_results(song):
+    assert run(song, "-o", "out").exit_code == 0
+    vocals = song.parent / "out" / "my song" / "vocals.wav"
+    before = vocals.stat().st_mtime_ns
+    kept = run("split", song, "--output", "out")
+    assert kept.exit_code == 0
+    assert "--overwrite" in kept.output
+    assert vocals.stat().st_mtime_ns == before
+    assert run(song, "-o", "out", "--overwrite").exit_code == 0
+    assert vocals.stat().st_mtime_ns != before
+
+
+def test_bad_files_are_named_and_the_others_done(song):
+    (song.parent / "notes.txt").write_text("not audio")
+    (song.parent / "empty.mp3").touch()
+    result = run("missing.flac", "notes.txt", "empty.mp3", song.parent, song)
+    assert result.exit_code == 1
+    errors = [line for line in result.stderr.splitlines() if line.startswith("songsplit: ")]
+    assert len(errors) == 4
+    for name, line in zip(
+        ("missing.flac", "notes.txt", "empty.mp3", song.parent), errors, strict=True
+    ):
+        assert str(name) in line
+    assert "Traceback" not in result.output
+    assert (song.parent / "my song" / "vocals.wav").exists()
+    assert {p.name for p in song.parent.iterdir()} == {
+        "my song", "my song.wav", "notes.txt", "empty.mp3"
+    }  # fmt: skip
+
+
+def test_two_songs_of_one_name_do_not_share_a_folder(song):
+    twin = song.parent / "other" / song.name
+    twin.parent.mkdir()
+    twin.write_bytes(song.read_bytes())
+    result = run(song, twin)
+    assert result.exit_code == 1
+    assert "holds the stems of" in result.stderr
+
+
+def test_unknown_model(song):
+    result = run(song, "--model", "nonesuch")
+    assert result.exit_code == 1
+    assert "unknown model 'nonesuch'" in result.stderr
+    assert not (song.parent / "my song").exists()
+
+
+def test_models_tells_terms():
+    result = run("models")
+    assert result.exit_code == 0
+    assert "default" in result.stdout
+    assert "non-commercial" in result.stdout
+
+
+def test_help_and_version():
+    assert "song.mp3" in run("--help").stdout
+    assert "--overwrite" in run("split", "--help").stdout
+    assert run("--version").stdout.strip() == f"songsplit {songsplit.__version__}"
+
+
+def test_importing_songsplit_is_silent_and_imports_no_torch():
+    heavy = "('torch', 'av', 'librosa', 'pytorch_lightning', 'musdb')"
+    code = (
+        f"import sys, songsplit, songsplit.cli; assert not [m for m in sys.modules if m in {heavy}]"
+    )
+    command = [sys.executable, "-W", "error", "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == result.stderr == ""
+
+
+def test_listing_models_and_public_names_need_no_torch():
+    code = (
+        "import sys, songsplit; songsplit.list_models(); dir(songsplit); "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nonesuch"):
+        songsplit.nonesuch

@@ -1,0 +1,227 @@
+"""What a caller of songsplit.separate and Separator relies on."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import songsplit
+from songsplit import Separator
+from songsplit.errors import (
+    AudioFileError,
+    AudioInputError,
+    DeviceError,
+    ModelError,
+    OutputExistsError,
+)
+from songsplit.models.storage import save_weights
+from tests.conftest import EXAMPLE
+from tests.models.tiny import tiny_model
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> Separator:
+    """An untrained, quick network: for everything but quality."""
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    save_weights(tiny_model(), {"name": "tiny"}, path)
+    return Separator(path, device="cpu")
+
+
+def assert_adds_up(stems, mixture):
+    scale = max(1.0, float(np.abs(mixture).max()))
+    np.testing.assert_allclose(
+        np.asarray(stems.vocals) + np.asarray(stems.instrumental), mixture, atol=1e-6 * scale
+    )
+
+
+def test_the_example_song(separator):
+    mixture, rate = soundfile.read(EXAMPLE, dtype="float32", stop=8 * 44100)
+    stems = songsplit.separate(mixture.T, rate, device="cpu")
+    assert list(stems) == ["vocals", "instrumental"]
+    assert stems.sample_rate == 44100
+    assert stems.vocals.shape == stems.instrumental.shape == mixture.T.shape
+    assert_adds_up(stems, mixture.T)
+    # A bass drum or a voice alone would be wrong: each stem holds a good part of the song.
+    energy = np.square(mixture).sum()
+    for stem in stems.values():
+        assert 0.02 * energy < np.square(stem).sum() < 0.98 * energy
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    samples=st.one_of(st.integers(1, 50), st.integers(51, 30000)),
+    channels=st.integers(1, 8),
+    rate=st.sampled_from([8000, 22050, 44100, 48000, 96000, 11111]),
+    dtype=st.sampled_from(["float32", "float64", "int16", "int32", "uint8"]),
+    flat=st.booleans(),
+    kind=st.sampled_from(["numpy", "torch"]),
+)
+def test_any_length_rate_channels_and_type(tiny, samples, channels, rate, dtype, flat, kind):
+    rng = np.random.default_rng(samples)
+    shape = (samples,) if flat else (channels, samples)
+    if dtype.startswith("float"):
+        audio = rng.normal(size=shape).astype(dtype)
+        mixture = audio.astype(np.float64)
+    else:
+        info = np.iinfo(dtype)
+        audio = rng.integers(info.min, info.max, size=shape, dtype=dtype, endpoint=True)
+        offset = 128 if dtype == "uint8" else 0
+        mixture = (audio.astype(np.float64) - offset) / 2 ** (info.bits - 1)
+    if not flat and channels > samples:
+        return
+    given_audio = torch.from_numpy(audio.copy()) if kind == "torch" else audio.copy()
+    stems = tiny.separate(given_audio, rate)
+    assert stems.sample_rate == rate
+    for stem in stems.values():
+        assert isinstance(stem, torch.Tensor if kind == "torch" else np.ndarray)
+        assert tuple(stem.shape) == shape
+        assert str(stem.dtype).endswith("float64" if dtype == "float64" else "float32")
+    assert_adds_up(stems, mixture)
+    assert np.array_equal(np.asarray(given_audio), audio), "the caller's audio was changed"
+
+
+@pytest.mark.parametrize("seconds", [11.9, 12.5, 30.0])
+def test_joins_between_chunks_are_inaudible(tiny, seconds):
+    t = np.arange(int(seconds * 44100)) / 44100
+    tone = np.sin(2 * np.pi * 220 * t).astype(np.float32)
+    vocals = tiny.separate(tone, 44100).vocals
+    inner = vocals[8192:-8192]
+    # A click would stand out of the second difference of a pure tone.
+    curvature = np.abs(np.diff(inner, 2))
+    assert curvature.max() < 3 * np.percentile(curvature, 99)
+
+
+def test_chunked_equals_unchunked(tiny):
+    # The joins of a long song lie where those of a shorter excerpt do not.
+    rng = np.random.default_rng(0)
+    mixture = rng.normal(size=(2, 44100 * 26)).astype(np.float32)
+    whole = tiny.separate(mixture, 44100).vocals
+    with torch.inference_mode():
+        reference = tiny._model(torch.from_numpy(mixture[None]))[0, 0].numpy()
+    error = np.square(whole - reference).mean() / np.square(mixture).mean()
+    assert 10 * np.log10(error) < -40
+
+
+def test_loud_and_silent(tiny):
+    loud = np.random.default_rng(0).normal(size=(2, 9000)).astype(np.float32) * 1e25
+    assert_adds_up(tiny.separate(loud, 44100), loud)
+    silent = tiny.separate(np.zeros((2, 9000), np.float32), 44100)
+    assert not silent.vocals.any()
+    assert not silent.instrumental.any()
+
+
+def test_files_give_what_arrays_give(tiny, tmp_path):
+    mixture, rate = soundfile.read(EXAMPLE, dtype="float32", stop=30000, always_2d=True)
+    path = tmp_path / "a song (live) ü.wav"
+    soundfile.write(path, mixture, rate, subtype="FLOAT")
+    expected = tiny.separate(mixture.T, rate).vocals
+    for source in (path, str(path), io.BytesIO(path.read_bytes())):
+        stems = tiny.separate(source)
+        assert stems.vocals.dtype == np.float32
+        np.testing.assert_array_equal(stems.vocals, expected)
+    with path.open("rb") as file:
+        np.testing.assert_array_equal(tiny.separate(file).vocals, expected)
+
+
+def test_separate_to_files(tiny, tmp_path):
+    mixture = np.random.default_rng(0).normal(size=(70000, 1)).astype(np.float32)
+    soundfile.write(tmp_path / "song.wav", mixture, 32000, subtype="FLOAT")
+    paths = tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "new" / "stems")
+    assert list(paths) == ["vocals", "instrumental"]
+    parts = {}
+    for name, path in paths.items():
+        assert path == tmp_path / "new" / "stems" / f"{name}.wav"
+        parts[name], rate = soundfile.read(path, dtype="float32", always_2d=True)
+        assert rate == 32000
+        assert soundfile.info(path).subtype == "FLOAT"
+    np.testing.assert_allclose(parts["vocals"] + parts["instrumental"], mixture, atol=1e-5)
+
+    with pytest.raises(OutputExistsError, match="already there"):
+        tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "new" / "stems")
+    tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "new" / "stems", overwrite=True)
+    expected = {"vocals.wav", "instrumental.wav"}
+    assert {p.name for p in (tmp_path / "new" / "stems").iterdir()} == expected
+
+
+def test_progress_is_told_in_seconds(tiny):
+    seen = []
+    tiny.separate(
+        np.zeros((2, 44100 * 20), np.float32), 44100, progress=lambda *args: seen.append(args)
+    )
+    done = [d for d, _ in seen]
+    assert done == sorted(done)
+    assert seen[0] == (0.0, 20.0)
+    assert done[-1] == pytest.approx(20.0)
+
+
+def test_an_exception_from_progress_stops_and_leaves_nothing(tiny, tmp_path):
+    soundfile.write(tmp_path / "song.wav", np.zeros((44100 * 15, 2)) + 0.1, 44100)
+
+    def stop(done, total):
+        if done:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "out", progress=stop)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("audio", "rate", "message"),
+    [
+        (np.zeros((2, 100)), None, "sample_rate"),
+        (np.zeros((2, 100)), 0, "sample_rate"),
+        (np.zeros((2, 100)), -44100, "sample_rate"),
+        (np.zeros((1000, 2)), 44100, "[Tt]ranspose|\\.T"),
+        (np.zeros((2, 3, 100)), 44100, "dimension|shape"),
+        (np.zeros((9, 100)), 44100, "channels"),
+        (np.zeros((2, 0)), 44100, "no samples|zero samples|empty"),
+        (np.full((2, 100), np.nan), 44100, "nan"),
+        (np.full((2, 100), np.inf), 44100, "inf"),
+        ([[0.0] * 100] * 2, 44100, "list"),
+        (np.zeros((2, 100), dtype=bool), 44100, "bool"),
+        (np.zeros((2, 100), dtype=complex), 44100, "complex"),
+    ],
+)
+def test_unusable_arrays_are_refused(tiny, audio, rate, message):
+    with pytest.raises(AudioInputError, match=message):
+        tiny.separate(audio, rate)
+
+
+def test_a_rate_given_with_a_file_is_refused(tiny):
+    with pytest.raises(AudioInputError, match="leave sample_rate out"):
+        tiny.separate(EXAMPLE, 44100)
+
+
+def test_unusable_files_are_refused(tiny, tmp_path):
+    (tmp_path / "text.mp3").write_text("la la la")
+    (tmp_path / "empty.wav").touch()
+    for name in ("text.mp3", "empty.wav", "missing.wav", "."):
+        with pytest.raises(AudioFileError, match=name if name != "." else str(tmp_path)):
+            tiny.separate(tmp_path / name)
+        with pytest.raises(AudioFileError):
+            tiny.separate_to_files(tmp_path / name, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_model_and_device():
+    with pytest.raises(ModelError, match="unknown model"):
+        Separator("nonesuch")
+    with pytest.raises(DeviceError, match="nonesuch"):
+        Separator(device="nonesuch")
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="cuda"):
+            Separator(device="cuda")
+
+
+def test_the_same_input_gives_the_same_output(tiny):
+    mixture = np.random.default_rng(0).normal(size=(2, 50000)).astype(np.float32)
+    first = tiny.separate(mixture, 44100)
+    second = tiny.separate(mixture, 44100)
+    assert np.array_equal(first.vocals, second.vocals)

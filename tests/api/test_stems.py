@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from songsplit import Stems
+from songsplit.errors import AudioInputError, OutputError, OutputExistsError
+
+
+@pytest.fixture
+def stems(rng):
+    vocals, instrumental = rng.normal(size=(2, 2, 500)).astype(np.float32)
+    return Stems({"vocals": vocals, "instrumental": instrumental}, 44100)
+
+
+def test_is_a_read_only_mapping(stems):
+    assert list(stems) == ["vocals", "instrumental"]
+    assert len(stems) == 2
+    assert stems["vocals"] is stems.vocals
+    assert stems["instrumental"] is stems.instrumental
+    assert dict(stems).keys() == stems.keys()
+    with pytest.raises(TypeError):
+        stems["vocals"] = 0
+    with pytest.raises(AttributeError):
+        stems.vocals = 0
+    with pytest.raises(KeyError):
+        stems["drums"]
+    assert stems == stems
+    assert "vocals" in repr(stems)
+
+
+def test_remix_by_decibels(stems):
+    mixture = stems.vocals + stems.instrumental
+    np.testing.assert_allclose(stems.remix(), mixture, rtol=1e-6)
+    np.testing.assert_array_equal(stems.remix(vocals=-np.inf), stems.instrumental)
+    np.testing.assert_allclose(
+        stems.remix(vocals=20, instrumental=-20),
+        10 * stems.vocals + stems.instrumental / 10,
+        rtol=1e-5,
+        atol=1e-6,
+    )
+    assert stems.remix(vocals=np.float32(3)).dtype == np.float32
+
+
+def test_remix_of_tensors_gives_a_tensor(stems):
+    tensors = Stems({name: torch.from_numpy(stem) for name, stem in stems.items()}, 44100)
+    out = tensors.remix(vocals=-6)
+    assert isinstance(out, torch.Tensor)
+    np.testing.assert_allclose(out.numpy(), stems.remix(vocals=-6), rtol=1e-6)
+
+
+@pytest.mark.parametrize("gain", [np.nan, np.inf, "loud", None, True])
+def test_remix_refuses_gains_that_are_none(stems, gain):
+    with pytest.raises(AudioInputError, match="vocals"):
+        stems.remix(vocals=gain)
+
+
+def test_remix_refuses_unknown_stems(stems):
+    with pytest.raises(AudioInputError, match="'drums', only vocals, instrumental"):
+        stems.remix(drums=-3)
+
+
+@pytest.mark.parametrize("ndim", [1, 2])
+def test_save(stems, tmp_path, ndim):
+    if ndim == 1:
+        stems = Stems({name: torch.from_numpy(stem[0]) for name, stem in stems.items()}, 8000)
+    paths = stems.save(tmp_path / "a" / "b")
+    assert [p.name for p in paths.values()] == ["vocals.wav", "instrumental.wav"]
+    for name, path in paths.items():
+        samples, rate = soundfile.read(path, dtype="float32")
+        assert rate == stems.sample_rate
+        np.testing.assert_array_equal(samples.T, np.asarray(stems[name]))
+
+
+def test_save_keeps_what_is_there(stems, tmp_path):
+    (tmp_path / "vocals.wav").write_text("precious")
+    with pytest.raises(OutputExistsError, match=r"vocals\.wav"):
+        stems.save(tmp_path)
+    assert (tmp_path / "vocals.wav").read_text() == "precious"
+    assert not (tmp_path / "instrumental.wav").exists()
+    stems.save(tmp_path, overwrite=True)
+    assert soundfile.info(tmp_path / "vocals.wav").frames == 500
+
+
+def test_save_into_a_file_is_refused(stems, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file"):
+        stems.save(tmp_path / "file")

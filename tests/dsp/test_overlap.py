@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from songsplit.dsp.overlap import ChunkPlan, overlap_add
+
+
+@st.composite
+def plans(draw):
+    margin, fade = draw(st.integers(0, 9)), draw(st.integers(0, 9))
+    overlap = 2 * margin + fade
+    chunk = draw(st.integers(max(2 * overlap, overlap + 1), 2 * overlap + 40))
+    return ChunkPlan(chunk, margin, fade)
+
+
+@settings(max_examples=200, deadline=None)
+@given(plan=plans(), samples=st.integers(1, 400), block=st.integers(1, 90))
+def test_a_process_that_changes_nothing_gives_back_its_input(plan, samples, block):
+    signal = np.random.default_rng(samples).normal(size=(2, samples)).astype(np.float32)
+    blocks = [signal[:, i : i + block] for i in range(0, samples, block)]
+    sizes = []
+
+    def nothing(chunk):
+        sizes.append(chunk.shape[-1])
+        return chunk
+
+    out = np.concatenate(list(overlap_add(blocks, nothing, plan)), axis=-1)
+    assert out.shape == signal.shape
+    np.testing.assert_allclose(out, signal, atol=1e-6)
+    assert max(sizes) <= plan.chunk
+
+
+def test_chunks_fade_into_each_other_without_a_step():
+    plan = ChunkPlan(chunk=100, margin=10, fade=20)
+    calls = iter(range(100))
+    ones = np.ones((1, 1000), np.float32)
+    out = np.concatenate(list(overlap_add([ones], lambda c: c * (next(calls) % 2), plan)), -1)
+    assert np.abs(np.diff(out)).max() <= 1 / 20
+    assert out.min() == 0
+    assert out.max() == 1
+
+
+def test_the_margins_of_a_chunk_are_not_heard():
+    plan = ChunkPlan(chunk=100, margin=10, fade=20)
+
+    def spoilt(chunk):
+        chunk = chunk.copy()
+        chunk[:, :10] = chunk[:, -10:] = 99
+        return chunk
+
+    out = np.concatenate(list(overlap_add([np.zeros((1, 1000), np.float32)], spoilt, plan)), -1)
+    assert not out[:, 10:-10].any()
+
+
+def test_the_delay_is_one_chunk():
+    plan = ChunkPlan(chunk=100, margin=10, fade=20)
+    given_samples = 0
+
+    def source():
+        nonlocal given_samples
+        for _ in range(100):
+            given_samples += 25
+            yield np.zeros((1, 25), np.float32)
+
+    got = 0
+    for block in overlap_add(source(), lambda c: c, plan):
+        got += block.shape[-1]
+        assert given_samples - got <= 100 + 60
+
+
+def test_no_samples_give_none():
+    assert list(overlap_add([], lambda c: c, ChunkPlan(10, 0, 0))) == []
+
+
+def test_chunks_that_overlap_more_than_their_neighbours_are_refused():
+    with pytest.raises(ValueError, match="too short"):
+        ChunkPlan(chunk=50, margin=10, fade=20)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import pytest
+
+import songsplit
+from songsplit.errors import ModelError
+from songsplit.models import registry
+from songsplit.models.storage import save_weights
+from tests.models.tiny import tiny_model
+
+
+def test_the_default_model_is_small_and_states_its_terms():
+    default = songsplit.list_models()[0]
+    assert default.name == "default"
+    assert default.path.stat().st_size < 10_000_000
+    assert "non-commercial" in default.card["terms"]
+    assert registry.load_model().card["terms"] == default.card["terms"]
+
+
+def test_a_path_is_a_model(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    save_weights(tiny_model(), {"name": "mine"}, path)
+    assert registry.load_model(path).card["name"] == "mine"
+    assert registry.load_model(str(path)).card["name"] == "mine"
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ModelError, match=r"'defualt'.*default"):
+        registry.load_model("defualt")
+
+
+def test_a_damaged_default_model_is_noticed(tmp_path, monkeypatch):
+    (info,) = [m for m in registry.list_models() if m.name == "default"]
+    damaged = tmp_path / "default.safetensors"
+    damaged.write_bytes(info.path.read_bytes()[:-1] + b"\0")
+    broken = registry.ModelInfo(info.name, damaged, info.sha256, info.card)
+    monkeypatch.setattr(registry, "list_models", lambda: [broken])
+    with pytest.raises(ModelError, match="install songsplit again"):
+        registry.load_model()

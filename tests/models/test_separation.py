@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.models.tiny import tiny_model
+
+
+@pytest.mark.parametrize("targets", [("vocals", "instrumental"), ("a", "b", "c", "d")])
+@pytest.mark.parametrize("stereo_input", ["left-right", "left-right-mid-side"])
+def test_masks_lie_between_zero_and_one_and_add_up_to_one(targets, stereo_input):
+    model = tiny_model(targets=targets, stereo_input=stereo_input)
+    spectrogram = model.stft(torch.randn(3, 2, 5000))
+    masks = model.masks(spectrogram)
+    assert masks.shape == (3, len(targets), 2, 192, model.stft.frames(5000))
+    assert masks.min() >= 0
+    assert masks.max() <= 1
+    assert torch.allclose(masks.sum(1), torch.ones(()), atol=1e-6)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 127, 128, 1000, 4097])
+def test_stems_have_the_length_of_the_mixture_and_add_up_to_it(samples):
+    model = tiny_model(targets=("vocals", "drums", "rest"))
+    mixture = torch.randn(2, 2, samples)
+    with torch.no_grad():
+        stems = model(mixture)
+    assert stems.shape == (2, 3, 2, samples)
+    assert torch.allclose(stems.sum(1), mixture, atol=1e-5)
+
+
+def test_masks_do_not_depend_on_the_level():
+    model = tiny_model()
+    mixture = torch.randn(1, 2, 20000)
+    with torch.no_grad():
+        loud = model(mixture)
+        quiet = model(mixture * 1e-3)
+    assert torch.allclose(loud, quiet * 1e3, atol=1e-4)
+
+
+def test_highs_above_the_band_are_not_cut_off():
+    model = tiny_model()
+    spectrogram = torch.zeros(1, 2, 257, 40, dtype=torch.complex64)
+    spectrogram[:, :, 250] = 1
+    mixture = model.stft.inverse(spectrogram, 4900)
+    with torch.no_grad():
+        stems = model(mixture)
+    for stem in stems[0]:
+        assert stem.square().sum() > 0.01 * mixture.square().sum()
+
+
+def test_far_away_sound_does_not_change_the_result():
+    # What allows long songs to be cut into chunks.
+    model = tiny_model(level_seconds=0.2)
+    mixture = torch.randn(1, 2, 100_000)
+    changed = mixture.clone()
+    changed[..., 90_000:] *= 10
+    with torch.no_grad():
+        before, after = model(mixture), model(changed)
+    assert torch.allclose(before[..., :50_000], after[..., :50_000], atol=1e-5)
