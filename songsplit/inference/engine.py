@@ -100,7 +100,7 @@ class _Chunk:
         """Map (channels, n) to (targets - 1, channels, n)."""
         # The network is indifferent to level, float32 is not: this keeps squares of
         # very loud or very quiet samples within its range.
-        peak = np.abs(mixture).max()
+        peak = float(np.abs(mixture).max())
         if peak == 0:
             return np.zeros((len(self.model.config.targets) - 1, *mixture.shape), np.float32)
         pairs = torch.from_numpy(self._pairs(mixture / peak)).to(self.device)

@@ -21,6 +21,7 @@ from songsplit.errors import ConfigError, ModelError
 from songsplit.models.config import MaskUNetConfig
 from songsplit.training import export
 from songsplit.training.augment import RandomEqualizer, limit_band
+from songsplit.training.averaging import MovingAverage
 from songsplit.training.cli import main
 from songsplit.training.losses import complex_l1
 from songsplit.training.module import SeparationTraining
@@ -187,3 +188,20 @@ def test_band_limit():
     assert torch.equal(limited[0], spectrogram[0])
     assert limited[1, :, :51].abs().min() == 1
     assert not limited[1, :, 51:].any()
+
+
+def test_the_moving_average_forgets_its_random_start():
+    module = torch.nn.BatchNorm1d(1)
+    averaged = torch.optim.swa_utils.AveragedModel(
+        module, use_buffers=True, **MovingAverage(decay=0.998)._kwargs
+    )
+    averaged.update_parameters(module)
+    module.running_var.fill_(100.0)
+    module.weight.data.fill_(5.0)
+    for _ in range(200):
+        averaged.update_parameters(module)
+    assert averaged.module.running_var.item() == pytest.approx(100, rel=1e-3)
+    assert averaged.module.weight.item() == pytest.approx(5, rel=1e-3)
+    module.weight.data.fill_(6.0)
+    averaged.update_parameters(module)
+    assert 5 < averaged.module.weight.item() < 5.1
