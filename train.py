@@ -1,12 +1,17 @@
 """Train a separation model: ``python train.py fit --config configs/small.yaml``."""
 
+import importlib.util
 import sys
 
-from songsplit.errors import SongsplitError
-from songsplit.training.cli import main
+from songsplit.errors import MissingExtraError, SongsplitError
 
 if __name__ == "__main__":
     try:
+        for package in ("pytorch_lightning", "jsonargparse"):
+            if importlib.util.find_spec(package) is None:
+                raise MissingExtraError(package, "train")
+        from songsplit.training.cli import main
+
         main()
     except SongsplitError as error:
         sys.exit(f"songsplit: {error}")

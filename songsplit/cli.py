@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,15 +25,22 @@ class _DefaultCommandGroup(TyperGroup):
     """Takes anything that is not the name of a command as files to split."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        own = {*self.commands, "--help", "-h", "--version", "--install-completion"}
-        if args and args[0] not in own:
+        if args and args[0] not in {*self.commands, "--help", "-h", "--version"}:
             args = [_DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # The options of the default command are what most people look for.
+        own = self.params
+        self.params = [*own, *self.commands[_DEFAULT_COMMAND].params]
+        super().format_help(ctx, formatter)
+        self.params = own
 
 
 app = typer.Typer(
     cls=_DefaultCommandGroup,
     add_completion=False,
+    subcommand_metavar="",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
@@ -55,15 +63,13 @@ def _main(
 
     `songsplit song.mp3` writes song/vocals.wav and song/instrumental.wav, which add up to
     the song. `songsplit *.flac -o stems` does so for many songs, below the folder stems.
-
-    The options for this are shown by `songsplit split --help`.
     """
 
 
 @app.command()
 def split(
     files: Annotated[
-        list[Path], typer.Argument(metavar="SONG...", help="Audio files.", show_default=False)
+        list[Path], typer.Argument(metavar="SONG", help="Audio files.", show_default=False)
     ],
     output: Annotated[
         Path,
@@ -90,10 +96,14 @@ def split(
     separator: Separator | None = None
     owners: dict[Path, Path] = {}
     for file in files:
-        folder = output / (file.stem or file.name)
+        # A name such as "...wav" would lead out of the output folder.
+        folder = output / (file.name if file.stem in ("", ".", "..") else file.stem)
         try:
             if owners.setdefault(folder, file) != file:
-                raise OutputError(f"{file}: {folder} holds the stems of {owners[folder]}: use -o")
+                raise OutputError(
+                    f"{file}: {folder} already gets the stems of {owners[folder]}: "
+                    "separate this one by itself, with another --output"
+                )
             with _interruptible():
                 if separator is None:
                     # Importing torch takes seconds, and --help should not.
@@ -117,6 +127,11 @@ def _split_one(separator: Separator, file: Path, folder: Path, overwrite: bool) 
             file, folder, overwrite=overwrite, progress=sys.stderr.isatty()
         )
     except OutputExistsError:
+        missing = [name for name in separator.targets if not (folder / f"{name}.wav").exists()]
+        if missing:
+            raise OutputError(
+                f"{file}: {folder} has no {missing[0]}.wav but other results: use --overwrite"
+            ) from None
         typer.echo(f"  kept {folder}, which is already there; --overwrite replaces it", err=True)
         return
     for path in paths.values():
@@ -137,15 +152,21 @@ def models() -> None:
     """List the models that come with songsplit, and on what terms."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     for info in songsplit.list_models():
         table = Table("", "", show_header=False, box=None, title=info.name, title_justify="left")
-        for key in ("description", "scores", "data", "terms"):
-            table.add_row(key, str(info.card[key]))
-        table.add_row("file", f"{info.path} ({info.path.stat().st_size / 1e6:.1f} MB)")
+        for key in ("description", "scores", "training", "data", "terms"):
+            # As plain text: brackets in it are no markup.
+            table.add_row(key, Text(str(info.card[key])))
+        table.add_row("file", Text(f"{info.path} ({info.path.stat().st_size / 1e6:.1f} MB)"))
         Console().print(table)
 
 
 def main() -> None:
     """Run the command line."""
+    # File names may hold what the terminal's encoding cannot show.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
 
 import numpy as np
@@ -14,7 +14,7 @@ def report_progress(
     sample_rate: int,
     total: float | None,
     progress: bool | Callable[[float, float | None], None],
-) -> Iterator[NDArray[np.float32]]:
+) -> Generator[NDArray[np.float32]]:
     """Pass blocks through and report how much audio is done.
 
     Parameters

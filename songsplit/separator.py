@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from songsplit.audio import StemFilesWriter, as_samples, open_audio
-from songsplit.errors import AudioInputError
+from songsplit.errors import AudioInputError, OutputError
 from songsplit.inference.devices import choose_device
 from songsplit.inference.engine import stream_stems
 from songsplit.models.registry import load_model
@@ -91,7 +92,8 @@ class Separator:
             Rate of an array or tensor in Hz. Files bring their own.
         progress : bool or callable, optional
             Show a progress bar on standard error, or call ``progress(done, total)`` with
-            seconds of audio; ``total`` is ``None`` while unknown.
+            seconds of audio; ``total`` is ``None`` where a file does not tell, and an
+            estimate where it holds MP3, AAC and the like.
 
         Returns
         -------
@@ -114,12 +116,12 @@ class Separator:
         """
         if _is_file(audio):
             if sample_rate is not None:
-                raise AudioInputError("a file brings its own sample rate: leave sample_rate out")
+                raise AudioInputError(f"{audio}: a file brings its own rate: leave sample_rate out")
             with open_audio(audio) as reader:
                 info = reader.info
                 blocks = reader.blocks(_block_length(info.sample_rate))
                 samples = self._stems(
-                    blocks, info.sample_rate, info.channels, info.frames, progress
+                    blocks, info.sample_rate, info.channels, info.seconds, progress
                 )
                 stems = dict(zip(self.targets, np.concatenate(list(samples), -1), strict=True))
             return Stems(stems, info.sample_rate)
@@ -128,7 +130,7 @@ class Separator:
         channels, length = mixture.shape
         step = _block_length(rate)
         blocks = (mixture[:, start : start + step] for start in range(0, length, step))
-        samples = self._stems(blocks, rate, channels, length, progress)
+        samples = self._stems(blocks, rate, channels, length / rate, progress)
         separated = np.concatenate(list(samples), axis=-1)
         restored = [given.restore(stem) for stem in separated]
         return Stems(dict(zip(self.targets, restored, strict=True)), rate)
@@ -172,12 +174,17 @@ class Separator:
         OutputError
             If a result cannot be written. Nothing partial is left behind.
         """
-        paths = stem_paths(folder, self.targets, overwrite=overwrite)
         with open_audio(audio) as reader:
+            paths = stem_paths(folder, self.targets, overwrite=overwrite)
+            _protect(audio, paths)
             info = reader.info
             blocks = reader.blocks(_block_length(info.sample_rate))
-            stems = self._stems(blocks, info.sample_rate, info.channels, info.frames, progress)
-            with StemFilesWriter(paths, info.sample_rate, info.channels) as writer:
+            stems = self._stems(blocks, info.sample_rate, info.channels, info.seconds, progress)
+            # Closing ends the progress bar also where writing fails.
+            with (
+                closing(stems),
+                StemFilesWriter(paths, info.sample_rate, info.channels) as writer,
+            ):
                 for block in stems:
                     writer.write(dict(zip(self.targets, block, strict=True)))
         return paths
@@ -187,12 +194,11 @@ class Separator:
         mixture: Iterable[NDArray[np.float32]],
         sample_rate: int,
         channels: int,
-        samples: int | None,
+        seconds: float | None,
         progress: Progress,
-    ) -> Iterator[NDArray[np.float32]]:
-        total = None if samples is None else samples / sample_rate
+    ) -> Generator[NDArray[np.float32]]:
         stems = stream_stems(self._model, mixture, sample_rate, channels)
-        return report_progress(stems, sample_rate, total, progress)
+        return report_progress(stems, sample_rate, seconds, progress)
 
 
 def separate(
@@ -237,6 +243,15 @@ def separate(
 
 def _is_file(audio: Audio) -> TypeIs[File]:
     return isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
+
+
+def _protect(audio: File, paths: Mapping[str, Path]) -> None:
+    """Refuse to replace the song by one of its own stems."""
+    if not isinstance(audio, str | os.PathLike):
+        return
+    for path in paths.values():
+        if path.exists() and path.samefile(audio):
+            raise OutputError(f"{audio} would be replaced by its own stem: name another folder")
 
 
 def _block_length(sample_rate: int) -> int:

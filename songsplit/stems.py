@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from songsplit.audio import StemFilesWriter
 from songsplit.errors import AudioInputError, OutputError, OutputExistsError
+
+_MAX_GAIN = 200.0  # dB; float32 would overflow soon after
 
 
 class Stems(Mapping[str, Any]):
@@ -46,15 +49,27 @@ class Stems(Mapping[str, Any]):
         """Rate of the stems in Hz."""
         return self._sample_rate
 
-    @property
-    def vocals(self) -> Any:
-        """The singing."""
-        return self._stems["vocals"]
+    if TYPE_CHECKING:
+        # For editors and type checkers; __getattr__ serves these and any other stem.
+        @property
+        def vocals(self) -> Any:
+            """The singing."""
 
-    @property
-    def instrumental(self) -> Any:
-        """Everything but the singing."""
-        return self._stems["instrumental"]
+        @property
+        def instrumental(self) -> Any:
+            """Everything but the singing."""
+
+    def __getattr__(self, name: str) -> Any:
+        # Not through self._stems, which a copy does not have while it is being made.
+        try:
+            return self.__dict__["_stems"][name]
+        except KeyError:
+            raise AttributeError(f"no stem or attribute is called {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not name.startswith("_"):
+            raise AttributeError(f"stems are read-only, so {name!r} cannot be set")
+        super().__setattr__(name, value)
 
     def __getitem__(self, name: str) -> Any:
         return self._stems[name]
@@ -91,15 +106,17 @@ class Stems(Mapping[str, Any]):
         Raises
         ------
         AudioInputError
-            If there is no such stem, or a gain is no number below infinity.
+            If there is no such stem, or a gain is no number or above 200 dB.
         """
         for name, gain in gains.items():
             if name not in self._stems:
                 raise AudioInputError(f"there is no stem {name!r}, only {', '.join(self._stems)}")
-            if isinstance(gain, bool) or not isinstance(gain, int | float | np.number):
+            if isinstance(gain, bool) or not isinstance(gain, int | float | np.floating):
                 raise AudioInputError(f"the gain of {name} must be a number in dB, not {gain!r}")
-            if math.isnan(gain) or gain == math.inf:
-                raise AudioInputError(f"the gain of {name} cannot be {gain} dB")
+            if math.isnan(gain) or gain > _MAX_GAIN:
+                raise AudioInputError(
+                    f"the gain of {name} cannot be {gain} dB: give at most {_MAX_GAIN:g}"
+                )
         parts = [
             stem * 10 ** (float(gains.get(name, 0.0)) / 20) for name, stem in self._stems.items()
         ]
@@ -138,24 +155,38 @@ class Stems(Mapping[str, Any]):
 def stem_paths(
     folder: str | os.PathLike[str], names: Mapping[str, Any] | tuple[str, ...], *, overwrite: bool
 ) -> dict[str, Path]:
-    """Names of the files that stems are written to.
+    """Name the files that stems are written to.
+
+    Parameters
+    ----------
+    folder : path
+    names : mapping or tuple of str
+        Names of the stems.
+    overwrite : bool
+        Whether the files may be there already.
+
+    Returns
+    -------
+    dict of str to Path
 
     Raises
     ------
     OutputExistsError
         If one is already there and ``overwrite`` is false.
     OutputError
-        If the folder is a file.
+        If the folder is a file, or its name is impossible.
     """
     paths = {name: Path(folder) / f"{name}.wav" for name in names}
-    if Path(folder).exists() and not Path(folder).is_dir():
-        raise OutputError(
-            f"{folder} is a file, so stems cannot be put into it: name another folder"
-        )
-    if not overwrite:
+    try:
+        with suppress(FileNotFoundError):
+            os.lstat(folder)  # refuses impossible names, which exists() calls missing
+        if os.path.lexists(folder) and not Path(folder).is_dir():
+            raise OutputError(f"{folder} is a file: name a folder to put the stems into")
         for path in paths.values():
-            if path.exists():
+            if not overwrite and os.path.lexists(path):
                 raise OutputExistsError(f"{path} is already there: allow overwriting, or move it")
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{folder} cannot be a folder ({error}): name another") from error
     return paths
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,19 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "lithium.ogg"
 def separator() -> Separator:
     """The default model on the CPU."""
     return Separator(device="cpu")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--musdb", help="folder of MUSDB18 or its 7-second excerpts")
+
+
+@pytest.fixture
+def musdb_root(request: pytest.FixtureRequest) -> Path:
+    """Folder of MUSDB18; skips the test where none is given."""
+    given = request.config.getoption("--musdb") or os.environ.get("SONGSPLIT_MUSDB")
+    if not given:
+        pytest.skip("no MUSDB18: set SONGSPLIT_MUSDB to its folder")
+    return Path(given)
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ class PyAVBackend:
             sample_rate=self._first.sample_rate,
             channels=self._first.layout.nb_channels,
             frames=None,
+            seconds=_duration(self._container, stream),
             format=f"{self._container.format.name} {stream.codec_context.name}",
         )
 
@@ -129,6 +130,12 @@ def decode_streams(file: BinaryIO, name: str) -> tuple[list[FloatArray], int]:
             f"({', '.join(map(str, sorted(rates)))} Hz); export them with one"
         )
     return [np.concatenate(parts, axis=1) for parts in pieces.values()], rates.pop()
+
+
+def _duration(container: InputContainer, stream: AudioStream) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    return None if container.duration is None else container.duration / 1_000_000
 
 
 def _open(file: BinaryIO, name: str) -> InputContainer:

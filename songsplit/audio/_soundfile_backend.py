@@ -66,6 +66,7 @@ class SoundFileBackend:
             sample_rate=self._file.samplerate,
             channels=self._file.channels,
             frames=self._file.frames,
+            seconds=self._file.frames / self._file.samplerate,
             format=f"{self._file.format} {self._file.subtype}",
         )
 

@@ -30,6 +30,8 @@ class AudioInfo:
         Number of channels.
     frames : int or None
         Samples per channel; None where the file does not say for certain.
+    seconds : float or None
+        Duration as far as it can be told beforehand: an estimate, to show progress by.
     format : str
         Container and codec, for example ``"WAV PCM_16"`` or ``"mov aac"``.
     """
@@ -38,6 +40,7 @@ class AudioInfo:
     sample_rate: int
     channels: int
     frames: int | None
+    seconds: float | None
     format: str
 
 

@@ -110,7 +110,6 @@ def as_samples(audio: AudioArray, sample_rate: float | None) -> ArrayInput:
         If the audio or the sample rate is of another kind, shape, type or range, or
         samples are not finite.
     """
-    rate = check_sample_rate(sample_rate)
     torch = sys.modules.get("torch")
     device = None
     if isinstance(audio, np.ndarray):
@@ -122,6 +121,7 @@ def as_samples(audio: AudioArray, sample_rate: float | None) -> ArrayInput:
             f"audio is of type {type(audio).__name__}; give a NumPy array or a PyTorch tensor, for "
             "example numpy.asarray(audio, dtype='float32')"
         )
+    rate = check_sample_rate(sample_rate)
     _check_type(array.dtype)
     _check_shape(array.shape)
     samples = _scaled(np.atleast_2d(array))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -157,7 +157,8 @@ def write_cache(
     clips : iterable of RawClip
         Consumed one at a time. Mono is copied to both channels.
     folder : path
-        Created if it is not there. Clips of the same name are written anew.
+        Created if it is not there. What it holds already stays, except for clips of the
+        same names, which are written anew.
     sample_rate : int
         Rate in Hz that everything is resampled to.
 
@@ -168,36 +169,51 @@ def write_cache(
     Raises
     ------
     DataError
-        If there are no clips.
+        If there are no clips, two of them have one name, the folder holds clips at
+        another rate, or it cannot be written.
     """
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    entries = [asdict(clip) for clip in _written(clips, target, sample_rate)]
-    if not entries:
-        raise DataError(f"no audio was found to fill {target} with")
-    index = {"format": _FORMAT, "sample_rate": sample_rate, "clips": entries}
-    partial = target / (INDEX_NAME + ".partial")
-    partial.write_text(json.dumps(index, indent=1), encoding="utf-8")
-    partial.replace(target / INDEX_NAME)
+    known = ClipCache(target) if (target / INDEX_NAME).exists() else None
+    if known is not None and known.sample_rate != sample_rate:
+        raise DataError(f"{target} holds audio at {known.sample_rate} Hz: use another folder")
+    entries = {clip.name: clip for clip in known.clips} if known else {}
+    new: set[str] = set()
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for clip in clips:
+            if clip.name in new:
+                raise DataError(f"two recordings are called {clip.name}: list each one once")
+            new.add(clip.name)
+            entries[clip.name] = _written(clip, target, sample_rate)
+        if not new:
+            raise DataError(f"no audio was found to fill {target} with")
+        _write_index(target, sample_rate, list(entries.values()))
+    except OSError as error:
+        raise DataError(f"{target} cannot be filled ({error})") from error
     return ClipCache(target)
 
 
-def _written(clips: Iterable[RawClip], folder: Path, sample_rate: int) -> Iterator[Clip]:
-    for clip in clips:
-        stems = {
-            name: resample(_stereo(audio), clip.sample_rate, sample_rate)
-            for name, audio in clip.stems.items()
-        }
-        samples = min(audio.shape[1] for audio in stems.values())
-        cached = {}
-        for name, audio in stems.items():
-            # The index belongs to these names, so they must not depend on characters
-            # that a file system may refuse.
-            digest = hashlib.sha256(f"{clip.name}/{name}".encode()).hexdigest()[:20]
-            scale = max(float(np.abs(audio[:, :samples]).max()), 1e-9) / 32767
-            np.save(folder / f"{digest}.npy", np.round(audio[:, :samples] / scale).astype(np.int16))
-            cached[name] = CachedStem(f"{digest}.npy", samples, scale)
-        yield Clip(clip.name, clip.source, clip.split, samples, clip.bandwidth, cached)
+def _write_index(folder: Path, sample_rate: int, clips: list[Clip]) -> None:
+    index = {"format": _FORMAT, "sample_rate": sample_rate, "clips": [asdict(c) for c in clips]}
+    partial = folder / (INDEX_NAME + ".partial")
+    partial.write_text(json.dumps(index, indent=1), encoding="utf-8")
+    partial.replace(folder / INDEX_NAME)
+
+
+def _written(clip: RawClip, folder: Path, sample_rate: int) -> Clip:
+    stems = {
+        name: resample(_stereo(audio), clip.sample_rate, sample_rate)
+        for name, audio in clip.stems.items()
+    }
+    samples = min(audio.shape[1] for audio in stems.values())
+    cached = {}
+    for name, audio in stems.items():
+        # Names of files must not depend on characters that a file system may refuse.
+        digest = hashlib.sha256(f"{clip.name}/{name}".encode()).hexdigest()[:20]
+        scale = max(float(np.abs(audio[:, :samples]).max()), 1e-9) / 32767
+        np.save(folder / f"{digest}.npy", np.round(audio[:, :samples] / scale).astype(np.int16))
+        cached[name] = CachedStem(f"{digest}.npy", samples, scale)
+    return Clip(clip.name, clip.source, clip.split, samples, clip.bandwidth, cached)
 
 
 def _stereo(audio: NDArray[np.float32]) -> NDArray[np.float32]:

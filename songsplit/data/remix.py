@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from songsplit.audio import resample
 from songsplit.data.cache import Clip, ClipCache
-from songsplit.errors import DataError
+from songsplit.errors import ConfigError, DataError
 
 _SILENCE = 1e-3  # root mean square below which a chunk of singing counts as silent
 _ATTEMPTS = 4
@@ -63,6 +63,17 @@ class RemixConfig:
     silent_backing: float = 0.02
     speed: float = 0.4
     speed_range: float = 0.12
+
+    def __post_init__(self) -> None:
+        for name in ("vocals", "backing", "same_song"):
+            weights = getattr(self, name).values()
+            if not weights or min(weights) < 0 or sum(weights) == 0:
+                raise ConfigError(f"remix setting {name} needs sources with weights above zero")
+        for name in ("same_song_share", "second_singer", "silent_vocals", "silent_backing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"remix setting {name} must lie between 0 and 1")
+        if not (0 <= self.speed <= 1 and 0 <= self.speed_range < 1):
+            raise ConfigError("remix settings speed and speed_range must lie between 0 and 1")
 
 
 class Example(TypedDict):

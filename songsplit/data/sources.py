@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from songsplit.audio import read_audio, resample
 from songsplit.data.cache import RawClip
@@ -13,8 +17,40 @@ from songsplit.data.musdb import musdb_tracks
 from songsplit.errors import AudioFileError, DataError
 
 _NARROW = 10_000.0  # Hz; solo singing of less bandwidth is a source of its own
-_SUFFIXES = ("_vocals", "_instrumental", "_accomp")
+_PAIRED = "multitrack-"
+_STEMS = {
+    "vocals": "vocals",
+    "instrumental": "instrumental",
+    "multitrack-vocals": "vocals",
+    "multitrack-instrumental": "instrumental",
+    "multitrack-accomp": "instrumental",
+}
 _COLUMNS = ("path", "kind", "source", "split", "sample_rate")
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """A checked row of a list: one file that holds one stem."""
+
+    path: Path
+    name: str
+    kind: str
+    source: str
+    bandwidth: float | None
+
+    @property
+    def stem(self) -> str:
+        return _STEMS[self.kind]
+
+    @property
+    def pool(self) -> str:
+        """Source that the sampling weights of a config refer to."""
+        if self.kind.startswith(_PAIRED):
+            return self.source
+        if self.stem == "instrumental":
+            return "instrumentals"
+        narrow = self.bandwidth is not None and self.bandwidth < _NARROW
+        return "narrowband-singers" if narrow else "singers"
 
 
 def musdb_clips(root: str | Path) -> Iterator[RawClip]:
@@ -60,33 +96,31 @@ def manifest_clips(manifest: str | Path) -> Iterator[RawClip]:
     RawClip
         Pairs keep the source of the list. Recordings of one kind are pooled into the
         sources ``singers``, ``narrowband-singers`` (nothing above 10 kHz) and
-        ``instrumentals``. Only rows whose split is ``train`` are read.
+        ``instrumentals``. Only rows whose split is ``train`` are read. Names begin with
+        that of the list.
 
     Raises
     ------
     DataError
-        If the list cannot be read, misses a column, or names a file that is missing,
-        damaged or without its partner.
+        If the list cannot be read, misses a column or a value, or names a kind that is
+        none, or a file that is missing, damaged or without its partner.
     """
     path = Path(manifest)
-    halves: dict[str, dict[str, RawClip]] = defaultdict(dict)
-    for row in _rows(path):
-        if row["split"] != "train":
-            continue
-        clip, stem = _clip(path, row)
-        if not row["kind"].startswith("multitrack"):
-            yield clip
-            continue
-        pair = halves[clip.name]
-        pair[stem] = clip
-        if len(pair) == 2:
-            del halves[clip.name]
-            yield _paired(clip, pair)
-    if halves:
-        raise DataError(f"{path}: {next(iter(halves))} has no partner: list both files of a pair")
+    songs: dict[str, list[_Recording]] = defaultdict(list)
+    for number, row in enumerate(_rows(path), start=2):
+        recording = _recording(path, number, row)
+        if row["split"] == "train":
+            songs[recording.name].append(recording)
+    for name, parts in songs.items():
+        stems = {part.stem for part in parts}
+        if parts[0].kind.startswith(_PAIRED) and stems != {"vocals", "instrumental"}:
+            raise DataError(f"{path}: {name} has no partner: list both files of a pair")
+        if len(stems) < len(parts):
+            raise DataError(f"{path}: {name} is listed twice: list each recording once")
+        yield _clip(path, name, parts)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def _rows(path: Path) -> list[dict[str, str | None]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -95,45 +129,40 @@ def _rows(path: Path) -> list[dict[str, str]]:
     missing = [column for column in _COLUMNS if not rows or column not in rows[0]]
     if missing:
         raise DataError(f"{path} has no rows with the column {missing[0]!r}")
-    return rows
+    return [dict(row) for row in rows]
 
 
-def _clip(manifest: Path, row: dict[str, str]) -> tuple[RawClip, str]:
+def _recording(manifest: Path, number: int, row: dict[str, str | None]) -> _Recording:
+    where = f"{manifest}, line {number}"
+    path, kind, source = row["path"], row["kind"], row["source"]
+    if not path or not source:
+        raise DataError(f"{where}: path and source must not be empty")
+    if kind not in _STEMS:
+        raise DataError(f"{where}: kind {kind!r} is none of {', '.join(_STEMS)}")
+    name = path
+    if kind.startswith(_PAIRED):
+        name = str(Path(path).with_suffix("")).removesuffix("_" + kind.removeprefix(_PAIRED))
     try:
-        samples, rate = read_audio(manifest.parent / row["path"])
-    except AudioFileError as error:
-        raise DataError(f"{manifest}: {error}") from error
-    bandwidth = _bandwidth(manifest, row)
-    stem = "vocals" if row["kind"].endswith("vocals") else "instrumental"
-    name, source = row["path"], row["source"]
-    if row["kind"].startswith("multitrack"):
-        name = str(Path(row["path"]).with_suffix(""))
-        for suffix in _SUFFIXES:
-            name = name.removesuffix(suffix)
-    elif stem == "instrumental":
-        source = "instrumentals"
-    else:
-        narrow = bandwidth is not None and bandwidth < _NARROW
-        source = "narrowband-singers" if narrow else "singers"
-    return RawClip(name, source, "train", {stem: samples}, rate, bandwidth), stem
-
-
-def _bandwidth(manifest: Path, row: dict[str, str]) -> float | None:
-    try:
+        rate = float(row["sample_rate"] or "")
+        # Anti-aliasing filters take the last few percent below half the sample rate.
+        bandwidth = 0.96 * rate / 2 if rate < 44100 else None
         if row.get("bandwidth"):
-            return float(row["bandwidth"])
-        rate = float(row["sample_rate"])
+            bandwidth = float(row["bandwidth"] or "")
     except ValueError as error:
-        raise DataError(f"{manifest}: {row['path']}: {error}") from error
-    # Anti-aliasing filters take the last few percent below half the sample rate.
-    return 0.96 * rate / 2 if rate < 44100 else None
+        raise DataError(f"{where}: {error}") from error
+    full_name = f"{manifest.stem}/{name}"
+    return _Recording(manifest.parent / path, full_name, kind, source, bandwidth)
 
 
-def _paired(clip: RawClip, pair: dict[str, RawClip]) -> RawClip:
-    stems = {
-        name: resample(half.stems[name], half.sample_rate, clip.sample_rate)
-        for name, half in pair.items()
-    }
-    widths = [half.bandwidth for half in pair.values() if half.bandwidth is not None]
-    bandwidth = min(widths, default=None)
-    return RawClip(clip.name, clip.source, clip.split, stems, clip.sample_rate, bandwidth)
+def _clip(manifest: Path, name: str, parts: list[_Recording]) -> RawClip:
+    stems: dict[str, NDArray[np.float32]] = {}
+    rate = 0
+    for part in parts:
+        try:
+            samples, part_rate = read_audio(part.path)
+        except AudioFileError as error:
+            raise DataError(f"{manifest}: {error}") from error
+        rate = rate or part_rate
+        stems[part.stem] = resample(samples, part_rate, rate)
+    widths = [part.bandwidth for part in parts if part.bandwidth is not None]
+    return RawClip(name, parts[0].pool, "train", stems, rate, min(widths, default=None))

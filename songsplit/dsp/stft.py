@@ -20,7 +20,8 @@ class STFT(nn.Module):
     n_fft : int
         Window and transform length in samples, even.
     hop_length : int
-        Samples between frames, at most ``n_fft // 2``.
+        Samples between frames, at most ``n_fft // 4``, so that also the last samples
+        of a signal lie well inside a window.
 
     Notes
     -----
@@ -33,9 +34,9 @@ class STFT(nn.Module):
 
     def __init__(self, n_fft: int, hop_length: int) -> None:
         super().__init__()
-        if n_fft < 2 or n_fft % 2 or not 0 < hop_length <= n_fft // 2:
+        if n_fft < 2 or n_fft % 2 or not 0 < hop_length <= n_fft // 4:
             raise ValueError(
-                f"n_fft must be even and hop_length at most half of it, not {n_fft}, {hop_length}"
+                f"n_fft must be even, hop_length at most a quarter of it; not {n_fft}, {hop_length}"
             )
         self.n_fft = n_fft
         self.hop_length = hop_length

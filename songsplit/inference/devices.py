@@ -34,8 +34,8 @@ def choose_device(name: str | None) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+    except (RuntimeError, AssertionError, ImportError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DeviceError(
             f"device {name!r} cannot be used ({reason}): use 'cpu' or leave the choice to songsplit"
         ) from error

@@ -24,7 +24,7 @@ class MaskUNetConfig:
     sample_rate : int
         Rate in Hz of the audio that the network works on.
     n_fft, hop_length : int
-        STFT window and hop in samples.
+        STFT window and hop in samples; the hop is at most a quarter of the window.
     bins : int
         Number of frequency bins, from 0 Hz up, that the network sees; a multiple of
         ``subbands * 2 ** (len(widths) - 1)``. Above them the masks are continued.
@@ -62,7 +62,7 @@ class MaskUNetConfig:
         self._require("targets", len(set(self.targets)) == len(self.targets) >= 2)
         self._require("sample_rate", self.sample_rate > 0)
         self._require("n_fft", self.n_fft >= 2 and self.n_fft % 2 == 0)
-        self._require("hop_length", 0 < self.hop_length <= self.n_fft // 2)
+        self._require("hop_length", 0 < self.hop_length <= self.n_fft // 4)
         self._require("widths", len(self.widths) >= 1 and min(self.widths) > 0)
         self._require("subbands", self.subbands > 0)
         folded = self.subbands * self.frame_multiple

@@ -11,6 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError, safe_open
+
 from songsplit.errors import ModelError
 
 if TYPE_CHECKING:
@@ -49,6 +51,11 @@ def list_models() -> list[ModelInfo]:
     -------
     list of ModelInfo
 
+    Raises
+    ------
+    ModelError
+        If one is missing or damaged.
+
     Examples
     --------
     >>> import songsplit
@@ -58,7 +65,7 @@ def list_models() -> list[ModelInfo]:
     folder = Path(str(resources.files("songsplit") / "weights"))
     entries = json.loads((folder / _REGISTRY).read_text(encoding="utf-8"))
     return [
-        ModelInfo(name, folder / entry["file"], entry["sha256"], entry["card"])
+        ModelInfo(name, folder / entry["file"], entry["sha256"], _card(folder / entry["file"]))
         for name, entry in entries.items()
     ]
 
@@ -88,11 +95,25 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
     wanted = DEFAULT_MODEL if model is None else os.fspath(model)
     if wanted in known:
         info = known[wanted]
-        if hashlib.sha256(info.path.read_bytes()).hexdigest() != info.sha256:
-            raise ModelError(f"{info.path} is damaged: install songsplit again")
+        if not info.path.is_file() or _checksum(info.path) != info.sha256:
+            raise ModelError(f"{info.path} is missing or damaged: install songsplit again")
         return load_weights(info.path)
     if wanted.endswith(".safetensors") or Path(wanted).exists():
         return load_weights(wanted)
     raise ModelError(
         f"unknown model {wanted!r}: use {', '.join(known)} or the path of a .safetensors file"
     )
+
+
+def _card(path: Path) -> Mapping[str, Any]:
+    """Read the card in a weights file, without its weights."""
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            card: dict[str, Any] = json.loads(file.metadata()["card"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is missing or damaged: install songsplit again") from error
+    return card
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -103,7 +103,7 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
-        raise ModelError(f"{path}: there is no such model file") from None
+        raise ModelError(f"{path}: there is no such model file; check the name") from None
     except (SafetensorError, OSError) as error:
         raise ModelError(
             f"{path} is not a readable safetensors file ({error}): copy or export it again"
@@ -119,9 +119,11 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
         card = json.loads(metadata.get("card", "{}"))
     except (ConfigError, ValueError) as error:
         raise ModelError(f"{path}: {error}") from error
-    missing, unexpected = model.load_state_dict(
-        {name: tensor.float() for name, tensor in tensors.items()}, strict=False
-    )
+    weights = {name: tensor.float() for name, tensor in tensors.items()}
+    try:
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise ModelError(f"{path} does not fit its own configuration: export it again") from error
     missing = [name for name in missing if not name.endswith("num_batches_tracked")]
     if missing or unexpected:
         raise ModelError(

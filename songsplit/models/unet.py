@@ -82,8 +82,8 @@ class MaskUNet(nn.Module):
 
         Parameters and result have shape (batch, channels, config.bins, frames). The
         level is the root mean square over channels, bins and a window of
-        ``config.level_seconds``; a finite window instead of the whole input keeps the
-        result the same wherever a long song is cut into chunks.
+        ``config.level_seconds``; a finite window instead of the whole input makes the
+        result depend little on where a long song is cut into chunks.
         """
         config = self.config
         with torch.autocast(magnitudes.device.type, enabled=False):

@@ -53,7 +53,7 @@ def export_checkpoint(
         model = SeparationModel(config)
         model.load_state_dict(weights)
     except FileNotFoundError:
-        raise ModelError(f"{checkpoint}: there is no such checkpoint") from None
+        raise ModelError(f"{checkpoint}: there is no such checkpoint; check the name") from None
     except Exception as error:
         raise ModelError(f"{checkpoint} is no checkpoint of songsplit ({error})") from error
     return save_weights(model, {**card, "steps": saved["global_step"]}, path)

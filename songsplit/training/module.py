@@ -12,6 +12,7 @@ from torch import Tensor
 
 from songsplit.errors import ConfigError
 from songsplit.evaluation.metrics import usdr
+from songsplit.inference.engine import stream_stems
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation import SeparationModel
 from songsplit.models.storage import load_weights
@@ -63,7 +64,7 @@ class SeparationTraining(pl.LightningModule):
         if init_from is None:
             self.model = SeparationModel(config)
         else:
-            self.model = load_weights(init_from).model
+            self.model = load_weights(init_from).model.train()
             if self.model.config != config:
                 raise ConfigError(f"{init_from} holds a model with other settings")
         # Convolutions on CPUs and tensor cores are fastest with channels stored last.
@@ -91,12 +92,11 @@ class SeparationTraining(pl.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
         """Separate one whole clip and keep its SDR."""
-        vocals, backing = batch["vocals"], batch["instrumental"]
-        mixture = vocals + backing
-        estimate = self.model(mixture)[:, 0]
-        references = torch.cat([vocals, backing]).float().cpu().numpy()
-        estimates = torch.cat([estimate, mixture - estimate]).float().cpu().numpy()
-        self._scores.append(usdr(references, estimates))
+        references = torch.cat([batch["vocals"], batch["instrumental"]]).float().cpu().numpy()
+        mixture = references.sum(axis=0)
+        # In chunks as users get it, so that songs of any length fit.
+        blocks = stream_stems(self.model, [mixture], self.config.sample_rate, channels=2)
+        self._scores.append(usdr(references, np.concatenate(list(blocks), axis=-1)))
 
     def on_validation_epoch_end(self) -> None:
         """Log median and mean over the clips of the SDR of whole clips."""
@@ -129,4 +129,4 @@ class SeparationTraining(pl.LightningModule):
     def _learning_rate_factor(self, step: int) -> float:
         total = int(self.trainer.estimated_stepping_batches)
         left = (total - step) / max(1, round(total * self.decay_share))
-        return max(0.0, min(1.0, (step + 1) / self.warmup_steps, left))
+        return max(0.0, min(1.0, (step + 1) / max(1, self.warmup_steps), left))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 import songsplit
 from songsplit.cli import app
 
+ROOT = Path(__file__).parents[2]
 runner = CliRunner()
 
 
@@ -72,7 +75,51 @@ def test_two_songs_of_one_name_do_not_share_a_folder(song):
     twin.write_bytes(song.read_bytes())
     result = run(song, twin)
     assert result.exit_code == 1
-    assert "holds the stems of" in result.stderr
+    assert "already gets the stems of" in result.stderr
+
+
+def test_a_song_is_never_replaced_by_its_own_stem(song):
+    folder = song.parent / "vocals"
+    folder.mkdir()
+    source = folder / "vocals.wav"
+    source.write_bytes(song.read_bytes())
+    result = run(source, "--overwrite")
+    assert result.exit_code == 1
+    assert "replaced by its own stem" in result.stderr
+    assert source.read_bytes() == song.read_bytes()
+
+
+def test_half_a_result_is_not_taken_for_one(song):
+    assert run(song).exit_code == 0
+    (song.parent / "my song" / "vocals.wav").unlink()
+    result = run(song)
+    assert result.exit_code == 1
+    assert "no vocals.wav" in result.stderr
+
+
+def test_a_missing_song_is_not_hidden_by_an_old_result(song):
+    assert run(song).exit_code == 0
+    song.unlink()
+    result = run(song)
+    assert result.exit_code == 1
+    assert "no such file" in result.stderr
+
+
+def test_odd_names_stay_in_the_output_folder(song):
+    for name in ("...wav", "-o.wav", "sóng ♫.wav"):
+        (song.parent / name).write_bytes(song.read_bytes())
+        assert run("-o", "out", "--", name).exit_code == 0
+    assert {p.name for p in (song.parent / "out").iterdir()} == {"...wav", "-o", "sóng ♫"}
+
+
+def test_a_name_that_the_terminal_cannot_show(song):
+    odd = song.parent / os.fsdecode(b"caf\xe9.wav")
+    odd.write_bytes(song.read_bytes())
+    command = [sys.executable, "-m", "songsplit", odd.name, song.name]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii:strict", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, capture_output=True, env=env, check=False)
+    assert result.returncode == 0, result.stderr
+    assert (song.parent / "my song" / "vocals.wav").exists()
 
 
 def test_unknown_model(song):
@@ -90,7 +137,9 @@ def test_models_tells_terms():
 
 
 def test_help_and_version():
-    assert "song.mp3" in run("--help").stdout
+    shown = run("--help").stdout
+    for word in ("song.mp3", "SONG", "--output", "--overwrite", "models"):
+        assert word in shown
     assert "--overwrite" in run("split", "--help").stdout
     assert run("--version").stdout.strip() == f"songsplit {songsplit.__version__}"
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import soundfile
@@ -27,6 +30,11 @@ def test_is_a_read_only_mapping(stems):
         stems.vocals = 0
     with pytest.raises(KeyError):
         stems["drums"]
+    with pytest.raises(AttributeError, match="drums"):
+        stems.drums
+    assert Stems({"drums": stems.vocals}, 8000).drums is stems.vocals
+    assert not hasattr(Stems({"drums": stems.vocals}, 8000), "vocals")
+    assert list(copy.deepcopy(stems)) == list(pickle.loads(pickle.dumps(stems))) == list(stems)
     assert stems == stems
     assert "vocals" in repr(stems)
 
@@ -51,7 +59,7 @@ def test_remix_of_tensors_gives_a_tensor(stems):
     np.testing.assert_allclose(out.numpy(), stems.remix(vocals=-6), rtol=1e-6)
 
 
-@pytest.mark.parametrize("gain", [np.nan, np.inf, "loud", None, True])
+@pytest.mark.parametrize("gain", [np.nan, np.inf, 1e6, 3j, "loud", None, True])
 def test_remix_refuses_gains_that_are_none(stems, gain):
     with pytest.raises(AudioInputError, match="vocals"):
         stems.remix(vocals=gain)
@@ -82,6 +90,12 @@ def test_save_keeps_what_is_there(stems, tmp_path):
     assert not (tmp_path / "instrumental.wav").exists()
     stems.save(tmp_path, overwrite=True)
     assert soundfile.info(tmp_path / "vocals.wav").frames == 500
+
+
+@pytest.mark.parametrize("folder", ["x" * 300, "nul\0byte"])
+def test_impossible_folders_are_refused(stems, tmp_path, folder):
+    with pytest.raises(OutputError):
+        stems.save(tmp_path / folder)
 
 
 def test_save_into_a_file_is_refused(stems, tmp_path):

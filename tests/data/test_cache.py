@@ -39,6 +39,23 @@ def test_resamples(tmp_path):
     np.testing.assert_allclose(out[0, 500:-500], expected[500:-500], atol=1e-3)
 
 
+def test_filling_again_adds_and_replaces(tmp_path):
+    def clip(name, value):
+        return RawClip(name, "s", "train", {"vocals": np.full((2, 9), value, np.float32)}, 8000)
+
+    write_cache([clip("a", 0.1), clip("b", 0.2)], tmp_path, 8000)
+    cache = write_cache([clip("b", 0.3), clip("c", 0.4)], tmp_path, 8000)
+    levels = {c.name: cache.read(c, "vocals")[0, 0] for c in cache.clips}
+    assert levels == pytest.approx({"a": 0.1, "b": 0.3, "c": 0.4}, abs=1e-3)
+    with pytest.raises(DataError, match="called a"):
+        write_cache([clip("a", 0.1), clip("a", 0.2)], tmp_path, 8000)
+    with pytest.raises(DataError, match="8000 Hz"):
+        write_cache([clip("a", 0.1)], tmp_path, 16000)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="file cannot be filled"):
+        write_cache([clip("a", 0.1)], tmp_path / "file", 8000)
+
+
 def test_empty_missing_and_damaged_caches_are_refused(tmp_path):
     with pytest.raises(DataError, match="no audio"):
         write_cache([], tmp_path / "none", 44100)

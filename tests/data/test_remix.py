@@ -5,7 +5,7 @@ import pytest
 
 from songsplit.data.cache import RawClip, write_cache
 from songsplit.data.remix import RemixConfig, RemixDataset
-from songsplit.errors import DataError
+from songsplit.errors import ConfigError, DataError
 from tests.data import recordings
 
 SAMPLES = 20000
@@ -92,3 +92,18 @@ def test_a_narrow_recording_limits_the_band(tmp_path):
 def test_a_source_without_clips_is_named(cache):
     with pytest.raises(DataError, match="'opera'"):
         dataset(cache, vocals={"musdb18": 1.0, "opera": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("vocals", {}),
+        ("backing", {"musdb18": 0.0}),
+        ("same_song", {"musdb18": -1.0}),
+        ("second_singer", 1.5),
+        ("speed_range", 1.0),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(name, value):
+    with pytest.raises(ConfigError, match=name):
+        RemixConfig(**{name: value})

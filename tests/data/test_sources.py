@@ -39,10 +39,10 @@ def write(path, rows, columns=COLUMNS):
 def test_kinds_become_sources_and_stems(manifest):
     found = {c.name: (c.source, tuple(c.stems), c.bandwidth) for c in manifest_clips(manifest)}
     assert found == {
-        "solo.wav": ("singers", ("vocals",), None),
-        "phone.wav": ("narrowband-singers", ("vocals",), 0.96 * 8000),
-        "band.wav": ("instrumentals", ("instrumental",), None),
-        "duo": ("duos", ("vocals", "instrumental"), None),
+        "list/solo.wav": ("singers", ("vocals",), None),
+        "list/phone.wav": ("narrowband-singers", ("vocals",), 0.96 * 8000),
+        "list/band.wav": ("instrumentals", ("instrumental",), None),
+        "list/duo": ("duos", ("vocals", "instrumental"), None),
     }
 
 
@@ -63,7 +63,16 @@ def test_faults_are_named(manifest):
     with pytest.raises(DataError, match="'source'"):
         list(manifest_clips(manifest))
     write(manifest, [("solo.wav", "vocals", "x", "train", "fast")])
-    with pytest.raises(DataError, match=r"solo\.wav.*fast"):
+    with pytest.raises(DataError, match=r"line 2.*fast"):
+        list(manifest_clips(manifest))
+    write(manifest, [("solo.wav", "Vocals", "x", "train", 44100)])
+    with pytest.raises(DataError, match="line 2: kind 'Vocals' is none of vocals"):
+        list(manifest_clips(manifest))
+    write(manifest, [("solo.wav", "vocals", "x", "train", 44100)] * 2)
+    with pytest.raises(DataError, match=r"solo\.wav is listed twice"):
+        list(manifest_clips(manifest))
+    write(manifest, [("solo.wav", "vocals")])
+    with pytest.raises(DataError, match="line 2: path and source"):
         list(manifest_clips(manifest))
     with pytest.raises(DataError, match=r"gone\.csv"):
         list(manifest_clips(manifest.parent / "gone.csv"))

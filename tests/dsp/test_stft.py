@@ -14,7 +14,7 @@ from songsplit.dsp.stft import STFT
 @given(
     samples=st.one_of(st.integers(1, 300), st.integers(301, 20000)),
     channels=st.integers(1, 2),
-    sizes=st.sampled_from([(4096, 1024), (2048, 512), (512, 256), (8, 2)]),
+    sizes=st.sampled_from([(4096, 1024), (2048, 512), (512, 128), (8, 2)]),
     seed=st.integers(0, 99),
 )
 def test_inverse_gives_back_every_sample(samples, channels, sizes, seed):
@@ -47,6 +47,6 @@ def test_float32_under_autocast():
     assert torch.allclose(back, signal.bfloat16().float(), atol=1e-5)
 
 
-def test_a_window_shorter_than_two_hops_is_refused():
+def test_a_window_shorter_than_four_hops_is_refused():
     with pytest.raises(ValueError, match="hop_length"):
-        STFT(1024, 1000)
+        STFT(1024, 512)

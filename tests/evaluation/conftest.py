@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -20,15 +19,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None:
                 pytest.skip(f"{package} needs the programs ffmpeg and ffprobe")
             pytest.importorskip(package)
-
-
-@pytest.fixture
-def musdb_root(request: pytest.FixtureRequest) -> Path:
-    """Folder of MUSDB18 or its 7-second excerpts; skips the test where none is given."""
-    given = request.config.getoption("--musdb", default=None) or os.environ.get("SONGSPLIT_MUSDB")
-    if not given:
-        pytest.skip("no MUSDB18: set SONGSPLIT_MUSDB to its folder")
-    return Path(given)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def test_survives_json():
         ("targets", ("vocals", "vocals")),
         ("sample_rate", 0),
         ("n_fft", 4095),
-        ("hop_length", 4096),
+        ("hop_length", 2048),
         ("widths", ()),
         ("subbands", 0),
         ("bins", 1000),

@@ -32,7 +32,9 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_a_damaged_default_model_is_noticed(tmp_path, monkeypatch):
     (info,) = [m for m in registry.list_models() if m.name == "default"]
     damaged = tmp_path / "default.safetensors"
-    damaged.write_bytes(info.path.read_bytes()[:-1] + b"\0")
+    data = bytearray(info.path.read_bytes())
+    data[-1] ^= 1
+    damaged.write_bytes(data)
     broken = registry.ModelInfo(info.name, damaged, info.sha256, info.card)
     monkeypatch.setattr(registry, "list_models", lambda: [broken])
     with pytest.raises(ModelError, match="install songsplit again"):

@@ -42,6 +42,15 @@ def test_nothing_partial_is_left(stored):
     assert [p.name for p in stored.parent.iterdir()] == ["model.safetensors"]
 
 
+def test_weights_that_do_not_fit_their_configuration(tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    model = tiny_model()
+    model.config = tiny_model(widths=(8, 8, 8)).config
+    save_weights(model, {}, path)
+    with pytest.raises(ModelError, match="does not fit"):
+        load_weights(path)
+
+
 def test_missing(tmp_path):
     with pytest.raises(ModelError, match="no such model file"):
         load_weights(tmp_path / "none.safetensors")
