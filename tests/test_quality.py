@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
+import soundfile
+import torch
 
 from songsplit.data.musdb import musdb_tracks
 from songsplit.evaluation import usdr
+from songsplit.inference import devices, engine
+from tests.conftest import EXAMPLE
 
 
 @pytest.mark.data
@@ -21,3 +27,14 @@ def test_the_default_model_on_songs_that_it_was_not_trained_on(separator, musdb_
         scores.append(usdr(stems["vocals"][np.newaxis, :, part], vocals[np.newaxis])[0])
     # Well below what it reaches: this finds what is broken, not what is a little worse.
     assert np.median(scores) > 3.5
+
+
+def test_half_precision_changes_nothing_that_can_be_heard(separator, monkeypatch):
+    if isinstance(devices.precision(torch.device("cpu")), nullcontext):
+        pytest.skip("this processor has no bfloat16")
+    mixture, rate = soundfile.read(EXAMPLE, dtype="float32", start=15 * 44100, stop=22 * 44100)
+    half = separator.separate(mixture.T, rate).vocals
+    monkeypatch.setattr(engine, "precision", lambda device: nullcontext())
+    full = separator.separate(mixture.T, rate).vocals
+    error = np.square(half - full).mean() / np.square(mixture).mean()
+    assert 10 * np.log10(error) < -40
