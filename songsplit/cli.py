@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -104,18 +102,20 @@ def split(
                     f"{file}: {folder} already gets the stems of {owners[folder]}: "
                     "separate this one by itself, with another --output"
                 )
-            with _interruptible():
-                if separator is None:
-                    # Importing torch takes seconds, and --help should not.
-                    from songsplit.separator import Separator
+            if separator is None:
+                # Importing torch takes seconds, and --help should not.
+                from songsplit.separator import Separator
 
-                    separator = Separator(model, device)
-                _split_one(separator, file, folder, overwrite)
+                separator = Separator(model, device)
+            _split_one(separator, file, folder, overwrite)
         except SongsplitError as error:
             typer.echo(f"songsplit: {error}", err=True)
             failed += 1
             if separator is None:
                 break  # the model or the device: no other file will fare better
+        except KeyboardInterrupt:
+            typer.echo("songsplit: stopped; no partial results were left", err=True)
+            raise typer.Exit(130) from None
     if failed:
         raise typer.Exit(1)
 
@@ -136,15 +136,6 @@ def _split_one(separator: Separator, file: Path, folder: Path, overwrite: bool) 
         return
     for path in paths.values():
         typer.echo(path)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("songsplit: stopped; no partial results were left", err=True)
-        raise typer.Exit(130) from None
 
 
 @app.command()
