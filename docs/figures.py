@@ -14,7 +14,7 @@ import songsplit
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parent / "examples" / "lithium.ogg"
-START, STOP = 18.0, 26.0  # seconds in which the voice comes and goes
+START, STOP = 10.0, 18.0  # seconds in which the voice comes and goes
 
 
 def decibels(audio: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
