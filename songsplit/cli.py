@@ -121,17 +121,19 @@ def split(
 
 
 def _split_one(separator: Separator, file: Path, folder: Path, overwrite: bool) -> None:
+    from songsplit.stems import stem_paths
+
     typer.echo(f"{file}", err=True)
     try:
         paths = separator.separate_to_files(
             file, folder, overwrite=overwrite, progress=sys.stderr.isatty()
         )
     except OutputExistsError:
-        missing = [name for name in separator.targets if not (folder / f"{name}.wav").exists()]
-        if missing:
-            raise OutputError(
-                f"{file}: {folder} has no {missing[0]}.wav but other results: use --overwrite"
-            ) from None
+        for path in stem_paths(folder, separator.targets, overwrite=True).values():
+            if not path.exists():
+                raise OutputError(
+                    f"{file}: {folder} has no {path.name} but other results: use --overwrite"
+                ) from None
         typer.echo(f"  kept {folder}, which is already there; --overwrite replaces it", err=True)
         return
     for path in paths.values():

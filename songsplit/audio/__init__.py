@@ -16,13 +16,12 @@ from songsplit.audio.reading import (
     read_streams,
 )
 from songsplit.audio.resampling import Resampler, resample, resampled_length
-from songsplit.audio.writing import AudioWriter, StemFilesWriter, write_audio
+from songsplit.audio.writing import StemFilesWriter
 
 __all__ = [
     "ArrayInput",
     "AudioInfo",
     "AudioReader",
-    "AudioWriter",
     "Resampler",
     "StemFilesWriter",
     "as_samples",
@@ -32,5 +31,4 @@ __all__ = [
     "read_streams",
     "resample",
     "resampled_length",
-    "write_audio",
 ]

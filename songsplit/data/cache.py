@@ -83,6 +83,11 @@ class Clip:
     bandwidth: float | None
     stems: dict[str, CachedStem]
 
+    @property
+    def backing(self) -> list[str]:
+        """Names of the stems that are not vocals."""
+        return [name for name in self.stems if name != "vocals"]
+
 
 class ClipCache:
     """A cache folder that has been filled by :func:`write_cache`.

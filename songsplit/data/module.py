@@ -39,9 +39,7 @@ class WholeClips(Dataset[WholeClip]):
     def __init__(self, cache: ClipCache) -> None:
         self.cache = cache
         self.clips: list[Clip] = [
-            c
-            for c in cache.clips
-            if c.split == "valid" and "vocals" in c.stems and len(c.stems) > 1
+            c for c in cache.clips if c.split == "valid" and "vocals" in c.stems and c.backing
         ]
         if not self.clips:
             raise DataError(f"{cache.folder} holds no clips for validation")
@@ -51,9 +49,9 @@ class WholeClips(Dataset[WholeClip]):
 
     def __getitem__(self, index: int) -> WholeClip:
         clip = self.clips[index]
-        stems = {name: self.cache.read(clip, name) for name in clip.stems}
-        vocals = stems.pop("vocals")
-        return {"vocals": vocals, "instrumental": np.sum(list(stems.values()), axis=0)}
+        backing = [self.cache.read(clip, name) for name in clip.backing]
+        vocals = self.cache.read(clip, "vocals")
+        return {"vocals": vocals, "instrumental": np.sum(backing, axis=0)}
 
 
 class RemixDataModule(pl.LightningDataModule):

@@ -20,7 +20,6 @@ from songsplit.errors import ConfigError, DataError
 
 _SILENCE = 1e-3  # root mean square below which a chunk of singing counts as silent
 _ATTEMPTS = 4
-_BACKING = ("instrumental", "drums", "bass", "other")
 
 Audio = NDArray[np.float32]
 
@@ -114,9 +113,9 @@ class RemixDataset(Dataset[Example]):
         self.seed = seed
         clips = [c for c in cache.clips if c.split == "train"]
         self._singers = _Pool(config.vocals, [c for c in clips if "vocals" in c.stems])
-        self._backings = _Pool(config.backing, [c for c in clips if _backing_stems(c)])
+        self._backings = _Pool(config.backing, [c for c in clips if c.backing])
         self._songs = _Pool(
-            config.same_song, [c for c in clips if "vocals" in c.stems and _backing_stems(c)]
+            config.same_song, [c for c in clips if "vocals" in c.stems and c.backing]
         )
 
     def __len__(self) -> int:
@@ -146,7 +145,7 @@ class RemixDataset(Dataset[Example]):
         start = self._start(rng, clip, self.samples)
         vocals = self._chunk(clip, "vocals", start, self.samples)
         backing = sum(
-            (self._chunk(clip, stem, start, self.samples) for stem in _backing_stems(clip)),
+            (self._chunk(clip, stem, start, self.samples) for stem in clip.backing),
             np.zeros_like(vocals),
         )
         if rng.random() < 0.5:
@@ -164,7 +163,7 @@ class RemixDataset(Dataset[Example]):
             bandwidth = min(bandwidth, other.bandwidth or np.inf)
         first = self._backings.draw(rng)
         backing = np.zeros_like(vocals)
-        for stem in _backing_stems(first):
+        for stem in first.backing:
             clip = first
             if stem != "instrumental":
                 clip = self._backings.draw(rng, source=first.source)
@@ -225,10 +224,6 @@ class _Pool:
             source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
         clips = self.by_source[source]
         return clips[int(rng.integers(len(clips)))]
-
-
-def _backing_stems(clip: Clip) -> list[str]:
-    return [stem for stem in _BACKING if stem in clip.stems]
 
 
 def _rms(audio: Audio) -> float:

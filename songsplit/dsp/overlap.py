@@ -75,7 +75,6 @@ def overlap_add(
     pending: list[Samples] = []
     held = 0
     tail: Samples | None = None  # end of the last chunk, still to be faded out
-    chunk: Samples | None = None
     for block in blocks:
         pending.append(block)
         held += block.shape[-1]

@@ -48,10 +48,6 @@ class STFT(nn.Module):
         """Number of frequency bins, ``n_fft // 2 + 1``."""
         return self.n_fft // 2 + 1
 
-    def frames(self, samples: int) -> int:
-        """Return how many frames :meth:`forward` makes of that many samples."""
-        return 1 + samples // self.hop_length
-
     def forward(self, samples: Tensor) -> Tensor:
         """Transform samples into a complex spectrogram.
 

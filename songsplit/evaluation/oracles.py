@@ -63,6 +63,7 @@ def ideal_ratio_mask(
     dict of str to ndarray of float64, shape (channels, samples)
         ``vocals`` and ``accompaniment``, which sum to the mixture.
     """
+    # Not songsplit.dsp.stft, which is float32 by design: a yardstick is kept exact.
     window = torch.hann_window(N_FFT, dtype=torch.float64)
 
     def spectrum(audio: Samples) -> Tensor:

@@ -47,8 +47,8 @@ def choose_device(name: str | None) -> torch.device:
 def precision(device: torch.device) -> AbstractContextManager[object]:
     """Context in which the network runs: bfloat16 where the hardware has it.
 
-    Masks in bfloat16 differ from those in float32 by less than -40 dB, far below what
-    separates them from perfect ones.
+    Stems made in bfloat16 differ from those made in float32 by less than -40 dB of the
+    mixture (tests/test_quality.py), far below what separates them from perfect ones.
     """
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", torch.bfloat16)

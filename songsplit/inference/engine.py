@@ -130,9 +130,6 @@ class _Chunk:
 def _resampled(
     blocks: Iterable[Samples], from_rate: int, to_rate: int, channels: int
 ) -> Iterator[Samples]:
-    if from_rate == to_rate:
-        yield from blocks
-        return
     resampler = Resampler(from_rate, to_rate, channels)
     for block in blocks:
         out = resampler.process(block)

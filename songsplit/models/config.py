@@ -52,8 +52,8 @@ class MaskUNetConfig:
     stereo_input: StereoInput = "left-right-mid-side"
     compression: float = 0.4
     level_seconds: float = 4.0
-    subbands: int = 4
-    widths: tuple[int, ...] = (32, 64, 96, 128, 160)
+    subbands: int = 8
+    widths: tuple[int, ...] = (48, 80, 112, 160, 224)
     bottleneck: int = 8
 
     def __post_init__(self) -> None:

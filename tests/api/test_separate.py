@@ -86,6 +86,14 @@ def test_any_length_rate_channels_and_type(tiny, samples, channels, rate, dtype,
     assert np.array_equal(np.asarray(given_audio), audio), "the caller's audio was changed"
 
 
+@pytest.mark.parametrize("rate", [1, 7, 100, 44101, 192000, 767999, 768000])
+def test_rates_far_from_the_usual(tiny, rate):
+    mixture = np.random.default_rng(0).normal(size=(2, 40)).astype(np.float32)
+    stems = tiny.separate(mixture, rate)
+    assert stems.sample_rate == rate
+    assert_adds_up(stems, mixture)
+
+
 @pytest.mark.parametrize("seconds", [23.9, 24.5, 50.0])
 def test_joins_between_chunks_are_inaudible(tiny, seconds):
     t = np.arange(int(seconds * 44100)) / 44100

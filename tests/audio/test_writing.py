@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from songsplit.audio import AudioWriter, StemFilesWriter, read_audio, writing
+from songsplit.audio import StemFilesWriter, read_audio, writing
 from songsplit.audio._pyav_backend import PyAVBackend
 from songsplit.errors import OutputError
 
 from .zoo import RATE, song
 
 STEMS = ("vocals", "instrumental")
+
+
+def write_audio(path: Path, samples: np.ndarray, sample_rate: int) -> None:
+    with StemFilesWriter({"audio": path}, sample_rate, samples.shape[0]) as writer:
+        writer.write({"audio": samples})
 
 
 def write_all(folder: Path, samples: np.ndarray) -> None:
@@ -29,7 +34,7 @@ def write_all(folder: Path, samples: np.ndarray) -> None:
 def test_what_is_written_is_read_back(tmp_path: Path, channels: int) -> None:
     samples = 2 * song(channels=channels)
     path = tmp_path / "new" / "folder" / "out.wav"
-    writing.write_audio(path, samples, RATE)
+    write_audio(path, samples, RATE)
     read, rate = read_audio(path)
     assert rate == RATE
     np.testing.assert_array_equal(read, samples)
@@ -43,7 +48,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, channels: int) -> None:
 
 def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
-    writing.write_audio(tmp_path / "a.wav", song(), RATE)
+    write_audio(tmp_path / "a.wav", song(), RATE)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert len(modes) == 1
 
@@ -53,7 +58,7 @@ def test_very_long_files_become_rf64(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with monkeypatch.context() as patch:
         # The fields of 32 bits still say 0xFFFFFFFF; only the choice is made earlier.
         patch.setattr(writing, "_MAX_PLAIN_BYTES", 1000)
-        writing.write_audio(path, song(), RATE)
+        write_audio(path, song(), RATE)
     assert path.read_bytes()[:4] == b"RF64"
     assert soundfile.info(str(path)).format == "RF64"
     np.testing.assert_array_equal(read_audio(path)[0], song())
@@ -86,8 +91,8 @@ def test_an_error_keeps_the_old_files_and_others_in_the_folder(tmp_path: Path) -
     (tmp_path / "vocals.wav").write_text("old")
 
     def work() -> None:
-        with AudioWriter(tmp_path / "vocals.wav", RATE, 2) as writer:
-            writer.write(song())
+        with StemFilesWriter({"audio": tmp_path / "vocals.wav"}, RATE, 2) as writer:
+            writer.write({"audio": song()})
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -122,7 +127,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     }
     for path, message in cases.items():
         with pytest.raises(OutputError, match=message) as caught:
-            writing.write_audio(path, song(), RATE)
+            write_audio(path, song(), RATE)
         assert str(path) in str(caught.value)
     with pytest.raises(OutputError, match="two results"):
         StemFilesWriter({"a": tmp_path / "x.wav", "b": f"{tmp_path}/./x.wav"}, 1, 1).__enter__()
@@ -135,7 +140,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_folder_without_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="no permission"):
-        writing.write_audio(tmp_path / "a.wav", song(), RATE)
+        write_audio(tmp_path / "a.wav", song(), RATE)
     tmp_path.chmod(0o700)
 
 
