@@ -91,14 +91,17 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
     # Only here is torch needed, and importing it takes longer than all the rest.
     from songsplit.models.storage import load_weights
 
-    known = {info.name: info for info in list_models()}
     wanted = DEFAULT_MODEL if model is None else os.fspath(model)
+    if wanted.endswith(".safetensors"):
+        # Before the list is read: a damaged installation must not stand in the way.
+        return load_weights(wanted)
+    known = {info.name: info for info in list_models()}
     if wanted in known:
         info = known[wanted]
         if not info.path.is_file() or _checksum(info.path) != info.sha256:
             raise ModelError(f"{info.path} is missing or damaged: install songsplit again")
         return load_weights(info.path)
-    if wanted.endswith(".safetensors") or Path(wanted).exists():
+    if Path(wanted).exists():
         return load_weights(wanted)
     raise ModelError(
         f"unknown model {wanted!r}: use {', '.join(known)} or the path of a .safetensors file"

@@ -24,6 +24,16 @@ def test_a_path_is_a_model(tmp_path):
     assert registry.load_model(str(path)).card["name"] == "mine"
 
 
+def test_a_damaged_installation_does_not_stop_other_models(tmp_path, monkeypatch):
+    def damaged():
+        raise ModelError("install songsplit again")
+
+    path = tmp_path / "mine.safetensors"
+    save_weights(tiny_model(), {"name": "mine"}, path)
+    monkeypatch.setattr(registry, "list_models", damaged)
+    assert registry.load_model(path).card["name"] == "mine"
+
+
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ModelError, match=r"'defualt'.*default"):
         registry.load_model("defualt")
