@@ -10,8 +10,8 @@ if __name__ == "__main__":
         for package in ("pytorch_lightning", "jsonargparse"):
             if importlib.util.find_spec(package) is None:
                 raise MissingExtraError(package, "train")
-        from songsplit.training.cli import main
+        from songsplit.training.cli import build_cli
 
-        main()
+        build_cli()
     except SongsplitError as error:
         sys.exit(f"songsplit: {error}")

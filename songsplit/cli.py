@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from io import TextIOWrapper
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 import songsplit
+from songsplit.data.commands import app as data_app
 from songsplit.errors import OutputError, OutputExistsError, SongsplitError
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
 )
+app.add_typer(data_app, name="data")
 
 
 def _show_version(wanted: bool) -> None:
@@ -154,6 +157,44 @@ def models() -> None:
             table.add_row(key, Text(str(info.card[key])))
         table.add_row("file", Text(f"{info.path} ({info.path.stat().st_size / 1e6:.1f} MB)"))
         Console().print(table)
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A .ckpt file of a training run.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT.safetensors", help="The weights file to write.")
+    ],
+    card: Annotated[
+        Path | None,
+        typer.Option(help="JSON file with more to record of the model.", show_default=False),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Terms that the weights are under.", show_default=False)
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model.", show_default="that of the file")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is already there.")
+    ] = False,
+) -> None:
+    """Turn a training checkpoint into a model file that --model takes.
+
+    The file records what the model was trained on and how.
+    """
+    from songsplit.training.export import export_checkpoint, read_card
+
+    try:
+        given = read_card(card) if card else {}
+        given |= {k: v for k, v in (("licence", licence), ("name", name)) if v is not None}
+        sha256 = export_checkpoint(checkpoint, given, output, overwrite=overwrite)
+    except SongsplitError as error:
+        typer.echo(f"songsplit: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
+    typer.echo(f"SHA-256 {sha256}")
+    typer.echo(f"use it with: songsplit song.mp3 --model {shlex.quote(str(output))}")
 
 
 def main() -> None:

@@ -40,6 +40,10 @@ class ConfigError(SongsplitError, ValueError):
     """A setting has an unknown name or an impossible value."""
 
 
+class TrainingError(SongsplitError):
+    """Training cannot go on, for example because the loss is no longer a number."""
+
+
 class DataError(SongsplitError):
     """Training or evaluation data are missing or unusable."""
 

@@ -1,9 +1,10 @@
 """Decoded training audio as memory-mapped arrays.
 
-Decoding compressed audio again for every chunk would starve the training loop.
-The sources are therefore decoded once into a cache folder: one ``.npy`` file of
-16-bit samples per stem, with the factor that restores its level, and an
-``index.json`` that lists the clips. Reading a chunk is then a memory copy.
+Decoding compressed audio again for every chunk would starve the training loop. The
+sources are therefore decoded once into a cache folder, by
+:func:`songsplit.data.filling.fill_cache`: one ``.npy`` file of 16-bit samples per stem,
+with the factor that restores its level, and an ``index.json`` that lists the clips of
+each source. Reading a chunk is then a memory copy.
 """
 
 from __future__ import annotations
@@ -11,91 +12,131 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio import resample
+from songsplit.data.songs import VOCALS, Split
 from songsplit.errors import DataError
 
 INDEX_NAME = "index.json"
-_FORMAT = 1
-
-
-@dataclass(frozen=True)
-class RawClip:
-    """Decoded stems on their way into the cache.
-
-    Attributes
-    ----------
-    name : str
-        Unique name, e.g. ``"musdb/Artist - Title"``.
-    source : str
-        Name of the data source, which the sampling weights refer to.
-    split : str
-        ``"train"`` or ``"valid"``.
-    stems : mapping of str to ndarray, shape (channels, samples)
-        Any of ``vocals``, ``drums``, ``bass``, ``other``, ``instrumental``.
-    sample_rate : int
-        Rate of the stems in Hz.
-    bandwidth : float or None
-        Frequency in Hz above which the recording holds nothing, if it was made
-        at a low rate.
-    """
-
-    name: str
-    source: str
-    split: str
-    stems: Mapping[str, NDArray[np.float32]]
-    sample_rate: int
-    bandwidth: float | None = None
+FORMAT = 2
+"""Version of the cache folder's layout and of how audio gets into it."""
 
 
 @dataclass(frozen=True)
 class CachedStem:
-    """One stem in the cache: file name, length in samples, level factor."""
+    """One stem in the cache.
+
+    Attributes
+    ----------
+    file : str
+        Name of its ``.npy`` file of int16 samples, shape (2, samples).
+    samples : int
+        Length in samples.
+    scale : float
+        Factor from 16-bit samples to full scale at 1; 0 for a silent stem.
+    activity : list of float
+        Root mean square over both channels, with full scale at 1, of each half second:
+        of every ``sample_rate // 2`` samples, the last of which may be fewer.
+    """
 
     file: str
     samples: int
     scale: float
+    activity: list[float]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A cached clip: some stems of one recording, all equally long.
+    """A cached song, or a recording of a single stem.
 
     Attributes
     ----------
-    name, source, split, bandwidth
-        As in :class:`RawClip`.
+    name : str
+        Unique within its source.
+    source : str
+    split : {"train", "valid"}
     samples : int
-        Length of every stem.
+        Length of what is read of every stem: that of the shortest.
+    bandwidth : float or None
+        Frequency in Hz above which the recording holds nothing, if it was made at a low
+        rate.
     stems : dict of str to CachedStem
+    digest : str
+        SHA-256 over the content of the source files and what was made of them. Clips
+        of one content have one digest, whatever they and their files are called.
     """
 
     name: str
     source: str
-    split: str
+    split: Split
     samples: int
     bandwidth: float | None
     stems: dict[str, CachedStem]
+    digest: str
 
     @property
     def backing(self) -> list[str]:
         """Names of the stems that are not vocals."""
-        return [name for name in self.stems if name != "vocals"]
+        return [name for name in self.stems if name != VOCALS]
+
+
+class SeenFile(NamedTuple):
+    """A source file as it was when it was hashed; `sha256` is of its bytes."""
+
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class CacheIndex:
+    """What ``index.json`` holds.
+
+    Attributes
+    ----------
+    sample_rate : int
+        Rate in Hz of all audio in the cache.
+    sources : dict of str to list of Clip
+        Clips of each source, in its order.
+    files : dict of str to SeenFile
+        Source files by absolute path, so that those unchanged need not be read again.
+    """
+
+    sample_rate: int
+    sources: dict[str, list[Clip]]
+    files: dict[str, SeenFile]
+
+
+class SourceDigest(TypedDict):
+    """What a source held: the number of clips, their duration and a hash over them."""
+
+    clips: int
+    seconds: float
+    sha256: str
 
 
 class ClipCache:
-    """A cache folder that has been filled by :func:`write_cache`.
+    """A filled cache folder.
+
+    May be pickled, and used after a fork: files are opened by the process that reads.
 
     Parameters
     ----------
     folder : path
-        The cache folder.
+
+    Attributes
+    ----------
+    folder : Path
+    sample_rate : int
+        Rate in Hz of everything in the cache.
+    clips : list of Clip
+        Of all sources.
 
     Raises
     ------
@@ -104,27 +145,76 @@ class ClipCache:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
-        path = self.folder / INDEX_NAME
-        try:
-            index = json.loads(path.read_text(encoding="utf-8"))
-            if index["format"] != _FORMAT:
-                raise KeyError("format")
-            self.sample_rate = int(index["sample_rate"])
-            self.clips = [
-                Clip(**{**c, "stems": {k: CachedStem(**s) for k, s in c["stems"].items()}})
-                for c in index["clips"]
-            ]
-        except FileNotFoundError:
+        self.folder = Path(folder).expanduser()
+        index = read_index(self.folder)
+        if index is None:
             raise DataError(
-                f"{path} not found: fill the cache first (python -m songsplit.data --help)"
-            ) from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"{path} is damaged or from another version ({error}): delete the folder and "
-                "fill it again"
-            ) from error
-        self._open: dict[str, NDArray[np.int16]] = {}
+                f"{self.folder / INDEX_NAME} not found: choose a cache folder that has been "
+                "filled, or give the paths of the sources to fill it from"
+            )
+        self.sample_rate = index.sample_rate
+        self.clips = [clip for clips in index.sources.values() for clip in clips]
+        self._maps: dict[str, NDArray[np.int16]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A pickled memory map would be a copy of all its audio.
+        return {**self.__dict__, "_maps": {}}
+
+    def select(self, sources: Iterable[str]) -> list[Clip]:
+        """Return the clips of some sources.
+
+        Parameters
+        ----------
+        sources : iterable of str
+
+        Returns
+        -------
+        list of Clip
+            In the order of `sources`, and within each in its own order.
+
+        Raises
+        ------
+        DataError
+            If the cache holds nothing of one of the sources.
+        """
+        found: list[Clip] = []
+        for source in sources:
+            clips = [clip for clip in self.clips if clip.source == source]
+            if not clips:
+                held = ", ".join(sorted({clip.source for clip in self.clips})) or "nothing"
+                raise DataError(
+                    f"{self.folder} holds no clips of the source {source!r}, only {held}: "
+                    "give the source's path to fill the cache from"
+                )
+            found += clips
+        return found
+
+    def read_raw(self, clip: Clip, stem: str, start: int, samples: int) -> NDArray[np.int16]:
+        """Copy part of a stem out of the cache as it is stored.
+
+        Parameters
+        ----------
+        clip : Clip
+        stem : str
+            One of ``clip.stems``, whose ``scale`` restores the level.
+        start : int
+            First sample, >= 0.
+        samples : int
+            Length, >= 0.
+
+        Returns
+        -------
+        ndarray of int16, shape (2, n)
+            With n <= `samples`: nothing follows the end of the clip.
+
+        Raises
+        ------
+        DataError
+            If the audio is missing or damaged.
+        ValueError
+            If `start` or `samples` is negative.
+        """
+        return self._part(clip, stem, start, samples).copy()
 
     def read(
         self, clip: Clip, stem: str, start: int = 0, samples: int | None = None
@@ -137,90 +227,145 @@ class ClipCache:
         stem : str
             One of ``clip.stems``.
         start : int, optional
-            First sample.
+            First sample, >= 0.
         samples : int, optional
-            Length; by default to the end.
+            Length, >= 0; by default to the end.
 
         Returns
         -------
-        ndarray of float32, shape (2, samples)
+        ndarray of float32, shape (2, n)
+            Full scale at 1. n <= `samples`: nothing follows the end of the clip.
+
+        Raises
+        ------
+        DataError
+            If the audio is missing or damaged.
+        ValueError
+            If `start` or `samples` is negative.
         """
-        entry = clip.stems[stem]
-        if entry.file not in self._open:
-            self._open[entry.file] = np.load(self.folder / entry.file, mmap_mode="r")
-        stop = entry.samples if samples is None else start + samples
-        return self._open[entry.file][:, start:stop] * np.float32(entry.scale)
+        part = self._part(clip, stem, start, clip.samples if samples is None else samples)
+        return part * np.float32(clip.stems[stem].scale)
+
+    def _part(self, clip: Clip, stem: str, start: int, samples: int) -> NDArray[np.int16]:
+        if start < 0 or samples < 0:
+            raise ValueError(f"start and samples must not be negative: {start}, {samples}")
+        file = clip.stems[stem].file
+        if file not in self._maps:
+            path = self.folder / file
+            try:
+                self._maps[file] = np.asarray(np.load(path, mmap_mode="r"))
+            except (OSError, EOFError, ValueError) as error:
+                raise DataError(
+                    f"{path} is missing or damaged ({error}): fill the cache again"
+                ) from error
+        return self._maps[file][:, start : min(start + samples, clip.samples)]
 
 
-def write_cache(
-    clips: Iterable[RawClip], folder: str | os.PathLike[str], sample_rate: int
-) -> ClipCache:
-    """Decode clips into a cache folder.
+def source_digests(cache: ClipCache, sources: Iterable[str]) -> dict[str, SourceDigest]:
+    """Say what sources hold, as a record of what a model was trained on.
 
     Parameters
     ----------
-    clips : iterable of RawClip
-        Consumed one at a time. Mono is copied to both channels.
-    folder : path
-        Created if it is not there. What it holds already stays, except for clips of the
-        same names, which are written anew.
-    sample_rate : int
-        Rate in Hz that everything is resampled to.
+    cache : ClipCache
+    sources : iterable of str
 
     Returns
     -------
-    ClipCache
+    dict of str to SourceDigest
+        For each source the number of clips, their seconds and a SHA-256 over their
+        splits and digests, which does not depend on names or order.
 
     Raises
     ------
     DataError
-        If there are no clips, two of them have one name, the folder holds clips at
-        another rate, or it cannot be written.
+        If the cache holds nothing of one of the sources.
     """
-    target = Path(folder)
-    known = ClipCache(target) if (target / INDEX_NAME).exists() else None
-    if known is not None and known.sample_rate != sample_rate:
-        raise DataError(f"{target} holds audio at {known.sample_rate} Hz: use another folder")
-    entries = {clip.name: clip for clip in known.clips} if known else {}
-    new: set[str] = set()
+    found: dict[str, SourceDigest] = {}
+    for source in sources:
+        clips = cache.select([source])
+        lines = sorted(f"{clip.split} {clip.digest}\n" for clip in clips)
+        found[source] = {
+            "clips": len(clips),
+            "seconds": round(sum(clip.samples for clip in clips) / cache.sample_rate, 3),
+            "sha256": hashlib.sha256("".join(lines).encode()).hexdigest(),
+        }
+    return found
+
+
+def read_index(folder: Path) -> CacheIndex | None:
+    """Read the index of a cache folder.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    CacheIndex or None
+        None if there is none yet.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read or is of another version.
+    """
+    path = folder / INDEX_NAME
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        for clip in clips:
-            if clip.name in new:
-                raise DataError(f"two recordings are called {clip.name}: list each one once")
-            new.add(clip.name)
-            entries[clip.name] = _written(clip, target, sample_rate)
-        if not new:
-            raise DataError(f"no audio was found to fill {target} with")
-        _write_index(target, sample_rate, list(entries.values()))
-    except OSError as error:
-        raise DataError(f"{target} cannot be filled ({error})") from error
-    return ClipCache(target)
+        index = json.loads(path.read_text(encoding="utf-8"))
+        if index["format"] != FORMAT:
+            raise DataError(
+                f"{path} is of another version (format {index['format']}, not {FORMAT}): "
+                "delete the folder and fill it again"
+            )
+        return CacheIndex(
+            int(index["sample_rate"]),
+            {
+                source: [_clip(source, entry) for entry in clips]
+                for source, clips in index["sources"].items()
+            },
+            {name: SeenFile(*entry) for name, entry in index["files"].items()},
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} is damaged ({error!r}): delete the folder and fill it again"
+        ) from error
 
 
-def _write_index(folder: Path, sample_rate: int, clips: list[Clip]) -> None:
-    index = {"format": _FORMAT, "sample_rate": sample_rate, "clips": [asdict(c) for c in clips]}
-    partial = folder / (INDEX_NAME + ".partial")
-    partial.write_text(json.dumps(index, indent=1), encoding="utf-8")
-    partial.replace(folder / INDEX_NAME)
+def write_index(folder: Path, index: CacheIndex) -> None:
+    """Write the index of a cache folder, in place of the one that is there.
 
+    Parameters
+    ----------
+    folder : Path
+    index : CacheIndex
 
-def _written(clip: RawClip, folder: Path, sample_rate: int) -> Clip:
-    stems = {
-        name: resample(_stereo(audio), clip.sample_rate, sample_rate)
-        for name, audio in clip.stems.items()
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to.
+    """
+    sources = {
+        name: [{k: v for k, v in asdict(clip).items() if k != "source"} for clip in clips]
+        for name, clips in index.sources.items()
     }
-    samples = min(audio.shape[1] for audio in stems.values())
-    cached = {}
-    for name, audio in stems.items():
-        # Names of files must not depend on characters that a file system may refuse.
-        digest = hashlib.sha256(f"{clip.name}/{name}".encode()).hexdigest()[:20]
-        scale = max(float(np.abs(audio[:, :samples]).max()), 1e-9) / 32767
-        np.save(folder / f"{digest}.npy", np.round(audio[:, :samples] / scale).astype(np.int16))
-        cached[name] = CachedStem(f"{digest}.npy", samples, scale)
-    return Clip(clip.name, clip.source, clip.split, samples, clip.bandwidth, cached)
+    text = json.dumps(
+        {
+            "format": FORMAT,
+            "sample_rate": index.sample_rate,
+            "sources": sources,
+            "files": index.files,
+        }
+    )
+    partial = folder / f"{INDEX_NAME}.partial"
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(folder / INDEX_NAME)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _stereo(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """First two channels, or one channel twice."""
-    return audio[:2] if audio.shape[0] >= 2 else np.repeat(audio, 2, axis=0)
+def _clip(source: str, entry: dict[str, Any]) -> Clip:
+    stems = {name: CachedStem(**stem) for name, stem in entry["stems"].items()}
+    return Clip(**{**entry, "source": source, "stems": stems})

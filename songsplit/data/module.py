@@ -1,115 +1,184 @@
-"""Lightning data module: remixed chunks to train on, whole clips to validate on."""
+"""Lightning data module: fills the cache, then gives batches and clips out of it."""
 
 from __future__ import annotations
 
-from typing import TypedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
-from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+import torch
+from rich.console import Console
+from torch.utils.data import DataLoader, IterableDataset
 
-from songsplit.data.cache import Clip, ClipCache
-from songsplit.data.remix import Example, RemixConfig, RemixDataset
-from songsplit.errors import DataError
+from songsplit.data.cache import ClipCache, source_digests
+from songsplit.data.chunks import (
+    Batch,
+    ChunkBatches,
+    SamplingConfig,
+    ValidationClips,
+    WholeClip,
+)
+from songsplit.data.filling import fill_cache
+from songsplit.data.songs import INSTRUMENTAL, VOCALS
+from songsplit.data.sources import SourceConfig, find_source
+from songsplit.errors import ConfigError
 
-_DEFAULT_REMIX = RemixConfig()
-
-
-class WholeClip(TypedDict):
-    """Two stems of a whole clip, each of shape (2, samples)."""
-
-    vocals: NDArray[np.float32]
-    instrumental: NDArray[np.float32]
-
-
-class WholeClips(Dataset[WholeClip]):
-    """Clips of the valid split that have vocals and a backing, uncut.
-
-    Parameters
-    ----------
-    cache : ClipCache
-
-    Raises
-    ------
-    DataError
-        If there are none.
-    """
-
-    def __init__(self, cache: ClipCache) -> None:
-        self.cache = cache
-        self.clips: list[Clip] = [
-            c for c in cache.clips if c.split == "valid" and "vocals" in c.stems and c.backing
-        ]
-        if not self.clips:
-            raise DataError(f"{cache.folder} holds no clips for validation")
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def __getitem__(self, index: int) -> WholeClip:
-        clip = self.clips[index]
-        backing = [self.cache.read(clip, name) for name in clip.backing]
-        vocals = self.cache.read(clip, "vocals")
-        return {"vocals": vocals, "instrumental": np.sum(backing, axis=0)}
+_DEFAULT_SAMPLING = SamplingConfig()
+_PREFETCH = 4  # batches that each loader process keeps ready
 
 
-class RemixDataModule(pl.LightningDataModule):
-    """Examples for training and validation out of a cache folder.
+class StemDataModule(pl.LightningDataModule):
+    """Chunks to train on and clips to validate on, out of any number of sources.
 
     Parameters
     ----------
+    sources : dict of str to SourceConfig
+        Where songs come from, by a name of your choice.
     cache : str
-        Folder filled by ``python -m songsplit.data``.
+        Folder that everything is decoded into once.
     chunk_samples : int
         Length of a training example.
     batch_size : int
-    batches : int
-        Batches in an epoch.
+        Examples per step and device.
     workers : int
-        Processes that prepare batches ahead.
+        Processes that prepare batches ahead, per device; 0 prepares them in between.
     seed : int
-    remix : RemixConfig
+        Decides which chunks are drawn.
+    sampling : SamplingConfig
+    cache_per_node : bool
+        Whether each node has a cache folder of its own, which it fills by itself, rather
+        than one that all nodes see.
+    read_samples : int or None
+        Samples to read for an example, more than ``chunk_samples`` where augmentation
+        shortens it. Set by ``train.py``.
+    targets : tuple of str
+        What the network separates into. Set by ``train.py``.
+    sample_rate : int
+        Rate in Hz that the network works at. Set by ``train.py``.
     """
 
     def __init__(
         self,
-        cache: str,
-        chunk_samples: int,
+        sources: dict[str, SourceConfig],
+        cache: str = "cache",
+        chunk_samples: int = 180224,
         batch_size: int = 4,
-        batches: int = 200,
         workers: int = 1,
         seed: int = 0,
-        remix: RemixConfig = _DEFAULT_REMIX,
+        sampling: SamplingConfig = _DEFAULT_SAMPLING,
+        cache_per_node: bool = False,
+        read_samples: int | None = None,
+        targets: tuple[str, ...] = (VOCALS, INSTRUMENTAL),
+        sample_rate: int = 44100,
     ) -> None:
         super().__init__()
+        for name, value in (("chunk_samples", chunk_samples), ("batch_size", batch_size)):
+            if value < 1:
+                raise ConfigError(f"data.{name} must be at least 1, not {value}")
+        if workers < 0 or seed < 0:
+            raise ConfigError("data.workers and data.seed must not be negative")
+        if not sources:
+            raise ConfigError("data.sources is empty: name at least one source")
+        self.sources = sources
         self.cache = cache
         self.chunk_samples = chunk_samples
         self.batch_size = batch_size
-        self.batches = batches
         self.workers = workers
         self.seed = seed
-        self.remix = remix
+        self.sampling = sampling
+        self.prepare_data_per_node = cache_per_node
+        self.read_samples = chunk_samples if read_samples is None else read_samples
+        self.targets = targets
+        self.sample_rate = sample_rate
 
-    def train_dataloader(self) -> DataLoader[Example]:
-        """Chunks of the epoch that begins; needs the trainer to reload it every epoch."""
-        epoch = self.trainer.current_epoch if self.trainer is not None else 0
-        dataset = RemixDataset(
-            ClipCache(self.cache),
-            self.remix,
+    def prepare_data(self) -> None:
+        """Decode what the cache does not hold yet."""
+        songs = {
+            name: find_source(name, source)
+            for name, source in self.sources.items()
+            if source.path is not None
+        }
+        if songs:
+            fill_cache(songs, self.cache, self.sample_rate, console=Console(stderr=True))
+
+    def train_batches(self) -> ChunkBatches:
+        """Batches for this rank, from the trainer's step on."""
+        trainer = self.trainer
+        first = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
+        return ChunkBatches(
+            self._opened(),
+            self.sources,
+            self.sampling,
+            targets=self.targets,
             samples=self.chunk_samples,
-            length=self.batches * self.batch_size,
-            # Every epoch draws new examples, and drawing them again after a restart in
-            # the same epoch gives the same ones.
-            seed=self.seed * 1_000_003 + epoch,
-        )
-        return DataLoader(
-            dataset,
+            read_samples=self.read_samples,
             batch_size=self.batch_size,
-            num_workers=self.workers,
-            persistent_workers=False,
+            seed=self.seed,
+            first=first,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
         )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Endless batches; a resumed run gets those that would have come next."""
+        return DataLoader(
+            self.train_batches(),
+            batch_size=None,
+            num_workers=self.workers,
+            prefetch_factor=_PREFETCH if self.workers else None,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def validation_clips(self) -> ValidationClips:
+        """All clips to validate on, whichever rank takes them."""
+        return ValidationClips(self._opened(), self.sources, self.targets)
 
     def val_dataloader(self) -> DataLoader[WholeClip]:
-        """Whole clips, one at a time because their lengths differ."""
-        return DataLoader(WholeClips(ClipCache(self.cache)), batch_size=1)
+        """Clips that this rank validates on, one at a time because their lengths differ."""
+        trainer = self.trainer
+        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        return DataLoader(_Share(self.validation_clips(), rank, world_size), batch_size=None)
+
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """Move the audio of a training batch; what decides about it is needed on the CPU."""
+        moved = {name: batch[name] for name in ("parts", "scales") if name in batch}
+        return batch | {name: x.to(device, non_blocking=True) for name, x in moved.items()}
+
+    def provenance(self) -> Mapping[str, Mapping[str, Any]]:
+        """Say what the sources held, for the record that goes with the weights."""
+        digests = source_digests(self._opened(), self.sources)
+        return {
+            name: {
+                "kind": source.kind,
+                "weight": source.weight,
+                "licence": source.licence,
+                **digests[name],
+            }
+            for name, source in self.sources.items()
+        }
+
+    def _opened(self) -> ClipCache:
+        cache = ClipCache(self.cache)
+        if cache.sample_rate != self.sample_rate:
+            raise ConfigError(
+                f"{self.cache} holds audio at {cache.sample_rate} Hz, but the network works at "
+                f"{self.sample_rate} Hz: set another data.cache"
+            )
+        return cache
+
+
+class _Share(IterableDataset[WholeClip]):
+    """Every ``world_size``-th clip.
+
+    Lightning would give each rank equally many by counting some clips twice; it leaves
+    alone what can only be iterated.
+    """
+
+    def __init__(self, clips: ValidationClips, rank: int, world_size: int) -> None:
+        self.clips = clips
+        self.indices = range(rank, len(clips), world_size)
+
+    def __iter__(self) -> Iterator[WholeClip]:
+        return (self.clips[index] for index in self.indices)

@@ -1,168 +1,171 @@
-"""Where training clips come from: MUSDB18, and lists of other recordings."""
+"""Where songs to train on come from: datasets, folders and lists."""
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from songsplit.data.layout import find_recordings, find_songs, musdb_song
+from songsplit.data.manifest import manifest_songs
+from songsplit.data.musdb import musdb_tracks, validation_names
+from songsplit.data.songs import Song
+from songsplit.errors import ConfigError, DataError
 
-from songsplit.audio import read_audio, resample
-from songsplit.data.cache import RawClip
-from songsplit.data.musdb import musdb_tracks
-from songsplit.errors import AudioFileError, DataError
+SourceKind = Literal["musdb", "songs", "vocals", "instrumentals", "manifest"]
 
-_NARROW = 10_000.0  # Hz; solo singing of less bandwidth is a source of its own
-_PAIRED = "multitrack-"
-_STEMS = {
-    "vocals": "vocals",
-    "instrumental": "instrumental",
-    "multitrack-vocals": "vocals",
-    "multitrack-instrumental": "instrumental",
-    "multitrack-accomp": "instrumental",
-}
-_COLUMNS = ("path", "kind", "source", "split", "sample_rate")
+_KINDS = ("musdb", "songs", "vocals", "instrumentals", "manifest")
 
 
 @dataclass(frozen=True)
-class _Recording:
-    """A checked row of a list: one file that holds one stem."""
+class SourceConfig:
+    """A source of songs, and how often it is drawn from.
 
-    path: Path
-    name: str
-    kind: str
-    source: str
-    bandwidth: float | None
-
-    @property
-    def stem(self) -> str:
-        return _STEMS[self.kind]
-
-    @property
-    def pool(self) -> str:
-        """Source that the sampling weights of a config refer to."""
-        if self.kind.startswith(_PAIRED):
-            return self.source
-        if self.stem == "instrumental":
-            return "instrumentals"
-        narrow = self.bandwidth is not None and self.bandwidth < _NARROW
-        return "narrowband-singers" if narrow else "singers"
-
-
-def musdb_clips(root: str | Path) -> Iterator[RawClip]:
-    """Read the train subset of MUSDB18 or MUSDB18-HQ, with musdb's own validation split.
-
-    Parameters
+    Attributes
     ----------
-    root : path
-        Folder with ``train`` in it.
-
-    Yields
-    ------
-    RawClip
-        Of the source ``musdb18``, with the stems drums, bass, other and vocals.
+    kind : {"musdb", "songs", "vocals", "instrumentals", "manifest"}
+        ``musdb`` is the folder of MUSDB18 or MUSDB18-HQ, of which the train subset is
+        used, with musdb's own validation songs. ``songs`` is a folder of songs, see
+        :func:`songsplit.data.layout.scan_folder`. ``vocals`` and ``instrumentals`` are
+        folders of recordings of the one or the other alone. ``manifest`` is a CSV file,
+        see :func:`songsplit.data.manifest.manifest_songs`.
+    path : str or None
+        The folder or file; ``~`` is the home folder. Without it, what the cache holds
+        under the name of the source is used.
+    weight : float
+        How often it is drawn from, in relation to other sources; 0 for never.
+    vocals_weight, backing_weight, same_song_weight : float or None
+        The same for singing, for backings, and for songs that are taken as they are;
+        `weight` by default.
+    valid_share : float
+        Share of the songs of a ``songs`` source that are set aside for validation, at
+        least 0 and below 1. A hash of its name decides for each song, so that adding one
+        never moves another, except that of two songs or more at least one is set aside
+        and one is not.
+    only : mapping of str to str or list of str
+        For a ``manifest``: columns and the values, one of which a row must have to
+        count. Values are compared as text.
+    bandwidth : float or None
+        Frequency in Hz above which its recordings hold nothing, where they do not say so
+        themselves.
+    licence : str
+        Terms of the recordings, to be recorded with the models trained on them.
 
     Raises
     ------
-    DataError
-        If there are no songs, or a file is not what MUSDB18 has.
+    ConfigError
+        If a value is impossible.
     """
-    for split in ("train", "valid"):
-        for track in musdb_tracks(root, subset="train", split=split):
-            yield RawClip(
-                f"musdb18/{track.name}", "musdb18", split, track.stems(), track.sample_rate
+
+    kind: SourceKind
+    path: str | None = None
+    weight: float = 1.0
+    vocals_weight: float | None = None
+    backing_weight: float | None = None
+    same_song_weight: float | None = None
+    valid_share: float = 0.1
+    only: Mapping[str, str | list[str]] = field(default_factory=dict)
+    bandwidth: float | None = None
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise ConfigError(f"source setting kind: {self.kind!r} is none of {', '.join(_KINDS)}")
+        for name in ("weight", "vocals_weight", "backing_weight", "same_song_weight"):
+            weight = getattr(self, name)
+            if weight is not None and not 0 <= weight < math.inf:
+                raise ConfigError(f"source setting {name} must be 0 or more, not {weight}")
+        if not 0 <= self.valid_share < 1:
+            raise ConfigError(
+                f"source setting valid_share must be at least 0 and below 1, not {self.valid_share}"
+            )
+        if self.bandwidth is not None and not 0 < self.bandwidth < math.inf:
+            raise ConfigError(f"source setting bandwidth must be above 0 Hz, not {self.bandwidth}")
+        if self.only and self.kind != "manifest":
+            raise ConfigError(
+                f"source setting only is for the kind 'manifest', not {self.kind!r}: take it out"
             )
 
 
-def manifest_clips(manifest: str | Path) -> Iterator[RawClip]:
-    """Read the recordings that a CSV file lists.
+def find_source(name: str, config: SourceConfig) -> list[Song]:
+    """Find the songs of a source, without decoding them.
 
     Parameters
     ----------
-    manifest : path
-        With the columns ``path`` (relative to the file), ``kind``, ``source``, ``split``
-        and ``sample_rate`` (of the original recording, in Hz), and optionally
-        ``bandwidth`` in Hz. Kinds are ``vocals`` and ``instrumental`` for recordings of
-        the one or the other alone, and ``multitrack-vocals`` with
-        ``multitrack-instrumental`` or ``multitrack-accomp`` for two files that belong
-        together: ``<name>_vocals.*`` and ``<name>_instrumental.*`` or ``_accomp.*``.
+    name : str
+        Name of the source.
+    config : SourceConfig
+        With a path.
 
-    Yields
-    ------
-    RawClip
-        Pairs keep the source of the list. Recordings of one kind are pooled into the
-        sources ``singers``, ``narrowband-singers`` (nothing above 10 kHz) and
-        ``instrumentals``. Only rows whose split is ``train`` are read. Names begin with
-        that of the list.
+    Returns
+    -------
+    list of Song
+        Never empty.
 
     Raises
     ------
+    ConfigError
+        If the source has no path.
     DataError
-        If the list cannot be read, misses a column or a value, or names a kind that is
-        none, or a file that is missing, damaged or without its partner.
+        If nothing is found, what is found cannot be used, or two songs have one name.
+    MissingExtraError
+        For ``musdb``, if the `musdb` package is not installed.
     """
-    path = Path(manifest)
-    songs: dict[str, list[_Recording]] = defaultdict(list)
-    for number, row in enumerate(_rows(path), start=2):
-        recording = _recording(path, number, row)
-        if row["split"] == "train":
-            songs[recording.name].append(recording)
-    for name, parts in songs.items():
-        stems = {part.stem for part in parts}
-        if parts[0].kind.startswith(_PAIRED) and stems != {"vocals", "instrumental"}:
-            raise DataError(f"{path}: {name} has no partner: list both files of a pair")
-        if len(stems) < len(parts):
-            raise DataError(f"{path}: {name} is listed twice: list each recording once")
-        yield _clip(path, name, parts)
+    if config.path is None:
+        raise ConfigError(f"the source {name!r} has no path: say where its songs are")
+    path = Path(config.path).expanduser()
+    if config.kind == "musdb":
+        valid = validation_names()
+        songs = [
+            replace(
+                musdb_song(track, track.name, name),
+                split="valid" if track.name in valid else "train",
+            )
+            for track in musdb_tracks(path, subset="train")
+        ]
+    elif config.kind == "songs":
+        songs = _split(find_songs(path, name), config.valid_share)
+    elif config.kind == "manifest":
+        songs = manifest_songs(path, name, config.only)
+    else:
+        stem: Literal["vocals", "instrumental"] = (
+            "vocals" if config.kind == "vocals" else "instrumental"
+        )
+        songs = find_recordings(path, name, stem)
+    _check_names(name, songs)
+    if config.bandwidth is None:
+        return songs
+    return [
+        replace(song, bandwidth=config.bandwidth) if song.bandwidth is None else song
+        for song in songs
+    ]
 
 
-def _rows(path: Path) -> list[dict[str, str | None]]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a CSV file ({error})") from error
-    missing = [column for column in _COLUMNS if not rows or column not in rows[0]]
-    if missing:
-        raise DataError(f"{path} has no rows with the column {missing[0]!r}")
-    return [dict(row) for row in rows]
+def _split(songs: list[Song], valid_share: float) -> list[Song]:
+    """Set songs aside for validation, as documented at `SourceConfig`."""
+    if valid_share == 0 or len(songs) < 2:
+        return songs
+    places = {song.name: _place(song.name) for song in songs}
+    first, last = min(places, key=places.__getitem__), max(places, key=places.__getitem__)
+    valid = {name for name, place in places.items() if place < valid_share}
+    valid = (valid | {first}) - {last}
+    return [replace(song, split="valid") if song.name in valid else song for song in songs]
 
 
-def _recording(manifest: Path, number: int, row: dict[str, str | None]) -> _Recording:
-    where = f"{manifest}, line {number}"
-    path, kind, source = row["path"], row["kind"], row["source"]
-    if not path or not source:
-        raise DataError(f"{where}: path and source must not be empty")
-    if kind not in _STEMS:
-        raise DataError(f"{where}: kind {kind!r} is none of {', '.join(_STEMS)}")
-    name = path
-    if kind.startswith(_PAIRED):
-        name = str(Path(path).with_suffix("")).removesuffix("_" + kind.removeprefix(_PAIRED))
-    try:
-        rate = float(row["sample_rate"] or "")
-        # Anti-aliasing filters take the last few percent below half the sample rate.
-        bandwidth = 0.96 * rate / 2 if rate < 44100 else None
-        if row.get("bandwidth"):
-            bandwidth = float(row["bandwidth"] or "")
-    except ValueError as error:
-        raise DataError(f"{where}: {error}") from error
-    full_name = f"{manifest.stem}/{name}"
-    return _Recording(manifest.parent / path, full_name, kind, source, bandwidth)
+def _place(name: str) -> float:
+    """Hash a name to a number of at least 0 and below 1, the same on every machine."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) / 2**48
 
 
-def _clip(manifest: Path, name: str, parts: list[_Recording]) -> RawClip:
-    stems: dict[str, NDArray[np.float32]] = {}
-    rate = 0
-    for part in parts:
-        try:
-            samples, part_rate = read_audio(part.path)
-        except AudioFileError as error:
-            raise DataError(f"{manifest}: {error}") from error
-        rate = rate or part_rate
-        stems[part.stem] = resample(samples, part_rate, rate)
-    widths = [part.bandwidth for part in parts if part.bandwidth is not None]
-    return RawClip(name, parts[0].pool, "train", stems, rate, min(widths, default=None))
+def _check_names(source: str, songs: list[Song]) -> None:
+    seen: dict[str, Song] = {}
+    for song in songs:
+        other = seen.setdefault(song.name, song)
+        if other is not song:
+            raise DataError(
+                f"the source {source!r} has two songs called {song.name!r}: "
+                f"{other.parts[0].path} and {song.parts[0].path}: rename one of them"
+            )

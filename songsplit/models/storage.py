@@ -77,8 +77,11 @@ def save_weights(
     }
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
-    partial.write_bytes(save(tensors, metadata))
-    partial.replace(target)
+    try:
+        partial.write_bytes(save(tensors, metadata))
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
     return digest
 
 

@@ -2,29 +2,151 @@
 
 from __future__ import annotations
 
-from pytorch_lightning.cli import LightningCLI
+from pathlib import Path
+from typing import Any
 
-from songsplit.data.module import RemixDataModule
+import pytorch_lightning as pl
+import torch
+from jsonargparse import Namespace
+from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.utilities import rank_zero_only
+
+from songsplit.data.module import StemDataModule
+from songsplit.errors import ConfigError
+from songsplit.training.augment import PitchTempoConfig
+from songsplit.training.averaging import MovingAverage
 from songsplit.training.module import SeparationTraining
+from songsplit.training.progress import TrainingProgress
+from songsplit.training.run_folder import (
+    SCORE,
+    BestCheckpoint,
+    LastCheckpoint,
+    checkpoint_folder,
+    loggers,
+)
+from songsplit.training.snippets import Snippets
+from songsplit.training.throughput import Throughput
+
+_TRAINER_DEFAULTS = {
+    "default_root_dir": "runs/default",
+    "gradient_clip_val": 1.0,
+    "val_check_interval": 500,
+    "log_every_n_steps": 20,
+    # Validation takes whole clips and would delay the first step.
+    "num_sanity_val_steps": 0,
+    # Last: it takes what other callbacks do after a batch for waiting.
+    "callbacks": [Throughput()],
+}
 
 
-def main(arguments: list[str] | None = None) -> LightningCLI:
-    """Run a subcommand of the trainer.
+# What --ckpt_path takes besides the name of a file: checkpoints of the run itself.
+_RUN_CHECKPOINTS = ("best", "last")
+
+
+class TrainingCLI(LightningCLI):
+    """Lightning's command line with the callbacks and loggers of a songsplit run."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Give callbacks keys of their own, and tell the data what the network needs."""
+        parser.add_lightning_class_args(MovingAverage, "average")
+        parser.add_lightning_class_args(LastCheckpoint, "last")
+        parser.add_lightning_class_args(Snippets, "snippets")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.set_defaults(
+            {
+                "early_stopping.monitor": SCORE,
+                "early_stopping.mode": "max",
+                # Validations without a better score; by default, runs go to their end.
+                "early_stopping.patience": 1000,
+                "early_stopping.check_on_train_epoch_end": False,
+            }
+        )
+        parser.link_arguments("model.model.targets", "data.targets")
+        parser.link_arguments("model.model.sample_rate", "data.sample_rate")
+        parser.link_arguments(
+            ("data.chunk_samples", "model.augment.pitch_tempo"), "data.read_samples", _read_samples
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and look at the checkpoint to resume from before Lightning stumbles over it."""
+        super().parse_arguments(parser, args)
+        subcommand = self.config.get("subcommand")
+        wanted = self.config[subcommand].get("ckpt_path") if subcommand else None
+        if wanted not in (None, *_RUN_CHECKPOINTS):
+            _require_checkpoint(Path(wanted))
+
+    def instantiate_trainer(self, **options: Any) -> pl.Trainer:
+        """Make the trainer, with TensorBoard and CSV logs if nothing else was asked for."""
+        asked = self._get(self.config_init, "trainer")
+        if asked["logger"] in (None, True):
+            options["logger"] = loggers(asked["default_root_dir"])
+        fixed: list[pl.Callback] = [BestCheckpoint()]
+        if asked["enable_progress_bar"] is not False:
+            fixed.append(TrainingProgress())
+        options["callbacks"] = [*fixed, *(asked["callbacks"] or [])]
+        return super().instantiate_trainer(**options)
+
+    def before_fit(self) -> None:
+        """Find the checkpoint to resume from, and keep earlier runs from being overwritten."""
+        options = self.config_init[self.subcommand]
+        folder = checkpoint_folder(self.trainer.default_root_dir)
+        wanted = options["ckpt_path"]
+        if wanted in _RUN_CHECKPOINTS:
+            found = folder / f"{wanted}.ckpt"
+            # The same command begins a run and goes on with it, as job queues need it.
+            options["ckpt_path"] = str(found) if found.exists() else None
+        elif wanted is None and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            _refuse_second_run(folder)
+
+
+def _read_samples(chunk_samples: int, pitch_tempo: Namespace) -> int:
+    return PitchTempoConfig(**pitch_tempo.as_dict()).read_samples(chunk_samples)
+
+
+def _require_checkpoint(path: Path) -> None:
+    try:
+        torch.load(path, weights_only=True, mmap=True)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"ckpt_path {path}: there is no such checkpoint; check the name"
+        ) from None
+    except Exception as error:
+        # Whatever is wrong with a file, torch has an exception of its own for it.
+        raise ConfigError(f"ckpt_path {path} is damaged or no checkpoint ({error})") from error
+
+
+@rank_zero_only
+def _refuse_second_run(folder: Path) -> None:
+    if any(folder.glob("*.ckpt")):
+        raise ConfigError(
+            f"{folder} holds the checkpoints of another run: add --ckpt_path last to go on "
+            "with it, or choose another --trainer.default_root_dir"
+        )
+
+
+def build_cli(arguments: list[str] | None = None, *, run: bool = True) -> TrainingCLI:
+    """Read a command line and build, or run, what it describes.
 
     Parameters
     ----------
     arguments : list of str, optional
         Command line, by default that of the process.
+    run : bool
+        Whether the command line begins with a subcommand that is to be run.
 
     Returns
     -------
-    LightningCLI
-        With the trainer, the module and the data, for whoever calls this from Python.
+    TrainingCLI
+        With the trainer, the module and the data.
     """
-    return LightningCLI(
+    return TrainingCLI(
         SeparationTraining,
-        RemixDataModule,
+        StemDataModule,
+        trainer_defaults=_TRAINER_DEFAULTS,
         seed_everything_default=0,
         args=arguments,
+        auto_configure_optimizers=False,
+        run=run,
         save_config_kwargs={"overwrite": True},
     )

@@ -1,12 +1,115 @@
-"""Losses between complex spectrograms."""
+"""Losses between estimated and true stems, all relative to the level of the mixture."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
+
+from songsplit.dsp.stft import STFT
+from songsplit.errors import ConfigError
+
+# Keeps 0 / 0 away where the mixture is silent; there is no error then either.
+_TINY = 1e-3
 
 
-def complex_l1(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the losses that are added up; those of weight zero are not computed.
+
+    Attributes
+    ----------
+    spectrogram : float
+        Complex error of the network's own spectrogram (:func:`complex_l1`).
+    waveform : float
+        Error of the samples (:func:`waveform_l1`).
+    multi_resolution : float
+        Mean of :func:`complex_l1` over spectrograms with the windows of ``windows``.
+    magnitude : float
+        Error of the magnitudes of the network's own spectrogram (:func:`magnitude_l1`).
+    windows : tuple of int
+        Lengths of windows in samples; hops are a quarter of them.
+    """
+
+    spectrogram: float = 1.0
+    waveform: float = 0.0
+    multi_resolution: float = 0.0
+    magnitude: float = 0.0
+    windows: tuple[int, ...] = (512, 1024, 2048)
+
+    def __post_init__(self) -> None:
+        weights = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "windows"}
+        for name, weight in weights.items():
+            if not 0 <= weight < float("inf"):
+                raise ConfigError(f"loss.{name} must be zero or more, not {weight}")
+        if not any(weights.values()):
+            raise ConfigError(f"one of loss.{', loss.'.join(weights)} must be above zero")
+        if not self.windows or any(n < 8 or n % 4 for n in self.windows):
+            raise ConfigError(f"loss.windows must be multiples of 4, not {self.windows}")
+
+
+class SeparationLoss(nn.Module):
+    """Weighted sum of losses.
+
+    Parameters
+    ----------
+    config : LossConfig
+    stft : STFT
+        The network's front end.
+    """
+
+    def __init__(self, config: LossConfig, stft: STFT) -> None:
+        super().__init__()
+        self.config = config
+        self.stft = stft
+        self.resolutions = nn.ModuleList(STFT(n, n // 4) for n in config.windows)
+
+    def forward(
+        self, estimates: Tensor, targets: Tensor, mixture: Tensor, samples: int
+    ) -> dict[str, Tensor]:
+        """Compute each loss with a weight, and their weighted sum as ``loss``.
+
+        Parameters
+        ----------
+        estimates, targets : Tensor of complex64, shape (batch, targets, channels, bins, frames)
+            Of the network's band; above it nothing counts.
+        mixture : Tensor of complex64, shape (batch, channels, bins, frames)
+        samples : int
+            Length of the audio that the spectrograms were made of.
+
+        Returns
+        -------
+        dict of str to Tensor, shape ()
+        """
+        config = self.config
+        error, reference = estimates - targets, mixture.unsqueeze(1)
+        losses = {}
+        if config.spectrogram:
+            losses["spectrogram"] = complex_l1(error, reference)
+        if config.magnitude:
+            losses["magnitude"] = magnitude_l1(estimates, targets, reference)
+        if config.waveform or config.multi_resolution:
+            # The inverse STFT is linear: that of the error is the error of the samples.
+            wave_error = self._samples(error, samples)
+            wave_reference = self._samples(reference, samples)
+            if config.waveform:
+                losses["waveform"] = waveform_l1(wave_error, wave_reference)
+            if config.multi_resolution:
+                parts = [complex_l1(f(wave_error), f(wave_reference)) for f in self.resolutions]
+                losses["multi_resolution"] = torch.stack(parts).mean()
+        weighted = [getattr(config, name) * value for name, value in losses.items()]
+        losses["loss"] = torch.stack(weighted).sum()
+        return losses
+
+    def _samples(self, spectrogram: Tensor, samples: int) -> Tensor:
+        """Inverse STFT; bins above those given are silent."""
+        missing = self.stft.bins - spectrogram.shape[-2]
+        return self.stft.inverse(functional.pad(spectrogram, (0, 0, 0, missing)), samples)
+
+
+def complex_l1(error: Tensor, mixture: Tensor) -> Tensor:
     r"""Mean magnitude of the complex error, relative to that of the mixture.
 
     .. math:: \frac1B \sum_b \frac{\sum |\hat S_b - S_b|}{\sum |X_b|}
@@ -17,14 +120,55 @@ def complex_l1(estimate: Tensor, target: Tensor, mixture: Tensor) -> Tensor:
 
     Parameters
     ----------
-    estimate, target, mixture : Tensor of complex64, shape (batch, channels, bins, frames)
+    error : Tensor of complex64, shape (batch, targets, channels, bins, frames)
+        Estimate less target.
+    mixture : Tensor of complex64, shape (batch, 1, channels, bins, frames)
 
     Returns
     -------
     Tensor, shape ()
     """
-    axes = (1, 2, 3)
-    error = (estimate - target).abs().sum(dim=axes)
-    scale = mixture.abs().sum(dim=axes)
-    # A silent mixture has no error either; the constant only keeps 0 / 0 away.
-    return torch.mean(error / (scale + 1e-3))
+    return _relative(error.abs(), mixture.abs())
+
+
+def magnitude_l1(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
+    r"""Mean error of the magnitudes, relative to that of the mixture.
+
+    .. math:: \frac1B \sum_b \frac{\sum \big| |\hat S_b| - |S_b| \big|}{\sum |X_b|}
+
+    Phases do not count, as in the loss of Jansson et al. 2017.
+
+    Parameters
+    ----------
+    estimates, targets : Tensor of complex64, shape (batch, targets, channels, bins, frames)
+    mixture : Tensor of complex64, shape (batch, 1, channels, bins, frames)
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+    return _relative((estimates.abs() - targets.abs()).abs(), mixture.abs())
+
+
+def waveform_l1(error: Tensor, mixture: Tensor) -> Tensor:
+    r"""Mean error of the samples, relative to that of the mixture.
+
+    .. math:: \frac1B \sum_b \frac{\sum |\hat s_b - s_b|}{\sum |x_b|}
+
+    Parameters
+    ----------
+    error : Tensor, shape (batch, targets, channels, samples)
+        Estimate less target.
+    mixture : Tensor, shape (batch, 1, channels, samples)
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+    return _relative(error.abs(), mixture.abs())
+
+
+def _relative(error: Tensor, scale: Tensor) -> Tensor:
+    targets = error.shape[1]
+    sums = error.flatten(1).sum(dim=1) / targets
+    return torch.mean(sums / (scale.flatten(1).sum(dim=1) + _TINY))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -10,17 +13,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from songsplit.errors import ConfigError
-from songsplit.evaluation.metrics import usdr
+from songsplit.data.chunks import Batch, WholeClip
+from songsplit.errors import ConfigError, TrainingError
+from songsplit.evaluation.metrics import frame_sdr, usdr
 from songsplit.inference.engine import stream_stems
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation import SeparationModel
 from songsplit.models.storage import load_weights
-from songsplit.training.augment import RandomEqualizer, limit_band
-from songsplit.training.losses import complex_l1
+from songsplit.training.augment import Augmentation, AugmentConfig
+from songsplit.training.checkpoints import CONFIG_KEY, PROVENANCE_KEY
+from songsplit.training.losses import LossConfig, SeparationLoss
+from songsplit.training.provenance import provenance
 
-CONFIG_KEY = "songsplit_config"
 _DEFAULT_NETWORK = MaskUNetConfig()
+_DEFAULT_AUGMENT = AugmentConfig()
+_DEFAULT_LOSS = LossConfig()
 
 
 class SeparationTraining(pl.LightningModule):
@@ -29,90 +36,171 @@ class SeparationTraining(pl.LightningModule):
     Parameters
     ----------
     model : MaskUNetConfig
-        The network. Its targets must be vocals and instrumental.
+        The network.
+    augment : AugmentConfig
+        How training examples are mixed and changed.
+    loss : LossConfig
+        What is minimised.
     learning_rate : float
         Peak learning rate of AdamW.
     weight_decay : float
     warmup_steps : int
         Steps over which the learning rate rises to its peak.
     decay_share : float
-        Share of all steps, at the end, over which it falls linearly to zero.
-    equalizer_share : float
-        Share of stems that get a random equaliser curve.
+        Share of all steps, at the end, over which it falls to zero along a half cosine.
     init_from : str or None
         Weights file to start from.
+    compile : bool
+        Whether to compile the network with torch.compile, which takes minutes at the
+        beginning and pays in long runs on a GPU.
     """
 
     def __init__(
         self,
         model: MaskUNetConfig = _DEFAULT_NETWORK,
+        augment: AugmentConfig = _DEFAULT_AUGMENT,
+        loss: LossConfig = _DEFAULT_LOSS,
         learning_rate: float = 2e-3,
         weight_decay: float = 1e-2,
         warmup_steps: int = 100,
-        decay_share: float = 0.4,
-        equalizer_share: float = 0.5,
+        decay_share: float = 0.5,
         init_from: str | None = None,
+        compile: bool = False,
     ) -> None:
         super().__init__()
-        if model.targets != ("vocals", "instrumental"):
-            raise ConfigError("training knows only the targets vocals and instrumental so far")
-        self.config = config = model
+        if learning_rate <= 0 or weight_decay < 0 or warmup_steps < 0:
+            raise ConfigError(
+                "model.learning_rate must be above zero, "
+                "model.weight_decay and model.warmup_steps zero or more"
+            )
+        if not 0 <= decay_share <= 1:
+            raise ConfigError(f"model.decay_share must lie between 0 and 1, not {decay_share}")
+        self.config = model
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
         self.decay_share = decay_share
+        self.settings = {
+            "augmentation": asdict(augment),
+            "loss": asdict(loss),
+            "learning_rate": learning_rate,
+        }
+        self.init_from: dict[str, str] | None = None
         if init_from is None:
-            self.model = SeparationModel(config)
+            self.model = SeparationModel(model)
         else:
-            self.model = load_weights(init_from).model.train()
-            if self.model.config != config:
-                raise ConfigError(f"{init_from} holds a model with other settings")
+            stored = load_weights(init_from)
+            _refuse_other_network(init_from, stored.model.config, model)
+            self.model = stored.model.train()
+            self.init_from = {"file": init_from, "sha256": stored.digest}
         # Convolutions on CPUs and tensor cores are fastest with channels stored last.
         self.model.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.equalizer = RandomEqualizer(
-            config.sample_rate, self.model.stft.bins, equalizer_share, deviation=4.0
+        if compile:
+            self.model.unet.compile()
+        self.augmentation = Augmentation(
+            augment, model.targets, model.sample_rate, model.n_fft, model.hop_length
         )
-        self._scores: list[NDArray[np.float64]] = []
+        self.loss = SeparationLoss(loss, self.model.stft)
+        self._scores: dict[str, NDArray[np.float64]] = {}
+        self._validation: dict[str, float] = {}
+        self._first_bad: Tensor | None = None
 
-    def training_step(self, batch: dict[str, Tensor], batch_index: int) -> Tensor:
-        """Return the loss of a batch of stems, each of shape (batch, 2, samples)."""
-        stft, rate = self.model.stft, self.config.sample_rate
-        vocals = self.equalizer(stft(batch["vocals"]))
-        backing = self.equalizer(stft(batch["instrumental"]))
-        vocals = limit_band(vocals, batch["bandwidth"], rate)
-        backing = limit_band(backing, batch["bandwidth"], rate)
-        mixture = vocals + backing
-        mask = self.model.masks(mixture)[:, 0]
-        band = slice(0, self.config.bins)
-        mixture = mixture[:, :, band]
-        # Masks add up to one, so the instrumental's error is the same.
-        loss = complex_l1(mask * mixture, vocals[:, :, band], mixture)
-        self.log("train/loss", loss, prog_bar=True, batch_size=len(vocals))
+    def setup(self, stage: str) -> None:
+        """Refuse what would only fail after the first steps."""
+        if stage == "fit" and self.trainer.max_steps < 1:
+            raise ConfigError("trainer.max_steps must be set: the schedule depends on it")
+
+    @torch.no_grad()
+    def examples(self, batch: Batch) -> Tensor:
+        """Mix and augment a batch.
+
+        Parameters
+        ----------
+        batch : Batch
+
+        Returns
+        -------
+        Tensor of complex64, shape (batch, targets, 2, bins, frames)
+            Spectrograms of the targets, which add up to that of the mixture.
+        """
+        generator = torch.Generator().manual_seed(batch["seed"])
+        parts = batch["parts"] * batch["scales"][:, :, None, None]
+        stems = self.augmentation.stems(
+            parts, batch["same_song"], generator, batch["samples"], batch["present"]
+        )
+        return self.augmentation.spectrograms(self.model.stft(stems), batch["bandwidth"], generator)
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Return the loss of a batch."""
+        targets = self.examples(batch)
+        mixture = targets.sum(dim=1)
+        masks = self.model.masks(mixture)
+        mixture = mixture[:, None, :, : self.config.bins]
+        targets = targets[:, :, :, : self.config.bins]
+        if len(self.config.targets) == 2 and not self.loss.config.magnitude:
+            # Masks add up to one, so the errors of the two targets are each other's negative.
+            masks, targets = masks[:, :1], targets[:, :1]
+        losses = self.loss(masks * mixture, targets, mixture, batch["samples"])
+        loss: Tensor = losses["loss"]
+        self._watch(loss.detach(), batch["number"])
+        for name in losses if len(losses) > 2 else ("loss",):
+            self.log(f"train/{name}", losses[name], prog_bar=name == "loss", batch_size=1)
         return loss
 
-    def validation_step(self, batch: dict[str, Tensor], batch_index: int) -> None:
+    def validation_step(self, batch: WholeClip, batch_index: int) -> None:
         """Separate one whole clip and keep its SDR."""
-        references = torch.cat([batch["vocals"], batch["instrumental"]]).float().cpu().numpy()
-        mixture = references.sum(axis=0)
+        references = np.asarray(batch["stems"])
         # In chunks as users get it, so that songs of any length fit.
-        blocks = stream_stems(self.model, [mixture], self.config.sample_rate, channels=2)
-        self._scores.append(usdr(references, np.concatenate(list(blocks), axis=-1)))
+        blocks = stream_stems(
+            self.model, [references.sum(axis=0)], self.config.sample_rate, channels=2
+        )
+        estimates = np.concatenate(list(blocks), axis=-1)
+        second = self.config.sample_rate
+        frames = frame_sdr(references, estimates, window=second, hop=second)
+        medians = [_median(values) for values in frames]
+        self._scores[batch["name"]] = np.array([medians, usdr(references, estimates)])
 
     def on_validation_epoch_end(self) -> None:
-        """Log median and mean over the clips of the SDR of whole clips."""
-        scores = np.array(self._scores)
-        self._scores.clear()
-        for column, target in enumerate(("vocals", "instrumental")):
-            values = scores[:, column]
-            self.log(f"valid/{target}_usdr_median", float(np.median(values)), prog_bar=True)
-            self.log(f"valid/{target}_usdr_mean", float(np.mean(values)))
+        """Log the scores over the clips of all ranks."""
+        scores = self._gathered_scores()
+        self._scores = {}
+        frame_medians, clip_scores = np.moveaxis(np.stack(list(scores.values())), 1, 0)
+        found = {"valid/usdr": float(clip_scores.mean())}
+        for column, target in enumerate(self.config.targets):
+            found[f"valid/{target}_sdr"] = _median(frame_medians[:, column])
+            found[f"valid/{target}_usdr"] = float(clip_scores[:, column].mean())
+        # A song whose vocals are silent has no frame to score; NaN would only confuse.
+        found = {name: score for name, score in found.items() if math.isfinite(score)}
+        self.log_dict(found, prog_bar=False, rank_zero_only=True)
+        if not self.trainer.sanity_checking:
+            self._validation = {**found, "step": self.global_step}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the network's settings beside its weights, for the export."""
+        """Put the network's settings and its history beside its weights, for the export."""
+        self._raise_if_bad()
         checkpoint[CONFIG_KEY] = self.config.to_json()
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        made_from = provenance(
+            data=data.provenance(),
+            settings={**self.settings, "seed": data.seed},
+            validation=self._validation,
+            init_from=self.init_from,
+        )
+        checkpoint[PROVENANCE_KEY] = json.dumps(made_from)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse checkpoints of another network, and take over what was measured."""
+        if CONFIG_KEY not in checkpoint:
+            raise ConfigError("ckpt_path is no checkpoint of a songsplit training run")
+        _refuse_other_network(
+            "ckpt_path", MaskUNetConfig.from_json(checkpoint[CONFIG_KEY]), self.config
+        )
+        made_from = json.loads(checkpoint[PROVENANCE_KEY])
+        self._validation = made_from["validation"]
+        self.init_from = made_from["init_from"]
 
     def configure_optimizers(self) -> Any:
-        """AdamW; learning rate rises, stays, and falls to zero."""
+        """AdamW; the learning rate rises, stays, and falls to zero."""
         decayed = [p for p in self.parameters() if p.ndim > 1]
         plain = [p for p in self.parameters() if p.ndim <= 1]
         groups: list[dict[str, Any]] = [
@@ -127,6 +215,52 @@ class SeparationTraining(pl.LightningModule):
         }
 
     def _learning_rate_factor(self, step: int) -> float:
-        total = int(self.trainer.estimated_stepping_batches)
+        total = self.trainer.max_steps
+        rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
         left = (total - step) / max(1, round(total * self.decay_share))
-        return max(0.0, min(1.0, (step + 1) / max(1, self.warmup_steps), left))
+        return rise * (1 - math.cos(math.pi * max(0.0, min(1.0, left)))) / 2
+
+    def _watch(self, loss: Tensor, number: int) -> None:
+        """Remember the first batch whose loss is no number."""
+        bad = torch.where(loss.isfinite(), -1, number)
+        known = self._first_bad
+        self._first_bad = bad if known is None else torch.where(known >= 0, known, bad)
+        # Looking at the value makes the CPU wait for the GPU: rarely, but before each save.
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if loss.device.type == "cpu" or self.global_step % every == 0:
+            self._raise_if_bad()
+
+    def _raise_if_bad(self) -> None:
+        number = -1 if self._first_bad is None else int(self._first_bad)
+        if number < 0:
+            return
+        batches = self.trainer.datamodule.train_batches()  # type: ignore[attr-defined]
+        examples = "".join(f"\n  {line}" for line in batches.describe(number))
+        raise TrainingError(
+            f"the loss of batch {number} is not finite: go on from the last checkpoint with a "
+            "lower model.learning_rate, a smaller trainer.gradient_clip_val or "
+            f"trainer.precision 32-true. The batch was made of{examples}"
+        )
+
+    def _gathered_scores(self) -> dict[str, NDArray[np.float64]]:
+        if self.trainer.world_size == 1:
+            return self._scores
+        shares: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(shares, self._scores)
+        return {name: score for share in shares for name, score in share.items()}
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """Median of the values that are finite, as museval takes it; NaN if there are none."""
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else math.nan
+
+
+def _refuse_other_network(name: str, found: MaskUNetConfig, wanted: MaskUNetConfig) -> None:
+    for field in fields(MaskUNetConfig):
+        there, here = getattr(found, field.name), getattr(wanted, field.name)
+        if there != here:
+            raise ConfigError(
+                f"{name} holds a network with {field.name} = {there}, but the config sets "
+                f"model.model.{field.name} to {here}: make the two agree"
+            )

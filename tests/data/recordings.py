@@ -2,37 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+import tempfile
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import soundfile
+from numpy.typing import ArrayLike
+from rich.console import Console
 
-from songsplit.data.cache import ClipCache, RawClip, write_cache
+from songsplit.data.cache import ClipCache
+from songsplit.data.filling import fill_cache
+from songsplit.data.songs import AudioPart, Song
 
 RATE = 44100
 
 
-def clips(seconds: float = 2.5) -> Iterator[RawClip]:
-    """Songs with vibrato tones as voices and noise bursts as drums."""
+def write(path: Path, audio: ArrayLike, rate: int = RATE) -> Path:
+    """Write audio of shape (channels, samples) to a WAV file of floats."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.asarray(audio, np.float32).T, rate, "FLOAT")
+    return path
+
+
+def song(
+    folder: Path,
+    name: str,
+    stems: dict[str, ArrayLike],
+    split: Literal["train", "valid"] = "train",
+    rate: int = RATE,
+) -> Song:
+    """Write a song's stems, and its mixture if that is among them, and describe it."""
+    parts = {stem: AudioPart(write(folder / name / f"{stem}.wav", audio, rate))
+             for stem, audio in stems.items()}  # fmt: skip
+    mixture = parts.pop("mixture", None)
+    return Song(name, "made up", split, {stem: (part,) for stem, part in parts.items()}, mixture)
+
+
+def songs(folder: Path, seconds: float = 2.5) -> list[Song]:
+    """Songs with vibrato tones as voices, noise bursts as drums and chords as the rest."""
     rng = np.random.default_rng(0)
     t = np.arange(int(seconds * RATE)) / RATE
+    made = []
     for number in range(6):
         pitch = rng.uniform(150, 500)
         voice = sum(np.sin(2 * np.pi * k * pitch * t + 3 * np.sin(35 * t)) / k for k in range(1, 8))
         drums = rng.normal(size=t.size) * (np.sin(2 * np.pi * 2 * t) > 0.6)
         bass = np.sin(2 * np.pi * pitch / 4 * t)
+        other = sum(np.sin(2 * np.pi * ratio * pitch * t) for ratio in (1, 5 / 4, 3 / 2)) / 3
         stems = {
-            name: np.stack([audio, audio * pan]).astype(np.float32) * 0.1
+            name: np.stack([audio, audio * pan]) * 0.1
             for name, audio, pan in [
                 ("vocals", voice, 1.0),
                 ("drums", drums, 0.8),
                 ("bass", bass, 1.0),
-                ("other", np.zeros_like(t), 1.0),
+                ("other", other, 0.5),
             ]
         }
-        split = "valid" if number >= 4 else "train"
-        yield RawClip(f"musdb18/song {number}", "musdb18", split, stems, RATE)
+        made.append(song(folder, f"song {number}", stems, "valid" if number >= 4 else "train"))
+    return made
 
 
 def cache(folder: Path) -> ClipCache:
-    return write_cache(clips(), folder, RATE)
+    """Fill a cache with `songs` as the source ``musdb18``."""
+    with tempfile.TemporaryDirectory() as files:
+        return fill({"musdb18": songs(Path(files))}, folder)
+
+
+def fill(
+    songs: dict[str, list[Song]], folder: Path, rate: int = RATE, jobs: int | None = None
+) -> ClipCache:
+    """Fill a cache without a word."""
+    return fill_cache(songs, folder, rate, jobs=jobs, console=Console(file=io.StringIO()))

@@ -1,14 +1,18 @@
-"""Training from the cache to weights that separate."""
+"""Training from a folder of songs to weights that separate."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from tests.data import recordings
 from tests.models.tiny import tiny_model
@@ -18,17 +22,18 @@ pytest.importorskip("pytorch_lightning", reason="needs the train extra")
 import yaml
 
 from songsplit import Separator
-from songsplit.errors import ConfigError, ModelError
+from songsplit.errors import ConfigError, DataError, TrainingError
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.storage import load_weights, save_weights
-from songsplit.training import export
-from songsplit.training.augment import RandomEqualizer, limit_band
 from songsplit.training.averaging import MovingAverage
-from songsplit.training.cli import main
-from songsplit.training.losses import complex_l1
+from songsplit.training.checkpoints import PROVENANCE_KEY
+from songsplit.training.cli import build_cli
+from songsplit.training.export import export_checkpoint
 from songsplit.training.module import SeparationTraining
 
-CONFIGS = Path(__file__).parents[2] / "configs"
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+FOUR = "[vocals, drums, bass, other]"
 
 
 @pytest.fixture(scope="module")
@@ -36,180 +41,286 @@ def cache(tmp_path_factory):
     return recordings.cache(tmp_path_factory.mktemp("cache"))
 
 
-def fit(cache, folder, *more, config="smoke"):
-    return main(
-        [
-            "fit", "--config", str(CONFIGS / f"{config}.yaml"),
-            "--data.cache", str(cache.folder),
-            "--trainer.default_root_dir", str(folder),
-            "--trainer.accelerator", "cpu",
-            "--trainer.enable_progress_bar", "false",
-            "--trainer.logger.init_args.save_dir", str(folder),
-            *more,
-        ]
+def command(cache, folder, *more, config="smoke"):
+    return [
+        "fit", "--config", str(ROOT / "configs" / f"{config}.yaml"),
+        "--data.sources", '{"musdb18": {"kind": "musdb", "path": null, "licence": "test"}}',
+        "--data.cache", str(cache.folder),
+        "--data.chunk_samples", "30720",
+        "--trainer.default_root_dir", str(folder),
+        "--trainer.accelerator", "cpu",
+        "--trainer.enable_progress_bar", "false",
+        "--trainer.enable_model_summary", "false",
+        *more,
+    ]  # fmt: skip
+
+
+def fit(*arguments, **options):
+    return build_cli(command(*arguments, **options))
+
+
+def run(cache, folder, *more, wait=True):
+    """Train in a process of its own, which can be killed."""
+    arguments = [sys.executable, "train.py", *command(cache, folder, *more)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        arguments, cwd=ROOT, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
+    if wait:
+        output, _ = process.communicate()
+        assert process.returncode == 0, output
+    return process
+
+
+def state(folder, name="last"):
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def assert_same_weights(one, other):
+    assert one["global_step"] == other["global_step"]
+    for kind in ("state_dict", "current_model_state"):
+        for name, value in other[kind].items():
+            torch.testing.assert_close(one[kind][name], value, rtol=0, atol=0, msg=f"{kind} {name}")
+
+
+def logged(folder):
+    """Values of metrics.csv by name."""
+    header, *rows = (
+        next(folder.glob("logs/version_0/metrics.csv")).read_text(encoding="utf-8").splitlines()
+    )
+    return {
+        name: [float(v) for v in (row.split(",")[column] for row in rows) if v]
+        for column, name in enumerate(header.split(","))
+    }
 
 
 @pytest.fixture(scope="module")
 def trained(cache, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs")
+    folder = tmp_path_factory.mktemp("run")
     fit(cache, folder)
     return folder
 
 
-def checkpoints(folder):
-    return sorted(folder.glob("lightning_logs/*/checkpoints/*.ckpt"))
+@pytest.mark.slow
+def test_a_run_leaves_the_best_and_the_last_state_and_logs(trained):
+    assert {p.name for p in (trained / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert state(trained)["global_step"] == 30
+    assert {p.name for p in (trained / "logs" / "version_0").iterdir()} >= {
+        "config.yaml", "metrics.csv",
+    }  # fmt: skip
+    assert list((trained / "tensorboard" / "version_0").glob("events.*"))
 
 
 @pytest.mark.slow
 def test_a_run_ends_with_weights_that_separate(trained, tmp_path):
-    best, last = checkpoints(trained)
-    assert best.name.startswith("best")
-    assert last.name == "last.ckpt"
-    card = tmp_path / "card.json"
-    card.write_text(json.dumps({"name": "mine"}))
-    import typer
-
-    app = typer.Typer()
-    app.command()(export.main)
     weights = tmp_path / "mine.safetensors"
-    result = CliRunner().invoke(app, [str(last), str(weights), "--card", str(card)])
-    assert result.exit_code == 0, result.output
+    export_checkpoint(trained / "checkpoints" / "best.ckpt", {}, weights)
     separator = Separator(weights, device="cpu")
-    assert separator.card == {"name": "mine", "steps": 20}
     assert separator.separate(np.ones(5000, np.float32), 44100).vocals.shape == (5000,)
 
 
 @pytest.mark.slow
-def test_exported_weights_are_the_averaged_ones(trained):
-    (_, last) = checkpoints(trained)
-    saved = torch.load(last, weights_only=True)
-    averaged = saved["state_dict"]["model.unet.head.weight"]
-    current = saved["current_model_state"]["model.unet.head.weight"]
-    assert not torch.equal(averaged, current)
+def test_a_checkpoint_tells_what_it_was_made_from(trained):
+    made_from = json.loads(state(trained, "best")[PROVENANCE_KEY])
+    source = made_from["data"]["musdb18"]
+    assert (source["kind"], source["licence"], source["clips"]) == ("musdb", "test", 6)
+    best = max(logged(trained)["valid/usdr"])
+    assert made_from["validation"]["valid/usdr"] == pytest.approx(best, abs=1e-4)
+    assert made_from["augmentation"]["mix"]["level_mean"] == -5
+    assert made_from["loss"]["spectrogram"] == 1
+    assert made_from["seed"] == 0
 
 
 @pytest.mark.slow
-def test_validation_is_logged_and_training_learns(trained):
-    (metrics,) = trained.glob("lightning_logs/*/metrics.csv")
-    header, *rows = metrics.read_text().splitlines()
-    logged = {
-        name: [float(v) for v in (row.split(",")[column] for row in rows) if v]
-        for column, name in enumerate(header.split(","))
-    }
-    for target in ("vocals", "instrumental"):
-        for kind in ("median", "mean"):
-            assert len(logged[f"valid/{target}_usdr_{kind}"]) == 2
-    loss = logged["train/loss"]
-    assert loss[-1] < 0.95 * loss[0]
+def test_checkpoints_hold_averaged_weights(trained):
+    saved = state(trained)
+    name = "model.unet.head.weight"
+    assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
 
 
 @pytest.mark.slow
-def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(cache, tmp_path):
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    # The equaliser draws from torch's global generator, which a new process starts anew.
+def test_scores_and_progress_are_logged_and_training_learns(trained):
+    found = logged(trained)
+    scores = ["usdr"] + [
+        f"{t}_{kind}" for t in ("vocals", "instrumental") for kind in ("sdr", "usdr")
+    ]
+    for score in scores:
+        assert len(found[f"valid/{score}"]) == 2
+    for name in ("learning_rate", "gradient_norm", "audio_seconds_per_second", "data_wait_share"):
+        assert found[f"train/{name}"], name
+    assert found["train/loss"][-1] < found["train/loss"][0]
+    # Warm-up, and a cosine to zero at the last step.
+    assert found["train/learning_rate"][-1] < 0.1 * max(found["train/learning_rate"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(cache, tmp_path, accumulate):
     plan = (
-        "--data.batches", "3", "--model.warmup_steps", "1", "--model.equalizer_share", "0",
-        "--trainer.max_epochs", "2", "--trainer.max_steps", "-1",
+        "--trainer.max_steps", "8", "--trainer.val_check_interval", "6", "--last.every_steps", "3",
+        "--trainer.accumulate_grad_batches", str(accumulate), "--data.workers", "1",
     )  # fmt: skip
-    fit(cache, whole, *plan)
-    fit(cache, parts, *plan, "--trainer.callbacks+=tests.training.stop.StopAfterEpoch")
-    stopped = checkpoints(parts)[-1]
-    assert torch.load(stopped, weights_only=True)["global_step"] == 3
-    fit(cache, parts, *plan, "--ckpt_path", str(stopped))
-    expected = torch.load(checkpoints(whole)[-1], weights_only=True)
-    resumed = torch.load(checkpoints(parts)[-1], weights_only=True)
-    assert resumed["global_step"] == expected["global_step"] == 6
-    for state in ("state_dict", "current_model_state"):
-        for name, value in expected[state].items():
-            torch.testing.assert_close(resumed[state][name], value, msg=f"{state} {name}")
+    run(cache, tmp_path / "whole", *plan)
+    killed = run(cache, tmp_path / "killed", *plan, "--ckpt_path", "last", wait=False)
+    checkpoint = tmp_path / "killed" / "checkpoints" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert state(tmp_path / "killed")["global_step"] in (3, 6)
+    run(cache, tmp_path / "killed", *plan, "--ckpt_path", "last")
+    assert_same_weights(state(tmp_path / "killed"), state(tmp_path / "whole"))
+
+
+@pytest.mark.slow
+def test_two_processes_share_validation_and_train_one_network(cache, tmp_path):
+    plan = (
+        "--trainer.max_steps",
+        "4",
+        "--trainer.val_check_interval",
+        "4",
+        "--data.batch_size",
+        "1",
+    )
+    run(cache, tmp_path / "two", *plan, "--trainer.devices", "2", "--trainer.strategy", "ddp")
+    two = state(tmp_path / "two")
+    assert two["global_step"] == 4
+    # The score of the averaged weights over all clips, each counted once, whoever took it.
+    cli = fit(cache, tmp_path / "one", *plan, "--trainer.max_steps", "1")
+    module = cli.model
+    module.load_state_dict(two["state_dict"])
+    (alone,) = cli.trainer.validate(module, datamodule=cli.datamodule, verbose=False)
+    both = logged(tmp_path / "two")
+    for name, value in alone.items():
+        assert both[name][-1] == pytest.approx(value, abs=0.05), name
 
 
 @pytest.mark.slow
 def test_a_run_can_begin_with_finished_weights(trained, cache, tmp_path):
     weights = tmp_path / "start.safetensors"
-    export.export_checkpoint(checkpoints(trained)[-1], {}, weights)
+    export_checkpoint(trained / "checkpoints" / "last.ckpt", {}, weights)
     start = load_weights(weights).model.state_dict()
     fit(
         cache, tmp_path, "--model.init_from", str(weights), "--trainer.max_steps", "2",
-        "--data.batches", "2", "--model.warmup_steps", "0",
+        "--model.warmup_steps", "0",
     )  # fmt: skip
-    end = torch.load(checkpoints(tmp_path)[-1], weights_only=True)["current_model_state"]
+    end = state(tmp_path)
     for name in ("unet.normalize.running_mean", "unet.head.weight"):
-        assert not torch.equal(end[f"model.{name}"], start[name]), f"{name} did not learn"
-        assert (end[f"model.{name}"] - start[name]).abs().mean() < start[name].abs().mean()
+        moved = end["current_model_state"][f"model.{name}"] - start[name]
+        assert moved.any(), f"{name} did not learn"
+        assert moved.abs().mean() < start[name].abs().mean()
+    made_from = json.loads(end[PROVENANCE_KEY])["init_from"]
+    assert made_from["file"] == str(weights)
+
+
+@pytest.mark.slow
+def test_an_earlier_run_is_not_overwritten(trained, cache):
+    before = (trained / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    with pytest.raises(ConfigError, match="ckpt_path last"):
+        fit(cache, trained)
+    assert (trained / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
+
+
+@pytest.mark.slow
+def test_checkpoints_of_another_network_are_refused(trained, cache, tmp_path):
+    path = str(trained / "checkpoints" / "last.ckpt")
+    with pytest.raises(ConfigError, match=r"model\.model\.bottleneck to 2"):
+        fit(cache, tmp_path, "--ckpt_path", path, "--model.model.bottleneck", "2")
+    with pytest.raises(ConfigError, match="no such checkpoint"):
+        fit(cache, tmp_path, "--ckpt_path", str(tmp_path / "gone.ckpt"))
+    (tmp_path / "damaged.ckpt").write_bytes(b"nonsense")
+    with pytest.raises(ConfigError, match=r"damaged\.ckpt is damaged"):
+        fit(cache, tmp_path, "--ckpt_path", str(tmp_path / "damaged.ckpt"))
 
 
 def test_weights_of_another_network_are_refused(tmp_path):
     weights = tmp_path / "tiny.safetensors"
     save_weights(tiny_model(), {}, weights)
-    with pytest.raises(ConfigError, match="other settings"):
+    with pytest.raises(ConfigError, match=r"tiny\.safetensors holds a network with"):
         SeparationTraining(init_from=str(weights))
 
 
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_stops_and_names_the_batch(cache, tmp_path):
+    with pytest.raises(TrainingError, match=r"the loss of batch \d+ is not finite(.|\n)*musdb18/"):
+        fit(
+            cache, tmp_path, "--model.learning_rate", "1e30", "--model.warmup_steps", "0",
+            "--last.every_steps", "1", "--trainer.gradient_clip_val", "0",
+        )  # fmt: skip
+    for weight in state(tmp_path)["state_dict"].values():
+        assert weight.isfinite().all()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_config_builds_its_network(path):
-    model = yaml.safe_load(path.read_text())["model"]["model"]
+    model = yaml.safe_load(path.read_text(encoding="utf-8"))["model"]["model"]
     SeparationTraining(MaskUNetConfig(**model))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_config_trains_for_a_step(path, cache, tmp_path):
-    sources = '{"musdb18": 1.0}'
     fit(
-        cache, tmp_path, "--trainer.fast_dev_run", "true", "--data.batch_size", "2",
-        "--data.workers", "0", "--data.chunk_samples", "40960", "--trainer.precision", "32-true",
-        *(f"--data.remix.{pool}={sources}" for pool in ("vocals", "backing", "same_song")),
+        cache, tmp_path, "--trainer.fast_dev_run", "true", "--data.batch_size", "1",
+        "--data.workers", "0", "--trainer.precision", "32-true", "--model.compile", "false",
         config=path.stem,
     )  # fmt: skip
 
 
-def test_unknown_keys_and_impossible_values_are_refused(cache, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        fit(cache, tmp_path, "--model.magic", "1")
-    assert "magic" in capsys.readouterr().err
-    with pytest.raises(ConfigError, match="bins cannot be 1000"):
-        fit(cache, tmp_path, "--model.model.bins", "1000")
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_all_losses_and_four_stems_in_every_precision(cache, tmp_path, precision):
+    losses = "{spectrogram: 1, waveform: 1, multi_resolution: 1, magnitude: 1}"
+    fit(
+        cache, tmp_path, "--trainer.max_steps", "2", "--trainer.precision", precision,
+        "--model.model.targets", FOUR, "--model.loss", losses, "--trainer.val_check_interval", "2",
+    )  # fmt: skip
+    assert {f"valid/{t}_sdr" for t in ("drums", "bass")} <= logged(tmp_path).keys()
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
-    path = tmp_path / "x.ckpt"
-    path.write_bytes(b"nonsense")
-    with pytest.raises(ModelError, match=r"x\.ckpt is no checkpoint"):
-        export.export_checkpoint(path, {}, tmp_path / "out.safetensors")
-    with pytest.raises(ModelError, match="no such checkpoint"):
-        export.export_checkpoint(tmp_path / "y.ckpt", {}, tmp_path / "out.safetensors")
-    assert not (tmp_path / "out.safetensors").exists()
+@pytest.mark.slow
+def test_a_run_that_gets_no_better_stops_early(cache, tmp_path):
+    fit(
+        cache, tmp_path, "--early_stopping.patience", "1", "--early_stopping.min_delta", "1000",
+        "--trainer.val_check_interval", "2",
+    )  # fmt: skip
+    assert state(tmp_path, "best")["global_step"] == 2
+    assert len(logged(tmp_path)["valid/usdr"]) == 2
 
 
-def test_loss_is_zero_for_a_perfect_estimate_and_ignores_level():
-    target, mixture = torch.randn(2, 3, 2, 9, 5, dtype=torch.complex64)
-    assert complex_l1(target, target, mixture) == 0
-    estimate = torch.zeros_like(target)
-    loss = complex_l1(estimate, target, mixture)
-    assert torch.allclose(complex_l1(estimate, 10 * target, 10 * mixture), loss, rtol=1e-3)
-    assert complex_l1(estimate * 0, target * 0, mixture * 0) == 0
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("model.magic", "1"),
+        ("model.model.bins", "1000"),
+        ("model.augment.reverb.share", "2"),
+        ("model.loss.waveform", "-1"),
+        ("model.decay_share", "3"),
+        ("data.batch_size", "0"),
+        ("data.sampling.same_song_share", "1.5"),
+        ("data.sources", '{"x": {"kind": "tape"}}'),
+        ("last.every_steps", "0"),
+        ("snippets.count", "-1"),
+        ("trainer.max_steps", "-1"),
+    ],
+)
+def test_unknown_keys_and_impossible_values_are_refused_by_name(tmp_path, capsys, key, value):
+    class Untouched:
+        folder = tmp_path / "no cache here"
+
+    with pytest.raises((SystemExit, ConfigError)) as caught:
+        fit(Untouched, tmp_path, f"--{key}", value)
+    said = capsys.readouterr().err + str(caught.value)
+    assert key.rpartition(".")[2] in said or key.rpartition(".")[2].replace("_", " ") in said
+    assert not Untouched.folder.exists()
 
 
-def test_equalizer_changes_the_wanted_share_smoothly():
-    torch.manual_seed(0)
-    spectrogram = torch.ones(64, 2, 513, 3, dtype=torch.complex64)
-    assert torch.equal(RandomEqualizer(44100, 513, 0.0, 4.0)(spectrogram), spectrogram)
-    gain = RandomEqualizer(44100, 513, 0.5, 4.0)(spectrogram).abs()[:, 0, :, 0]
-    changed = (gain != 1).any(dim=1).float().mean()
-    assert 0.3 < changed < 0.7
-    decibels = 20 * gain.log10()
-    assert decibels[:, 20:].diff(dim=1).abs().max() < 2
-    assert 2 < decibels[(gain != 1).any(dim=1)].std() < 6
-
-
-def test_band_limit():
-    spectrogram = torch.ones(2, 2, 101, 3, dtype=torch.complex64)
-    limited = limit_band(spectrogram, torch.tensor([float("inf"), 5000.0]), 20000)
-    assert torch.equal(limited[0], spectrogram[0])
-    assert limited[1, :, :51].abs().min() == 1
-    assert not limited[1, :, 51:].any()
+@pytest.mark.slow
+def test_a_source_that_is_not_cached_is_named(cache, tmp_path):
+    with pytest.raises(DataError, match="'opera'"):
+        fit(cache, tmp_path, "--data.sources", '{"opera": {"kind": "vocals"}}')
 
 
 def test_the_moving_average_forgets_its_random_start():

@@ -1,0 +1,339 @@
+"""Batches of chunks to train on, drawn at random out of the cache.
+
+Batch number ``n`` of a rank is a function of the seed, the rank and ``n`` alone. However many
+processes load the data, and wherever a run was stopped and resumed, batch ``n`` is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TypedDict
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
+
+from songsplit.data.cache import Clip, ClipCache
+from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, PART_NAMES, VOCALS
+from songsplit.data.sources import SourceConfig
+from songsplit.errors import ConfigError, DataError
+
+_SILENCE = 1e-3  # root mean square below which half a second of singing counts as silent
+_ACTIVITY_SECONDS = 0.5
+_ATTEMPTS = 4
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """Which stems are drawn together; every share is a probability.
+
+    Attributes
+    ----------
+    same_song_share : float
+        Share of examples whose stems come from one song, at one time. In the others the
+        singer, and each part of the backing, comes from a song of its own.
+    second_singer : float
+        Share of the other examples that get one more singer.
+    """
+
+    same_song_share: float = 0.25
+    second_singer: float = 0.12
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            if not 0 <= value <= 1:
+                raise ConfigError(f"sampling.{entry.name} must lie between 0 and 1, not {value}")
+
+
+class Batch(TypedDict):
+    """Chunks as they lie in the cache, to be mixed on the device that trains.
+
+    ``parts`` is int16 of shape (batch, parts, 2, samples) in the order of
+    :data:`~songsplit.data.songs.PART_NAMES`, and
+    ``scales``, float32 of shape (batch, parts), what to multiply it with. ``present`` (batch,
+    parts) and ``same_song`` (batch,) are bool, ``bandwidth`` (batch,) is in Hz, possibly
+    infinite. ``samples`` is how long the examples are to be made of the parts, which may be
+    longer; ``number`` counts batches from the beginning of the run, and ``seed`` is what
+    everything random about this batch begins with.
+    """
+
+    parts: Tensor
+    scales: Tensor
+    present: Tensor
+    same_song: Tensor
+    bandwidth: Tensor
+    samples: int
+    number: int
+    seed: int
+
+
+class ChunkBatches(IterableDataset[Batch]):
+    """Endless batches of chunks, from a given number on.
+
+    Parameters
+    ----------
+    cache : ClipCache
+        Clips of its train split are drawn.
+    sources : mapping of str to SourceConfig
+        Sources to draw from, with their weights.
+    sampling : SamplingConfig
+    targets : sequence of str
+        What the network separates into. If it asks for the parts of the backing, only songs
+        that have them give backings.
+    samples : int
+        Length of an example.
+    read_samples : int
+        Length of the chunks to read for one, at least ``samples``.
+    batch_size : int
+        Of each rank.
+    seed : int
+    first : int
+        Number of the first batch.
+    rank, world_size : int
+        Which of how many processes that train together this one is.
+
+    Raises
+    ------
+    DataError
+        If no source with a weight above zero has what is needed.
+    """
+
+    def __init__(
+        self,
+        cache: ClipCache,
+        sources: Mapping[str, SourceConfig],
+        sampling: SamplingConfig,
+        *,
+        targets: Sequence[str],
+        samples: int,
+        read_samples: int,
+        batch_size: int,
+        seed: int,
+        first: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.cache = cache
+        self.sampling = sampling
+        self.samples = samples
+        self.read_samples = read_samples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.first = first
+        self.rank = rank
+        self.world_size = world_size
+
+        clips = [clip for clip in cache.select(sources) if clip.split == "train"]
+        in_parts = bool(set(targets) & set(BACKING_PARTS))
+        singers = [clip for clip in clips if VOCALS in clip.stems]
+        backings = [c for c in clips if c.backing and not (in_parts and INSTRUMENTAL in c.stems)]
+        songs = [clip for clip in backings if VOCALS in clip.stems]
+
+        if sampling.same_song_share < 1:
+            self.singers = _Pool("singing", sources, "vocals_weight", singers)
+            what = "backings in parts" if in_parts else "a backing"
+            self.backings = _Pool(what, sources, "backing_weight", backings)
+        if sampling.same_song_share > 0:
+            self.songs = _Pool("vocals and backing", sources, "same_song_weight", songs)
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        number, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        number += self.first
+        while True:
+            yield self.batch(number)
+            number += step
+
+    def batch(self, number: int) -> Batch:
+        """Draw batch ``number``."""
+        size, slots = self.batch_size, len(PART_NAMES)
+        parts = np.zeros((size, slots, 2, self.read_samples), np.int16)
+        scales = np.zeros((size, slots), np.float32)
+        same_song = np.zeros(size, bool)
+        bandwidth = np.full(size, np.inf, np.float32)
+        for item, drawn in enumerate(self._examples(number)):
+            same_song[item] = drawn.same_song
+            for slot, (clip, stem, start) in drawn.chunks.items():
+                chunk = self.cache.read_raw(clip, stem, start, self.read_samples)
+                parts[item, slot, :, : chunk.shape[1]] = chunk
+                scales[item, slot] = clip.stems[stem].scale
+                bandwidth[item] = min(bandwidth[item], clip.bandwidth or np.inf)
+        return {
+            "parts": torch.from_numpy(parts),
+            "scales": torch.from_numpy(scales),
+            "present": torch.from_numpy(scales > 0),
+            "same_song": torch.from_numpy(same_song),
+            "bandwidth": torch.from_numpy(bandwidth),
+            "samples": self.samples,
+            "number": number,
+            "seed": _seed(self.seed, number, self.rank),
+        }
+
+    def describe(self, number: int) -> list[str]:
+        """Say which clips batch ``number`` is made of, one line for each example."""
+        return [
+            ", ".join(
+                f"{PART_NAMES[slot]} of {clip.source}/{clip.name} from sample {start}"
+                for slot, (clip, _, start) in drawn.chunks.items()
+            )
+            for drawn in self._examples(number)
+        ]
+
+    def _examples(self, number: int) -> Iterator[_Drawn]:
+        first = (number * self.world_size + self.rank) * self.batch_size
+        for index in range(first, first + self.batch_size):
+            rng = np.random.default_rng([self.seed, index])
+            same_song = rng.random() < self.sampling.same_song_share
+            yield self._same_song(rng) if same_song else self._remixed(rng)
+
+    def _same_song(self, rng: np.random.Generator) -> _Drawn:
+        clip = self.songs.draw(rng)
+        start = self._start(rng, clip)
+        return _Drawn(True, {_slot(stem): (clip, stem, start) for stem in clip.stems})
+
+    def _remixed(self, rng: np.random.Generator) -> _Drawn:
+        chunks = {0: self._voice(rng)}
+        if rng.random() < self.sampling.second_singer:
+            chunks[1] = self._voice(rng)
+        first = self.backings.draw(rng)
+        for stem in first.backing:
+            clip = first
+            if stem != INSTRUMENTAL:
+                # Drums, bass and the rest may come from different songs of one source.
+                clip = self.backings.draw_with(rng, first.source, stem)
+            chunks[_slot(stem)] = (clip, stem, self._start(rng, clip))
+        return _Drawn(False, chunks)
+
+    def _voice(self, rng: np.random.Generator) -> tuple[Clip, str, int]:
+        """Draw a place in a song where there is singing, if that is soon found."""
+        clip = self.singers.draw(rng)
+        activity = np.asarray(clip.stems[VOCALS].activity)
+        block = _ACTIVITY_SECONDS * self.cache.sample_rate
+        for _ in range(_ATTEMPTS):
+            start = self._start(rng, clip)
+            span = activity[int(start / block) : int((start + self.read_samples) / block) + 1]
+            if span.size and span.max() > _SILENCE:
+                break
+        return clip, VOCALS, start
+
+    def _start(self, rng: np.random.Generator, clip: Clip) -> int:
+        return int(rng.integers(0, max(clip.samples - self.read_samples, 0) + 1))
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """An example before it is read: clip, stem and first sample for each slot."""
+
+    same_song: bool
+    chunks: dict[int, tuple[Clip, str, int]]
+
+
+class _Pool:
+    """Clips of several sources, drawn by the weight of the source."""
+
+    def __init__(
+        self, what: str, sources: Mapping[str, SourceConfig], weight: str, clips: Sequence[Clip]
+    ) -> None:
+        self.clips: dict[str, list[Clip]] = {}
+        weights = []
+        for name, source in sources.items():
+            own = getattr(source, weight)
+            amount = source.weight if own is None else own
+            found = [clip for clip in clips if clip.source == name]
+            if own and not found:
+                raise DataError(
+                    f"the source {name!r} has no clip for training with {what}: "
+                    f"take its {weight} out of the config"
+                )
+            if amount > 0 and found:
+                self.clips[name] = found
+                weights.append(amount)
+        if not weights:
+            raise DataError(
+                f"no clip for training has {what}: "
+                "add a source that has, or give it a weight above zero"
+            )
+        self.sources = list(self.clips)
+        self.shares = [amount / sum(weights) for amount in weights]
+
+    def draw(self, rng: np.random.Generator) -> Clip:
+        source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
+        clips = self.clips[source]
+        return clips[int(rng.integers(len(clips)))]
+
+    def draw_with(self, rng: np.random.Generator, source: str, stem: str) -> Clip:
+        """Draw a clip of a source that has a stem."""
+        clips = [clip for clip in self.clips[source] if stem in clip.stems]
+        return clips[int(rng.integers(len(clips)))]
+
+
+def _seed(*numbers: int) -> int:
+    """Mix numbers into one that torch takes as a seed."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _slot(stem: str) -> int:
+    return PART_NAMES.index("other" if stem == INSTRUMENTAL else stem)
+
+
+class WholeClip(TypedDict):
+    """A clip to validate on: its name, and stems of shape (targets, 2, samples)."""
+
+    name: str
+    stems: NDArray[np.float32]
+
+
+class ValidationClips(Dataset[WholeClip]):
+    """Clips of the valid split that have all that the network separates into.
+
+    Parameters
+    ----------
+    cache : ClipCache
+    sources : mapping of str to SourceConfig
+        Sources to take clips from.
+    targets : sequence of str
+        Stems to give, in this order.
+
+    Raises
+    ------
+    DataError
+        If there are none.
+    """
+
+    def __init__(
+        self, cache: ClipCache, sources: Mapping[str, SourceConfig], targets: Sequence[str]
+    ) -> None:
+        self.cache = cache
+        self.targets = tuple(targets)
+        in_parts = INSTRUMENTAL not in targets
+        self.clips = [
+            clip
+            for clip in cache.select(sources)
+            if clip.split == "valid"
+            and VOCALS in clip.stems
+            and clip.backing
+            and not (in_parts and INSTRUMENTAL in clip.stems)
+        ]
+        if not self.clips:
+            raise DataError(
+                f"the sources {', '.join(sources)} hold no song for validation: add one with "
+                f"the stems {', '.join(targets)}, or raise valid_share"
+            )
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> WholeClip:
+        clip = self.clips[index]
+        silence = np.zeros((2, clip.samples), np.float32)
+        stems = {name: self.cache.read(clip, name) for name in clip.stems}
+        if INSTRUMENTAL in self.targets:
+            stems[INSTRUMENTAL] = sum((stems[name] for name in clip.backing), silence)
+        return {
+            "name": f"{clip.source}/{clip.name}",
+            "stems": np.stack([stems.get(name, silence) for name in self.targets]),
+        }

@@ -1,0 +1,178 @@
+"""Effects that depend on the level: saturation and compression."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from songsplit.training.augment import draws
+from songsplit.training.augment.effects import Effect
+from songsplit.training.augment.settings import EffectSettings, Range
+
+_FRAME = 128  # samples over which the compressor measures a level
+_SILENCE = 1e-8  # root mean square below which levels are not measured
+
+
+@dataclass(frozen=True)
+class SaturationConfig(EffectSettings):
+    """Settings of :class:`Saturation`.
+
+    Attributes
+    ----------
+    share : float
+        Share of the items that are changed.
+    drive : tuple of float
+        Range in dB of the item's root mean square above the level at which the curve
+        bends. Peaks of music lie 10 to 15 dB above its root mean square.
+    asymmetry : tuple of float
+        Range of the offset of the curve, in units of that level. Asymmetrical curves add
+        even harmonics, as valves do.
+    """
+
+    section: ClassVar[str] = "saturation"
+    share: float = 0.04
+    drive: Range = (-12.0, 3.0)
+    asymmetry: Range = (0.0, 0.4)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_range("drive", -60, 60)
+        self._require_range("asymmetry", 0, 2)
+
+
+class Saturation(Effect):
+    r"""Soft clipping that keeps the root mean square.
+
+    .. math:: y \propto \tanh(g x + a) - \tanh(a)
+    """
+
+    def __init__(self, config: SaturationConfig) -> None:
+        super().__init__(config.share)
+        self.config = config
+
+    def draw(self, items: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw drive in dB and asymmetry."""
+        drive = draws.uniform(items, self.config.drive, generator)
+        return drive, draws.uniform(items, self.config.asymmetry, generator)
+
+    def change(self, items: Tensor, amounts: tuple[Tensor, ...]) -> Tensor:
+        """Clip audio of shape (items, 2, samples)."""
+        drive, asymmetry = (draws.per_item(amount, items) for amount in amounts)
+        level = _root_mean_square(items)
+        slope = draws.gain(drive) / level.clamp_min(_SILENCE)
+        clipped = torch.addcmul(asymmetry, items, slope).tanh_().sub_(asymmetry.tanh())
+        return _with_level(clipped, level)
+
+
+@dataclass(frozen=True)
+class CompressionConfig(EffectSettings):
+    """Settings of :class:`Compression`.
+
+    Attributes
+    ----------
+    share : float
+        Share of the items that are changed.
+    threshold : tuple of float
+        Range in dB, relative to the item's root mean square.
+    ratio : tuple of float
+        Range of dB at the input for one dB at the output, above the threshold.
+    attack : tuple of float
+        Range in seconds of the time constant with which the gain falls.
+    release : tuple of float
+        Range of the seconds in which the gain rises by 10 dB.
+    """
+
+    section: ClassVar[str] = "compression"
+    share: float = 0.05
+    threshold: Range = (-10.0, 3.0)
+    ratio: Range = (1.5, 6.0)
+    attack: Range = (0.002, 0.03)
+    release: Range = (0.05, 0.4)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._require_range("threshold", -60, 60)
+        self._require_range("ratio", 1, 100)
+        self._require_range("attack", 1e-4, 1)
+        self._require_range("release", 1e-3, 10)
+
+
+class Compression(Effect):
+    """Feed-forward compressor, both channels alike, that keeps the root mean square.
+
+    The level is measured in frames of 128 samples. The gain that it asks for, in dB,
+    rises no faster than the release allows and is then smoothed by the attack's decaying
+    exponential, as in the smooth decoupled detector of Giannoulis, Massberg and Reiss
+    (2012), "Digital dynamic range compressor design", except that the release is a
+    straight line in dB. Both have closed forms, so no sample waits for the one before.
+
+    Parameters
+    ----------
+    config : CompressionConfig
+    sample_rate : int
+        Rate in Hz of the audio.
+    """
+
+    def __init__(self, config: CompressionConfig, sample_rate: int) -> None:
+        super().__init__(config.share)
+        self.config = config
+        self.frame_seconds = _FRAME / sample_rate
+
+    def draw(self, items: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Draw threshold in dB, ratio, and attack and release in seconds."""
+        config = self.config
+        return (
+            draws.uniform(items, config.threshold, generator),
+            draws.log_uniform(items, config.ratio, generator),
+            draws.log_uniform(items, config.attack, generator),
+            draws.log_uniform(items, config.release, generator),
+        )
+
+    def change(self, items: Tensor, amounts: tuple[Tensor, ...]) -> Tensor:
+        """Compress audio of shape (items, 2, samples)."""
+        threshold, ratio, attack, release = (
+            draws.move(amount, items.device)[:, None] for amount in amounts
+        )
+        samples = items.shape[-1]
+        rms = _root_mean_square(items)
+        frames = functional.pad(items, (0, -samples % _FRAME)).reshape(*items.shape[:2], -1, _FRAME)
+        power = frames.square().mean(dim=(1, 3)) / rms.reshape(-1, 1).square().clamp_min(1e-16)
+        over = (10 * power.clamp_min(1e-6).log10() - threshold).relu()
+        reduction = self._smooth(over * (1 - 1 / ratio), attack, release)
+        factor = functional.interpolate(
+            draws.gain(-reduction)[:, None], scale_factor=_FRAME, mode="linear"
+        )
+        return _with_level(items * factor[..., :samples], rms)
+
+    def _smooth(self, reduction: Tensor, attack: Tensor, release: Tensor) -> Tensor:
+        """Follow the reduction in dB, shape (items, frames), as attack and release allow."""
+        count = reduction.shape[1]
+        time = torch.arange(count, device=reduction.device) * self.frame_seconds
+        # The maximum over the past of what has since fallen along a straight line.
+        fall = time * 10 / release
+        held = (reduction + fall).cummax(dim=1).values - fall
+        kernel = torch.exp(-time / attack)
+        kernel = kernel / kernel.sum(dim=1, keepdim=True)
+        # As if it had always been as at the start: chunks are cut out of running music.
+        start = held[:, :1]
+        # Zeros up to twice the length make the FFT's circular convolution a plain one.
+        product = torch.fft.rfft(held - start, 2 * count) * torch.fft.rfft(kernel, 2 * count)
+        smoothed: Tensor = torch.fft.irfft(product, 2 * count)[:, :count] + start
+        return smoothed.relu()
+
+
+def _root_mean_square(audio: Tensor) -> Tensor:
+    """Level of both channels together, shape (items, 1, 1)."""
+    count = audio.shape[1] * audio.shape[2]
+    norm: Tensor = torch.linalg.vector_norm(audio, dim=(1, 2), keepdim=True)
+    return norm / math.sqrt(count)
+
+
+def _with_level(audio: Tensor, level: Tensor) -> Tensor:
+    """Scale audio, in place, to a root mean square of shape (items, 1, 1)."""
+    return audio.mul_(level / _root_mean_square(audio).clamp_min(_SILENCE))

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from songsplit.data.chunks import ChunkBatches, SamplingConfig, ValidationClips
+from songsplit.data.filling import fill_cache
+from songsplit.data.songs import PART_NAMES
+from songsplit.data.sources import SourceConfig, find_source
+from songsplit.errors import ConfigError, DataError
+from tests.data import recordings
+
+SAMPLES, READ = 15000, 20000
+TWO = ("vocals", "instrumental")
+FOUR = ("vocals", "drums", "bass", "other")
+SONGS = {"musdb18": SourceConfig(kind="musdb")}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return recordings.cache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def pools(tmp_path_factory):
+    """A cache with songs, solo singing, short singing, instrumentals and a narrow band."""
+    folder = tmp_path_factory.mktemp("pools")
+    noise = np.random.default_rng(0).normal(size=(2, 30000)).astype(np.float32) * 0.1
+    late = np.concatenate([np.zeros((2, 120000)), *[noise] * 4], axis=1)
+    for name, audio in [
+        ("songs/a/vocals", noise), ("songs/a/instrumental", noise[::-1]),
+        ("singers/short", noise[:, :3000]), ("late/late", late),
+        ("bands/band", noise), ("narrow/phone", noise),
+    ]:  # fmt: skip
+        recordings.write(folder / f"{name}.wav", audio)
+    sources = {
+        "songs": SourceConfig(kind="songs", path=str(folder / "songs"), valid_share=0),
+        "singers": SourceConfig(kind="vocals", path=str(folder / "singers")),
+        "late": SourceConfig(kind="vocals", path=str(folder / "late")),
+        "narrow": SourceConfig(kind="vocals", path=str(folder / "narrow"), bandwidth=8000.0),
+        "bands": SourceConfig(kind="instrumentals", path=str(folder / "bands")),
+    }
+    songs = {name: find_source(name, source) for name, source in sources.items()}
+    return fill_cache(songs, folder / "cache", recordings.RATE)
+
+
+def batches(cache, sources=SONGS, targets=TWO, seed=0, sampling=None, **options):
+    return ChunkBatches(
+        cache, sources, SamplingConfig(**(sampling or {})), targets=targets, samples=SAMPLES,
+        read_samples=READ, batch_size=3, seed=seed, **options,
+    )  # fmt: skip
+
+
+def same(one, other):
+    return all(
+        torch.equal(one[k], other[k]) if torch.is_tensor(one[k]) else one[k] == other[k]
+        for k in one
+    )
+
+
+def test_shapes_and_types(cache):
+    batch = batches(cache).batch(5)
+    assert batch["parts"].shape == (3, len(PART_NAMES), 2, READ)
+    assert batch["parts"].dtype == torch.int16
+    assert batch["scales"].shape == batch["present"].shape == (3, len(PART_NAMES))
+    assert (batch["number"], batch["samples"]) == (5, SAMPLES)
+    assert torch.equal(batch["bandwidth"], torch.full((3,), float("inf")))
+
+
+def test_a_batch_is_a_function_of_seed_rank_and_number(cache):
+    here = batches(cache)
+    assert same(here.batch(7), batches(cache).batch(7))
+    assert not same(here.batch(7), here.batch(8))
+    assert not same(here.batch(7), batches(cache, seed=1).batch(7))
+    ranks = [batches(cache, rank=rank, world_size=2).batch(7) for rank in (0, 1)]
+    assert not torch.equal(ranks[0]["parts"], ranks[1]["parts"])
+    assert ranks[0]["seed"] != ranks[1]["seed"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_order_does_not_depend_on_workers_and_begins_where_asked(cache, workers):
+    loader = DataLoader(batches(cache, first=4), batch_size=None, num_workers=workers)
+    found = list(itertools.islice(loader, 5))
+    assert [batch["number"] for batch in found] == [4, 5, 6, 7, 8]
+    assert all(same(batch, batches(cache).batch(batch["number"])) for batch in found)
+
+
+def test_batches_survive_pickling(cache):
+    here = batches(cache)
+    here.batch(0)
+    assert same(pickle.loads(pickle.dumps(here)).batch(1), here.batch(1))
+
+
+def test_songs_as_they_are_keep_their_stems_together(cache):
+    here = batches(cache, sampling={"same_song_share": 1.0})
+    batch = here.batch(0)
+    assert batch["same_song"].all()
+    assert not batch["present"][:, 1].any()
+    for line, parts, scales in zip(here.describe(0), batch["parts"], batch["scales"], strict=True):
+        clip = next(c for c in cache.clips if f"musdb18/{c.name} " in line)
+        start = int(line.rsplit(" ", 1)[1])
+        for slot, name in enumerate(PART_NAMES):
+            if name in clip.stems:
+                expected = cache.read(clip, name, start, READ)
+                np.testing.assert_array_equal(parts[slot].numpy() * scales[slot].numpy(), expected)
+
+
+def test_remixed_parts_come_from_different_songs(cache):
+    here = batches(cache, sampling={"same_song_share": 0.0, "second_singer": 1.0})
+    lines = [line for number in range(5) for line in here.describe(number)]
+    owners = [{part.split(" of ")[1].split(" from ")[0] for part in x.split(", ")} for x in lines]
+    assert max(map(len, owners)) >= 3
+    assert here.batch(0)["present"][:, :2].all()
+    assert not here.batch(0)["same_song"].any()
+
+
+def test_only_training_songs_are_drawn(cache):
+    here = batches(cache)
+    valid = {c.name for c in cache.clips if c.split == "valid"}
+    text = "\n".join(line for number in range(20) for line in here.describe(number))
+    assert not any(f"{name} " in text for name in valid)
+
+
+def test_pools_give_singing_and_backing(pools):
+    sources = {"singers": SourceConfig(kind="vocals"), "bands": SourceConfig(kind="instrumentals")}
+    batch = batches(pools, sources, sampling={"same_song_share": 0.0}).batch(0)
+    assert batch["present"][:, 0].all()
+    # An instrumental stands in the place of "other"; what is short ends in silence.
+    assert batch["present"][:, PART_NAMES.index("other")].all()
+    assert not batch["parts"][:, 0, :, 3000:].any()
+
+
+def test_weights_decide_what_is_drawn(pools):
+    sources = {
+        "songs": SourceConfig(kind="songs", vocals_weight=0.0, backing_weight=0.0),
+        "late": SourceConfig(kind="vocals", weight=1.0),
+        "singers": SourceConfig(kind="vocals", weight=3.0),
+        "bands": SourceConfig(kind="instrumentals"),
+    }
+    here = batches(pools, sources, sampling={"same_song_share": 0.5, "second_singer": 0.0})
+    lines = [line for number in range(100) for line in here.describe(number)]
+    remixed = [line for line in lines if "songs/" not in line]
+    assert 0.4 < len(remixed) / len(lines) < 0.6
+    assert 0.65 < sum("singers/" in line for line in remixed) / len(remixed) < 0.85
+
+
+def test_singing_is_preferred_to_silence(pools):
+    sources = {"late": SourceConfig(kind="vocals"), "bands": SourceConfig(kind="instrumentals")}
+    here = batches(pools, sources, sampling={"same_song_share": 0.0})
+    heard = torch.cat([here.batch(n)["parts"][:, 0].any(dim=(1, 2)) for n in range(20)])
+    # A place drawn blindly would be silent in 45 % of all cases.
+    assert heard.float().mean() > 0.75
+
+
+def test_a_narrow_recording_limits_the_band(pools):
+    sources = {"narrow": SourceConfig(kind="vocals"), "bands": SourceConfig(kind="instrumentals")}
+    batch = batches(pools, sources, sampling={"same_song_share": 0.0}).batch(0)
+    assert (batch["bandwidth"] == 8000).all()
+
+
+def test_what_is_missing_is_named(cache, pools):
+    singers = {"singers": SourceConfig(kind="vocals")}
+    with pytest.raises(DataError, match="no clip for training has a backing"):
+        batches(pools, singers)
+    songs = {"songs": SourceConfig(kind="songs")}
+    with pytest.raises(DataError, match="backings in parts"):
+        batches(pools, songs, targets=FOUR)
+    with pytest.raises(DataError, match=r"'bands'.*vocals_weight"):
+        batches(pools, {**songs, "bands": SourceConfig(kind="instrumentals", vocals_weight=1.0)})
+    with pytest.raises(DataError, match="weight above zero"):
+        batches(cache, {"musdb18": SourceConfig(kind="musdb", weight=0.0)})
+    with pytest.raises(DataError, match="'opera'"):
+        batches(cache, {"opera": SourceConfig(kind="vocals")})
+    with pytest.raises(ConfigError, match=r"sampling\.second_singer"):
+        SamplingConfig(second_singer=1.5)
+
+
+def test_validation_clips_hold_the_targets(cache):
+    two, four = (ValidationClips(cache, SONGS, targets) for targets in (TWO, FOUR))
+    assert len(two) == len(four) == sum(c.split == "valid" for c in cache.clips)
+    for one, other in zip(two, four, strict=True):
+        assert one["name"] == other["name"]
+        np.testing.assert_array_equal(one["stems"][0], other["stems"][0])
+        np.testing.assert_allclose(one["stems"][1], other["stems"][1:].sum(axis=0), atol=1e-6)
+
+
+def test_no_song_for_validation(pools):
+    with pytest.raises(DataError, match=r"no song for validation.*valid_share"):
+        ValidationClips(pools, {"songs": SourceConfig(kind="songs")}, TWO)

@@ -1,0 +1,268 @@
+"""Finding songs in folders; nothing is decoded, so the files are empty."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from songsplit.data.layout import find_recordings, find_songs, scan_folder
+from songsplit.data.stem_names import stem_at_end, stem_in_folder
+from songsplit.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Make a folder "music" with the files that are asked for."""
+
+    def make(*names):
+        for name in names:
+            path = tmp_path / "music" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return tmp_path / "music"
+
+    return make
+
+
+def found(root):
+    """Stems of each song, with the names of their files."""
+    return {
+        song.name: {stem: [part.path.name for part in parts] for stem, parts in song.stems.items()}
+        | ({"mixture": [song.mixture.path.name]} if song.mixture else {})
+        for song in find_songs(root, "mine")
+    }
+
+
+def problems(root, severity):
+    scan = scan_folder(root, "mine")
+    return {p.path.name: p.text for p in scan.problems if p.severity == severity}
+
+
+def test_a_folder_for_each_song_at_any_depth(folder):
+    root = folder(
+        "b/vocals.wav", "b/instrumental.wav",
+        "pop/a/Vox.FLAC", "pop/a/DRUMS.flac", "pop/a/bass.flac", "pop/a/guitar.flac",
+        "c/mixture.wav", "c/vocals.wav", "c/notes.txt",
+    )  # fmt: skip
+    assert found(root) == {
+        "b": {"vocals": ["vocals.wav"], "instrumental": ["instrumental.wav"]},
+        "c": {"vocals": ["vocals.wav"], "mixture": ["mixture.wav"]},
+        "pop/a": {
+            "vocals": ["Vox.FLAC"],
+            "drums": ["DRUMS.flac"],
+            "bass": ["bass.flac"],
+            "other": ["guitar.flac"],
+        },
+    }
+    songs = find_songs(root, "mine")
+    assert [song.name for song in songs] == ["b", "c", "pop/a"]
+    assert {(song.source, song.split) for song in songs} == {("mine", "train")}
+    assert songs[1].subtracts
+    assert not scan_folder(root, "mine").problems
+
+
+def test_musdb18_hq_folders_keep_their_mixture_without_needing_it(folder):
+    stems = ("mixture", "drums", "bass", "other", "vocals")
+    root = folder(*(f"train/A - B/{stem}.wav" for stem in stems))
+    (song,) = find_songs(root, "mine")
+    assert song.name == "train/A - B"
+    assert set(song.stems) == {"vocals", "drums", "bass", "other"}
+    assert song.mixture is not None
+    assert len(song.parts) == 4
+
+
+def test_flat_files_are_grouped_by_what_precedes_the_stem(folder):
+    root = folder(
+        "Song A_vocals.wav", "Song A - instrumental.flac",
+        "Song B (Drums).wav", "Song B (Lead Vocals).wav", "Song B [bass].wav", "Song B.wav",
+        "01_vocals.wav", "01_karaoke.wav", "02_vocals.wav", "02_mix.wav",
+        "Don't Stop (feat. X) - no vocals.mp3", "Don't Stop (feat. X) - Acapella.mp3",
+    )  # fmt: skip
+    assert found(root) == {
+        "01": {"vocals": ["01_vocals.wav"], "instrumental": ["01_karaoke.wav"]},
+        "02": {"vocals": ["02_vocals.wav"], "mixture": ["02_mix.wav"]},
+        "Don't Stop (feat. X)": {
+            "vocals": ["Don't Stop (feat. X) - Acapella.mp3"],
+            "instrumental": ["Don't Stop (feat. X) - no vocals.mp3"],
+        },
+        "Song A": {
+            "vocals": ["Song A_vocals.wav"],
+            "instrumental": ["Song A - instrumental.flac"],
+        },
+        "Song B": {
+            "vocals": ["Song B (Lead Vocals).wav"],
+            "drums": ["Song B (Drums).wav"],
+            "bass": ["Song B [bass].wav"],
+            "mixture": ["Song B.wav"],
+        },
+    }
+
+
+def test_a_stray_mix_does_not_make_one_song_of_a_flat_folder(folder):
+    root = folder("A_vocals.wav", "A_bass.wav", "B_vocals.wav", "B_bass.wav", "mix.wav", "demo.wav")
+    assert set(found(root)) == {"A", "B"}
+    assert problems(root, "warning").keys() == {"mix.wav", "demo.wav"}
+
+
+def test_stem_files(folder):
+    root = folder("train/A - B.stem.mp4", "Loud.Stem.MP4")
+    first, second = find_songs(root, "mine")
+    assert (first.name, second.name) == ("Loud", "train/A - B")
+    streams = {stem: part.stream for stem, (part,) in second.stems.items()}
+    assert streams == {"drums": 1, "bass": 2, "other": 3, "vocals": 4}
+    assert second.mixture is not None
+    assert second.mixture.stream == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("01 vocals", "vocals"),
+        ("MySong - Vocals", "vocals"),
+        ("02 - MySong_LeadVox", "vocals"),
+        ("Vox verse 2 dry", "vocals"),
+        ("backing-vocals 3", "vocals"),
+        ("A Cappella", "vocals"),
+        ("Accompaniment", "instrumental"),
+        ("MySong minus one", "instrumental"),
+        ("MySong", "mixture"),
+        ("MySong (Master)", "mixture"),
+        ("04_Kick_in", "drums"),
+        ("drum mix", "drums"),
+        ("Bass Guitar", "bass"),
+        ("03 synth", "other"),
+        ("vox organ", "other"),
+        ("Kazoo", "other"),
+    ],
+)
+def test_names_in_the_folder_of_a_song(folder, name, stem):
+    # Beside these the song is whole whatever the file is, and the stem is seen.
+    beside = {"vocals", "drums", "bass", "other"} - {stem}
+    if stem == "instrumental":
+        beside = {"vocals"}
+    root = folder(f"7. MySong/{name}.wav", *(f"7. MySong/{other}.wav" for other in beside))
+    (stems,) = found(root).values()
+    assert stems[stem] == [f"{name}.wav"]
+
+
+def test_parts_of_a_stem_are_summed(folder):
+    root = folder(
+        "a/lead vocals.wav", "a/backing vocals.wav", "a/guitar.wav", "a/keys 1.wav", "a/keys 2.wav"
+    )
+    assert found(root)["a"] == {
+        "vocals": ["backing vocals.wav", "lead vocals.wav"],
+        "other": ["guitar.wav", "keys 1.wav", "keys 2.wav"],
+    }
+
+
+def test_instrumental_or_separate_stems(folder):
+    root = folder(
+        *(f"some/{stem}.wav" for stem in ("vocals", "instrumental", "drums", "guitar")),
+        *(f"all/{stem}.wav" for stem in ("vocals", "instrumental", "drums", "bass", "guitar")),
+    )
+    assert set(found(root)["some"]) == {"vocals", "instrumental"}
+    assert set(found(root)["all"]) == {"vocals", "drums", "bass", "other"}
+    assert problems(root, "info").keys() == {"drums.wav", "guitar.wav", "instrumental.wav"}
+
+
+def test_the_same_audio_is_not_taken_twice(folder):
+    root = folder(
+        "a/vocals.mp3", "a/vocals.wav", "a/acapella.wav", "a/karaoke.wav", "a/instrumental.wav",
+        "a/mix.wav", "a/master.wav",
+    )  # fmt: skip
+    assert found(root)["a"] == {
+        "vocals": ["acapella.wav"],
+        "instrumental": ["instrumental.wav"],
+        "mixture": ["mix.wav"],
+    }
+    passed_over = problems(root, "warning")
+    assert "vocals.wav taken instead" in passed_over["vocals.mp3"]
+    assert passed_over.keys() == {"vocals.mp3", "vocals.wav", "karaoke.wav", "master.wav"}
+
+
+def test_a_track_without_a_stem_is_never_taken_for_that_stem(folder):
+    root = folder("a/vocals.wav", "a/bass.wav", "a/no drums.wav")
+    assert found(root)["a"] == {"vocals": ["vocals.wav"], "bass": ["bass.wav"]}
+    assert problems(root, "warning").keys() == {"no drums.wav"}
+
+
+def test_incomplete_songs_are_passed_over(folder):
+    root = folder(
+        "good/vocals.wav", "good/mix.wav",
+        "alone/vocals.wav",
+        "instrumental/drums.wav", "instrumental/bass.wav", "instrumental/mixture.wav",
+        "C - vocals.wav",
+    )  # fmt: skip
+    assert set(found(root)) == {"good"}
+    errors = problems(root, "error")
+    assert errors.keys() == {"alone", "instrumental", "C"}
+    assert "vocals alone" in errors["alone"]
+    assert "no vocals" in errors["instrumental"]
+
+
+def test_two_songs_of_one_name(folder):
+    root = folder("A.stem.mp4", "A - vocals.wav", "A - drums.wav")
+    assert len(scan_folder(root, "mine").songs) == 1
+    (text,) = problems(root, "error").values()
+    assert "another song 'A'" in text
+
+
+def test_hidden_files_are_ignored(folder):
+    root = folder(
+        "a/vocals.wav", "a/bass.wav", "a/._drums.wav", ".trash/b/vocals.wav", ".trash/b/mix.wav",
+        "__MACOSX/a/vocals.wav", "__MACOSX/a/bass.wav",
+    )  # fmt: skip
+    assert found(root) == {"a": {"vocals": ["vocals.wav"], "bass": ["bass.wav"]}}
+    assert not scan_folder(root, "mine").problems
+
+
+def test_the_folder_of_a_song_itself(folder):
+    assert set(found(folder("vocals.wav", "music_bass.wav"))) == {"music"}
+
+
+def test_names_do_not_depend_on_how_a_system_spells_them(folder):
+    name = unicodedata.normalize("NFD", "Café")
+    assert set(found(folder(f"{name}/vocals.wav", f"{name}/mix.wav"))) == {"Café"}
+
+
+def test_links_that_lead_in_circles(folder):
+    root = folder("a/vocals.wav", "a/bass.wav")
+    (root / "a" / "again").symlink_to(root)
+    assert set(found(root)) == {"a"}
+
+
+def test_nothing_found(folder, tmp_path):
+    with pytest.raises(DataError, match="nowhere: there is no such folder"):
+        find_songs(tmp_path / "nowhere", "mine")
+    root = folder("readme.txt", "alone/vocals.wav")
+    with pytest.raises(DataError, match=r"music: no songs found .*alone.*expected a folder for"):
+        find_songs(root, "mine")
+    with pytest.raises(DataError, match="this is a file"):
+        find_songs(root / "readme.txt", "mine")
+
+
+def test_recordings(folder, tmp_path):
+    root = folder("x/2.mp3", "1.wav", "x/.hidden.wav", "list.csv")
+    songs = find_recordings(root, "singers", "vocals")
+    assert [(song.name, song.split) for song in songs] == [("1.wav", "train"), ("x/2.mp3", "train")]
+    assert set(songs[0].stems) == {"vocals"}
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: no audio files found: expected recordings of voc"):
+        find_recordings(tmp_path / "empty", "singers", "vocals")
+    folder("song.stem.mp4")
+    with pytest.raises(DataError, match=r"song\.stem\.mp4.*not instrumental alone"):
+        find_recordings(root, "backing", "instrumental")
+
+
+@settings(max_examples=50)
+@given(st.text(), st.text())
+def test_any_name_is_understood_or_refused(text, folder):
+    at_end = stem_at_end(text)
+    if at_end is not None:
+        assert unicodedata.normalize("NFC", text).startswith(at_end.song)
+    in_folder = stem_in_folder(text, folder)
+    assert in_folder is None or in_folder.stem in ("mixture", "vocals", "instrumental", "drums",
+                                                   "bass", "other")  # fmt: skip

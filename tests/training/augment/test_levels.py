@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from songsplit.training.augment import (
+    ChannelSwap,
+    ChannelSwapConfig,
+    Gain,
+    GainConfig,
+    Polarity,
+    PolarityConfig,
+    StereoWidth,
+    StereoWidthConfig,
+)
+from tests.training.augment.signals import decibels, noise, rms, seeded
+
+
+def test_normal_gains_have_the_wanted_mean_and_deviation() -> None:
+    audio = noise(500, 2, 50)
+    louder = Gain(GainConfig(1.0, mean=-6.0, spread=3.0))(audio, seeded())
+    gains = decibels(rms(louder) / rms(audio))
+    assert gains.mean() == pytest.approx(-6, abs=0.5)
+    assert gains.std() == pytest.approx(3, abs=0.4)
+
+
+def test_uniform_gains_fill_their_range() -> None:
+    audio = noise(500, 2, 50)
+    config = GainConfig(1.0, mean=2.0, spread=4.0, distribution="uniform")
+    gains = decibels(rms(Gain(config)(audio, seeded())) / rms(audio))
+    assert -2.01 <= gains.min() < -1.9
+    assert 5.9 < gains.max() <= 6.01
+    assert gains.std() == pytest.approx(8 / 12**0.5, abs=0.2)
+
+
+def test_swapped_channels_and_polarity_are_exact() -> None:
+    audio = noise(3, 2, 50)
+    assert torch.equal(ChannelSwap(ChannelSwapConfig(1.0))(audio, seeded()), audio.flip(1))
+    assert torch.equal(Polarity(PolarityConfig(1.0))(audio, seeded()), -audio)
+
+
+@pytest.mark.parametrize("width", [0.0, 0.7, 1.5])
+def test_width_scales_the_side_and_leaves_the_mid(width: float) -> None:
+    audio = noise(4, 2, 50)
+    config = StereoWidthConfig(1.0, width=(width, width), mono=0.0)
+    changed = StereoWidth(config)(audio, seeded())
+    torch.testing.assert_close(changed.sum(dim=1), audio.sum(dim=1))
+    torch.testing.assert_close(changed.diff(dim=1), width * audio.diff(dim=1))
+
+
+def test_some_items_become_mono() -> None:
+    config = StereoWidthConfig(1.0, width=(0.5, 1.5), mono=0.3)
+    changed = StereoWidth(config)(noise(200, 2, 20), seeded())
+    mono = (changed[:, 0] - changed[:, 1]).abs().amax(dim=1) < 1e-7
+    assert 40 < mono.sum() < 80
+
+
+def test_matrices_are_those_of_a_call() -> None:
+    audio, effect = noise(20, 2, 30), StereoWidth(StereoWidthConfig(0.5))
+    eligible = torch.arange(20) > 5
+    expected = effect.matrices(20, seeded(3), eligible) @ audio
+    torch.testing.assert_close(effect(audio, seeded(3), eligible), expected)

@@ -1,0 +1,149 @@
+"""From checkpoints to weights files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from songsplit import Separator
+from songsplit.errors import ConfigError, ModelError, OutputError, OutputExistsError
+from songsplit.models.storage import load_weights
+from songsplit.training.checkpoints import CONFIG_KEY, PROVENANCE_KEY
+from songsplit.training.export import export_checkpoint, read_card
+from tests.models.tiny import tiny_model
+
+PROVENANCE = {
+    "songsplit": "0.2.0",
+    "data": {"mine": {"kind": "songs", "clips": 3, "licence": "CC0"}},
+    "validation": {"valid/usdr": 5.5},
+}
+
+
+def checkpoint(path, **changes):
+    model = tiny_model()
+    saved = {
+        "state_dict": {f"model.{name}": value for name, value in model.state_dict().items()}
+        | {"equalizer.curve": torch.zeros(3)},
+        "current_model_state": {},
+        "global_step": 1200,
+        CONFIG_KEY: model.config.to_json(),
+        PROVENANCE_KEY: json.dumps(PROVENANCE),
+    }
+    saved.update(changes)
+    torch.save({key: value for key, value in saved.items() if value is not None}, path)
+    return path
+
+
+@pytest.fixture
+def good(tmp_path):
+    return checkpoint(tmp_path / "last.ckpt")
+
+
+def test_the_weights_separate_as_the_model_does(good, tmp_path):
+    path = tmp_path / "new" / "mine.safetensors"
+    sha256 = export_checkpoint(good, {}, path)
+    assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    separator = Separator(path, device="cpu")
+    audio = np.random.default_rng(0).normal(size=9000).astype(np.float32) / 10
+    assert separator.separate(audio, 44100).vocals.shape == (9000,)
+    expected = tiny_model().state_dict()
+    for name, value in load_weights(path).model.state_dict().items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4)
+
+
+def test_the_card_has_the_users_keys_and_the_provenance(good, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    export_checkpoint(good, {"description": "mine", "licence": "CC0"}, path)
+    assert Separator(path, device="cpu").card == {
+        "name": "mine",
+        "description": "mine",
+        "licence": "CC0",
+        "steps": 1200,
+        "provenance": PROVENANCE,
+    }
+    export_checkpoint(good, {"name": "other"}, path, overwrite=True)
+    assert load_weights(path).card["name"] == "other"
+
+
+@pytest.mark.parametrize("key", ["steps", "provenance"])
+def test_the_card_cannot_say_what_the_checkpoint_knows(good, tmp_path, key):
+    with pytest.raises(ConfigError, match=f"'{key}' is taken from the checkpoint"):
+        export_checkpoint(good, {key: 1}, tmp_path / "mine.safetensors")
+
+
+def test_a_checkpoint_without_provenance(tmp_path):
+    old = checkpoint(tmp_path / "old.ckpt", **{PROVENANCE_KEY: None})
+    export_checkpoint(old, {}, tmp_path / "old.safetensors")
+    assert load_weights(tmp_path / "old.safetensors").card == {"name": "old", "steps": 1200}
+
+
+def test_files_are_replaced_only_when_asked(good, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    path.write_text("precious")
+    with pytest.raises(OutputExistsError, match=r"mine\.safetensors is already there"):
+        export_checkpoint(good, {}, path)
+    assert path.read_text() == "precious"
+    export_checkpoint(good, {}, path, overwrite=True)
+    assert load_weights(path).card["steps"] == 1200
+    assert {p.name for p in tmp_path.iterdir()} == {"last.ckpt", "mine.safetensors"}
+
+
+def test_places_that_cannot_be_written(good, tmp_path):
+    with pytest.raises(OutputError, match=r"mine\.pt: a weights file must be called"):
+        export_checkpoint(good, {}, tmp_path / "mine.pt")
+    with pytest.raises(OutputError, match=r"last\.ckpt/mine\.safetensors cannot be written"):
+        export_checkpoint(good, {}, good / "mine.safetensors")
+
+
+def test_files_that_are_no_checkpoints(tmp_path):
+    out = tmp_path / "out.safetensors"
+    with pytest.raises(ModelError, match=r"gone\.ckpt: there is no such checkpoint"):
+        export_checkpoint(tmp_path / "gone.ckpt", {}, out)
+    path = tmp_path / "x.ckpt"
+    weights = tmp_path / "weights.safetensors"
+    export_checkpoint(checkpoint(tmp_path / "last.ckpt"), {}, weights)
+    whole = (tmp_path / "last.ckpt").read_bytes()
+    for content in (
+        b"", b"nonsense", b"PK\x03\x04nonsense", whole[:5000], weights.read_bytes(),
+        pickle.dumps(tiny_model().config, 2), pickle.dumps([1, 2], 2),
+    ):  # fmt: skip
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match=r"x\.ckpt is no checkpoint"):
+            export_checkpoint(path, {}, out)
+    with pytest.raises(ModelError, match="is no checkpoint of songsplit"):
+        export_checkpoint(checkpoint(path, **{CONFIG_KEY: None}), {}, out)
+    with pytest.raises(ModelError, match="cannot be read"):
+        export_checkpoint(tmp_path, {}, out)
+    assert not out.exists()
+
+
+def test_other_networks(tmp_path):
+    out, path = tmp_path / "out.safetensors", tmp_path / "x.ckpt"
+    bigger = tiny_model(widths=(4, 8, 8)).config.to_json()
+    with pytest.raises(ModelError, match=r"x\.ckpt holds another network"):
+        export_checkpoint(checkpoint(path, **{CONFIG_KEY: bigger}), {}, out)
+    unknown = json.dumps({"transformer_layers": 3})
+    with pytest.raises(ModelError, match=r"x\.ckpt.*transformer_layers"):
+        export_checkpoint(checkpoint(path, **{CONFIG_KEY: unknown}), {}, out)
+    with pytest.raises(ModelError, match=r"x\.ckpt is damaged"):
+        export_checkpoint(checkpoint(path, **{PROVENANCE_KEY: "{"}), {}, out)
+    assert not out.exists()
+
+
+def test_cards_are_json_objects(tmp_path):
+    path = tmp_path / "card.json"
+    path.write_text('{"description": "é"}', encoding="utf-8")
+    assert read_card(path) == {"description": "é"}
+    path.write_text("[1]")
+    with pytest.raises(ConfigError, match=r"card\.json must hold a JSON object"):
+        read_card(path)
+    path.write_text("{")
+    with pytest.raises(ConfigError, match=r"card\.json cannot be read as JSON"):
+        read_card(path)
+    with pytest.raises(ConfigError, match=r"gone\.json"):
+        read_card(tmp_path / "gone.json")
