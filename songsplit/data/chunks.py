@@ -21,9 +21,10 @@ from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, PART_NAMES, VOCALS
 from songsplit.data.sources import SourceConfig
 from songsplit.errors import ConfigError, DataError
 
-_SILENCE = 1e-3  # root mean square below which half a second of singing counts as silent
+_SILENCE = 6e-3  # root mean square, -44 dB, below which half a second of singing is none
 _ACTIVITY_SECONDS = 0.5
 _ATTEMPTS = 4
+_FADE = 1024  # samples
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,8 @@ class ChunkBatches(IterableDataset[Batch]):
             same_song[item] = drawn.same_song
             for slot, (clip, stem, start) in drawn.chunks.items():
                 chunk = self.cache.read_raw(clip, stem, start, self.read_samples)
+                if chunk.shape[1] < self.read_samples:
+                    _fade_out(chunk)
                 parts[item, slot, :, : chunk.shape[1]] = chunk
                 scales[item, slot] = clip.stems[stem].scale
                 bandwidth[item] = min(bandwidth[item], clip.bandwidth or np.inf)
@@ -269,6 +272,13 @@ class _Pool:
         """Draw a clip of a source that has a stem."""
         clips = [clip for clip in self.clips[source] if stem in clip.stems]
         return clips[int(rng.integers(len(clips)))]
+
+
+def _fade_out(chunk: NDArray[np.int16]) -> None:
+    """Let a recording that ends within a chunk end softly, in place."""
+    count = min(_FADE, chunk.shape[1])
+    end = chunk[:, chunk.shape[1] - count :]
+    end[:] = end * np.linspace(1, 0, count)
 
 
 def _seed(*numbers: int) -> int:

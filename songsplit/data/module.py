@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from rich.console import Console
@@ -134,7 +135,10 @@ class StemDataModule(pl.LightningDataModule):
         return ValidationClips(self._opened(), self.sources, self.targets)
 
     def val_dataloader(self) -> DataLoader[WholeClip]:
-        """Clips that this rank validates on, one at a time because their lengths differ."""
+        """Clips that this rank validates on, one at a time because their lengths differ.
+
+        Where clips are not enough for all ranks, some get one of no samples at the end.
+        """
         trainer = self.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
         return DataLoader(_Share(self.validation_clips(), rank, world_size), batch_size=None)
@@ -172,13 +176,20 @@ class StemDataModule(pl.LightningDataModule):
 class _Share(IterableDataset[WholeClip]):
     """Every ``world_size``-th clip.
 
-    Lightning would give each rank equally many by counting some clips twice; it leaves
-    alone what can only be iterated.
+    Ranks have to take equally many steps, because they wait for each other in each. Where
+    Lightning would count some clips twice for that, the last step of some ranks is empty here;
+    Lightning leaves alone what can only be iterated.
     """
 
     def __init__(self, clips: ValidationClips, rank: int, world_size: int) -> None:
         self.clips = clips
-        self.indices = range(rank, len(clips), world_size)
+        self.rank = rank
+        self.world_size = world_size
 
     def __iter__(self) -> Iterator[WholeClip]:
-        return (self.clips[index] for index in self.indices)
+        for index in range(self.rank, len(self.clips) + self.rank, self.world_size):
+            if index < len(self.clips):
+                yield self.clips[index]
+            else:
+                silence = np.zeros((len(self.clips.targets), 2, 0), np.float32)
+                yield {"name": "", "stems": silence}

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from songsplit.dsp.stft import STFT
 from songsplit.errors import ConfigError
+from songsplit.training.augment.synthesis import synthesize
 
 # Keeps 0 / 0 away where the mixture is silent; there is no error then either.
 _TINY = 1e-3
@@ -106,7 +107,10 @@ class SeparationLoss(nn.Module):
     def _samples(self, spectrogram: Tensor, samples: int) -> Tensor:
         """Inverse STFT; bins above those given are silent."""
         missing = self.stft.bins - spectrogram.shape[-2]
-        return self.stft.inverse(functional.pad(spectrogram, (0, 0, 0, missing)), samples)
+        whole = functional.pad(spectrogram, (0, 0, 0, missing))
+        if self.stft.n_fft == 4 * self.stft.hop_length:
+            return synthesize(whole, samples)  # does not wait for the device
+        return self.stft.inverse(whole, samples)
 
 
 def complex_l1(error: Tensor, mixture: Tensor) -> Tensor:

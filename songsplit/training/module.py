@@ -150,6 +150,8 @@ class SeparationTraining(pl.LightningModule):
     def validation_step(self, batch: WholeClip, batch_index: int) -> None:
         """Separate one whole clip and keep its SDR."""
         references = np.asarray(batch["stems"])
+        if references.shape[-1] == 0:
+            return  # other ranks have one clip more
         # In chunks as users get it, so that songs of any length fit.
         blocks = stream_stems(
             self.model, [references.sum(axis=0)], self.config.sample_rate, channels=2
@@ -171,7 +173,8 @@ class SeparationTraining(pl.LightningModule):
             found[f"valid/{target}_usdr"] = float(clip_scores[:, column].mean())
         # A song whose vocals are silent has no frame to score; NaN would only confuse.
         found = {name: score for name, score in found.items() if math.isfinite(score)}
-        self.log_dict(found, prog_bar=False, rank_zero_only=True)
+        # On all ranks: what stops early or saves the best must decide alike everywhere.
+        self.log_dict(found)
         if not self.trainer.sanity_checking:
             self._validation = {**found, "step": self.global_step}
 

@@ -62,7 +62,8 @@ class LastCheckpoint(_RunCheckpoint):
         """Save every so many steps, and after the last one."""
         super().on_train_batch_end(trainer, pl_module, *arguments, **options)
         if trainer.global_step == trainer.max_steps and self.dirpath is not None:
-            trainer.save_checkpoint(Path(self.dirpath) / "last.ckpt", weights_only=False)
+            self.last_model_path = str(Path(self.dirpath) / "last.ckpt")
+            trainer.save_checkpoint(self.last_model_path, weights_only=False)
 
 
 def checkpoint_folder(root: str | Path) -> Path:

@@ -60,7 +60,7 @@ def songs(folder: Path, seconds: float = 2.5) -> list[Song]:
                 ("other", other, 0.5),
             ]
         }
-        made.append(song(folder, f"song {number}", stems, "valid" if number >= 4 else "train"))
+        made.append(song(folder, f"song {number}", stems, "valid" if number >= 3 else "train"))
     return made
 
 

@@ -24,6 +24,10 @@ _SUNG = torch.tensor([name in ("vocals", "second_singer") for name in PART_NAMES
 _VOCODED = torch.tensor([name != "drums" for name in PART_NAMES])
 
 
+_OTHER = torch.tensor([name == "other" for name in PART_NAMES])
+_DRUMS_AND_BASS = [PART_NAMES.index("drums"), PART_NAMES.index("bass")]
+
+
 class Augmentation(nn.Module):
     """Make training examples of the parts of songs, on the device that trains.
 
@@ -60,7 +64,7 @@ class Augmentation(nn.Module):
         bins = n_fft // 2 + 1
         self.nyquist = sample_rate / 2
         self.pitch_tempo = PitchTempo(config.pitch_tempo)
-        self.saturation = Saturation(config.saturation)
+        self.saturation = Saturation(config.saturation, sample_rate)
         self.compression = Compression(config.compression, sample_rate)
         self.reverb = Reverb(config.reverb, sample_rate)
         self.gain = Gain(config.gain)
@@ -112,7 +116,12 @@ class Augmentation(nn.Module):
         changed = remixed.flatten()
         source = parts.flatten(0, 1)
         audio = source[..., :samples].clone()
-        vocoded = _VOCODED.repeat(batch)
+        vocoded = _VOCODED.expand(batch, -1)
+        if present is not None:
+            # An instrumental stands in the place of "other", alone, with drums inside.
+            alone = ~present[:, _DRUMS_AND_BASS].any(dim=1, keepdim=True)
+            vocoded = vocoded & ~(_OTHER & alone)
+        vocoded = vocoded.flatten()
         put(audio, self.pitch_tempo.changes(source, generator, samples, changed, vocoded))
         put(audio, self.saturation.changes(audio, generator, changed))
         put(audio, self.compression.changes(audio, generator, changed))

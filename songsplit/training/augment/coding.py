@@ -21,6 +21,7 @@ _LOW_STEP, _HIGH_STEP = -22.0, 4.0  # dB above the band's level, at 0 Hz and at 
 _STEP_PER_OCTAVE = 9.0  # dB by which steps grow when the bitrate is halved
 _CUTOFF, _CUTOFF_PER_OCTAVE = 16_000.0, 4500.0  # Hz
 _FLOOR, _FLOOR_PER_OCTAVE = -75.0, 8.0  # dB below the loudest band of a frame
+_LEFT_OVER = 0.25  # smallest gain of bins that are neither hidden nor above the cutoff
 _ROUNDING = 0.4054  # of MPEG-1 layer III's quantiser: less than a half favours zeros
 
 
@@ -51,8 +52,8 @@ class LossyCoding(Effect):
     In every frame and band, about one Bark wide, magnitudes are raised to the power 3/4,
     rounded, and raised back, as in ISO/IEC 11172-3. Steps lie at a distance from the
     band's own level that depends on the bitrate, which stands in for a psychoacoustic
-    model. Bins below half a step become holes; so do bands that the loudest one of the
-    frame would hide, and all above a cutoff frequency.
+    model. Bins below half a step are lowered by 12 dB; bands that the loudest one of the
+    frame would hide become holes, and so does all above a cutoff frequency.
 
     The real gain that this amounts to, bin by bin, is applied to every target, so the
     targets still add up to the mixture.
@@ -114,5 +115,8 @@ class LossyCoding(Effect):
         steps = magnitude / step.index_select(2, draws.move(self.band, device))
         quantised = (steps.sqrt() * steps.sqrt().sqrt()).add_(_ROUNDING).floor_()
         gain = quantised.pow_(4 / 3) / steps.clamp_min_(1e-3)
+        # A frame here is as long as several of the coder's, of which seldom all lose a bin.
+        audible = draws.move(self.band, device)
+        gain = torch.maximum(gain, _LEFT_OVER * (~hidden).index_select(2, audible))
         cutoff = _CUTOFF + _CUTOFF_PER_OCTAVE * octaves
         return gain * (draws.move(self.frequency, device)[:, None] <= cutoff)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,10 +11,11 @@ from torch.nn import functional
 
 from songsplit.training.augment import draws
 from songsplit.training.augment.effects import Effect
+from songsplit.training.augment.loudness import SILENCE, root_mean_square, with_level
 from songsplit.training.augment.settings import EffectSettings, Range
 
 _FRAME = 128  # samples over which the compressor measures a level
-_SILENCE = 1e-8  # root mean square below which levels are not measured
+_LOWEST = 20.0  # Hz; what an asymmetrical curve adds below is no sound
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,21 @@ class Saturation(Effect):
     r"""Soft clipping that keeps the root mean square.
 
     .. math:: y \propto \tanh(g x + a) - \tanh(a)
+
+    followed by a high-pass at 20 Hz, because the mean of an asymmetrical curve follows the
+    level.
+
+    Parameters
+    ----------
+    config : SaturationConfig
+    sample_rate : int
+        Rate in Hz of the audio.
     """
 
-    def __init__(self, config: SaturationConfig) -> None:
+    def __init__(self, config: SaturationConfig, sample_rate: int) -> None:
         super().__init__(config.share)
         self.config = config
+        self.sample_rate = sample_rate
 
     def draw(self, items: int, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Draw drive in dB and asymmetry."""
@@ -63,10 +73,18 @@ class Saturation(Effect):
     def change(self, items: Tensor, amounts: tuple[Tensor, ...]) -> Tensor:
         """Clip audio of shape (items, 2, samples)."""
         drive, asymmetry = (draws.per_item(amount, items) for amount in amounts)
-        level = _root_mean_square(items)
-        slope = draws.gain(drive) / level.clamp_min(_SILENCE)
+        level = root_mean_square(items)
+        slope = draws.gain(drive) / level.clamp_min(SILENCE)
         clipped = torch.addcmul(asymmetry, items, slope).tanh_().sub_(asymmetry.tanh())
-        return _with_level(clipped, level)
+        return with_level(self._high_passed(clipped), level)
+
+    def _high_passed(self, audio: Tensor) -> Tensor:
+        samples = audio.shape[-1]
+        frequency = torch.fft.rfftfreq(samples, 1 / self.sample_rate, device=audio.device)
+        power = (frequency / _LOWEST).square()
+        spectrum = torch.fft.rfft(audio) * (power / (1 + power))
+        passed: Tensor = torch.fft.irfft(spectrum, samples)
+        return passed
 
 
 @dataclass(frozen=True)
@@ -139,7 +157,7 @@ class Compression(Effect):
             draws.move(amount, items.device)[:, None] for amount in amounts
         )
         samples = items.shape[-1]
-        rms = _root_mean_square(items)
+        rms = root_mean_square(items)
         frames = functional.pad(items, (0, -samples % _FRAME)).reshape(*items.shape[:2], -1, _FRAME)
         power = frames.square().mean(dim=(1, 3)) / rms.reshape(-1, 1).square().clamp_min(1e-16)
         over = (10 * power.clamp_min(1e-6).log10() - threshold).relu()
@@ -147,7 +165,7 @@ class Compression(Effect):
         factor = functional.interpolate(
             draws.gain(-reduction)[:, None], scale_factor=_FRAME, mode="linear"
         )
-        return _with_level(items * factor[..., :samples], rms)
+        return with_level(items * factor[..., :samples], rms)
 
     def _smooth(self, reduction: Tensor, attack: Tensor, release: Tensor) -> Tensor:
         """Follow the reduction in dB, shape (items, frames), as attack and release allow."""
@@ -164,15 +182,3 @@ class Compression(Effect):
         product = torch.fft.rfft(held - start, 2 * count) * torch.fft.rfft(kernel, 2 * count)
         smoothed: Tensor = torch.fft.irfft(product, 2 * count)[:, :count] + start
         return smoothed.relu()
-
-
-def _root_mean_square(audio: Tensor) -> Tensor:
-    """Level of both channels together, shape (items, 1, 1)."""
-    count = audio.shape[1] * audio.shape[2]
-    norm: Tensor = torch.linalg.vector_norm(audio, dim=(1, 2), keepdim=True)
-    return norm / math.sqrt(count)
-
-
-def _with_level(audio: Tensor, level: Tensor) -> Tensor:
-    """Scale audio, in place, to a root mean square of shape (items, 1, 1)."""
-    return audio.mul_(level / _root_mean_square(audio).clamp_min(_SILENCE))

@@ -19,6 +19,7 @@ _TARGETS = (
     {"vocals": _SINGERS, "instrumental": _BACKING},
     {"vocals": _SINGERS, "drums": slice(2, 3), "bass": slice(3, 4), "other": slice(4, 5)},
 )
+_LOUDEST = 6.0  # largest factor, 15.6 dB: what is far softer is the end of a note or bleed
 _SILENCE = 1e-3  # root mean square up to which a part counts as silent
 
 
@@ -216,9 +217,9 @@ def _matching(power: Tensor, reference: Tensor, level: Tensor, where: Tensor) ->
     Returns
     -------
     Tensor, shape (batch, 1, 1)
-        1 elsewhere, and where either of them is silent.
+        1 elsewhere, and where either of them is silent; at most ``_LOUDEST``.
     """
     audible = torch.minimum(power, reference) > _SILENCE**2
     factor = (reference / power.clamp_min(_SILENCE**2)).sqrt()
-    factor = factor * draws.move(draws.gain(level), power.device)
+    factor = (factor * draws.move(draws.gain(level), power.device)).clamp_max(_LOUDEST)
     return torch.where(audible & where, factor, 1.0)[:, None, None]

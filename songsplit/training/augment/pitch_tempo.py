@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from songsplit.training.augment import draws
 from songsplit.training.augment.effects import Changes
+from songsplit.training.augment.loudness import root_mean_square, with_level
 from songsplit.training.augment.resampling import (
     MARGIN,
     nearest_rate,
@@ -32,14 +33,15 @@ class PitchTempoConfig(EffectSettings):
     share : float
         Share of the items that are changed.
     speed : float
-        Largest change of speed, pitch and tempo together, as a share: 0.12 is 12 %.
+        Largest change of speed, pitch and tempo together, as a share: 0.12 is 12 %. The
+        rates used are ratios of small numbers up to that.
     tempo : float
         Largest change of tempo alone, as a share.
     semitones : float
         Largest change of pitch alone.
     vocoded : float
         Share of the changed items that change tempo alone or pitch alone, each as often
-        as the other. These cost about ten times as much as a change of speed.
+        as the other. These cost about 25 times as much as a change of speed.
     """
 
     section: ClassVar[str] = "pitch_tempo"
@@ -169,6 +171,8 @@ class PitchTempo(nn.Module):
         shifted = pitched.nonzero().flatten().tolist()
         highest = max([1.0, *(float(intervals[item]) for item in shifted)])
         played = change_tempo(audio, rates, samples_needed(samples, highest))
+        # Partials and noise that no longer add up in phase have lost some decibels.
+        with_level(played, root_mean_square(audio))
         result = played[..., MARGIN : MARGIN + samples].clone()
         for item in shifted:
             result[item] = resample(played[item], intervals[item], samples)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from songsplit.training.augment import draws
 from songsplit.training.augment.effects import Effect
+from songsplit.training.augment.loudness import SILENCE
 from songsplit.training.augment.resampling import smooth_length
 from songsplit.training.augment.settings import EffectSettings, Range
 from songsplit.training.augment.synthesis import synthesize
@@ -103,7 +104,10 @@ class Reverb(Effect):
             spectrum = torch.fft.rfft(items[item, :, : samples - late], length)
             spectrum *= torch.fft.rfft(tail, length)
             rung = torch.fft.irfft(spectrum, length)[:, : samples - late]
-            changed[item, :, late:].add_(rung, alpha=10 ** (wet / 20))
+            # Voices lie where rooms ring longest: what counts is the level that comes out.
+            energy = torch.linalg.vector_norm(items[item]), torch.linalg.vector_norm(rung)
+            rung *= energy[0] / energy[1].clamp_min(SILENCE) * 10 ** (wet / 20)
+            changed[item, :, late:].add_(rung)
         return changed
 
     def tail(self, seconds: float, damping: float, seed: int, device: torch.device) -> Tensor:

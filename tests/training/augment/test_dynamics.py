@@ -20,13 +20,13 @@ def drums(items: int, seconds: float = 1.0) -> Tensor:
 
 def test_saturation_lowers_peaks_and_keeps_the_level() -> None:
     audio = drums(4)
-    driven = Saturation(SaturationConfig(1.0, drive=(0, 3)))(audio, seeded())
+    driven = Saturation(SaturationConfig(1.0, drive=(0, 3)), 44100)(audio, seeded())
     torch.testing.assert_close(rms(driven), rms(audio), rtol=1e-4, atol=0)
     assert (crest(driven) < crest(audio) - 3).all()
 
 
 def test_saturation_does_not_depend_on_the_level() -> None:
-    audio, effect = drums(4), Saturation(SaturationConfig(1.0))
+    audio, effect = drums(4), Saturation(SaturationConfig(1.0), 44100)
     quiet = effect(audio * 1e-3, seeded())
     torch.testing.assert_close(quiet * 1e3, effect(audio, seeded()), rtol=1e-3, atol=1e-5)
 
@@ -35,7 +35,7 @@ def test_saturation_does_not_depend_on_the_level() -> None:
 def test_asymmetry_adds_even_harmonics(asymmetry: float, even: bool) -> None:
     audio = tone(RATE / 100, 10_000)[None]
     config = SaturationConfig(1.0, drive=(-3, -3), asymmetry=(asymmetry, asymmetry))
-    spectrum = torch.fft.rfft(Saturation(config)(audio, seeded())[0, 0]).abs()
+    spectrum = torch.fft.rfft(Saturation(config, 44100)(audio, seeded())[0, 0]).abs()
     levels = decibels(spectrum / spectrum[100])
     assert (levels[200] > -40) == even
     assert levels[300] > -40

@@ -45,7 +45,7 @@ ON_WAVEFORMS: dict[str, Make] = {
     "channel swap": lambda share: ChannelSwap(ChannelSwapConfig(share)),
     "polarity": lambda share: Polarity(PolarityConfig(share)),
     "stereo width": lambda share: StereoWidth(StereoWidthConfig(share)),
-    "saturation": lambda share: Saturation(SaturationConfig(share)),
+    "saturation": lambda share: Saturation(SaturationConfig(share), 44100),
     "compression": lambda share: Compression(CompressionConfig(share, (-20, -10)), RATE),
     "reverb": lambda share: Reverb(ReverbConfig(share, pre_delay=(0, 0)), RATE),
 }

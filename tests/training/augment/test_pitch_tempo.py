@@ -148,7 +148,7 @@ def test_chosen_items_are_filled_to_the_end(settings: dict[str, float]) -> None:
     blocks = result.reshape(24, 2, 8, -1).square().mean(dim=(1, 3)).sqrt()
     # Of noise, whose phases have no order, the vocoder loses some on the way.
     assert blocks.min() > 0.04
-    assert blocks.max() < 0.11
+    assert blocks.max() < 0.15
     assert (blocks.amin(dim=1) / blocks.amax(dim=1)).min() > 0.7
 
 
