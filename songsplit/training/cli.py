@@ -29,7 +29,7 @@ from songsplit.training.snippets import Snippets
 from songsplit.training.throughput import Throughput
 
 _TRAINER_DEFAULTS = {
-    "default_root_dir": "runs/default",
+    "default_root_dir": "runs/my-run",
     "gradient_clip_val": 1.0,
     "val_check_interval": 500,
     "log_every_n_steps": 20,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ class SeparationTraining(pl.LightningModule):
             stored = load_weights(init_from)
             _refuse_other_network(init_from, stored.model.config, model)
             self.model = stored.model.train()
-            self.init_from = {"file": init_from, "sha256": stored.digest}
+            self.init_from = {"file": Path(init_from).name, "sha256": stored.digest}
         # Convolutions on CPUs and tensor cores are fastest with channels stored last.
         self.model.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compile:
