@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,10 @@ from songsplit.errors import DataError
 INDEX_NAME = "index.json"
 FORMAT = 2
 """Version of the cache folder's layout and of how audio gets into it."""
+
+
+# Each file that is mapped holds a descriptor, of which systems grant 256 or 1024.
+_OPEN_FILES = 128
 
 
 @dataclass(frozen=True)
@@ -154,11 +159,11 @@ class ClipCache:
             )
         self.sample_rate = index.sample_rate
         self.clips = [clip for clips in index.sources.values() for clip in clips]
-        self._maps: dict[str, NDArray[np.int16]] = {}
+        self._maps: OrderedDict[str, NDArray[np.int16]] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
         # A pickled memory map would be a copy of all its audio.
-        return {**self.__dict__, "_maps": {}}
+        return {**self.__dict__, "_maps": OrderedDict()}
 
     def select(self, sources: Iterable[str]) -> list[Clip]:
         """Return the clips of some sources.
@@ -250,7 +255,9 @@ class ClipCache:
         if start < 0 or samples < 0:
             raise ValueError(f"start and samples must not be negative: {start}, {samples}")
         file = clip.stems[stem].file
-        if file not in self._maps:
+        if file in self._maps:
+            self._maps.move_to_end(file)
+        else:
             path = self.folder / file
             try:
                 self._maps[file] = np.asarray(np.load(path, mmap_mode="r"))
@@ -258,6 +265,8 @@ class ClipCache:
                 raise DataError(
                     f"{path} is missing or damaged ({error}): fill the cache again"
                 ) from error
+            if len(self._maps) > _OPEN_FILES:
+                self._maps.popitem(last=False)
         return self._maps[file][:, start : min(start + samples, clip.samples)]
 
 

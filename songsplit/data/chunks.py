@@ -130,7 +130,7 @@ class ChunkBatches(IterableDataset[Batch]):
 
         clips = [clip for clip in cache.select(sources) if clip.split == "train"]
         in_parts = bool(set(targets) & set(BACKING_PARTS))
-        singers = [clip for clip in clips if VOCALS in clip.stems]
+        singers = [c for c in clips if VOCALS in c.stems and any(c.stems[VOCALS].activity)]
         backings = [c for c in clips if c.backing and not (in_parts and INSTRUMENTAL in c.stems)]
         songs = [clip for clip in backings if VOCALS in clip.stems]
 

@@ -24,7 +24,7 @@ from songsplit.data.decoding import (
     recipes,
     store_stem,
 )
-from songsplit.data.journal import Journal, remove_partial, tidy
+from songsplit.data.journal import JOURNAL_NAME, Journal, remove_partial
 from songsplit.data.locking import locked
 from songsplit.data.songs import Song
 from songsplit.errors import ConfigError, DataError
@@ -129,8 +129,8 @@ def _fill(
         )
     if after != before:
         write_index(folder, after)
-    clips = [clip for of_source in after.sources.values() for clip in of_source]
-    tidy(folder, {stem.file for clip in clips for stem in clip.stems.values()})
+    # Audio that no clip needs any more stays: a run that began earlier may be reading it.
+    (folder / JOURNAL_NAME).unlink(missing_ok=True)
 
 
 @dataclass

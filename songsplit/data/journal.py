@@ -8,7 +8,6 @@ import json
 import os
 import re
 import threading
-from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -199,19 +198,4 @@ def remove_partial(folder: Path) -> None:
     """Remove audio that an attempt which was killed left unfinished."""
     for path in folder.iterdir():
         if _PARTIAL_NAME.fullmatch(path.name):
-            path.unlink()
-
-
-def tidy(folder: Path, needed: Collection[str]) -> None:
-    """Remove the journal, and the cache's audio that is not needed any more.
-
-    Parameters
-    ----------
-    folder : Path
-    needed : collection of str
-        Names of the files to keep. What the cache did not make stays too.
-    """
-    (folder / JOURNAL_NAME).unlink(missing_ok=True)
-    for path in folder.iterdir():
-        if _AUDIO_NAME.fullmatch(path.name) and path.name not in needed:
             path.unlink()

@@ -87,7 +87,7 @@ class _Row:
 
 def _rows(manifest: Path, only: Mapping[str, str | list[str]]) -> list[_Row]:
     try:
-        with manifest.open(encoding="utf-8", newline="") as file:
+        with manifest.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

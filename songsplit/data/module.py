@@ -91,6 +91,7 @@ class StemDataModule(pl.LightningDataModule):
         self.read_samples = chunk_samples if read_samples is None else read_samples
         self.targets = targets
         self.sample_rate = sample_rate
+        self._cache: ClipCache | None = None
 
     def prepare_data(self) -> None:
         """Decode what the cache does not hold yet."""
@@ -101,6 +102,7 @@ class StemDataModule(pl.LightningDataModule):
         }
         if songs:
             fill_cache(songs, self.cache, self.sample_rate, console=Console(stderr=True))
+            self._cache = None
 
     def train_batches(self) -> ChunkBatches:
         """Batches for this rank, from the trainer's step on."""
@@ -164,12 +166,16 @@ class StemDataModule(pl.LightningDataModule):
         }
 
     def _opened(self) -> ClipCache:
+        # Read once: whatever another run makes of the folder, this one goes on with its songs.
+        if self._cache is not None:
+            return self._cache
         cache = ClipCache(self.cache)
         if cache.sample_rate != self.sample_rate:
             raise ConfigError(
                 f"{self.cache} holds audio at {cache.sample_rate} Hz, but the network works at "
                 f"{self.sample_rate} Hz: set another data.cache"
             )
+        self._cache = cache
         return cache
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from songsplit.data.layout import find_recordings, find_songs, musdb_song
+from songsplit.data.layout import find_recordings, find_songs, musdb_song, scan_folder
 from songsplit.data.manifest import manifest_songs
 from songsplit.data.musdb import musdb_tracks, validation_names
 from songsplit.data.songs import Song
@@ -128,6 +129,13 @@ def find_source(name: str, config: SourceConfig) -> list[Song]:
         ]
     elif config.kind == "songs":
         songs = _split(find_songs(path, name), config.valid_share)
+        problems = scan_folder(path, name).problems
+        if problems:
+            warnings.warn(
+                f"{path}: {len(problems)} songs or files are passed over, such as "
+                f"{problems[0].path}: {problems[0].text}. songsplit data check tells of them all",
+                stacklevel=2,
+            )
     elif config.kind == "manifest":
         songs = manifest_songs(path, name, config.only)
     else:

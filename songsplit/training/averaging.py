@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import torch
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
+
+from songsplit.errors import ConfigError
 
 
 class MovingAverage(WeightAveraging):
@@ -21,10 +24,15 @@ class MovingAverage(WeightAveraging):
     """
 
     def __init__(self, decay: float = 0.998) -> None:
+        if not 0 <= decay < 1:
+            raise ConfigError(f"average.decay must be at least 0 and below 1, not {decay}")
+
         def average(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
-            share = min(decay, (1 + int(count)) / (10 + int(count)))
             if not averaged.is_floating_point():
                 return current
+            # As a tensor: looking at the count would make the CPU wait for the GPU.
+            steps = torch.as_tensor(count, device=averaged.device, dtype=averaged.dtype)
+            share = ((1 + steps) / (10 + steps)).clamp_max(decay)
             return averaged.lerp(current, 1 - share)
 
         super().__init__(use_buffers=True, avg_fn=average)

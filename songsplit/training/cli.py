@@ -20,6 +20,7 @@ from songsplit.training.module import SeparationTraining
 from songsplit.training.progress import TrainingProgress
 from songsplit.training.run_folder import (
     SCORE,
+    AtomicCheckpoints,
     BestCheckpoint,
     LastCheckpoint,
     checkpoint_folder,
@@ -64,6 +65,8 @@ class TrainingCLI(LightningCLI):
         )
         parser.link_arguments("model.model.targets", "data.targets")
         parser.link_arguments("model.model.sample_rate", "data.sample_rate")
+        # One seed for all: what is drawn, how it is changed, and the first weights.
+        parser.link_arguments("seed_everything", "data.seed", int)
         parser.link_arguments(
             ("data.chunk_samples", "model.augment.pitch_tempo"), "data.read_samples", _read_samples
         )
@@ -84,17 +87,23 @@ class TrainingCLI(LightningCLI):
         fixed: list[pl.Callback] = [BestCheckpoint()]
         if asked["enable_progress_bar"] is not False:
             fixed.append(TrainingProgress())
+        options["plugins"] = [AtomicCheckpoints(), *_as_list(asked["plugins"])]
         options["callbacks"] = [*fixed, *(asked["callbacks"] or [])]
         return super().instantiate_trainer(**options)
 
     def before_fit(self) -> None:
-        """Find the checkpoint to resume from, and keep earlier runs from being overwritten."""
+        """Refuse impossible plans, find the checkpoint to resume from, keep earlier runs safe."""
+        _check_plan(self._get(self.config_init, "trainer"))
         options = self.config_init[self.subcommand]
         folder = checkpoint_folder(self.trainer.default_root_dir)
         wanted = options["ckpt_path"]
         if wanted in _RUN_CHECKPOINTS:
             found = folder / f"{wanted}.ckpt"
             # The same command begins a run and goes on with it, as job queues need it.
+            if found.exists():
+                _require_checkpoint(found)
+            elif wanted == "best":
+                raise ConfigError(f"ckpt_path best: there is no {found} yet")
             options["ckpt_path"] = str(found) if found.exists() else None
         elif wanted is None and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             _refuse_second_run(folder)
@@ -102,6 +111,22 @@ class TrainingCLI(LightningCLI):
 
 def _read_samples(chunk_samples: int, pitch_tempo: Namespace) -> int:
     return PitchTempoConfig(**pitch_tempo.as_dict()).read_samples(chunk_samples)
+
+
+def _check_plan(trainer: Namespace) -> None:
+    """Refuse here, before any data are read, what Lightning would only find later."""
+    if trainer["max_steps"] < 1:
+        raise ConfigError("trainer.max_steps must be set: the schedule depends on it")
+    for name in ("val_check_interval", "accumulate_grad_batches", "log_every_n_steps"):
+        value = trainer[name]
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ConfigError(f"trainer.{name} must be a whole number above zero, not {value}")
+    if (trainer["gradient_clip_val"] or 0) < 0:
+        raise ConfigError("trainer.gradient_clip_val must not be negative")
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _require_checkpoint(path: Path) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from songsplit.data.chunks import Batch, WholeClip
-from songsplit.errors import ConfigError, TrainingError
+from songsplit.errors import ConfigError, ModelError, TrainingError
 from songsplit.evaluation.metrics import frame_sdr, usdr
 from songsplit.inference.engine import stream_stems
 from songsplit.models.config import MaskUNetConfig
@@ -29,6 +29,12 @@ from songsplit.training.provenance import provenance
 _DEFAULT_NETWORK = MaskUNetConfig()
 _DEFAULT_AUGMENT = AugmentConfig()
 _DEFAULT_LOSS = LossConfig()
+
+
+_ADVICE = (
+    "go on from the last checkpoint with a lower model.learning_rate, a smaller "
+    "trainer.gradient_clip_val or trainer.precision 32-true"
+)
 
 
 class SeparationTraining(pl.LightningModule):
@@ -85,6 +91,9 @@ class SeparationTraining(pl.LightningModule):
             "augmentation": asdict(augment),
             "loss": asdict(loss),
             "learning_rate": learning_rate,
+            "weight_decay": weight_decay,
+            "warmup_steps": warmup_steps,
+            "decay_share": decay_share,
         }
         self.init_from: dict[str, str] | None = None
         if init_from is None:
@@ -105,11 +114,6 @@ class SeparationTraining(pl.LightningModule):
         self._scores: dict[str, NDArray[np.float64]] = {}
         self._validation: dict[str, float] = {}
         self._first_bad: Tensor | None = None
-
-    def setup(self, stage: str) -> None:
-        """Refuse what would only fail after the first steps."""
-        if stage == "fit" and self.trainer.max_steps < 1:
-            raise ConfigError("trainer.max_steps must be set: the schedule depends on it")
 
     @torch.no_grad()
     def examples(self, batch: Batch) -> Tensor:
@@ -157,21 +161,28 @@ class SeparationTraining(pl.LightningModule):
         blocks = stream_stems(
             self.model, [references.sum(axis=0)], self.config.sample_rate, channels=2
         )
-        estimates = np.concatenate(list(blocks), axis=-1)
+        try:
+            estimates = np.concatenate(list(blocks), axis=-1)
+        except ModelError as error:
+            self._raise_if_bad()
+            raise TrainingError(f"{error}, after step {self.global_step}: {_ADVICE}") from error
         second = self.config.sample_rate
         frames = frame_sdr(references, estimates, window=second, hop=second)
         medians = [_median(values) for values in frames]
-        self._scores[batch["name"]] = np.array([medians, usdr(references, estimates)])
+        clip = usdr(references, estimates)
+        # Against silence there is no ratio, only a number that would drown all others.
+        clip[~references.any(axis=(1, 2))] = np.nan
+        self._scores[batch["name"]] = np.array([medians, clip])
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores over the clips of all ranks."""
         scores = self._gathered_scores()
         self._scores = {}
         frame_medians, clip_scores = np.moveaxis(np.stack(list(scores.values())), 1, 0)
-        found = {"valid/usdr": float(clip_scores.mean())}
+        found = {"valid/usdr": _mean(clip_scores)}
         for column, target in enumerate(self.config.targets):
             found[f"valid/{target}_sdr"] = _median(frame_medians[:, column])
-            found[f"valid/{target}_usdr"] = float(clip_scores[:, column].mean())
+            found[f"valid/{target}_usdr"] = _mean(clip_scores[:, column])
         # A song whose vocals are silent has no frame to score; NaN would only confuse.
         found = {name: score for name, score in found.items() if math.isfinite(score)}
         # On all ranks: what stops early or saves the best must decide alike everywhere.
@@ -182,11 +193,22 @@ class SeparationTraining(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the network's settings and its history beside its weights, for the export."""
         self._raise_if_bad()
+        if not all(bool(weight.isfinite().all()) for weight in self.parameters()):
+            raise TrainingError(
+                f"after step {self.global_step} the weights are no longer finite: {_ADVICE}"
+            )
         checkpoint[CONFIG_KEY] = self.config.to_json()
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         made_from = provenance(
             data=data.provenance(),
-            settings={**self.settings, "seed": data.seed},
+            settings={
+                **self.settings,
+                "seed": data.seed,
+                "max_steps": self.trainer.max_steps,
+                "chunk_samples": data.chunk_samples,
+                "batch_size": data.batch_size * self.trainer.world_size,
+                "sampling": asdict(data.sampling),
+            },
             validation=self._validation,
             init_from=self.init_from,
         )
@@ -199,9 +221,9 @@ class SeparationTraining(pl.LightningModule):
         _refuse_other_network(
             "ckpt_path", MaskUNetConfig.from_json(checkpoint[CONFIG_KEY]), self.config
         )
-        made_from = json.loads(checkpoint[PROVENANCE_KEY])
-        self._validation = made_from["validation"]
-        self.init_from = made_from["init_from"]
+        made_from = json.loads(checkpoint.get(PROVENANCE_KEY, "{}"))
+        self._validation = made_from.get("validation", {})
+        self.init_from = made_from.get("init_from")
 
     def configure_optimizers(self) -> Any:
         """AdamW; the learning rate rises, stays, and falls to zero."""
@@ -217,6 +239,17 @@ class SeparationTraining(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
+
+    def on_train_start(self) -> None:
+        """Let the config decide on the learning rate also where a checkpoint holds another."""
+        (optimizer,) = self.trainer.optimizers
+        (schedule,) = self.trainer.lr_scheduler_configs
+        factor = self._learning_rate_factor(self.global_step)
+        schedule.scheduler.base_lrs = [self.learning_rate] * len(optimizer.param_groups)
+        for group, decay in zip(optimizer.param_groups, (self.weight_decay, 0.0), strict=True):
+            group["initial_lr"] = self.learning_rate
+            group["lr"] = self.learning_rate * factor
+            group["weight_decay"] = decay
 
     def _learning_rate_factor(self, step: int) -> float:
         total = self.trainer.max_steps
@@ -241,9 +274,7 @@ class SeparationTraining(pl.LightningModule):
         batches = self.trainer.datamodule.train_batches()  # type: ignore[attr-defined]
         examples = "".join(f"\n  {line}" for line in batches.describe(number))
         raise TrainingError(
-            f"the loss of batch {number} is not finite: go on from the last checkpoint with a "
-            "lower model.learning_rate, a smaller trainer.gradient_clip_val or "
-            f"trainer.precision 32-true. The batch was made of{examples}"
+            f"the loss of batch {number} is not finite: {_ADVICE}. The batch was made of{examples}"
         )
 
     def _gathered_scores(self) -> dict[str, NDArray[np.float64]]:
@@ -252,6 +283,12 @@ class SeparationTraining(pl.LightningModule):
         shares: list[Any] = [None] * self.trainer.world_size
         torch.distributed.all_gather_object(shares, self._scores)
         return {name: score for share in shares for name, score in share.items()}
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    """Mean of the values that are finite; NaN if there are none."""
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else math.nan
 
 
 def _median(values: NDArray[np.float64]) -> float:

@@ -11,14 +11,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from songsplit.errors import ConfigError
+from songsplit.errors import ConfigError, OutputError
 
 SCORE = "valid/usdr"
 """What decides which checkpoint is best: uSDR, mean over validation clips and targets."""
@@ -61,9 +64,49 @@ class LastCheckpoint(_RunCheckpoint):
     ) -> None:
         """Save every so many steps, and after the last one."""
         super().on_train_batch_end(trainer, pl_module, *arguments, **options)
-        if trainer.global_step == trainer.max_steps and self.dirpath is not None:
-            self.last_model_path = str(Path(self.dirpath) / "last.ckpt")
+        if trainer.global_step == trainer.max_steps:
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save again, so that what is resumed knows of this validation."""
+        super().on_validation_end(trainer, pl_module)
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            self.last_model_path = str(checkpoint_folder(trainer.default_root_dir) / "last.ckpt")
             trainer.save_checkpoint(self.last_model_path, weights_only=False)
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints beside their place, and puts them there when they are whole.
+
+    Lightning writes to the folder for temporary files, from which moving to another disk
+    is no longer atomic.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written. What was there before stays.
+        """
+        target = Path(path)
+        partial = target.with_name(target.name + ".partial")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(checkpoint, partial)
+            partial.replace(target)
+        except (OSError, RuntimeError) as error:
+            # On a full disk, torch raises the latter.
+            raise OutputError(f"{target} cannot be written ({error}): make room") from error
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def checkpoint_folder(root: str | Path) -> Path:

@@ -86,7 +86,7 @@ def test_unchanged_files_are_not_read_again(tmp_path, three, monkeypatch):
     fill({"s": three}, tmp_path / "c", RATE)
 
 
-def test_a_changed_file_is_decoded_anew_and_its_old_audio_removed(tmp_path, three, stored):
+def test_a_changed_file_is_decoded_anew_and_its_old_audio_stays_readable(tmp_path, three, stored):
     before = fill({"s": three}, tmp_path / "c", RATE)
     (part,) = three[1].stems["vocals"]
     recordings.write(part.path, noise(99), RATE)
@@ -94,8 +94,7 @@ def test_a_changed_file_is_decoded_anew_and_its_old_audio_removed(tmp_path, thre
     after = fill({"s": three}, tmp_path / "c", RATE)
     assert len(stored) == 7
     np.testing.assert_allclose(after.read(after.clips[1], "vocals"), noise(99), atol=1e-4)
-    assert before.clips[1].stems["vocals"].file not in audio_files(tmp_path / "c")
-    assert len(audio_files(tmp_path / "c")) == 6
+    assert before.read(before.clips[1], "vocals").any()
     assert [a == b for a, b in zip(before.clips, after.clips, strict=True)] == [True, False, True]
 
 
@@ -128,12 +127,11 @@ def test_sources_that_are_not_mentioned_stay(tmp_path, three):
         ("first", "song 0"),
         ("second", "song 2"),
     ]
-    assert len(audio_files(tmp_path / "c")) == 4
     for clip in cache.clips:
         cache.read(clip, "vocals")
 
 
-def test_only_audio_that_the_cache_made_is_removed(tmp_path, three):
+def test_only_unfinished_audio_is_removed(tmp_path, three):
     fill({"s": three}, tmp_path / "c", RATE)
     ours = tmp_path / "c" / "mine.npy"
     np.save(ours, np.zeros(3))
@@ -142,7 +140,7 @@ def test_only_audio_that_the_cache_made_is_removed(tmp_path, three):
     fill({"s": three[:1]}, tmp_path / "c", RATE)
     assert ours.exists()
     assert not left.exists()
-    assert len(audio_files(tmp_path / "c")) == 3
+    assert len(audio_files(tmp_path / "c")) == 7
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])

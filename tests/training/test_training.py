@@ -22,7 +22,7 @@ pytest.importorskip("pytorch_lightning", reason="needs the train extra")
 import yaml
 
 from songsplit import Separator
-from songsplit.errors import ConfigError, DataError, TrainingError
+from songsplit.errors import ConfigError, DataError, OutputError, TrainingError
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.storage import load_weights, save_weights
 from songsplit.training.averaging import MovingAverage
@@ -30,6 +30,7 @@ from songsplit.training.checkpoints import PROVENANCE_KEY
 from songsplit.training.cli import build_cli
 from songsplit.training.export import export_checkpoint
 from songsplit.training.module import SeparationTraining
+from songsplit.training.run_folder import AtomicCheckpoints
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -84,11 +85,10 @@ def assert_same_weights(one, other):
             torch.testing.assert_close(one[kind][name], value, rtol=0, atol=0, msg=f"{kind} {name}")
 
 
-def logged(folder):
+def logged(folder, start=0):
     """Values of metrics.csv by name."""
-    header, *rows = (
-        next(folder.glob("logs/version_0/metrics.csv")).read_text(encoding="utf-8").splitlines()
-    )
+    path = folder / "logs" / f"version_{start}" / "metrics.csv"
+    header, *rows = path.read_text(encoding="utf-8").splitlines()
     return {
         name: [float(v) for v in (row.split(",")[column] for row in rows) if v]
         for column, name in enumerate(header.split(","))
@@ -129,7 +129,7 @@ def test_a_checkpoint_tells_what_it_was_made_from(trained):
     assert made_from["validation"]["valid/usdr"] == pytest.approx(best, abs=1e-4)
     assert made_from["augmentation"]["mix"]["level_mean"] == -5
     assert made_from["loss"]["spectrogram"] == 1
-    assert made_from["seed"] == 0
+    assert made_from["seed"] == 1
 
 
 @pytest.mark.slow
@@ -172,6 +172,53 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(cache, tmp_pat
     assert state(tmp_path / "killed")["global_step"] in (3, 6)
     run(cache, tmp_path / "killed", *plan, "--ckpt_path", "last")
     assert_same_weights(state(tmp_path / "killed"), state(tmp_path / "whole"))
+
+
+@pytest.mark.slow
+def test_a_finished_run_can_be_prolonged_and_keeps_the_best_weights(cache, tmp_path):
+    plan = ("--model.decay_share", "0", "--trainer.val_check_interval", "3")
+    fit(cache, tmp_path / "whole", *plan, "--trainer.max_steps", "8")
+    fit(cache, tmp_path / "parts", *plan, "--trainer.max_steps", "6")
+    best = state(tmp_path / "parts", "best")
+    longer = (*plan, "--trainer.max_steps", "8", "--ckpt_path", "last")
+    fit(cache, tmp_path / "parts", *longer)
+    assert_same_weights(state(tmp_path / "parts"), state(tmp_path / "whole"))
+    assert_same_weights(state(tmp_path / "parts", "best"), state(tmp_path / "whole", "best"))
+    assert state(tmp_path / "parts", "best")["global_step"] == best["global_step"]
+
+
+@pytest.mark.slow
+def test_a_resumed_run_takes_the_learning_rate_of_its_config(cache, tmp_path):
+    plan = ("--model.decay_share", "0", "--trainer.log_every_n_steps", "1")
+    fit(cache, tmp_path, *plan, "--trainer.max_steps", "10")
+    more = ("--trainer.max_steps", "12", "--ckpt_path", "last", "--model.learning_rate", "1e-5")
+    fit(cache, tmp_path, *plan, *more)
+    assert logged(tmp_path, 1)["train/learning_rate"] == pytest.approx([1e-5, 1e-5])
+
+
+@pytest.mark.slow
+def test_weights_that_are_no_numbers_are_not_saved(cache, tmp_path):
+    cli = fit(cache, tmp_path, "--trainer.max_steps", "2")
+    before = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
+    next(cli.model.parameters()).data.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="no longer finite"):
+        cli.trainer.save_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
+    assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(cache, tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(b"old")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("torch.save", full)
+    with pytest.raises(OutputError, match=r"last\.ckpt cannot be written.*make room"):
+        AtomicCheckpoints().save_checkpoint({}, path)
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 @pytest.mark.slow
@@ -304,6 +351,8 @@ def test_a_run_that_gets_no_better_stops_early(cache, tmp_path):
         ("last.every_steps", "0"),
         ("snippets.count", "-1"),
         ("trainer.max_steps", "-1"),
+        ("trainer.val_check_interval", "0.5"),
+        ("average.decay", "1.5"),
     ],
 )
 def test_unknown_keys_and_impossible_values_are_refused_by_name(tmp_path, capsys, key, value):
