@@ -155,7 +155,7 @@ def main() -> None:
             seconds = data.batch_size * data.chunk_samples / data.sample_rate
             table.add_row(
                 name,
-                f"{sum(p.numel() for p in cli.model.model.parameters()) / 1e6:.1f} M",
+                f"{sum(p.numel() for p in cli.model.model.parameters()) / 1e6:.2f} M",
                 f"{data.batch_size} x {data.chunk_samples / data.sample_rate:.1f} s",
                 f"{loading * 1e3:.0f} ms",
                 f"{alone * 1e3:.0f} ms",
