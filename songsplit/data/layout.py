@@ -62,7 +62,27 @@ def find_songs(folder: Path, source: str) -> list[Song]:
     DataError
         If there is no such folder, or no song in it that can be used.
     """
-    scan = scan_folder(folder, source)
+    return require_songs(folder, scan_folder(folder, source))
+
+
+def require_songs(folder: Path, scan: FolderScan) -> list[Song]:
+    """Return the songs of a folder that has been scanned.
+
+    Parameters
+    ----------
+    folder : Path
+    scan : FolderScan
+
+    Returns
+    -------
+    list of Song
+        Never empty.
+
+    Raises
+    ------
+    DataError
+        If there is no song that can be used.
+    """
     if not scan.songs:
         reason = ""
         if scan.problems:

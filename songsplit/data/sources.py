@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from songsplit.data.layout import find_recordings, find_songs, musdb_song, scan_folder
+from songsplit.data.layout import find_recordings, musdb_song, require_songs, scan_folder
 from songsplit.data.manifest import manifest_songs
 from songsplit.data.musdb import musdb_tracks, validation_names
 from songsplit.data.songs import Song
@@ -128,12 +128,13 @@ def find_source(name: str, config: SourceConfig) -> list[Song]:
             for track in musdb_tracks(path, subset="train")
         ]
     elif config.kind == "songs":
-        songs = _split(find_songs(path, name), config.valid_share)
-        problems = scan_folder(path, name).problems
-        if problems:
+        scan = scan_folder(path, name)
+        songs = _split(require_songs(path, scan), config.valid_share)
+        if scan.problems:
+            first = scan.problems[0]
             warnings.warn(
-                f"{path}: {len(problems)} songs or files are passed over, such as "
-                f"{problems[0].path}: {problems[0].text}. songsplit data check tells of them all",
+                f"{path}: {len(scan.problems)} songs or files are passed over, such as "
+                f"{first.path}: {first.text}. songsplit data check tells of them all",
                 stacklevel=2,
             )
     elif config.kind == "manifest":

@@ -69,9 +69,23 @@ class TrackScores:
         float
             The median in dB, NaN if no frame has a finite score.
         """
-        values = self.frames[target][metric]
-        values = values[np.isfinite(values)]
-        return float(np.median(values)) if values.size else float("nan")
+        return finite_median(self.frames[target][metric])
+
+
+def finite_median(values: Floats) -> float:
+    """Median of the values that are finite.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (n,)
+
+    Returns
+    -------
+    float
+        NaN if no value is finite.
+    """
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else float("nan")
 
 
 def score_track(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from songsplit.data.chunks import Batch, WholeClip
 from songsplit.errors import ConfigError, ModelError, TrainingError
-from songsplit.evaluation.metrics import frame_sdr, usdr
+from songsplit.evaluation.metrics import finite_median, frame_sdr, usdr
 from songsplit.inference.engine import stream_stems
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation import SeparationModel
@@ -168,7 +168,7 @@ class SeparationTraining(pl.LightningModule):
             raise TrainingError(f"{error}, after step {self.global_step}: {_ADVICE}") from error
         second = self.config.sample_rate
         frames = frame_sdr(references, estimates, window=second, hop=second)
-        medians = [_median(values) for values in frames]
+        medians = [finite_median(values) for values in frames]
         clip = usdr(references, estimates)
         # Against silence there is no ratio, only a number that would drown all others.
         clip[~references.any(axis=(1, 2))] = np.nan
@@ -181,7 +181,7 @@ class SeparationTraining(pl.LightningModule):
         frame_medians, clip_scores = np.moveaxis(np.stack(list(scores.values())), 1, 0)
         found = {"valid/usdr": _mean(clip_scores)}
         for column, target in enumerate(self.config.targets):
-            found[f"valid/{target}_sdr"] = _median(frame_medians[:, column])
+            found[f"valid/{target}_sdr"] = finite_median(frame_medians[:, column])
             found[f"valid/{target}_usdr"] = _mean(clip_scores[:, column])
         # A song whose vocals are silent has no frame to score; NaN would only confuse.
         found = {name: score for name, score in found.items() if math.isfinite(score)}
@@ -289,12 +289,6 @@ def _mean(values: NDArray[np.float64]) -> float:
     """Mean of the values that are finite; NaN if there are none."""
     values = values[np.isfinite(values)]
     return float(values.mean()) if values.size else math.nan
-
-
-def _median(values: NDArray[np.float64]) -> float:
-    """Median of the values that are finite, as museval takes it; NaN if there are none."""
-    values = values[np.isfinite(values)]
-    return float(np.median(values)) if values.size else math.nan
 
 
 def _refuse_other_network(name: str, found: MaskUNetConfig, wanted: MaskUNetConfig) -> None:

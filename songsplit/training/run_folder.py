@@ -58,13 +58,15 @@ class LastCheckpoint(_RunCheckpoint):
         if every_steps < 1:
             raise ConfigError(f"last.every_steps must be at least 1, not {every_steps}")
         super().__init__("last", every_n_train_steps=every_steps)
+        self.every_steps = every_steps
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any, **options: Any
     ) -> None:
         """Save every so many steps, and after the last one."""
         super().on_train_batch_end(trainer, pl_module, *arguments, **options)
-        if trainer.global_step == trainer.max_steps:
+        step = trainer.global_step
+        if step == trainer.max_steps and step % self.every_steps:
             self._save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
