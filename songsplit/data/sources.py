@@ -130,10 +130,11 @@ def find_source(name: str, config: SourceConfig) -> list[Song]:
     elif config.kind == "songs":
         scan = scan_folder(path, name)
         songs = _split(require_songs(path, scan), config.valid_share)
-        if scan.problems:
-            first = scan.problems[0]
+        problems = [problem for problem in scan.problems if problem.severity != "info"]
+        if problems:
+            first = problems[0]
             warnings.warn(
-                f"{path}: {len(scan.problems)} songs or files are passed over, such as "
+                f"{path}: {len(problems)} songs or files are passed over, such as "
                 f"{first.path}: {first.text}. songsplit data check tells of them all",
                 stacklevel=2,
             )

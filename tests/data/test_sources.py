@@ -250,3 +250,12 @@ def test_lists_that_are_none_are_refused(manifest):
     manifest.write_bytes(b"path\xff")
     with pytest.raises(DataError, match="cannot be read as a CSV"):
         listed(manifest)
+
+
+def test_what_is_passed_over_is_not_passed_over_in_silence(tmp_path):
+    for stem in ("vocals", "instrumental"):
+        recordings.write(tmp_path / "whole" / f"{stem}.wav", np.full((2, 400), 0.1))
+    recordings.write(tmp_path / "half" / "instrumental.wav", np.full((2, 400), 0.1))
+    with pytest.warns(UserWarning, match=r"1 songs or files are passed over.*half.*no vocals"):
+        songs = find_source("mine", SourceConfig(kind="songs", path=str(tmp_path)))
+    assert [song.name for song in songs] == ["whole"]
