@@ -1,20 +1,31 @@
-"""Score a model on MUSDB18 or MUSDB18-HQ: ``python evaluate.py --help`` tells how."""
+"""Score a model or separated stems as the field does: ``python evaluate.py --help`` tells how."""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import json
 import sys
 from collections.abc import Sequence
-from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 
-from songsplit.data.musdb import musdb_tracks
-from songsplit.errors import SongsplitError
-from songsplit.evaluation.report import print_results, store_summary
-from songsplit.evaluation.runner import Candidate, Separate, evaluate_tracks
-from songsplit.models.registry import DEFAULT_MODEL, load_model
+from songsplit.errors import MissingExtraError, SongsplitError
+from songsplit.models.registry import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from songsplit.evaluation.figures import Example
+    from songsplit.evaluation.runner import Evaluation
+    from songsplit.evaluation.songs import ReferenceSong
+    from songsplit.evaluation.systems import System
+
+_WITHOUT_COMPARE = (
+    *("model", "estimates", "subset", "split", "backend", "jobs", "device", "yardsticks"),
+    "no_report",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,81 +39,236 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0, 1 after an error, 130 when interrupted.
+        Exit status: 0, 1 after an error or if a song could not be scored, 130 when
+        interrupted.
     """
-    options = _parser().parse_args(arguments)
+    # Songs may have names that the terminal's encoding cannot show.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    options = _options(arguments)
     progress = Console(stderr=True)
+    # Wide enough for all columns also where the output goes to a file.
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
-        _evaluate(options, progress)
+        if options.compare is not None:
+            _compare(options, console)
+            return 0
+        return _evaluate(options, console, progress)
     except SongsplitError as error:
-        progress.print(f"evaluate.py: {error}", markup=False, soft_wrap=True)
+        _say(progress, f"evaluate.py: {error}")
         return 1
     except KeyboardInterrupt:
-        progress.print("evaluate.py: interrupted; the same command goes on from here")
+        _say(progress, "evaluate.py: interrupted; the same command goes on from here")
         return 130
+
+
+class _Data(NamedTuple):
+    """The songs to score on, how a folder is named after them, and what is recorded."""
+
+    songs: list[ReferenceSong]
+    label: list[str]
+    record: dict[str, Any]
+
+
+def _evaluate(options: argparse.Namespace, console: Console, progress: Console) -> int:
+    # Slow to import, and --help should be quick.
+    from songsplit.evaluation.runner import evaluate_songs
+    from songsplit.evaluation.store import store_summary, write_csv
+    from songsplit.evaluation.tables import print_results
+
+    data = _own_data(options, progress) if options.references else _musdb_data(options)
+    candidate, about = _candidate(options)
+    output = options.output or Path("runs/evaluation", "-".join([candidate.name, *data.label]))
+    evaluation = evaluate_songs(
+        data.songs,
+        candidate,
+        output,
+        yardsticks=options.yardsticks or output.resolve().parent / "yardsticks",
+        backend=options.backend or "songsplit",
+        jobs=options.jobs or 1,
+        console=progress,
+    )
+    summary = output / "summary.json"
+    about |= {
+        "data": data.record,
+        "settings": {"backend": options.backend or "songsplit"},
+        "songs": {
+            name: {"reference_digest": audio.reference_digest, "seconds": audio.seconds}
+            for name, audio in evaluation.audio.items()
+        },
+    }
+    store_summary(summary, evaluation.results, about)
+    write_csv(output / "scores.csv", evaluation.results)
+    on = " ".join(value for value in data.record.values() if isinstance(value, str))
+    _say(console, f"{candidate.name} on {on}")
+    print_results(evaluation.results, console)
+    _say(console, f"stored in {output}")
+    if not options.no_report:
+        _report(output, summary, candidate, data.songs, evaluation, console)
+    if evaluation.failed:
+        _say(
+            progress,
+            f"evaluate.py: {len(evaluation.failed)} of {len(data.songs)} songs could not be "
+            "scored in full: see the remarks above, mend them and start again",
+        )
+        return 1
     return 0
 
 
-def load_separator(model: str) -> Separate:
-    """Load a model and give the function that separates with it."""
-    from songsplit import Separator
+def _musdb_data(options: argparse.Namespace) -> _Data:
+    from songsplit.evaluation.songs import musdb_songs
 
-    separator = Separator(model)
-    return lambda mixture, sample_rate: separator.separate(mixture, sample_rate=sample_rate)
+    songs = musdb_songs(options.musdb, options.subset, options.split)
+    name = "MUSDB18" if len(songs[0].files) == 1 else "MUSDB18-HQ"
+    chosen = {"subset": options.subset, "split": options.split}
+    label = [part for part in chosen.values() if part]
+    return _Data(songs, label, {"name": name, **chosen, "songs": len(songs)})
 
 
-def _evaluate(options: argparse.Namespace, progress: Console) -> None:
-    tracks = musdb_tracks(options.musdb, options.subset, options.split)
-    path = Path(options.model)
-    label = path.stem if path.is_file() else options.model
-    parts = [label, options.subset, options.split]
-    output = options.output or Path("runs/evaluation", "-".join(filter(None, parts)))
-    digest = load_model(options.model).digest
-    candidate = Candidate(options.model, digest, partial(load_separator, options.model))
-    results = evaluate_tracks(tracks, candidate, output, options.subset, options.jobs, progress)
-    about = {
-        "model": {"name": candidate.name, "sha256": candidate.identity},
-        "data": {"subset": options.subset, "split": options.split, "songs": len(tracks)},
-    }
-    store_summary(output / "summary.json", results, about)
-    # Wide enough for all columns also where the output goes to a file.
-    console = Console() if sys.stdout.isatty() else Console(width=120)
-    console.print(f"{candidate.name} on MUSDB18 {' '.join(filter(None, parts[1:]))}", markup=False)
-    print_results(results, console)
-    console.print(f"stored in {output}", markup=False, soft_wrap=True)
+def _own_data(options: argparse.Namespace, progress: Console) -> _Data:
+    from songsplit.evaluation.songs import own_songs
+
+    songs, passed_over = own_songs(options.references)
+    for finding in passed_over:
+        _say(progress, f"warning: {finding.path}: {finding.text}")
+    name = options.references.expanduser().resolve().name or "references"
+    return _Data(songs, [name], {"name": name, "songs": len(songs)})
+
+
+def _candidate(options: argparse.Namespace) -> tuple[System, dict[str, Any]]:
+    """Give the system that is judged, and what to record of it."""
+    if options.estimates:
+        from songsplit.evaluation.estimates import EstimatesFolder
+
+        folder = EstimatesFolder(options.estimates)
+        return folder, {"estimates": {"name": folder.name}}
+    from songsplit.evaluation.systems import ModelSystem
+
+    model = ModelSystem(options.model or DEFAULT_MODEL, options.device)
+    return model, {"model": {"name": model.name, "sha256": model.digest}}
+
+
+def _report(
+    output: Path,
+    summary: Path,
+    candidate: System,
+    songs: Sequence[ReferenceSong],
+    evaluation: Evaluation,
+    console: Console,
+) -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        _say(console, f"no report with pictures: {MissingExtraError('matplotlib', 'eval')}")
+        return
+    from songsplit.evaluation.html import write_report
+
+    content = json.loads(summary.read_text(encoding="utf-8"))
+    examples = _examples(candidate, songs, evaluation)
+    report = write_report(output, evaluation.results, content, examples)
+    _say(console, f"report: {report}")
+
+
+def _examples(
+    candidate: System, songs: Sequence[ReferenceSong], evaluation: Evaluation
+) -> list[Example]:
+    """Give the vocals of the best and of the worst song."""
+    from songsplit.evaluation.figures import Example
+    from songsplit.evaluation.summary import extremes
+
+    found = []
+    # The same song twice if there is only one.
+    for name in dict.fromkeys(extremes(evaluation.results[candidate.name]) or ()):
+        song = next(song for song in songs if song.name == name)
+        audio = song.read()
+        vocals = candidate.estimates(song, audio).audio["vocals"]
+        found.append(Example(name, "vocals", audio.sample_rate, audio.references["vocals"], vocals))
+    return found
+
+
+def _compare(options: argparse.Namespace, console: Console) -> None:
+    from songsplit.evaluation.compare import compare, print_comparison
+    from songsplit.files import write_json
+
+    comparison = compare(*options.compare)
+    print_comparison(comparison, console)
+    if options.output is not None:
+        write_json(options.output, comparison.as_dict())
+        _say(console, f"stored in {options.output}")
+
+
+def _say(console: Console, text: str) -> None:
+    """Print a line as it is, however long."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.compare is not None:
+        given = [name.replace("_", "-") for name in _WITHOUT_COMPARE if getattr(options, name)]
+        if given:
+            parser.error(f"--{given[0]} does not go with --compare")
+    if options.references and (options.subset or options.split):
+        parser.error("--subset and --split go with --musdb, not with --references")
+    if options.split and options.subset != "train":
+        parser.error(f"--split {options.split} is a part of the train songs: add --subset train")
+    if options.estimates and options.device:
+        parser.error("--device goes with --model, not with --estimates")
+    options.subset = options.subset or "test"
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evaluate.py",
         description=(
-            "Separate the songs of MUSDB18 or MUSDB18-HQ with a model and score vocals and "
-            "accompaniment with museval (BSS Eval v4: SDR, ISR, SIR, SAR in dB, windows of one "
-            "second). The scores of the mixture as it is and of the ideal ratio mask (p = 2) "
-            "stand beside those of the model, as the floor and the ceiling of soft masks."
+            "Score vocals and accompaniment (and drums, bass and other, where they are "
+            "separated) with BSS Eval v4, the SDR, ISR, SIR and SAR of museval, and with uSDR "
+            "and SI-SDR of whole songs, all in dB. The mixture as it is, the ideal ratio mask "
+            "and the multichannel Wiener filter are scored beside, as floor and ceilings."
         ),
         epilog=(
-            "Needs pip install 'songsplit[eval]' and the programs ffmpeg and ffprobe. Scores are "
-            "stored song by song; when started again with the same output folder, songs that "
-            "were scored with the same model are skipped. Test songs are for the final "
-            "score: choose between models with --subset train --split valid."
+            "Scores are stored song by song. When started again, songs that were scored under "
+            "the same conditions are skipped. Test songs are for the final score: choose "
+            "between models with --subset train --split valid."
         ),
     )
-    parser.add_argument(
+    task = parser.add_mutually_exclusive_group(required=True)
+    task.add_argument(
         "--musdb",
         type=Path,
-        required=True,
         metavar="PATH",
-        help="folder that holds the folders train and test of MUSDB18 or MUSDB18-HQ",
+        help="score on MUSDB18 or MUSDB18-HQ: the folder that holds the folders train and test",
     )
-    parser.add_argument(
+    task.add_argument(
+        "--references",
+        type=Path,
+        metavar="DIR",
+        help="score on songs of your own: a folder for each, with vocals and instrumental, or "
+        "vocals, drums, bass and other",
+    )
+    task.add_argument(
+        "--compare",
+        type=Path,
+        nargs=2,
+        metavar=("A.json", "B.json"),
+        help="say how much better B is than A, song by song: two files summary.json",
+    )
+    system = parser.add_mutually_exclusive_group()
+    system.add_argument(
         "--model",
-        default=DEFAULT_MODEL,
         metavar="NAME_OR_PATH",
         help=f"name of a model that comes with songsplit, or a file (default: {DEFAULT_MODEL})",
     )
+    system.add_argument(
+        "--estimates",
+        type=Path,
+        metavar="DIR",
+        help="score stems that any system has made: a folder for each song, named like the song, "
+        "with vocals and accompaniment, or vocals, drums, bass and other",
+    )
     parser.add_argument(
-        "--subset", choices=("train", "test"), default="test", help="songs to score (default: test)"
+        "--subset", choices=("train", "test"), help="songs of MUSDB18 to score (default: test)"
     )
     parser.add_argument(
         "--split",
@@ -110,17 +276,36 @@ def _parser() -> argparse.ArgumentParser:
         help="part of the train subset: musdb's 14 validation songs, or the others (default: all)",
     )
     parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="DIR",
-        help="folder for scores (default: runs/evaluation/MODEL-SUBSET-SPLIT)",
+        "--backend",
+        choices=("songsplit", "museval"),
+        help="what computes SDR, ISR, SIR and SAR; museval gives the same numbers, is slower and "
+        "needs the program ffmpeg (default: songsplit)",
     )
     parser.add_argument(
         "--jobs",
         type=_positive,
-        default=1,
         metavar="N",
-        help="songs to score at once; a song of 4 minutes takes 5 GB of memory (default: 1)",
+        help="songs to score at once, each of which takes memory of its own (default: 1)",
+    )
+    parser.add_argument(
+        "--device", help="where the model runs: cpu, cuda, mps, ... (default: the fastest)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="PATH",
+        help="folder for scores and report (default: runs/evaluation/MODEL-SUBSET-SPLIT); with "
+        "--compare a JSON file",
+    )
+    parser.add_argument(
+        "--yardsticks",
+        type=Path,
+        metavar="DIR",
+        help="folder for the scores of mixture, mask and filter, which all models on the same "
+        "songs share (default: yardsticks, beside the output folder)",
+    )
+    parser.add_argument(
+        "--no-report", action="store_true", help="leave out the HTML report and its pictures"
     )
     return parser
 

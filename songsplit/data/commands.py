@@ -41,7 +41,7 @@ def check(
     from rich.console import Console
 
     from songsplit.data.check_report import print_report, report_json
-    from songsplit.evaluation.report import write_json
+    from songsplit.files import write_json
 
     try:
         report = _checked(folder, kind)

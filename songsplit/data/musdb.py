@@ -59,60 +59,27 @@ class MusdbTrack:
         return SAMPLE_RATE
 
     @property
+    def encoded(self) -> bool:
+        """Whether it is of MUSDB18, encoded with losses in one file, and not of MUSDB18-HQ."""
+        return self.path.name.endswith(_STEM_SUFFIX)
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """The file or files that hold the audio."""
-        if self._is_stem_file:
+        if self.encoded:
             return (self.path,)
         return tuple(self.path / f"{name}.wav" for name in _STREAM_NAMES)
 
-    def mixture(self) -> Audio:
-        """Read the song as released.
-
-        In MUSDB18 this is a stream of its own, encoded with losses, and so is not exactly
-        the sum of the stems.
-
-        Returns
-        -------
-        ndarray of float32, shape (2, samples)
-            The mixture at `sample_rate`.
-
-        Raises
-        ------
-        DataError
-            If the file is not the one that MUSDB18 has.
-        AudioFileError
-            If it cannot be decoded.
-        """
-        if self._is_stem_file:
-            return self.audio()[0]
-        return self._read_wav("mixture")
-
-    def stems(self) -> dict[str, Audio]:
-        """Read the parts that the song is made of.
-
-        Returns
-        -------
-        dict of str to ndarray of float32, shape (2, samples)
-            ``drums``, ``bass``, ``other`` and ``vocals``, all of one length.
-
-        Raises
-        ------
-        DataError
-            If a file is not the one that MUSDB18 has.
-        AudioFileError
-            If it cannot be decoded.
-        """
-        return self.audio()[1]
-
     def audio(self) -> tuple[Audio, dict[str, Audio]]:
-        """Read mixture and stems together, decoding each file once.
+        """Read the song as released and the parts that it is made of.
 
         Returns
         -------
         mixture : ndarray of float32, shape (2, samples)
-            As `mixture` gives it.
+            The song at `sample_rate`. In MUSDB18 this is a stream of its own, encoded with
+            losses, and so is not exactly the sum of the stems.
         stems : dict of str to ndarray of float32, shape (2, samples)
-            As `stems` gives them.
+            ``drums``, ``bass``, ``other`` and ``vocals``, as long as the mixture.
 
         Raises
         ------
@@ -121,7 +88,7 @@ class MusdbTrack:
         AudioFileError
             If it cannot be decoded.
         """
-        if self._is_stem_file:
+        if self.encoded:
             streams, rate = read_streams(self.path)
             if len(streams) != len(_STREAM_NAMES):
                 raise DataError(
@@ -141,10 +108,6 @@ class MusdbTrack:
                 "download the song again"
             )
         return mixture, parts
-
-    @property
-    def _is_stem_file(self) -> bool:
-        return self.path.name.endswith(_STEM_SUFFIX)
 
     def _read_wav(self, name: str) -> Audio:
         path = self.path / f"{name}.wav"

@@ -1,98 +1,100 @@
-"""Scoring a model on the songs of MUSDB18, beside systems that need no model."""
+"""Scoring many songs: in order or side by side, with a progress bar."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+import signal
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeAlias
+from time import monotonic
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from songsplit.data.musdb import Audio, MusdbTrack
-from songsplit.errors import AudioInputError, DataError
-from songsplit.evaluation.metrics import (
-    HOP_SECONDS,
-    WINDOW_SECONDS,
-    TrackScores,
-    load_museval,
-    score_track,
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
 )
-from songsplit.evaluation.oracles import HOP, N_FFT, ideal_ratio_mask, mixture_as_estimates
-from songsplit.evaluation.report import load_scores, store_scores, versions
+from rich.table import Column
+from rich.text import Text
 
-Separate: TypeAlias = Callable[[Audio, int], Mapping[str, Audio]]
-"""Takes a mixture (2, samples) and its sample rate in Hz, gives vocals and instrumental."""
+from songsplit.errors import ConfigError, DataError
+from songsplit.evaluation.scores import TrackScores
+from songsplit.evaluation.song_scorer import KnownAudio, ScoredSong, SongScorer
+from songsplit.evaluation.songs import ReferenceSong
+from songsplit.evaluation.systems import YARDSTICKS, System
+from songsplit.evaluation.track import Backend
 
-MODEL = "model"
-MIXTURE = "mixture"
-RATIO_MASK = "ideal ratio mask"
-SYSTEMS = (MODEL, MIXTURE, RATIO_MASK)
+_THREADS_VARIABLE = "OMP_NUM_THREADS"
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """The model to score.
+class Evaluation:
+    """What came out.
 
     Parameters
     ----------
-    name : str
-        What it is called in results.
-    identity : str
-        What tells it from others of that name, such as the hash of its weights.
-    load : callable
-        Gives the function that separates. It is called only when there is something to
-        separate, and in each worker process anew, for which it must be picklable.
+    results : dict of str to dict of str to TrackScores
+        By system, the candidate first and then the yardsticks, and by song in the order
+        in which they were given. Where something failed, scores are empty and their
+        remark says why.
+    audio : dict of str to KnownAudio
+        What is known of each song that could be read.
     """
 
-    name: str
-    identity: str
-    load: Callable[[], Separate]
+    results: dict[str, dict[str, TrackScores]]
+    audio: dict[str, KnownAudio]
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of the songs that some system has no scores of."""
+        return [
+            song
+            for song in next(iter(self.results.values()))
+            if not all(songs[song].frames for songs in self.results.values())
+        ]
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What remains to be scored of one song."""
-
-    track: MusdbTrack
-    # System, file for its scores, settings to store in it.
-    missing: tuple[tuple[str, Path, dict[str, Any]], ...]
-
-
-def evaluate_tracks(
-    tracks: Sequence[MusdbTrack],
-    candidate: Candidate,
+def evaluate_songs(
+    songs: Sequence[ReferenceSong],
+    candidate: System,
     output: Path,
-    subset: str,
+    *,
+    yardsticks: Path,
+    backend: Backend = "songsplit",
     jobs: int = 1,
     console: Console | None = None,
-) -> dict[str, dict[str, TrackScores]]:
-    """Score a model, the mixture as it is and the ideal ratio mask on songs.
+) -> Evaluation:
+    """Score a model or stems from files, beside the yardsticks, on songs.
 
-    What is separated is the mixture as released, and the accompaniment to compare with
-    is the sum of drums, bass and other, as museval has it. Scores go to
-    ``output/<system>/<subset>/<song>.json`` as soon as they are known; a song whose file
-    is there and was made with the same model, audio and versions is not scored again.
+    Scores are stored song by song as soon as they are known, see
+    :class:`songsplit.evaluation.song_scorer.SongScorer`. What is stored and still holds
+    is not scored again, so that an interrupted run goes on where it was. A song that
+    cannot be scored does not keep others from it; nothing is stored for it, so that it
+    is tried again the next time.
 
     Parameters
     ----------
-    tracks : sequence of MusdbTrack
-        The songs.
-    candidate : Candidate
-        The model.
+    songs : sequence of ReferenceSong
+        With names of their own.
+    candidate : System
+        What is to be judged.
     output : Path
-        Folder for the scores.
-    subset : str
-        Name of the songs' subset, ``"train"`` or ``"test"``.
+        Folder for its scores.
+    yardsticks : Path
+        Folder for the scores of the mixture, the ideal ratio mask and the multichannel
+        Wiener filter, which all candidates share.
+    backend : {"songsplit", "museval"}, optional
+        What computes the scores.
     jobs : int, optional
         How many songs are scored at once, each in a process of its own if more than one.
     console : rich.console.Console, optional
@@ -100,161 +102,172 @@ def evaluate_tracks(
 
     Returns
     -------
-    dict of str to dict of str to TrackScores
-        By system, in the order of `SYSTEMS`, and by song, in the order of `tracks`.
+    Evaluation
 
     Raises
     ------
-    DataError
-        If a song is damaged, if the model does not give what it should for one, or if
-        a worker process is killed. Scores known by then are kept.
-    MissingExtraError
-        If museval is not installed.
+    ConfigError
+        If the candidate has the name of a yardstick, or cannot be used.
+    ModelError, DeviceError, MissingExtraError
+        If the model, its device or a package cannot be used.
     OutputError
         If scores cannot be stored.
+    DataError
+        If a worker process is killed. Scores known by then are kept.
     """
-    # Fails here at once, rather than in every worker process.
-    load_museval()
-    files = {
-        (system, track): (
-            output / system.replace(" ", "-") / subset / f"{track.name}.json",
-            _settings(system, track, candidate),
+    if candidate.name in YARDSTICKS:
+        raise ConfigError(
+            f"{candidate.name!r} is the name of a yardstick: give the model or folder another name"
         )
-        for system in SYSTEMS
-        for track in tracks
-    }
-    tasks = []
-    for track in tracks:
-        missing = tuple(
-            (system, *files[system, track])
-            for system in SYSTEMS
-            if load_scores(*files[system, track]) is None
+    scorer = SongScorer(candidate, output, yardsticks, backend)
+    scored = {song.name: stored for song in songs if (stored := scorer.stored(song)) is not None}
+    remaining = [song for song in songs if song.name not in scored]
+    with _Bar(len(songs), len(scored), console or Console(quiet=True)) as bar:
+        jobs = min(jobs, len(remaining))
+        run = (
+            _side_by_side(scorer, remaining, jobs, bar)
+            if jobs > 1
+            else _in_turn(scorer, remaining, bar)
         )
-        if missing:
-            tasks.append(_Task(track, missing))
-
-    progress = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console or Console(quiet=True),
+        # Closing ends the worker processes also where an error comes from the bar.
+        with closing(run):
+            for name, outcome in run:
+                scored[name] = outcome
+                bar.done(name)
+    systems = (candidate.name, *YARDSTICKS)
+    return Evaluation(
+        {
+            system: {song.name: scored[song.name].scores[system] for song in songs}
+            for system in systems
+        },
+        {song.name: audio for song in songs if (audio := scored[song.name].audio) is not None},
     )
-    with progress:
-        bar = progress.add_task("scoring", total=len(tracks), completed=len(tracks) - len(tasks))
-        for _ in _run(tasks, candidate.load, jobs):
-            progress.advance(bar)
-
-    return {
-        system: {track.name: _stored(*files[system, track]) for track in tracks}
-        for system in SYSTEMS
-    }
 
 
-def _settings(system: str, track: MusdbTrack, candidate: Candidate) -> dict[str, Any]:
-    """Everything that the scores of a system on a song depend on."""
-    used = versions()
-    common = {
-        "songsplit": used["songsplit"],
-        "museval": used["museval"],
-        "window_seconds": WINDOW_SECONDS,
-        "hop_seconds": HOP_SECONDS,
-        # Tells MUSDB18 from MUSDB18-HQ and from the excerpts, which have the same names.
-        "audio_bytes": sum(file.stat().st_size for file in track.files if file.is_file()),
-    }
-    if system == MODEL:
-        return common | {"model": candidate.name, "model_identity": candidate.identity}
-    if system == RATIO_MASK:
-        return common | {"power": 2.0, "n_fft": N_FFT, "hop": HOP}
-    return common
+class _TimeLeft(ProgressColumn):
+    """Time left, judged by the songs that were scored in this run."""
+
+    def render(self, task: Task) -> Text:
+        finish = task.fields["finish"]
+        if finish is None:
+            return Text("-:--:-- left")
+        return Text(f"{timedelta(seconds=max(0, round(finish - monotonic())))} left")
 
 
-def _stored(path: Path, settings: Mapping[str, Any]) -> TrackScores:
-    scores = load_scores(path, settings)
-    if scores is None:
-        raise DataError(f"{path}: changed while scoring was under way: start again")
-    return scores
+class _Bar:
+    """Shows how many songs are done and which are in work."""
+
+    def __init__(self, songs: int, stored: int, console: Console) -> None:
+        names = Column(max_width=40, no_wrap=True, overflow="ellipsis")
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False, table_column=names),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            _TimeLeft(),
+            console=console,
+        )
+        self._task = self._progress.add_task("scoring", total=songs, completed=stored, finish=None)
+        self._left = songs - stored
+        self._done = 0
+        self._in_work: list[str] = []
+        self._start = monotonic()
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def begin(self, song: str) -> None:
+        """Take up a song."""
+        self._in_work.append(song)
+        self._progress.update(self._task, description=", ".join(self._in_work))
+
+    def done(self, song: str) -> None:
+        """Finish a song."""
+        self._in_work.remove(song)
+        self._done += 1
+        self._left -= 1
+        now = monotonic()
+        self._progress.update(
+            self._task,
+            advance=1,
+            description=", ".join(self._in_work) or "scored",
+            finish=now + (now - self._start) / self._done * self._left,
+        )
 
 
-def _run(tasks: Sequence[_Task], load: Callable[[], Separate], jobs: int) -> Iterator[None]:
-    """Carry out the tasks, with a yield for each that is done."""
-    if jobs <= 1 or len(tasks) <= 1:
-        scorer = _Scorer(load)
-        for task in tasks:
-            scorer.score(task)
-            yield
-        return
+def _in_turn(
+    scorer: SongScorer, songs: Sequence[ReferenceSong], bar: _Bar
+) -> Generator[tuple[str, ScoredSong]]:
+    for song in songs:
+        bar.begin(song.name)
+        yield song.name, scorer.score(song)
+
+
+def _side_by_side(
+    scorer: SongScorer, songs: Sequence[ReferenceSong], jobs: int, bar: _Bar
+) -> Generator[tuple[str, ScoredSong]]:
+    others = set(multiprocessing.active_children())
+    waiting = iter(songs)
+    in_work: dict[Future[ScoredSong], str] = {}
     # Not fork: PyTorch's threads do not survive it.
     context = multiprocessing.get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    with ProcessPoolExecutor(
-        min(jobs, len(tasks)), context, _start_worker, (load, threads)
-    ) as pool:
-        futures = [pool.submit(_work, task) for task in tasks]
+    with (
+        _threads(max(1, (os.cpu_count() or 1) // jobs)),
+        ProcessPoolExecutor(jobs, context, _start_worker, (scorer,)) as pool,
+    ):
         try:
-            for future in as_completed(futures):
-                future.result()
-                yield
+            while True:
+                # No more at a time than are worked on, so that it is known which they are.
+                while len(in_work) < jobs and (song := next(waiting, None)) is not None:
+                    in_work[pool.submit(_work, song)] = song.name
+                    bar.begin(song.name)
+                if not in_work:
+                    return
+                for future in wait(in_work, return_when=FIRST_COMPLETED).done:
+                    yield in_work.pop(future), future.result()
         except BrokenProcessPool as error:
             raise DataError(
                 "a worker process was killed, most likely for lack of memory: use fewer jobs; "
                 "songs scored so far are kept"
             ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        except BaseException:
+            # Scores are stored whole or not at all, so there is nothing to wait for.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            raise
 
 
-class _Scorer:
-    """Scores songs one after another with a model that is loaded once."""
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let processes that are started use so many threads, unless the user said how many.
 
-    def __init__(self, load: Callable[[], Separate]) -> None:
-        self._load = load
-
-    @cached_property
-    def _separate(self) -> Separate:
-        return self._load()
-
-    def score(self, task: _Task) -> None:
-        """Score the systems that are missing and store their scores."""
-        track = task.track
-        mixture, stems = track.audio()
-        references: dict[str, NDArray[np.floating[Any]]] = {
-            "vocals": stems["vocals"],
-            "accompaniment": stems["drums"] + stems["bass"] + stems["other"],
-        }
-        for system, path, settings in task.missing:
-            if system == MODEL:
-                estimates = self._separated(track, mixture)
-            elif system == MIXTURE:
-                estimates = mixture_as_estimates(mixture)
-            else:
-                estimates = ideal_ratio_mask(mixture, **references, power=settings["power"])
-            try:
-                scores = score_track(references, estimates, track.sample_rate)
-            except AudioInputError as error:
-                raise DataError(f"{track.path}, {system}: {error}") from error
-            store_scores(path, scores, settings)
-
-    def _separated(self, track: MusdbTrack, mixture: Audio) -> dict[str, NDArray[np.floating[Any]]]:
-        parts = self._separate(mixture, track.sample_rate)
-        missing = [name for name in ("vocals", "instrumental") if name not in parts]
-        if missing:
-            raise DataError(
-                f"{track.path}: the model gives {sorted(parts)}, but not "
-                f"{' and '.join(missing)}: evaluate a model that separates these two"
-            )
-        return {"vocals": parts["vocals"], "accompaniment": parts["instrumental"]}
+    The libraries look at the variable when they are loaded, which is before a worker
+    process could be told.
+    """
+    if _THREADS_VARIABLE in os.environ:
+        yield
+        return
+    os.environ[_THREADS_VARIABLE] = str(count)
+    try:
+        yield
+    finally:
+        del os.environ[_THREADS_VARIABLE]
 
 
 # The scorer of a worker process, set when the process starts.
-_worker: _Scorer
+_scorer: SongScorer
 
 
-def _start_worker(load: Callable[[], Separate], threads: int) -> None:
-    global _worker
-    torch.set_num_threads(threads)
-    _worker = _Scorer(load)
+def _start_worker(scorer: SongScorer) -> None:
+    global _scorer
+    # Of an interruption, which all processes get, the first one takes care.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _scorer = scorer
 
 
-def _work(task: _Task) -> None:
-    _worker.score(task)
+def _work(song: ReferenceSong) -> ScoredSong:
+    return _scorer.score(song)

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from songsplit.data.chunks import Batch, WholeClip
 from songsplit.errors import ConfigError, ModelError, TrainingError
-from songsplit.evaluation.metrics import finite_median, frame_sdr, usdr
+from songsplit.evaluation.ratios import frame_sdr, usdr
+from songsplit.evaluation.scores import finite_median
 from songsplit.inference.engine import stream_stems
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation import SeparationModel

@@ -1,0 +1,259 @@
+"""Stems that any system has made, read from a folder of songs."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from songsplit.audio import read_audio
+from songsplit.data.grouping import SUFFIXES
+from songsplit.data.musdb import Audio
+from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS
+from songsplit.data.stem_names import MIXTURE, OTHER, stem_at_end, stem_in_folder
+from songsplit.errors import DataError
+from songsplit.evaluation.songs import ACCOMPANIMENT, FIVE_TARGETS, ReferenceSong, SongAudio
+from songsplit.evaluation.systems import Estimates
+
+_NAMES_HINT = "name the files vocals and accompaniment, or vocals, drums, bass and other"
+
+
+@dataclass(frozen=True)
+class SongFiles:
+    """Which files are the estimates of a song.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they lie.
+    stems : mapping of str to Path
+        The file of each stem that is used: ``vocals``, and either ``instrumental`` or
+        ``drums``, ``bass`` and ``other``, or all four, or none of them.
+    targets : tuple of str
+        What they give estimates for.
+    remark : str
+        What is missing or not used, otherwise empty.
+    """
+
+    folder: Path
+    stems: dict[str, Path]
+    targets: tuple[str, ...]
+    remark: str
+
+
+class EstimatesFolder:
+    """A system whose stems are read from files.
+
+    Nothing is resampled or mixed down: estimates must have the rate and the channels of
+    the song.
+
+    Parameters
+    ----------
+    root : Path
+        Folder that holds a folder for each song, see :meth:`find`.
+
+    Attributes
+    ----------
+    name : str
+        Name of the folder.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser()
+        if not self.root.is_dir():
+            what = "this is a file" if self.root.exists() else "there is no such folder"
+            raise DataError(
+                f"{root}: {what}: name the folder that holds a folder of stems for each song"
+            )
+        self.name = self.root.resolve().name or "estimates"
+
+    def find(self, song: ReferenceSong) -> SongFiles:
+        """Find the files of a song.
+
+        They are in the folder of the song's name directly in the root, or in the folder
+        of its subset there, or else in the only folder of that name at any depth (not
+        behind links). If there is none, one will do whose name differs only in upper and
+        lower case or in how accented letters are encoded. Files are named for stems in any
+        of the usual ways (see :mod:`songsplit.data.stem_names`), and an instrumental is
+        the accompaniment.
+
+        Parameters
+        ----------
+        song : ReferenceSong
+
+        Returns
+        -------
+        SongFiles
+
+        Raises
+        ------
+        DataError
+            If there is no such folder or more than one, if it holds no vocals, or two
+            files for one stem.
+        """
+        folder = self._folder(song)
+        named: dict[str, list[Path]] = defaultdict(list)
+        unknown = []
+        for file in _audio_files(folder):
+            stem = _stem(file)
+            if stem is None:
+                unknown.append(file)
+            elif stem != MIXTURE:
+                named[stem].append(file)
+        for stem, files in named.items():
+            if len(files) > 1:
+                raise DataError(
+                    f"{folder}: {' and '.join(file.name for file in files)} are both taken for "
+                    f"{_target(stem)}: leave only the one that is to be scored"
+                )
+        if VOCALS not in named:
+            found = ", ".join(file.name for files in named.values() for file in files)
+            raise DataError(f"{folder}: no vocals (found: {found or 'no stems'}): {_NAMES_HINT}")
+        return _sorted_out(folder, {stem: files[0] for stem, files in named.items()}, unknown)
+
+    def settings(self, song: ReferenceSong) -> dict[str, Any]:
+        """Give the targets, and the files' names, sizes and times of change."""
+        found = self.find(song)
+        files = {}
+        for stem, path in found.stems.items():
+            try:
+                state = path.stat()
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+            name = path.relative_to(self.root).as_posix()
+            files[stem] = [name, state.st_size, state.st_mtime_ns]
+        return {"estimate_files": files, "targets": list(found.targets)}
+
+    def estimates(self, song: ReferenceSong, audio: SongAudio) -> Estimates:
+        """Read the stems of a song."""
+        found = self.find(song)
+        read = {stem: _read(path, audio) for stem, path in found.stems.items()}
+        stems = {_target(stem): samples for stem, samples in read.items()}
+        if ACCOMPANIMENT in found.targets and ACCOMPANIMENT not in stems:
+            stems[ACCOMPANIMENT] = _sum([stems[part] for part in BACKING_PARTS], found.folder)
+        return Estimates({target: stems[target] for target in found.targets}, found.remark)
+
+    def _folder(self, song: ReferenceSong) -> Path:
+        name = PurePath(song.name).parts
+        direct = [self.root / song.name, self.root / song.subset / song.name]
+        below = [parts for parts in self._folders if parts[-len(name) :] == name]
+        alike = [
+            parts
+            for parts in self._folders
+            if [*map(_folded, parts[-len(name) :])] == [*map(_folded, name)]
+        ]
+        for found in (
+            [folder for folder in direct if folder.is_dir()],
+            [self.root.joinpath(*parts) for parts in below],
+            [self.root.joinpath(*parts) for parts in alike],
+        ):
+            if len(found) > 1:
+                raise DataError(
+                    f"{self.root} has more than one folder for {song.name!r}: "
+                    f"{' and '.join(map(str, found))}: name the one to score by a longer path"
+                )
+            if found:
+                return found[0]
+        raise DataError(f"{self.root}: no folder called {song.name!r}: add one with its stems")
+
+    @cached_property
+    def _folders(self) -> list[tuple[str, ...]]:
+        """Paths of all folders below the root that hold files."""
+        return [
+            Path(folder).relative_to(self.root).parts
+            for folder, _, files in os.walk(self.root)
+            if files
+        ]
+
+
+def _sorted_out(folder: Path, stems: dict[str, Path], unknown: Sequence[Path]) -> SongFiles:
+    """Decide which stems are used, and say which are not."""
+    remarks = []
+    parts = [part for part in BACKING_PARTS if part in stems]
+    complete = len(parts) == len(BACKING_PARTS)
+    if INSTRUMENTAL not in stems and not complete:
+        remarks.append("the accompaniment is missing: vocals alone are scored")
+    if parts and not complete:
+        missing = [part for part in BACKING_PARTS if part not in stems]
+        remarks.append(f"{', '.join(parts)} not scored without {', '.join(missing)}")
+        stems = {stem: path for stem, path in stems.items() if stem not in parts}
+    if unknown:
+        names = ", ".join(file.name for file in unknown)
+        remarks.append(f"not used, since no stem is named: {names}")
+    given = {_target(stem) for stem in stems} | ({ACCOMPANIMENT} if complete else set())
+    targets = tuple(target for target in FIVE_TARGETS if target in given)
+    return SongFiles(folder, stems, targets, "; ".join(remarks))
+
+
+def _audio_files(folder: Path) -> list[Path]:
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot be read ({error.strerror}): change its permissions"
+        ) from error
+    # Archives made on a Mac carry a "._" twin of each file.
+    return [file for file in files if not file.name.startswith(".") and file.is_file()]
+
+
+def _stem(file: Path) -> str | None:
+    """Tell which stem a file is named for, without taking anything unknown for a part."""
+    named = stem_in_folder(file.stem, file.parent.name)
+    if named is None:
+        return None
+    if named.stem == OTHER:
+        # It is also what a name stands for that says nothing.
+        named = stem_at_end(file.stem)
+        return OTHER if named is not None and named.stem == OTHER else None
+    return named.stem
+
+
+def _target(stem: str) -> str:
+    return ACCOMPANIMENT if stem == INSTRUMENTAL else stem
+
+
+def _read(path: Path, song: SongAudio) -> Audio:
+    samples, rate = read_audio(path)
+    if rate != song.sample_rate:
+        raise DataError(
+            f"{path} is at {rate} Hz, but the song at {song.sample_rate} Hz: separate the song "
+            "at its own rate"
+        )
+    channels = song.mixture.shape[0]
+    if samples.shape[0] != channels:
+        raise DataError(
+            f"{path} has {_channels(samples.shape[0])}, but the song {_channels(channels)}: "
+            "separate the song with all of its channels"
+        )
+    return samples
+
+
+def _sum(parts: Sequence[Audio], folder: Path) -> Audio:
+    lengths = [part.shape[1] for part in parts]
+    if len(set(lengths)) > 1:
+        raise DataError(
+            f"{folder}: {', '.join(BACKING_PARTS)} cannot be summed to the accompaniment, they "
+            f"last {', '.join(map(str, lengths))} samples: export them alike, or add a file "
+            "named accompaniment"
+        )
+    return reduce(np.add, parts)
+
+
+def _channels(count: int) -> str:
+    return "1 channel" if count == 1 else f"{count} channels"
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

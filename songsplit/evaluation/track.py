@@ -1,0 +1,244 @@
+"""Scoring one song: which targets are scored together, and what is unusual about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from songsplit.errors import AudioInputError, DataError
+from songsplit.evaluation.bsseval import ReferenceStatistics
+from songsplit.evaluation.framing import Framing, silent
+from songsplit.evaluation.museval_backend import museval_scores
+from songsplit.evaluation.ratios import check_stack, si_sdr, usdr
+from songsplit.evaluation.scores import (
+    HOP_SECONDS,
+    METRICS,
+    WHOLE_MEASURES,
+    WINDOW_SECONDS,
+    Floats,
+    Samples,
+    TrackScores,
+)
+
+Backend: TypeAlias = Literal["songsplit", "museval"]
+
+VOCALS = "vocals"
+ACCOMPANIMENT = "accompaniment"
+
+
+class TrackScorer:
+    """Scores any number of systems on one song.
+
+    Targets are scored in the groups that museval forms, since interference is what the other
+    references of the group explain: vocals and accompaniment are one group; of vocals, drums,
+    bass and other, which are another, the scores of the last three are taken. Without an
+    estimate of either vocals or accompaniment all targets are one group.
+
+    Statistics of the references are computed once for each group and serve for all systems.
+
+    Parameters
+    ----------
+    references : mapping of str to ndarray, shape (channels, samples)
+        The true parts of the song by target, all of one shape.
+    sample_rate : int
+        Samples per second.
+    backend : {"songsplit", "museval"}, optional
+        What computes SDR, ISR, SIR and SAR: this package, or the package `museval`, to
+        certify the former.
+
+    Raises
+    ------
+    AudioInputError
+        If shapes disagree or samples are not finite.
+    """
+
+    def __init__(
+        self, references: Mapping[str, Samples], sample_rate: int, *, backend: Backend = "songsplit"
+    ) -> None:
+        shapes = {target: audio.shape for target, audio in references.items()}
+        if not shapes or len(set(shapes.values())) > 1:
+            raise AudioInputError(f"references must have the same shape: got {shapes}")
+        for target, audio in references.items():
+            check_stack(audio[np.newaxis], f"the reference of {target}")
+        self._references = dict(references)
+        self._rate = sample_rate
+        self._backend = backend
+        self._window = round(WINDOW_SECONDS * sample_rate)
+        self._hop = round(HOP_SECONDS * sample_rate)
+        self._statistics: dict[tuple[str, ...], ReferenceStatistics] = {}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over names, samples and rate of the references."""
+        digest = hashlib.sha256(str(self._rate).encode())
+        for target, audio in sorted(self._references.items()):
+            digest.update(f"{target} {audio.dtype.str} {audio.shape}".encode())
+            digest.update(np.ascontiguousarray(audio).data)
+        return digest.hexdigest()
+
+    def score(self, estimates: Mapping[str, Samples]) -> TrackScores:
+        """Score one system.
+
+        Parameters
+        ----------
+        estimates : mapping of str to ndarray, shape (channels, samples)
+            Its estimates by target. Targets without a reference are left out. Estimates that
+            are longer than the references are cut at the end, shorter ones are continued
+            with zeros, as in museval.
+
+        Returns
+        -------
+        TrackScores
+            With a remark if estimates were cut or continued, if some part is silent
+            throughout, and if a target had to be scored by itself.
+
+        Raises
+        ------
+        AudioInputError
+            If there is no estimate to score, if channels differ in number from those of the
+            references, or if samples are not finite.
+        """
+        targets = [target for target in self._references if target in estimates]
+        if not targets:
+            raise AudioInputError(
+                f"no estimate of {' or '.join(self._references)}: got {sorted(estimates)}"
+            )
+        remarks: list[str] = []
+        fitted = {target: self._fitted(target, estimates[target], remarks) for target in targets}
+        silence = [
+            f"{kind} of {target}"
+            for kind, parts in (("reference", self._references), ("estimate", fitted))
+            for target in targets
+            if silent(parts[target][np.newaxis]).any()
+        ]
+        if silence:
+            remarks.append(
+                f"frames not scored: {' and '.join(silence)} silent throughout "
+                "(channels that sum to zero count as silent)"
+            )
+        frames: dict[str, dict[str, Floats]] = {}
+        for group in _groups(targets):
+            scores = self._group_scores(group, fitted, remarks)
+            for index, target in enumerate(group):
+                # Vocals have their scores from the first group already.
+                measures = zip(METRICS, scores[:, index], strict=True)
+                frames.setdefault(target, dict(measures))
+        whole = {}
+        for target in targets:
+            pair = self._references[target][np.newaxis], fitted[target][np.newaxis]
+            values = (float(measure(*pair)[0]) for measure in (usdr, si_sdr))
+            whole[target] = dict(zip(WHOLE_MEASURES, values, strict=True))
+        return TrackScores(
+            {target: frames[target] for target in targets}, whole, "; ".join(dict.fromkeys(remarks))
+        )
+
+    def _group_scores(
+        self, group: Sequence[str], estimates: Mapping[str, Samples], remarks: list[str]
+    ) -> Floats:
+        """SDR, ISR, SIR and SAR of a group of targets, shape (4, targets, frames)."""
+        stack = np.stack([estimates[target] for target in group])
+        if self._backend == "museval":
+            references = np.stack([self._references[target] for target in group])
+            try:
+                if len(group) < 2:
+                    raise DataError(f"museval scores nothing: {group[0]} is the only target")
+                return museval_scores(references, stack, self._window, self._hop)
+            except DataError as error:
+                remarks.append(str(error))
+                framing = Framing(stack.shape[2], self._window, self._hop)
+                return np.full((4, len(group), len(framing)), np.nan)
+
+        others = _partners(group, self._references)
+        if others:
+            remarks.append(
+                f"{group[0]} scored by itself, without an estimate of {' and '.join(others)}"
+            )
+        whole_group = (*group, *others)
+        if whole_group not in self._statistics:
+            references = np.stack([self._references[target] for target in whole_group])
+            self._statistics[whole_group] = ReferenceStatistics(references, self._window, self._hop)
+        return self._statistics[whole_group].score(stack, range(len(group)))
+
+    def _fitted(self, target: str, estimate: Samples, remarks: list[str]) -> Samples:
+        """Check an estimate and bring it to the length of its reference."""
+        channels, samples = self._references[target].shape
+        if estimate.ndim != 2 or len(estimate) != channels or not estimate.size:
+            raise AudioInputError(
+                f"the estimate of {target} has the shape {estimate.shape} where (channels, "
+                f"samples) = ({channels}, {samples}) is due"
+            )
+        check_stack(estimate[np.newaxis], f"the estimate of {target}")
+        difference = estimate.shape[1] - samples
+        if difference:
+            change = "longer: cut" if difference > 0 else "shorter: continued with zeros"
+            remarks.append(
+                f"estimate of {target} {abs(difference) / self._rate:.3f} s {change} at the end"
+            )
+        return np.pad(estimate[:, :samples], ((0, 0), (0, max(0, -difference))))
+
+
+def score_track(
+    references: Mapping[str, Samples],
+    estimates: Mapping[str, Samples],
+    sample_rate: int,
+    *,
+    backend: Backend = "songsplit",
+) -> TrackScores:
+    """Score one system on one song: BSS Eval v4 over windows of one second, uSDR and SI-SDR.
+
+    Parameters
+    ----------
+    references, estimates : mapping of str to ndarray, shape (channels, samples)
+        True and estimated audio by target, such as ``vocals`` and ``accompaniment``.
+    sample_rate : int
+        Samples per second.
+    backend : {"songsplit", "museval"}, optional
+        What computes SDR, ISR, SIR and SAR.
+
+    Returns
+    -------
+    TrackScores
+        See :class:`TrackScorer` for what is scored together and how lengths are matched, and
+        :mod:`songsplit.evaluation.bsseval` for the definitions.
+
+    Raises
+    ------
+    AudioInputError
+        If shapes disagree or samples are not finite.
+    MissingExtraError
+        If a package is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from songsplit.evaluation import score_track
+    >>> noise = np.random.default_rng(0).normal(size=(2, 2, 24000))
+    >>> references = {"vocals": noise[0], "accompaniment": noise[1]}
+    >>> estimates = {"vocals": noise[0] + 0.1 * noise[1], "accompaniment": 0.9 * noise[1]}
+    >>> scores = score_track(references, estimates, 8000)
+    >>> round(scores.value("vocals", "SDR")), round(scores.value("accompaniment", "SI-SDR")) > 100
+    (20, True)
+    """
+    return TrackScorer(references, sample_rate, backend=backend).score(estimates)
+
+
+def _groups(targets: Sequence[str]) -> list[list[str]]:
+    """Sort targets into groups that are scored together, as museval does."""
+    if VOCALS not in targets or ACCOMPANIMENT not in targets:
+        return [list(targets)]
+    parts = [target for target in targets if target != ACCOMPANIMENT]
+    return [[VOCALS, ACCOMPANIMENT], *([parts] if len(parts) > 1 else [])]
+
+
+def _partners(group: Sequence[str], references: Mapping[str, Samples]) -> list[str]:
+    """Name what else to tell a target from that has no other estimate beside it."""
+    if len(group) > 1:
+        return []
+    other = {VOCALS: ACCOMPANIMENT, ACCOMPANIMENT: VOCALS}.get(group[0])
+    if other in references:
+        return [str(other)]
+    return [target for target in references if target not in (group[0], ACCOMPANIMENT)]

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import songsplit.evaluation.songs as ours
+from songsplit.errors import AudioFileError, ConfigError, DataError
+from songsplit.evaluation.songs import FIVE_TARGETS, TWO_TARGETS, musdb_songs, own_songs
+
+from .conftest import write_stems
+
+
+def noise(seed: int, channels: int = 2, samples: int = 900) -> np.ndarray:
+    return 0.1 * np.random.default_rng(seed).standard_normal((channels, samples)).astype("f4")
+
+
+def test_song_of_musdb_hq(hq_root: Path):
+    songs = musdb_songs(hq_root)
+    assert [song.name for song in songs] == ["Band - Song's End", "Àrtist [1] - Ébb"]
+    song = pickle.loads(pickle.dumps(songs[0]))
+    assert (song.subset, song.targets) == ("test", FIVE_TARGETS)
+    assert len(song.files) == 5
+    audio = song.read()
+    assert audio.sample_rate == 44100
+    assert tuple(audio.references) == FIVE_TARGETS
+    backing = sum(audio.references[name] for name in ("drums", "bass", "other"))
+    np.testing.assert_allclose(audio.references["accompaniment"], backing, atol=1e-7)
+    # The mixture as released, which is rounded by itself.
+    everything = audio.references["accompaniment"] + audio.references["vocals"]
+    assert 0 < np.abs(audio.mixture - everything).max() < 4 / 32768
+
+
+def test_folder_that_is_not_musdb_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="folder that holds 'train' and 'test'") as caught:
+        musdb_songs(tmp_path)
+    assert "--references" not in str(caught.value)
+    with pytest.raises(ConfigError):
+        musdb_songs(tmp_path, "test", "valid")
+
+
+@pytest.mark.parametrize("folder", ["My Song", "test/My Song"])
+def test_own_songs_given_for_musdb_are_told_from_it(tmp_path: Path, folder: str):
+    write_stems(tmp_path / folder, {"vocals": noise(0), "instrumental": noise(1)})
+    with pytest.raises(DataError, match=r"--references .*instead of --musdb"):
+        musdb_songs(tmp_path)
+
+
+def test_one_subset_of_musdb_is_not_taken_for_own_songs(hq_root: Path):
+    (hq_root / "test").rename(hq_root / "train")
+    with pytest.raises(DataError, match="no such folder") as caught:
+        musdb_songs(hq_root)
+    assert "--references" not in str(caught.value)
+
+
+def test_own_songs_keep_their_rate_and_channels(tmp_path: Path):
+    vocals, backing, mixture = noise(0, 1), noise(1, 1), noise(2, 1)
+    write_stems(tmp_path / "A", {"Lead Vocals": vocals, "karaoke": backing}, 8000)
+    write_stems(
+        tmp_path / "B", {"vocals": vocals, "instrumental": backing, "mixture": mixture}, 8000
+    )
+    (first, second), passed_over = own_songs(tmp_path)
+    assert (first.name, first.subset, first.targets) == ("A", "test", TWO_TARGETS)
+    assert passed_over == []
+    audio = first.read()
+    assert audio.sample_rate == 8000
+    np.testing.assert_array_equal(audio.references["vocals"], vocals)
+    np.testing.assert_array_equal(audio.references["accompaniment"], backing)
+    np.testing.assert_array_equal(audio.mixture, vocals + backing)
+    # A mixture that is there counts, whether or not it is the sum.
+    np.testing.assert_array_equal(second.read().mixture, mixture)
+    assert len(second.files) == 3
+
+
+def test_own_song_of_four_stems(tmp_path: Path):
+    stems = {name: noise(seed) for seed, name in enumerate(("vocals", "drums", "bass", "other"))}
+    write_stems(tmp_path / "A", stems)
+    ((song,), _) = own_songs(tmp_path)
+    audio = song.read()
+    assert song.targets == tuple(audio.references) == FIVE_TARGETS
+    np.testing.assert_allclose(
+        audio.references["accompaniment"], stems["drums"] + stems["bass"] + stems["other"]
+    )
+
+
+def test_own_song_of_some_stems_has_two_targets(tmp_path: Path):
+    stems = {"vocals": noise(0), "drums": noise(1), "guitar": noise(2), "piano": noise(3)}
+    write_stems(tmp_path / "A", stems)
+    ((song,), _) = own_songs(tmp_path)
+    references = song.read().references
+    assert song.targets == tuple(references) == TWO_TARGETS
+    np.testing.assert_allclose(
+        references["accompaniment"], stems["drums"] + stems["guitar"] + stems["piano"], atol=1e-7
+    )
+
+
+def test_own_song_of_vocals_and_mixture(tmp_path: Path):
+    vocals, mixture = noise(0), noise(1)
+    write_stems(tmp_path / "A", {"vocals": vocals, "mixture": mixture})
+    ((song,), _) = own_songs(tmp_path)
+    audio = song.read()
+    np.testing.assert_array_equal(audio.references["accompaniment"], mixture - vocals)
+
+
+def test_mixture_unlike_the_stems_is_replaced_by_their_sum_and_said_so(tmp_path: Path):
+    stems = {"vocals": noise(0), "instrumental": noise(1)}
+    write_stems(tmp_path / "A", stems | {"mix": noise(2, 1)})
+    ((song,), _) = own_songs(tmp_path)
+    audio = song.read()
+    np.testing.assert_array_equal(audio.mixture, stems["vocals"] + stems["instrumental"])
+    assert "mix.wav holds 900 samples in 1 channel" in audio.remark
+
+
+@pytest.mark.parametrize(
+    "other",
+    [(noise(1, 1), 44100), (noise(1, 2, 899), 44100), (noise(1), 48000)],
+    ids=["mono", "shorter", "another rate"],
+)
+@pytest.mark.parametrize("stem", ["instrumental", "mixture"])
+def test_parts_that_do_not_agree_are_refused(tmp_path: Path, other, stem: str):
+    audio, rate = other
+    write_stems(tmp_path / "A", {"vocals": noise(0)})
+    write_stems(tmp_path / "A", {stem: audio}, rate)
+    ((song,), _) = own_songs(tmp_path)
+    with pytest.raises(DataError, match=rf"{stem}\.wav holds .*but .*vocals\.wav 900 samples"):
+        song.read()
+
+
+def test_what_is_passed_over_is_told(tmp_path: Path):
+    write_stems(tmp_path / "A", {"vocals": noise(0), "instrumental": noise(1)})
+    soundfile.write(tmp_path / "A" / "vocals.flac", noise(0).T, 44100)
+    write_stems(tmp_path / "B", {"vocals": noise(0)})
+    (songs, passed_over) = own_songs(tmp_path)
+    assert [song.name for song in songs] == ["A"]
+    assert {finding.path.name for finding in passed_over} == {"vocals.flac", "B"}
+
+
+def test_damaged_part_is_named(tmp_path: Path):
+    write_stems(tmp_path / "A", {"vocals": noise(0), "instrumental": noise(1)})
+    (tmp_path / "A" / "vocals.wav").write_bytes(b"RIFF")
+    ((song,), _) = own_songs(tmp_path)
+    with pytest.raises(AudioFileError, match=r"vocals\.wav"):
+        song.read()
+
+
+def test_folder_without_songs_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="no songs found"):
+        own_songs(tmp_path)
+
+
+@pytest.mark.parametrize("streams", [5, 4])
+def test_own_stem_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streams: int):
+    (tmp_path / "A.stem.mp4").touch()
+    audio = [np.full((2, 5), float(index), dtype="f4") for index in range(streams)]
+    monkeypatch.setattr(ours, "read_streams", lambda path: (audio, 48000))
+    ((song,), _) = own_songs(tmp_path)
+    assert len(song.files) == 1
+    if streams == 4:
+        with pytest.raises(DataError, match="holds 4 audio streams"):
+            song.read()
+        return
+    read = song.read()
+    values = {name: part[0, 0] for name, part in read.references.items()}
+    assert values == {"vocals": 4, "accompaniment": 6, "drums": 1, "bass": 2, "other": 3}
+    assert (read.mixture[0, 0], read.sample_rate) == (0, 48000)

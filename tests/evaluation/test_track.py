@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+import numpy as np
+import pytest
+
+from songsplit.errors import AudioInputError, DataError, MissingExtraError
+from songsplit.evaluation import TrackScorer, museval_backend, score_track
+from songsplit.evaluation.museval_backend import load_museval
+from songsplit.evaluation.scores import METRICS
+
+RATE = 8000
+STEMS = ("vocals", "drums", "bass", "other")
+
+
+def noise(seed: int, seconds: float = 3.3) -> np.ndarray:
+    return 0.1 * np.random.default_rng(seed).standard_normal((2, round(seconds * RATE)))
+
+
+REFERENCES = {"vocals": noise(0), "accompaniment": noise(1)}
+ESTIMATES = {
+    "vocals": 0.9 * noise(0) + 0.2 * noise(1) + 0.1 * noise(2),
+    "accompaniment": 0.9 * noise(1) + 0.2 * noise(0) + 0.1 * noise(3),
+}
+
+
+def museval_by_target(references: dict, estimates: dict, targets: tuple[str, ...]) -> dict:
+    measures = load_museval().evaluate(
+        [references[target].T for target in targets],
+        [estimates[target].T for target in targets],
+        win=RATE,
+        hop=RATE,
+    )
+    return {
+        target: {metric: values[index] for metric, values in zip(METRICS, measures, strict=True)}
+        for index, target in enumerate(targets)
+    }
+
+
+def assert_close(frames: dict, expected: dict) -> None:
+    for metric in METRICS:
+        np.testing.assert_allclose(frames[metric], expected[metric], rtol=0, atol=1e-9)
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("backend", ["songsplit", "museval"])
+def test_two_targets(backend: str):
+    scores = score_track(REFERENCES, ESTIMATES, RATE, backend=backend)
+    expected = museval_by_target(REFERENCES, ESTIMATES, ("vocals", "accompaniment"))
+    assert scores.targets == ("vocals", "accompaniment")
+    for target in scores.targets:
+        assert_close(scores.frames[target], expected[target])
+        assert scores.value(target, "SIR") == pytest.approx(np.median(expected[target]["SIR"]))
+    assert scores.remark == ""
+    # What each measure is for: the leak of the other part is 13 dB down.
+    assert scores.value("vocals", "SIR") == pytest.approx(10 * np.log10(0.81 / 0.04), abs=0.5)
+    assert scores.value("vocals", "uSDR") == pytest.approx(10 * np.log10(1 / 0.06), abs=0.2)
+    assert scores.value("vocals", "SI-SDR") == pytest.approx(10 * np.log10(0.81 / 0.05), abs=0.2)
+
+
+@pytest.mark.ffmpeg
+def test_five_targets_are_grouped_as_museval_groups_them():
+    references = {stem: noise(seed) for seed, stem in enumerate(STEMS)}
+    references["accompaniment"] = sum(references[stem] for stem in STEMS[1:])
+    estimates = {
+        target: 0.9 * audio + 0.1 * noise(9) + 0.1 * references["drums"]
+        for target, audio in references.items()
+    }
+    scores = score_track(references, estimates, RATE)
+    assert set(scores.targets) == set(references)
+    pair = museval_by_target(references, estimates, ("vocals", "accompaniment"))
+    parts = museval_by_target(references, estimates, STEMS)
+    for target in ("vocals", "accompaniment"):
+        assert_close(scores.frames[target], pair[target])
+    for target in STEMS[1:]:
+        assert_close(scores.frames[target], parts[target])
+
+
+@pytest.mark.ffmpeg
+def test_stems_without_an_accompaniment():
+    references = {stem: noise(seed) for seed, stem in enumerate(STEMS)}
+    references["accompaniment"] = sum(references[stem] for stem in STEMS[1:])
+    estimates = {stem: references[stem] + 0.1 * noise(9) for stem in STEMS}
+    scores = score_track(references, estimates, RATE)
+    expected = museval_by_target(references, estimates, STEMS)
+    for stem in STEMS:
+        assert_close(scores.frames[stem], expected[stem])
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("difference", [-5000, -1, 1, 5000])
+def test_other_lengths_are_treated_as_museval_treats_them_and_told(difference: int):
+    samples = REFERENCES["vocals"].shape[1] + difference
+    estimates = {
+        target: np.pad(audio, ((0, 0), (0, 5000)), mode="reflect")[:, :samples]
+        for target, audio in ESTIMATES.items()
+    }
+    scores = score_track(REFERENCES, estimates, RATE)
+    expected = museval_by_target(REFERENCES, estimates, ("vocals", "accompaniment"))
+    for target in REFERENCES:
+        assert_close(scores.frames[target], expected[target])
+    assert f"{abs(difference) / RATE:.3f} s" in scores.remark
+    assert ("longer" if difference > 0 else "shorter") in scores.remark
+
+
+def test_one_estimate_is_scored_against_both_references_and_told():
+    both = score_track(REFERENCES, ESTIMATES, RATE)
+    alone = score_track(REFERENCES, {"vocals": ESTIMATES["vocals"]}, RATE)
+    assert alone.targets == ("vocals",)
+    assert_close(alone.frames["vocals"], both.frames["vocals"])
+    assert "without an estimate of accompaniment" in alone.remark
+
+
+@pytest.mark.parametrize("kind", ["reference", "estimate"])
+@pytest.mark.parametrize("how", ["zero", "opposite channels"])
+def test_silence_throughout_is_told_and_leaves_only_whole_measures(kind: str, how: str):
+    references, estimates = dict(REFERENCES), dict(ESTIMATES)
+    parts = references if kind == "reference" else estimates
+    left = parts["vocals"][:1]
+    parts["vocals"] = np.concatenate([left, -left]) if how != "zero" else 0 * parts["vocals"]
+    scores = score_track(references, estimates, RATE)
+    assert f"{kind} of vocals silent throughout" in scores.remark
+    for target in references:
+        for metric in METRICS:
+            assert scores.frames[target][metric].shape == (3,)
+            assert np.isnan(scores.frames[target][metric]).all()
+    assert np.isfinite(scores.value("accompaniment", "uSDR"))
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.parametrize("estimates", [{"vocals": noise(3)}, ESTIMATES | {"vocals": 0 * noise(3)}])
+def test_where_museval_gives_up_its_backend_says_so(estimates: dict):
+    scores = score_track(REFERENCES, estimates, RATE, backend="museval")
+    assert "museval scores nothing" in scores.remark
+    assert np.isnan(scores.frames["vocals"]["SDR"]).all()
+
+
+def test_singular_references_in_museval(monkeypatch: pytest.MonkeyPatch):
+    class Metrics:
+        @staticmethod
+        def bss_eval(*_: object, **__: object) -> None:
+            raise AttributeError("module 'numpy.linalg' has no attribute 'linalg'")
+
+    class Museval:
+        metrics = Metrics
+
+    monkeypatch.setattr(museval_backend, "load_museval", lambda: Museval)
+    scores = score_track(REFERENCES, ESTIMATES, RATE, backend="museval")
+    assert "depend linearly" in scores.remark
+
+
+def test_references_that_are_the_same_are_scored_all_the_same():
+    references = {"vocals": noise(0), "accompaniment": noise(0)}
+    scores = score_track(references, ESTIMATES, RATE)
+    assert np.isfinite(scores.frames["vocals"]["SAR"]).all()
+    # All that can be explained by both is explained by the one: nothing is interference.
+    assert (scores.frames["vocals"]["SIR"] > 80).all()
+
+
+@pytest.mark.parametrize(
+    ("estimates", "message"),
+    [
+        ({}, "no estimate of vocals or accompaniment"),
+        ({"piano": noise(0)}, "got .'piano'"),
+        (ESTIMATES | {"vocals": noise(0)[:1]}, r"vocals has the shape \(1, "),
+        (ESTIMATES | {"vocals": noise(0)[0]}, "vocals has the shape"),
+        (ESTIMATES | {"accompaniment": noise(0)[:, :0]}, "accompaniment has the shape"),
+        (ESTIMATES | {"accompaniment": np.nan * noise(0)}, "estimate of accompaniment hold"),
+    ],
+)
+def test_unusable_estimates_are_refused(estimates: dict, message: str):
+    with pytest.raises(AudioInputError, match=message):
+        score_track(REFERENCES, estimates, RATE)
+
+
+@pytest.mark.parametrize(
+    ("references", "message"),
+    [
+        ({}, "same shape"),
+        (REFERENCES | {"accompaniment": noise(0, 1.0)}, "same shape"),
+        (REFERENCES | {"vocals": np.inf * noise(0)}, "reference of vocals hold"),
+    ],
+)
+def test_unusable_references_are_refused(references: dict, message: str):
+    with pytest.raises(AudioInputError, match=message):
+        score_track(references, ESTIMATES, RATE)
+
+
+def test_digest_tells_references_apart():
+    digest = TrackScorer(REFERENCES, RATE).digest
+    assert digest == TrackScorer(dict(reversed(REFERENCES.items())), RATE).digest
+    assert digest != TrackScorer(REFERENCES, RATE + 1).digest
+    other = REFERENCES["vocals"].copy()
+    other[1, -1] += 1e-6
+    assert digest != TrackScorer(REFERENCES | {"vocals": other}, RATE).digest
+
+
+def test_missing_museval_names_the_extra(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "museval", None)
+    with pytest.raises(MissingExtraError, match=r"songsplit\[eval\]"):
+        load_museval()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("museval") is None, reason="museval is not installed")
+def test_missing_ffmpeg_is_told(monkeypatch: pytest.MonkeyPatch):
+    for name in [name for name in sys.modules if name.split(".")[0] in ("museval", "musdb")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setenv("PATH", "")
+    for name in [name for name in sys.modules if name.split(".")[0] == "stempeg"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(DataError, match="ffmpeg"):
+        load_museval()
