@@ -159,8 +159,13 @@ def check_stack(audio: Samples, name: str) -> None:
         )
     # The sum of all is finite only if each is. Not isfinite on each: that takes longer than
     # to score.
-    if not all(in_threads(lambda rows: bool(np.isfinite(np.sum(rows))), audio)):
+    if not all(in_threads(_finite, audio)):
         raise AudioInputError(f"{name} hold samples that are infinite or not a number")
+
+
+def _finite(audio: Samples) -> bool:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool(np.isfinite(audio.sum(dtype=np.float64)))
 
 
 def _whole(references: Samples, estimates: Samples) -> tuple[Floats, Floats, Floats]:
