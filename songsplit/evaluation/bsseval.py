@@ -44,6 +44,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from songsplit.errors import AudioInputError
 from songsplit.evaluation.correlations import Spectra, even_fast_length, lagged_products, spectra
 from songsplit.evaluation.framing import Framing, silent
 from songsplit.evaluation.normal_equations import NormalEquations
@@ -65,11 +66,14 @@ class ReferenceStatistics:
         The true parts of a song. They are kept, not copied: do not change them.
     window, hop : int
         Length and distance of the frames in samples; one second each for MUSDB18.
+    correlations : ndarray of float64, optional
+        `correlations` of an earlier object with the same references, which then need not
+        be computed again.
 
     Raises
     ------
     AudioInputError
-        If the shape is another, there are no samples, or some are not finite.
+        If a shape is another, there are no samples, or some are not finite.
 
     Examples
     --------
@@ -83,11 +87,27 @@ class ReferenceStatistics:
     True
     """
 
-    def __init__(self, references: Samples, window: int, hop: int) -> None:
+    def __init__(
+        self, references: Samples, window: int, hop: int, correlations: Floats | None = None
+    ) -> None:
         check_stack(references, "references")
         self._references = references
         self._framing = Framing(references.shape[2], window, hop)
         self._own: dict[int, NormalEquations] = {}
+        shape = (len(rows := _rows(references)), len(rows), FILTER_LENGTH)
+        if correlations is not None and correlations.shape != shape:
+            raise AudioInputError(
+                f"correlations of other references: shape {correlations.shape}, not {shape}"
+            )
+        self._correlations = correlations
+
+    @property
+    def correlations(self) -> Floats:
+        """Correlations of all channels at lags from 0 to 511, shape (channels, channels, 512)."""
+        if self._correlations is None:
+            rows = _rows(self._references)
+            self._correlations = lagged_products(rows, rows, FILTER_LENGTH)
+        return self._correlations
 
     @property
     def singular(self) -> bool:
@@ -166,20 +186,15 @@ class ReferenceStatistics:
         return np.array([silent(self._references[:, :, span]).any() for span in self._framing])
 
     @cached_property
-    def _products(self) -> Floats:
-        rows = _rows(self._references)
-        return lagged_products(rows, rows, FILTER_LENGTH)
-
-    @cached_property
     def _all(self) -> NormalEquations:
-        return NormalEquations(self._products)
+        return NormalEquations(self.correlations)
 
     def _equations(self, target: int) -> NormalEquations:
         """Give the normal equations of one reference by itself."""
         if target not in self._own:
             channels = self._references.shape[1]
             rows = slice(target * channels, (target + 1) * channels)
-            self._own[target] = NormalEquations(self._products[rows, rows])
+            self._own[target] = NormalEquations(self.correlations[rows, rows])
         return self._own[target]
 
 

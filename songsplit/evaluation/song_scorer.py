@@ -23,6 +23,7 @@ from songsplit.files import write_json
 _SONG_ERRORS = (AudioFileError, AudioInputError, DataError)
 
 _KNOWN_AUDIO = "known-audio"
+_STATISTICS = "reference-statistics"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class SongScorer:
     yardsticks : Path
         Folder for the scores of the yardsticks, to be shared by all candidates. It also
         keeps the hashes of each song's audio, so that songs need not be read to find out
-        that there is nothing left to do.
+        that there is nothing left to do, and the statistics of their references.
     backend : {"songsplit", "museval"}
         What computes the scores.
     """
@@ -139,7 +140,12 @@ class SongScorer:
         files = _file_states(song)
         try:
             audio = song.read()
-            scorer = TrackScorer(audio.references, audio.sample_rate, backend=self.backend)
+            scorer = TrackScorer(
+                audio.references,
+                audio.sample_rate,
+                backend=self.backend,
+                keep=self.yardsticks / _STATISTICS,
+            )
         except _SONG_ERRORS as error:
             return ScoredSong(
                 {system.name: _failed(error) for system, _ in self._systems(song)}, None

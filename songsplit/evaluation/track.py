@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from songsplit.errors import AudioInputError, DataError
 from songsplit.evaluation.bsseval import ReferenceStatistics
 from songsplit.evaluation.framing import Framing, silent
+from songsplit.evaluation.kept import load_correlations, store_correlations
 from songsplit.evaluation.museval_backend import museval_scores
 from songsplit.evaluation.ratios import check_stack, si_sdr, usdr
 from songsplit.evaluation.scores import (
@@ -49,6 +51,9 @@ class TrackScorer:
     backend : {"songsplit", "museval"}, optional
         What computes SDR, ISR, SIR and SAR: this package, or the package `museval`, to
         certify the former.
+    keep : Path, optional
+        Folder that keeps correlations of the references by the hash of their samples, for
+        the next time that these references are scored on.
 
     Raises
     ------
@@ -57,7 +62,12 @@ class TrackScorer:
     """
 
     def __init__(
-        self, references: Mapping[str, Samples], sample_rate: int, *, backend: Backend = "songsplit"
+        self,
+        references: Mapping[str, Samples],
+        sample_rate: int,
+        *,
+        backend: Backend = "songsplit",
+        keep: Path | None = None,
     ) -> None:
         shapes = {target: audio.shape for target, audio in references.items()}
         if not shapes or len(set(shapes.values())) > 1:
@@ -67,6 +77,7 @@ class TrackScorer:
         self._references = dict(references)
         self._rate = sample_rate
         self._backend = backend
+        self._keep = keep
         self._window = round(WINDOW_SECONDS * sample_rate)
         self._hop = round(HOP_SECONDS * sample_rate)
         self._statistics: dict[tuple[str, ...], ReferenceStatistics] = {}
@@ -157,11 +168,18 @@ class TrackScorer:
             remarks.append(
                 f"{group[0]} scored by itself, without an estimate of {' and '.join(others)}"
             )
-        whole_group = (*group, *others)
-        if whole_group not in self._statistics:
-            references = np.stack([self._references[target] for target in whole_group])
-            self._statistics[whole_group] = ReferenceStatistics(references, self._window, self._hop)
-        return self._statistics[whole_group].score(stack, range(len(group)))
+        return self._group_statistics((*group, *others)).score(stack, range(len(group)))
+
+    def _group_statistics(self, group: tuple[str, ...]) -> ReferenceStatistics:
+        if group not in self._statistics:
+            references = np.stack([self._references[target] for target in group])
+            path = self._keep and self._keep / f"{self.digest}-{'-'.join(group)}.npz"
+            kept = load_correlations(path) if path else None
+            statistics = ReferenceStatistics(references, self._window, self._hop, kept)
+            if path and kept is None:
+                store_correlations(path, statistics.correlations)
+            self._statistics[group] = statistics
+        return self._statistics[group]
 
     def _fitted(self, target: str, estimate: Samples, remarks: list[str]) -> Samples:
         """Check an estimate and bring it to the length of its reference."""

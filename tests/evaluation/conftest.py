@@ -70,7 +70,7 @@ class _UsdrScorer:
     made: ClassVar[list[str]] = []
 
     def __init__(
-        self, references: Mapping[str, np.ndarray], sample_rate: int, *, backend: str
+        self, references: Mapping[str, np.ndarray], sample_rate: int, *, backend: str, keep: Path
     ) -> None:
         self._references, self._rate = references, sample_rate
         content = b"".join(audio.tobytes() for audio in references.values())

@@ -253,3 +253,11 @@ def test_correlations_by_blocks(samples: int, monkeypatch: pytest.MonkeyPatch):
     for lag in range(20):
         expected = first @ padded[:, lag : lag + samples].T
         np.testing.assert_allclose(products[:, :, lag], expected, atol=1e-14)
+
+
+def test_correlations_can_be_handed_on():
+    first = ReferenceStatistics(REFERENCES, RATE, RATE)
+    second = ReferenceStatistics(REFERENCES, RATE, RATE, first.correlations)
+    np.testing.assert_array_equal(second.score(ESTIMATES), first.score(ESTIMATES))
+    with pytest.raises(AudioInputError, match="other references"):
+        ReferenceStatistics(REFERENCES[:1], RATE, RATE, first.correlations)

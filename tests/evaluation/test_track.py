@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from songsplit.errors import AudioInputError, DataError, MissingExtraError
-from songsplit.evaluation import TrackScorer, museval_backend, score_track
+from songsplit.evaluation import TrackScorer, bsseval, museval_backend, score_track
+from songsplit.evaluation.kept import load_correlations
 from songsplit.evaluation.museval_backend import load_museval
 from songsplit.evaluation.scores import METRICS
 
@@ -212,3 +214,32 @@ def test_missing_ffmpeg_is_told(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(DataError, match="ffmpeg"):
         load_museval()
+
+
+def test_statistics_are_kept_for_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    first = TrackScorer(REFERENCES, RATE, keep=tmp_path).score(ESTIMATES)
+    (kept,) = tmp_path.iterdir()
+    correlated = []
+    original = bsseval.lagged_products
+
+    def count(first: np.ndarray, second: np.ndarray, lags: int) -> np.ndarray:
+        correlated.append(np.array_equal(first, second))
+        return original(first, second, lags)
+
+    monkeypatch.setattr(bsseval, "lagged_products", count)
+    second = TrackScorer(REFERENCES, RATE, keep=tmp_path).score(ESTIMATES)
+    assert correlated == [False]  # only with the estimates
+    for target in REFERENCES:
+        assert_close(second.frames[target], first.frames[target])
+
+    # Damage is found, and mended.
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1
+    kept.write_bytes(content)
+    third = TrackScorer(REFERENCES, RATE, keep=tmp_path).score(ESTIMATES)
+    assert_close(third.frames["vocals"], first.frames["vocals"])
+    assert correlated == [False, True, False]
+    assert load_correlations(kept) is not None
+    # Other references have their own.
+    TrackScorer({**REFERENCES, "vocals": noise(7)}, RATE, keep=tmp_path).score(ESTIMATES)
+    assert len(list(tmp_path.iterdir())) == 2
