@@ -110,13 +110,15 @@ class ReferenceStatistics:
         return self._correlations
 
     @property
-    def singular(self) -> bool:
-        """Whether the references, and what filters make of them, depend linearly on each other.
+    def determined(self) -> bool:
+        """Whether the projections, and with them ISR, SIR and SAR, have one value only.
 
-        As for vocals in mono on both channels. Filters are then not determined, but what they
-        make of the references is.
+        They have not if a reference is another one filtered or delayed, or if a song is
+        shorter than all filters together. Channels that are copies of others, as of vocals
+        in mono, do not matter: what their filters add up to has one value.
         """
-        return self._all.singular
+        independent = np.linalg.matrix_rank(self.correlations[:, :, 0], hermitian=True)
+        return bool(self._all.rank == independent * FILTER_LENGTH)
 
     def score(self, estimates: Samples, targets: Sequence[int] | None = None) -> Floats:
         """Score estimates.

@@ -28,9 +28,8 @@ class NormalEquations:
     def __init__(self, products: Floats) -> None:
         matrix = _correlation_matrix(products)
         self._factor, self._kept = _factorised(matrix)
-        self.singular = len(self._factor) < len(matrix)
-        """Whether some signals, delayed, are sums of others: filters are not determined then,
-        but what they make of the signals is."""
+        self.rank = len(self._factor)
+        """How many delayed signals there are that are not sums of others."""
 
     def solve(self, products: Floats) -> Floats:
         """Find filters.

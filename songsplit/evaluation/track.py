@@ -105,7 +105,8 @@ class TrackScorer:
         -------
         TrackScores
             With a remark if estimates were cut or continued, if some part is silent
-            throughout, and if a target had to be scored by itself.
+            throughout, if a target had to be scored by itself, and if the filters of BSS Eval
+            are not determined.
 
         Raises
         ------
@@ -168,7 +169,14 @@ class TrackScorer:
             remarks.append(
                 f"{group[0]} scored by itself, without an estimate of {' and '.join(others)}"
             )
-        return self._group_statistics((*group, *others)).score(stack, range(len(group)))
+        statistics = self._group_statistics((*group, *others))
+        scores = statistics.score(stack, range(len(group)))
+        if np.isfinite(scores).any() and not statistics.determined:
+            remarks.append(
+                "ISR, SIR and SAR are not to be relied on: the song is too short for filters of "
+                "512 taps, or a reference is made of the others by filters"
+            )
+        return scores
 
     def _group_statistics(self, group: tuple[str, ...]) -> ReferenceStatistics:
         if group not in self._statistics:

@@ -206,9 +206,14 @@ def test_a_silent_reference_counts_for_targets_scored_alone_too():
     assert np.isnan(scores[:, 0]).all(axis=0).tolist() == [True, False, False, False]
 
 
-def test_linear_dependence_is_told():
-    assert not ReferenceStatistics(REFERENCES, RATE, RATE).singular
-    assert ReferenceStatistics(REFERENCES[[0, 0]], RATE, RATE).singular
+def test_filters_that_are_not_determined_are_told():
+    assert ReferenceStatistics(REFERENCES, RATE, RATE).determined
+    # Copies of channels do not matter, but filtered ones and too few samples do.
+    assert ReferenceStatistics(REFERENCES[:, [0, 0]], RATE, RATE).determined
+    assert ReferenceStatistics(REFERENCES[[0, 0]], RATE, RATE).determined
+    delayed = np.stack([REFERENCES[0], np.roll(REFERENCES[0], 3, axis=1)])
+    assert not ReferenceStatistics(delayed, RATE, RATE).determined
+    assert not ReferenceStatistics(REFERENCES[:, :, :1000], RATE, RATE).determined
 
 
 def test_inputs_are_not_changed():
