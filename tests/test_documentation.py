@@ -14,7 +14,15 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
-    "module", ["songsplit", "songsplit.stems", "songsplit.separator", "songsplit.models.registry"]
+    "module",
+    [
+        "songsplit",
+        "songsplit.evaluation.bsseval",
+        "songsplit.evaluation.track",
+        "songsplit.models.registry",
+        "songsplit.separator",
+        "songsplit.stems",
+    ],
 )
 def test_examples_in_docstrings(module, monkeypatch):
     monkeypatch.chdir(ROOT)
