@@ -54,6 +54,9 @@ from songsplit.evaluation.threads import in_threads
 
 FILTER_LENGTH = 512
 
+# More are samples and channels mixed up, for which no memory would suffice.
+_MOST_CHANNELS = 64
+
 
 class ReferenceStatistics:
     """All of BSS Eval v4 that depends on the references alone, for scoring many estimates.
@@ -94,7 +97,13 @@ class ReferenceStatistics:
         self._references = references
         self._framing = Framing(references.shape[2], window, hop)
         self._own: dict[int, NormalEquations] = {}
-        shape = (len(rows := _rows(references)), len(rows), FILTER_LENGTH)
+        if references.shape[1] > _MOST_CHANNELS:
+            raise AudioInputError(
+                f"references of {references.shape[1]} channels: the shape must be (targets, "
+                "channels, samples)"
+            )
+        self._signals = references.shape[0] * references.shape[1]
+        shape = (self._signals, self._signals, FILTER_LENGTH)
         if correlations is not None and correlations.shape != shape:
             raise AudioInputError(
                 f"correlations of other references: shape {correlations.shape}, not {shape}"
@@ -117,8 +126,11 @@ class ReferenceStatistics:
         shorter than all filters together. Channels that are copies of others, as of vocals
         in mono, do not matter: what their filters add up to has one value.
         """
-        independent = np.linalg.matrix_rank(self.correlations[:, :, 0], hermitian=True)
-        return bool(self._all.rank == independent * FILTER_LENGTH)
+        # With the addition that the equations have for channels that are empty.
+        products = self.correlations[:, :, 0] + np.finfo(np.float64).eps * np.eye(self._signals)
+        level = np.sqrt(products.diagonal())
+        unlike = np.linalg.matrix_rank(products / np.outer(level, level), hermitian=True)
+        return bool(self._all.rank == unlike * FILTER_LENGTH)
 
     def score(self, estimates: Samples, targets: Sequence[int] | None = None) -> Floats:
         """Score estimates.

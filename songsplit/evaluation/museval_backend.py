@@ -9,7 +9,12 @@ import numpy as np
 
 from songsplit.errors import DataError, MissingExtraError
 from songsplit.evaluation.bsseval import FILTER_LENGTH
+from songsplit.evaluation.framing import silent
 from songsplit.evaluation.scores import Floats, Samples
+
+
+class NoScoresError(Exception):
+    """museval gives no scores for this audio."""
 
 
 def museval_scores(references: Samples, estimates: Samples, window: int, hop: int) -> Floats:
@@ -29,14 +34,17 @@ def museval_scores(references: Samples, estimates: Samples, window: int, hop: in
 
     Raises
     ------
+    NoScoresError
+        If museval gives up: on references or estimates that are silent throughout, and on
+        references that depend linearly on each other.
     MissingExtraError
         If museval is not installed.
     DataError
-        If museval cannot work because the ffmpeg program is missing, or if it gives up: on
-        references or estimates that are silent throughout, and on references that depend
-        linearly on each other.
+        If museval cannot work because the ffmpeg program is missing.
     """
     metrics = load_museval().metrics
+    if silent(references).any() or silent(estimates).any():
+        raise NoScoresError("museval scores nothing: a part is silent throughout")
     try:
         with warnings.catch_warnings():
             # scipy.fftpack, which museval uses, may announce its end; not for our readers.
@@ -51,14 +59,12 @@ def museval_scores(references: Samples, estimates: Samples, window: int, hop: in
                 framewise_filters=False,
                 bsseval_sources_version=False,
             )
-    except ValueError as error:
-        raise DataError("museval scores nothing: a part is silent throughout") from error
     except (np.linalg.LinAlgError, AttributeError) as error:
         # museval 0.4.1 guards against a singular system of equations by naming the
         # exception np.linalg.linalg.LinAlgError, a module that numpy 2.4 does not have.
         if isinstance(error, AttributeError) and "linalg" not in str(error):
             raise
-        raise DataError(
+        raise NoScoresError(
             "museval scores nothing: the references depend linearly on each other"
         ) from error
     return np.stack(measures)

@@ -27,6 +27,11 @@ class NormalEquations:
 
     def __init__(self, products: Floats) -> None:
         matrix = _correlation_matrix(products)
+        # Signals may be as different in level as music and the rounding error of another:
+        # of equal level, neither is taken for rounding error here.
+        self._scale = 1 / np.sqrt(matrix.diagonal())
+        matrix *= self._scale
+        matrix *= self._scale[:, np.newaxis]
         self._factor, self._kept = _factorised(matrix)
         self.rank = len(self._factor)
         """How many delayed signals there are that are not sums of others."""
@@ -44,9 +49,11 @@ class NormalEquations:
         ndarray of float64, shape (signals, outputs, taps)
         """
         signals, outputs, taps = products.shape
-        right = np.moveaxis(products, 1, 2).reshape(signals * taps, outputs)
+        scale = self._scale[:, np.newaxis]
+        right = np.moveaxis(products, 1, 2).reshape(signals * taps, outputs) * scale
         solution = np.zeros_like(right)
         solution[self._kept] = linalg.cho_solve((self._factor, True), right[self._kept])
+        solution *= scale
         return np.moveaxis(solution.reshape(signals, taps, outputs), 2, 1)
 
 
@@ -64,8 +71,11 @@ def _correlation_matrix(products: Floats) -> Floats:
 
 
 def _factorised(matrix: Floats) -> tuple[Floats, NDArray[np.intp] | slice]:
-    """Give the lower Cholesky factor, and of which rows and columns it is, in order."""
-    rounding = matrix.diagonal().max() * len(matrix) * np.finfo(np.float64).eps
+    """Give the lower Cholesky factor, and of which rows and columns it is, in order.
+
+    The matrix has ones on its diagonal.
+    """
+    rounding = len(matrix) * np.finfo(np.float64).eps
     try:
         factor: Floats = linalg.cholesky(matrix, lower=True, check_finite=False)
         if factor.diagonal().min() ** 2 >= rounding:

@@ -6,15 +6,15 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from songsplit.errors import AudioInputError, DataError
-from songsplit.evaluation.bsseval import ReferenceStatistics
+from songsplit.errors import AudioInputError, ConfigError
+from songsplit.evaluation.bsseval import FILTER_LENGTH, ReferenceStatistics
 from songsplit.evaluation.framing import Framing, silent
 from songsplit.evaluation.kept import load_correlations, store_correlations
-from songsplit.evaluation.museval_backend import museval_scores
+from songsplit.evaluation.museval_backend import NoScoresError, load_museval, museval_scores
 from songsplit.evaluation.ratios import check_stack, si_sdr, usdr
 from songsplit.evaluation.scores import (
     HOP_SECONDS,
@@ -59,6 +59,10 @@ class TrackScorer:
     ------
     AudioInputError
         If shapes disagree or samples are not finite.
+    ConfigError
+        If there is no such backend.
+    MissingExtraError, DataError
+        If museval is to compute and is not installed, or lacks the ffmpeg program.
     """
 
     def __init__(
@@ -69,6 +73,10 @@ class TrackScorer:
         backend: Backend = "songsplit",
         keep: Path | None = None,
     ) -> None:
+        if backend not in get_args(Backend):
+            raise ConfigError(f"backend {backend!r}: choose one of {get_args(Backend)}")
+        if backend == "museval":
+            load_museval()
         shapes = {target: audio.shape for target, audio in references.items()}
         if not shapes or len(set(shapes.values())) > 1:
             raise AudioInputError(f"references must have the same shape: got {shapes}")
@@ -121,17 +129,6 @@ class TrackScorer:
             )
         remarks: list[str] = []
         fitted = {target: self._fitted(target, estimates[target], remarks) for target in targets}
-        silence = [
-            f"{kind} of {target}"
-            for kind, parts in (("reference", self._references), ("estimate", fitted))
-            for target in targets
-            if silent(parts[target][np.newaxis]).any()
-        ]
-        if silence:
-            remarks.append(
-                f"frames not scored: {' and '.join(silence)} silent throughout "
-                "(channels that sum to zero count as silent)"
-            )
         frames: dict[str, dict[str, Floats]] = {}
         for group in _groups(targets):
             scores = self._group_scores(group, fitted, remarks)
@@ -153,18 +150,20 @@ class TrackScorer:
     ) -> Floats:
         """SDR, ISR, SIR and SAR of a group of targets, shape (4, targets, frames)."""
         stack = np.stack([estimates[target] for target in group])
-        if self._backend == "museval":
-            references = np.stack([self._references[target] for target in group])
-            try:
-                if len(group) < 2:
-                    raise DataError(f"museval scores nothing: {group[0]} is the only target")
-                return museval_scores(references, stack, self._window, self._hop)
-            except DataError as error:
-                remarks.append(str(error))
-                framing = Framing(stack.shape[2], self._window, self._hop)
-                return np.full((4, len(group), len(framing)), np.nan)
-
         others = _partners(group, self._references)
+        silence = [
+            f"{kind} of {target}"
+            for kind, parts in (("reference", self._references), ("estimate", estimates))
+            for target in ((*group, *others) if kind == "reference" else group)
+            if silent(parts[target][np.newaxis]).any()
+        ]
+        if silence:
+            remarks.append(
+                f"no SDR, ISR, SIR and SAR of {', '.join(group)}: {' and '.join(silence)} silent "
+                "throughout (channels that sum to zero count as silent)"
+            )
+        if self._backend == "museval":
+            return self._museval_scores(group, stack, remarks)
         if others:
             remarks.append(
                 f"{group[0]} scored by itself, without an estimate of {' and '.join(others)}"
@@ -178,11 +177,26 @@ class TrackScorer:
             )
         return scores
 
+    def _museval_scores(
+        self, group: Sequence[str], estimates: Samples, remarks: list[str]
+    ) -> Floats:
+        references = np.stack([self._references[target] for target in group])
+        try:
+            if len(group) < 2:
+                raise NoScoresError(f"museval scores nothing: {group[0]} is the only target")
+            return museval_scores(references, estimates, self._window, self._hop)
+        except NoScoresError as error:
+            remarks.append(str(error))
+            frames = len(Framing(estimates.shape[2], self._window, self._hop))
+            return np.full((4, len(group), frames), np.nan)
+
     def _group_statistics(self, group: tuple[str, ...]) -> ReferenceStatistics:
         if group not in self._statistics:
             references = np.stack([self._references[target] for target in group])
-            path = self._keep and self._keep / f"{self.digest}-{'-'.join(group)}.npz"
-            kept = load_correlations(path) if path else None
+            path = self._keep and self._keep / f"{self.digest}-{'-'.join(group)}.f64"
+            signals = references.shape[0] * references.shape[1]
+            shape = (signals, signals, FILTER_LENGTH)
+            kept = load_correlations(path, shape) if path else None
             statistics = ReferenceStatistics(references, self._window, self._hop, kept)
             if path and kept is None:
                 store_correlations(path, statistics.correlations)
@@ -199,12 +213,17 @@ class TrackScorer:
             )
         check_stack(estimate[np.newaxis], f"the estimate of {target}")
         difference = estimate.shape[1] - samples
-        if difference:
-            change = "longer: cut" if difference > 0 else "shorter: continued with zeros"
-            remarks.append(
-                f"estimate of {target} {abs(difference) / self._rate:.3f} s {change} at the end"
-            )
-        return np.pad(estimate[:, :samples], ((0, 0), (0, max(0, -difference))))
+        if difference == 0:
+            return estimate
+        seconds = abs(difference) / self._rate
+        if difference > 0:
+            remarks.append(f"estimate of {target} {seconds:.3f} s longer: cut at the end")
+            return estimate[:, :samples]
+        remarks.append(
+            f"estimate of {target} {seconds:.3f} s shorter: continued with zeros, so that whole "
+            "seconds that it lacks do not count"
+        )
+        return np.pad(estimate, ((0, 0), (0, -difference)))
 
 
 def score_track(

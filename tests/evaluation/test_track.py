@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from songsplit.errors import AudioInputError, DataError, MissingExtraError
-from songsplit.evaluation import TrackScorer, bsseval, museval_backend, score_track
+from songsplit.errors import AudioInputError, ConfigError, DataError, MissingExtraError
+from songsplit.evaluation import TrackScorer, bsseval, museval_backend, score_track, track
 from songsplit.evaluation.kept import load_correlations
 from songsplit.evaluation.museval_backend import load_museval
 from songsplit.evaluation.scores import METRICS
@@ -80,6 +80,21 @@ def test_five_targets_are_grouped_as_museval_groups_them():
         assert_close(scores.frames[target], parts[target])
 
 
+def test_a_silent_stem_leaves_the_other_group_alone():
+    references = {stem: noise(seed) for seed, stem in enumerate(STEMS)} | {"bass": 0 * noise(0)}
+    references["accompaniment"] = references["drums"] + references["other"]
+    estimates = {target: audio + 0.1 * noise(9) for target, audio in references.items()}
+    scores = score_track(references, estimates, RATE)
+    assert scores.remark.startswith("no SDR, ISR, SIR and SAR of vocals, drums, bass, other: ")
+    assert np.isnan(scores.value("drums", "SDR"))
+    assert np.isfinite(scores.value("vocals", "SDR"))
+
+
+def test_unknown_backends_are_refused():
+    with pytest.raises(ConfigError, match="musevall"):
+        TrackScorer(REFERENCES, RATE, backend="musevall")  # type: ignore[arg-type]
+
+
 @pytest.mark.ffmpeg
 def test_stems_without_an_accompaniment():
     references = {stem: noise(seed) for seed, stem in enumerate(STEMS)}
@@ -123,6 +138,7 @@ def test_silence_throughout_is_told_and_leaves_only_whole_measures(kind: str, ho
     left = parts["vocals"][:1]
     parts["vocals"] = np.concatenate([left, -left]) if how != "zero" else 0 * parts["vocals"]
     scores = score_track(references, estimates, RATE)
+    assert scores.remark.startswith("no SDR, ISR, SIR and SAR of vocals, accompaniment: ")
     assert f"{kind} of vocals silent throughout" in scores.remark
     for target in references:
         for metric in METRICS:
@@ -149,6 +165,7 @@ def test_singular_references_in_museval(monkeypatch: pytest.MonkeyPatch):
         metrics = Metrics
 
     monkeypatch.setattr(museval_backend, "load_museval", lambda: Museval)
+    monkeypatch.setattr(track, "load_museval", lambda: Museval)
     scores = score_track(REFERENCES, ESTIMATES, RATE, backend="museval")
     assert "depend linearly" in scores.remark
 
@@ -202,6 +219,10 @@ def test_digest_tells_references_apart():
     digest = TrackScorer(REFERENCES, RATE).digest
     assert digest == TrackScorer(dict(reversed(REFERENCES.items())), RATE).digest
     assert digest != TrackScorer(REFERENCES, RATE + 1).digest
+    single = {target: audio.astype(np.float32) for target, audio in REFERENCES.items()}
+    assert digest != TrackScorer(single, RATE).digest
+    mono = {target: audio.reshape(1, -1) for target, audio in REFERENCES.items()}
+    assert digest != TrackScorer(mono, RATE).digest
     other = REFERENCES["vocals"].copy()
     other[1, -1] += 1e-6
     assert digest != TrackScorer(REFERENCES | {"vocals": other}, RATE).digest
@@ -247,7 +268,8 @@ def test_statistics_are_kept_for_the_next_time(tmp_path: Path, monkeypatch: pyte
     third = TrackScorer(REFERENCES, RATE, keep=tmp_path).score(ESTIMATES)
     assert_close(third.frames["vocals"], first.frames["vocals"])
     assert correlated == [False, True, False]
-    assert load_correlations(kept) is not None
+    assert load_correlations(kept, (4, 4, 512)) is not None
+    assert load_correlations(kept, (2, 2, 512)) is None
     # Other references have their own.
     TrackScorer({**REFERENCES, "vocals": noise(7)}, RATE, keep=tmp_path).score(ESTIMATES)
     assert len(list(tmp_path.iterdir())) == 2
