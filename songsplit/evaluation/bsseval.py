@@ -57,6 +57,10 @@ FILTER_LENGTH = 512
 # More are samples and channels mixed up, for which no memory would suffice.
 _MOST_CHANNELS = 64
 
+# Music in 16 bits, which nearly fill the spectrum with noise, has some 1e-11. From 1e-13 down,
+# as for music decoded from AAC in floating point, ISR, SIR and SAR are many dB lower.
+_LEAST_CONDITION = 1e-12
+
 
 class ReferenceStatistics:
     """All of BSS Eval v4 that depends on the references alone, for scoring many estimates.
@@ -119,18 +123,29 @@ class ReferenceStatistics:
         return self._correlations
 
     @property
-    def determined(self) -> bool:
-        """Whether the projections, and with them ISR, SIR and SAR, have one value only.
+    def caution(self) -> str:
+        """Why ISR, SIR and SAR are not to be relied on, empty if they are.
 
-        They have not if a reference is another one filtered or delayed, or if a song is
-        shorter than all filters together. Channels that are copies of others, as of vocals
-        in mono, do not matter: what their filters add up to has one value.
+        A song can be shorter than all filters together, or a reference another one filtered
+        or delayed: the projections then have many values. Channels that are copies of others,
+        as of vocals in mono, do not matter. Where a part of the spectrum is empty, filters
+        take any value there, to which the edges of the frames add what they make of it.
         """
+        if self._framing.samples < self._signals * FILTER_LENGTH:
+            return f"the song is too short for filters of {FILTER_LENGTH} taps"
         # With the addition that the equations have for channels that are empty.
         products = self.correlations[:, :, 0] + np.finfo(np.float64).eps * np.eye(self._signals)
         level = np.sqrt(products.diagonal())
         unlike = np.linalg.matrix_rank(products / np.outer(level, level), hermitian=True)
-        return bool(self._all.rank == unlike * FILTER_LENGTH)
+        if (
+            self._all.rank == unlike * FILTER_LENGTH
+            and self._all.reciprocal_condition >= _LEAST_CONDITION
+        ):
+            return ""
+        return (
+            "part of the spectrum of the references is empty, as after resampling or lossy coding "
+            "(export them with 16 bits), or one of them is made of the others by filters"
+        )
 
     def score(self, estimates: Samples, targets: Sequence[int] | None = None) -> Floats:
         """Score estimates.

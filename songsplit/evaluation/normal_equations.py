@@ -35,6 +35,13 @@ class NormalEquations:
         self._factor, self._kept = _factorised(matrix)
         self.rank = len(self._factor)
         """How many delayed signals there are that are not sums of others."""
+        self._norm = linalg.norm(matrix[self._kept][:, self._kept], 1)
+
+    @property
+    def reciprocal_condition(self) -> float:
+        """Estimate of the reciprocal condition number, signals brought to equal level."""
+        value, _ = linalg.lapack.dpocon(self._factor, self._norm, uplo="L")
+        return float(value)
 
     def solve(self, products: Floats) -> Floats:
         """Find filters.

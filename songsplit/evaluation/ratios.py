@@ -157,6 +157,10 @@ def check_stack(audio: Samples, name: str) -> None:
         raise AudioInputError(
             f"{name} must have the shape (targets, channels, samples): got {audio.shape}"
         )
+    if not np.issubdtype(audio.dtype, np.floating):
+        raise AudioInputError(
+            f"{name} must be floating point, with full scale at -1 and 1: got {audio.dtype}"
+        )
     # The sum of all is finite only if each is. Not isfinite on each: that takes longer than
     # to score.
     if not all(in_threads(_finite, audio)):

@@ -77,12 +77,12 @@ class TrackScorer:
             raise ConfigError(f"backend {backend!r}: choose one of {get_args(Backend)}")
         if backend == "museval":
             load_museval()
-        shapes = {target: audio.shape for target, audio in references.items()}
+        self._references = {target: np.asarray(audio) for target, audio in references.items()}
+        shapes = {target: audio.shape for target, audio in self._references.items()}
         if not shapes or len(set(shapes.values())) > 1:
             raise AudioInputError(f"references must have the same shape: got {shapes}")
-        for target, audio in references.items():
+        for target, audio in self._references.items():
             check_stack(audio[np.newaxis], f"the reference of {target}")
-        self._references = dict(references)
         self._rate = sample_rate
         self._backend = backend
         self._keep = keep
@@ -112,9 +112,9 @@ class TrackScorer:
         Returns
         -------
         TrackScores
-            With a remark if estimates were cut or continued, if some part is silent
-            throughout, if a target had to be scored by itself, and if the filters of BSS Eval
-            are not determined.
+            With a remark if estimates were cut or continued, if one is silent
+            in places or throughout, if a target had to be scored by itself, if an estimate is
+            perfect, and if ISR, SIR and SAR are not to be relied on.
 
         Raises
         ------
@@ -128,10 +128,14 @@ class TrackScorer:
                 f"no estimate of {' or '.join(self._references)}: got {sorted(estimates)}"
             )
         remarks: list[str] = []
-        fitted = {target: self._fitted(target, estimates[target], remarks) for target in targets}
+        fitted = {
+            target: self._fitted(target, np.asarray(estimates[target]), remarks)
+            for target in targets
+        }
         frames: dict[str, dict[str, Floats]] = {}
         for group in _groups(targets):
             scores = self._group_scores(group, fitted, remarks)
+            remarks += self._unscored(group, scores[0])
             for index, target in enumerate(group):
                 # Vocals have their scores from the first group already.
                 measures = zip(METRICS, scores[:, index], strict=True)
@@ -170,12 +174,29 @@ class TrackScorer:
             )
         statistics = self._group_statistics((*group, *others))
         scores = statistics.score(stack, range(len(group)))
-        if np.isfinite(scores).any() and not statistics.determined:
-            remarks.append(
-                "ISR, SIR and SAR are not to be relied on: the song is too short for filters of "
-                "512 taps, or a reference is made of the others by filters"
-            )
+        if np.isfinite(scores).any() and statistics.caution:
+            remarks.append(f"ISR, SIR and SAR are not to be relied on: {statistics.caution}")
         return scores
+
+    def _unscored(self, group: Sequence[str], sdr: Floats) -> list[str]:
+        """Tell of windows without finite scores for which the estimates are the reason."""
+        framing = Framing(self._references[group[0]].shape[1], self._window, self._hop)
+        sounding = [
+            not any(silent(self._references[name][np.newaxis, :, span]).any() for name in group)
+            for span in framing
+        ]
+        names, windows = ", ".join(group), f"of {len(framing)} windows"
+        remarks = []
+        missing = np.isnan(sdr).any(axis=0) & np.array(sounding)
+        if missing.any() and not missing.all():
+            remarks.append(
+                f"{names}: {missing.sum()} {windows} not scored, because an estimate is silent "
+                "there"
+            )
+        for name, values in zip(group, sdr, strict=True):
+            if perfect := np.count_nonzero(values == np.inf):
+                remarks.append(f"{name}: {perfect} {windows} perfect, which medians leave out")
+        return remarks
 
     def _museval_scores(
         self, group: Sequence[str], estimates: Samples, remarks: list[str]

@@ -213,16 +213,30 @@ def test_a_silent_reference_counts_for_targets_scored_alone_too():
     assert np.isnan(scores[:, 0]).all(axis=0).tolist() == [True, False, False, False]
 
 
-def test_filters_that_are_not_determined_are_told():
-    assert ReferenceStatistics(REFERENCES, RATE, RATE).determined
+def caution(references: np.ndarray) -> str:
+    return ReferenceStatistics(references, RATE, RATE).caution
+
+
+def test_what_makes_scores_unreliable_is_told():
+    assert caution(REFERENCES) == ""
     # Copies of channels do not matter, but filtered ones and too few samples do.
-    assert ReferenceStatistics(REFERENCES[:, [0, 0]], RATE, RATE).determined
-    assert ReferenceStatistics(REFERENCES[[0, 0]], RATE, RATE).determined
-    assert ReferenceStatistics(REFERENCES * SOFT, RATE, RATE).determined
-    assert ReferenceStatistics(changed(REFERENCES, c0_1=0.0), RATE, RATE).determined
+    assert caution(REFERENCES[:, [0, 0]]) == ""
+    assert caution(REFERENCES[[0, 0]]) == ""
+    assert caution(REFERENCES * SOFT) == ""
+    assert caution(changed(REFERENCES, c0_1=0.0)) == ""
     delayed = np.stack([REFERENCES[0], np.roll(REFERENCES[0], 3, axis=1)])
-    assert not ReferenceStatistics(delayed, RATE, RATE).determined
-    assert not ReferenceStatistics(REFERENCES[:, :, :1000], RATE, RATE).determined
+    assert "made of the others" in caution(delayed)
+    assert "too short" in caution(REFERENCES[:, :, :1000])
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_an_empty_part_of_the_spectrum_is_told(full: bool):
+    spectrum = np.fft.rfft(REFERENCES, axis=2)
+    spectrum[:, :, spectrum.shape[2] * 3 // 4 :] = 0
+    narrow = np.fft.irfft(spectrum, REFERENCES.shape[2], axis=2)
+    steps = 2**15 if full else 2**30
+    narrow = np.rint(narrow * steps) / steps
+    assert ("spectrum" in caution(narrow)) == (not full)
 
 
 def test_inputs_are_not_changed():
@@ -237,6 +251,7 @@ def test_inputs_are_not_changed():
     [
         (REFERENCES[0], "shape"),
         (REFERENCES[:, :, :0], "shape"),
+        ((1000 * REFERENCES).astype(np.int16), "floating point"),
         (REFERENCES.swapaxes(1, 2), "34400 channels"),
         (np.full_like(REFERENCES, np.nan), "references hold"),
         (np.full_like(REFERENCES, np.inf), "references hold"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from songsplit.errors import AudioInputError, ConfigError, DataError, MissingExtraError
 from songsplit.evaluation import TrackScorer, bsseval, museval_backend, score_track, track
@@ -88,6 +89,31 @@ def test_a_silent_stem_leaves_the_other_group_alone():
     assert scores.remark.startswith("no SDR, ISR, SIR and SAR of vocals, drums, bass, other: ")
     assert np.isnan(scores.value("drums", "SDR"))
     assert np.isfinite(scores.value("vocals", "SDR"))
+
+
+def test_windows_that_an_estimate_spoils_are_told():
+    vocals = ESTIMATES["vocals"].copy()
+    vocals[:, :RATE] = 0
+    references = {"vocals": REFERENCES["vocals"].copy(), "accompaniment": noise(1)}
+    references["vocals"][:, 2 * RATE :] = 0
+    scores = score_track(references, ESTIMATES | {"vocals": vocals}, RATE)
+    # Of the three windows one has no vocals: that is no fault of the estimate.
+    assert scores.remark == (
+        "vocals, accompaniment: 1 of 3 windows not scored, because an estimate is silent there"
+    )
+
+
+def test_perfect_estimates_are_told():
+    scores = score_track(REFERENCES, ESTIMATES | {"vocals": REFERENCES["vocals"]}, RATE)
+    assert scores.remark == "vocals: 3 of 3 windows perfect, which medians leave out"
+    assert np.isnan(scores.value("vocals", "SDR"))
+
+
+def test_tensors_and_lists_will_do():
+    tensors = {target: torch.from_numpy(audio) for target, audio in REFERENCES.items()}
+    lists = {target: audio.tolist() for target, audio in ESTIMATES.items()}
+    expected = score_track(REFERENCES, ESTIMATES, RATE)
+    assert_close(score_track(tensors, lists, RATE).frames["vocals"], expected.frames["vocals"])
 
 
 def test_unknown_backends_are_refused():
