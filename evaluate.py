@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import json
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from rich.console import Console
 
-from songsplit.errors import MissingExtraError, SongsplitError
+from songsplit.errors import MissingExtraError, OutputError, SongsplitError
 from songsplit.models.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -26,6 +30,12 @@ _WITHOUT_COMPARE = (
     *("model", "estimates", "subset", "split", "backend", "jobs", "device", "yardsticks"),
     "no_report",
 )
+_EVALUATION = Path("runs", "evaluation")
+_INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+
+
+class _Terminated(BaseException):
+    """The process was asked to end, by SIGTERM."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     -------
     int
         Exit status: 0, 1 after an error or if a song could not be scored, 130 when
-        interrupted.
+        interrupted, 143 when terminated.
     """
     # Songs may have names that the terminal's encoding cannot show.
     for stream in (sys.stdout, sys.stderr):
@@ -51,23 +61,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Wide enough for all columns also where the output goes to a file.
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
-        if options.compare is not None:
-            _compare(options, console)
-            return 0
-        return _evaluate(options, console, progress)
+        with _termination_raised():
+            if options.compare is not None:
+                _compare(options, console)
+                return 0
+            return _evaluate(options, console, progress)
     except SongsplitError as error:
         _say(progress, f"evaluate.py: {error}")
         return 1
     except KeyboardInterrupt:
         _say(progress, "evaluate.py: interrupted; the same command goes on from here")
-        return 130
+        return _INTERRUPTED
+    except _Terminated:
+        _say(progress, "evaluate.py: terminated; the same command goes on from here")
+        return _TERMINATED
+
+
+@contextmanager
+def _termination_raised() -> Iterator[None]:
+    """Raise an exception where SIGTERM arrives, so that worker processes are ended too."""
+
+    def terminate(*_: object) -> NoReturn:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Data(NamedTuple):
-    """The songs to score on, how a folder is named after them, and what is recorded."""
+    """The songs to score on, how folders are named after them, and what is recorded."""
 
     songs: list[ReferenceSong]
-    label: list[str]
+    # Of the data set, and of the part of it that is scored on.
+    name: str
+    label: str
     record: dict[str, Any]
 
 
@@ -79,17 +109,18 @@ def _evaluate(options: argparse.Namespace, console: Console, progress: Console) 
 
     data = _own_data(options, progress) if options.references else _musdb_data(options)
     candidate, about = _candidate(options)
-    output = options.output or Path("runs/evaluation", "-".join([candidate.name, *data.label]))
+    output, yardsticks = _folders(options, candidate, data)
     evaluation = evaluate_songs(
         data.songs,
         candidate,
         output,
-        yardsticks=options.yardsticks or output.resolve().parent / "yardsticks",
+        yardsticks=yardsticks,
         backend=options.backend or "songsplit",
         jobs=options.jobs or 1,
         console=progress,
     )
     summary = output / "summary.json"
+    _remove_report(output)
     about |= {
         "data": data.record,
         "settings": {"backend": options.backend or "songsplit"},
@@ -116,24 +147,51 @@ def _evaluate(options: argparse.Namespace, console: Console, progress: Console) 
     return 0
 
 
+def _folders(options: argparse.Namespace, candidate: System, data: _Data) -> tuple[Path, Path]:
+    """Make the folders for the scores of the candidate and of the yardsticks."""
+    from songsplit.evaluation.songs import short_name
+
+    label = f"{candidate.name}-{data.label}"
+    output: Path = options.output or _EVALUATION / short_name(label, label)
+    # Not one for all data: songs of two data sets may have the same name.
+    beside = (
+        output.resolve().parent / f"yardsticks-{data.name}"
+        if options.output
+        else _EVALUATION / "yardsticks" / data.name
+    )
+    yardsticks: Path = options.yardsticks or beside
+    for folder in (output, yardsticks):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            why = "this is a file" if folder.is_file() else error.strerror
+            raise OutputError(f"{folder}: {why}: name a folder that scores can go to") from error
+    return output, yardsticks
+
+
 def _musdb_data(options: argparse.Namespace) -> _Data:
     from songsplit.evaluation.songs import musdb_songs
 
     songs = musdb_songs(options.musdb, options.subset, options.split)
     name = "MUSDB18" if len(songs[0].files) == 1 else "MUSDB18-HQ"
     chosen = {"subset": options.subset, "split": options.split}
-    label = [part for part in chosen.values() if part]
-    return _Data(songs, label, {"name": name, **chosen, "songs": len(songs)})
+    short = name.lower().replace("-", "")
+    label = "-".join([short, *(part for part in chosen.values() if part)])
+    return _Data(songs, short, label, {"name": name, **chosen, "songs": len(songs)})
 
 
 def _own_data(options: argparse.Namespace, progress: Console) -> _Data:
-    from songsplit.evaluation.songs import own_songs
+    from songsplit.evaluation.songs import own_songs, short_name
 
     songs, passed_over = own_songs(options.references)
     for finding in passed_over:
         _say(progress, f"warning: {finding.path}: {finding.text}")
-    name = options.references.expanduser().resolve().name or "references"
-    return _Data(songs, [name], {"name": name, "songs": len(songs)})
+    folder = options.references.expanduser().resolve()
+    name = folder.name or "references"
+    # Many a folder is called "songs".
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:6]
+    unique = short_name(f"{name}-{digest}", str(folder))
+    return _Data(songs, unique, unique, {"name": name, "songs": len(songs)})
 
 
 def _candidate(options: argparse.Namespace) -> tuple[System, dict[str, Any]]:
@@ -166,6 +224,17 @@ def _report(
     examples = _examples(candidate, songs, evaluation)
     report = write_report(output, evaluation.results, content, examples)
     _say(console, f"report: {report}")
+
+
+def _remove_report(output: Path) -> None:
+    """Remove the report of an earlier run, whose scores may be others."""
+    for file in (output / "report.html", *(output / "figures").glob("sdr-*.png")):
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{file}: cannot be removed ({error.strerror}): choose another output folder"
+            ) from error
 
 
 def _examples(
@@ -294,15 +363,17 @@ def _parser() -> argparse.ArgumentParser:
         "--output",
         type=Path,
         metavar="PATH",
-        help="folder for scores and report (default: runs/evaluation/MODEL-SUBSET-SPLIT); with "
-        "--compare a JSON file",
+        help="folder for scores and report (default: runs/evaluation/MODEL-DATA-SUBSET-SPLIT, "
+        "such as runs/evaluation/default-musdb18hq-test; for songs of your own, DATA is the name "
+        "of their folder and a part of the hash of its path); with --compare a JSON file",
     )
     parser.add_argument(
         "--yardsticks",
         type=Path,
         metavar="DIR",
         help="folder for the scores of mixture, mask and filter, which all models on the same "
-        "songs share (default: yardsticks, beside the output folder)",
+        "songs share (default: runs/evaluation/yardsticks/DATA; with --output, yardsticks-DATA "
+        "beside it)",
     )
     parser.add_argument(
         "--no-report", action="store_true", help="leave out the HTML report and its pictures"

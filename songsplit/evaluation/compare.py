@@ -10,7 +10,8 @@ References
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,9 @@ class PairedDifference:
         corrected for the number of measures and targets that are looked at.
     wins, losses, ties : int
         Songs in which B is better than A, worse, and equal to within 1e-5 dB.
+    missing_first, missing_second : tuple of str
+        Songs of the comparison that have no score in A, or in B, and so do not count here.
+        The figure of a perfect estimate is infinite and counts as none.
     """
 
     target: str
@@ -62,6 +66,8 @@ class PairedDifference:
     wins: int
     losses: int
     ties: int
+    missing_first: tuple[str, ...]
+    missing_second: tuple[str, ...]
 
     @property
     def pairs(self) -> int:
@@ -79,10 +85,14 @@ class Comparison:
         Names of the systems A and B.
     first_file, second_file : str
         The summaries that they come from.
+    first_backend, second_backend : str or None
+        What computed SDR, ISR, SIR and SAR; None where the summary does not tell.
     songs : tuple of str
         Songs that were scored in both.
     only_first, only_second : tuple of str
         Songs that were scored in A or B alone, and so do not count.
+    unscored : tuple of str
+        Songs of A or B that have a score in neither, and so do not count.
     differences : tuple of PairedDifference
         B - A for each target that both have and each measure.
     """
@@ -91,9 +101,12 @@ class Comparison:
     second: str
     first_file: str
     second_file: str
+    first_backend: str | None
+    second_backend: str | None
     songs: tuple[str, ...]
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
+    unscored: tuple[str, ...]
     differences: tuple[PairedDifference, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -113,7 +126,9 @@ class _Scored:
 
     path: Path
     name: str
+    backend: str | None
     songs: Mapping[str, Mapping[str, Mapping[str, float | None]]]
+    unscored: tuple[str, ...]
     digests: Mapping[str, str]
 
 
@@ -133,8 +148,8 @@ def compare(first: Path, second: Path) -> Comparison:
     Raises
     ------
     DataError
-        If a file is missing or not a summary, if the two have no song in common, or if
-        songs of one name are not of the same audio.
+        If a file is missing or not a summary, if a figure in it is not a finite number, if
+        the two have no song in common, or if songs of one name are not of the same audio.
     MissingExtraError
         If scipy is not installed.
     """
@@ -153,9 +168,16 @@ def compare(first: Path, second: Path) -> Comparison:
         second=b.name,
         first_file=str(a.path),
         second_file=str(b.path),
+        first_backend=a.backend,
+        second_backend=b.backend,
         songs=common,
         only_first=tuple(song for song in a.songs if song not in b.songs),
         only_second=tuple(song for song in b.songs if song not in a.songs),
+        unscored=tuple(
+            song
+            for song in dict.fromkeys(a.unscored + b.unscored)
+            if song not in a.songs and song not in b.songs
+        ),
         differences=tuple(
             _difference(a, b, common, target, measure)
             for target in in_both
@@ -178,6 +200,17 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         ("B", comparison.second, comparison.second_file),
     ):
         console.print(plain(f"{label}: {name} ({file})"), soft_wrap=True)
+    if comparison.first_backend != comparison.second_backend:
+        before, after = (
+            f"backend {backend!r}" if backend else "a backend that its summary does not tell"
+            for backend in (comparison.first_backend, comparison.second_backend)
+        )
+        console.print(
+            plain(
+                f"warning: A was scored by {before}, B by {after}: small differences may come "
+                "from that, and not from the systems"
+            ),
+        )
     by_target: dict[str, list[PairedDifference]] = {}
     for difference in comparison.differences:
         by_target.setdefault(difference.target, []).append(difference)
@@ -206,15 +239,40 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         table.add_row(plain(song), *(_signed(found.by_song.get(song)) for found in sdr.values()))
     console.print(table)
 
-    for label, songs in (("A", comparison.only_first), ("B", comparison.only_second)):
-        if songs:
-            console.print(f"scored in {label} alone, and left out:")
-        for song in songs:
-            console.print(plain(f"  {song}"), soft_wrap=True)
+    for heading, songs in (
+        ("scored in A alone, and left out:", comparison.only_first),
+        ("scored in B alone, and left out:", comparison.only_second),
+        ("without a score in A and B, and left out:", comparison.unscored),
+    ):
+        _print_songs(heading, songs, console)
+    _print_missing(comparison.differences, console)
     console.print(
         "interval: bootstrap of the mean; p: Wilcoxon signed-rank test of each measure by "
         "itself, not corrected for their number"
     )
+
+
+def _print_missing(differences: Sequence[PairedDifference], console: Console) -> None:
+    """Print which songs are left out of which measures, once for those left out alike."""
+    left_out: dict[tuple[str, tuple[str, ...]], dict[str, list[str]]] = {}
+    for found in differences:
+        for label, songs in (("A", found.missing_first), ("B", found.missing_second)):
+            if songs:
+                measures = left_out.setdefault((label, songs), {})
+                measures.setdefault(found.target, []).append(found.measure)
+    for (label, songs), targets in left_out.items():
+        where = ", ".join(f"{target} ({', '.join(found)})" for target, found in targets.items())
+        count = f"{len(songs)} song{'s' if len(songs) != 1 else ''}"
+        _print_songs(f"{count} without a score in {label}, left out of {where}:", songs, console)
+    if left_out:
+        console.print("(a perfect estimate has an infinite figure, which counts as no score)")
+
+
+def _print_songs(heading: str, songs: Sequence[str], console: Console) -> None:
+    if songs:
+        console.print(plain(heading))
+    for song in songs:
+        console.print(plain(f"  {song}"), soft_wrap=True)
 
 
 def _read(path: Path) -> _Scored:
@@ -225,7 +283,10 @@ def _read(path: Path) -> _Scored:
         name, system = next(iter(content["systems"].items()))
         songs = {
             song: {
-                target: {measure: _number(measures[measure]) for measure in ALL_MEASURES}
+                target: {
+                    measure: _figure(path, song, f"{measure} of {target}", measures[measure])
+                    for measure in ALL_MEASURES
+                }
                 for target, measures in targets.items()
             }
             for song, targets in system["songs"].items()
@@ -235,6 +296,7 @@ def _read(path: Path) -> _Scored:
             for song, about in content.get("songs", {}).items()
             if about.get("reference_digest")
         }
+        backend = content.get("settings", {}).get("backend")
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error.strerror}): give a summary.json that evaluate.py "
@@ -246,11 +308,24 @@ def _read(path: Path) -> _Scored:
             "this version's evaluate.py wrote"
         ) from error
     scored = {song: targets for song, targets in songs.items() if _has_score(targets)}
-    return _Scored(path, name, scored, digests)
+    unscored = tuple(song for song in songs if song not in scored)
+    return _Scored(path, name, None if backend is None else str(backend), scored, unscored, digests)
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
+def _figure(path: Path, song: str, what: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    # bool is a kind of int; NaN and whole numbers beyond all floats fail the comparison.
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not abs(value) <= sys.float_info.max
+    ):
+        raise DataError(
+            f"{path}: {what} is no finite number in the song {song!r}: give a summary.json that "
+            "evaluate.py wrote"
+        )
+    return float(value)
 
 
 def _has_score(targets: Mapping[str, Mapping[str, float | None]]) -> bool:
@@ -282,13 +357,16 @@ def _listed(songs: list[str]) -> str:
 def _difference(
     a: _Scored, b: _Scored, songs: tuple[str, ...], target: str, measure: str
 ) -> PairedDifference:
+    before, after = (
+        {song: scored.songs[song].get(target, {}).get(measure) for song in songs}
+        for scored in (a, b)
+    )
     by_song = {}
     for song in songs:
-        before = a.songs[song].get(target, {}).get(measure)
-        after = b.songs[song].get(target, {}).get(measure)
-        if before is not None and after is not None:
+        old, new = before[song], after[song]
+        if old is not None and new is not None:
             # Summaries have 5 decimals: rounding errors are no difference between songs.
-            by_song[song] = round(after - before, 5)
+            by_song[song] = round(new - old, 5)
     differences = np.array(list(by_song.values()))
     return PairedDifference(
         target=target,
@@ -301,6 +379,8 @@ def _difference(
         wins=int(np.count_nonzero(differences > 0)),
         losses=int(np.count_nonzero(differences < 0)),
         ties=int(np.count_nonzero(differences == 0)),
+        missing_first=tuple(song for song in songs if before[song] is None),
+        missing_second=tuple(song for song in songs if after[song] is None),
     )
 
 

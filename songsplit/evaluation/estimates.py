@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,8 +19,17 @@ from songsplit.data.musdb import Audio
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS
 from songsplit.data.stem_names import MIXTURE, OTHER, stem_at_end, stem_in_folder
 from songsplit.errors import DataError
-from songsplit.evaluation.songs import ACCOMPANIMENT, FIVE_TARGETS, ReferenceSong, SongAudio
+from songsplit.evaluation.songs import (
+    ACCOMPANIMENT,
+    FIVE_TARGETS,
+    ReferenceSong,
+    SongAudio,
+    folded,
+)
 from songsplit.evaluation.systems import Estimates
+
+# By resolved path, size, times of change of content and of the file itself, and inode.
+_State: TypeAlias = tuple[Path, int, int, int, int]
 
 _NAMES_HINT = "name the files vocals and accompaniment, or vocals, drums, bass and other"
 
@@ -78,6 +87,7 @@ class EstimatesFolder:
                 f"{root}: {what}: name the folder that holds a folder of stems for each song"
             )
         self.name = self.root.resolve().name or "estimates"
+        self._known_digests: dict[_State, str] = {}
 
     def find(self, song: ReferenceSong) -> SongFiles:
         """Find the files of a song.
@@ -101,7 +111,7 @@ class EstimatesFolder:
         ------
         DataError
             If there is no such folder or more than one, if it holds no vocals, or two
-            files for one stem.
+            files for one stem other than `other`.
         """
         folder = self._folder(song)
         named: dict[str, list[Path]] = defaultdict(list)
@@ -112,29 +122,28 @@ class EstimatesFolder:
                 unknown.append(file)
             elif stem != MIXTURE:
                 named[stem].append(file)
+        # Some systems give guitar and piano beside what is left.
+        others = named.pop(OTHER) if len(named.get(OTHER, [])) > 1 else []
         for stem, files in named.items():
             if len(files) > 1:
                 raise DataError(
-                    f"{folder}: {' and '.join(file.name for file in files)} are both taken for "
-                    f"{_target(stem)}: leave only the one that is to be scored"
+                    f"{folder}: {_taken(files, stem)}: leave one file that holds all of "
+                    f"{_target(stem)}"
                 )
         if VOCALS not in named:
-            found = ", ".join(file.name for files in named.values() for file in files)
+            found = ", ".join(file.name for files in [*named.values(), others] for file in files)
             raise DataError(f"{folder}: no vocals (found: {found or 'no stems'}): {_NAMES_HINT}")
-        return _sorted_out(folder, {stem: files[0] for stem, files in named.items()}, unknown)
+        stems = {stem: files[0] for stem, files in named.items()}
+        return _sorted_out(folder, stems, others, unknown)
 
     def settings(self, song: ReferenceSong) -> dict[str, Any]:
-        """Give the targets, and the files' names, sizes and times of change."""
+        """Give the targets, hashes (SHA-256) of the files, and what is remarked of them."""
         found = self.find(song)
-        files = {}
-        for stem, path in found.stems.items():
-            try:
-                state = path.stat()
-            except OSError as error:
-                raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-            name = path.relative_to(self.root).as_posix()
-            files[stem] = [name, state.st_size, state.st_mtime_ns]
-        return {"estimate_files": files, "targets": list(found.targets)}
+        return {
+            "estimate_files": {stem: self._digest(path) for stem, path in found.stems.items()},
+            "estimate_remark": found.remark,
+            "targets": list(found.targets),
+        }
 
     def estimates(self, song: ReferenceSong, audio: SongAudio) -> Estimates:
         """Read the stems of a song."""
@@ -145,6 +154,18 @@ class EstimatesFolder:
             stems[ACCOMPANIMENT] = _sum([stems[part] for part in BACKING_PARTS], found.folder)
         return Estimates({target: stems[target] for target in found.targets}, found.remark)
 
+    def _digest(self, path: Path) -> str:
+        """Hash a file, unless it is as it was when it was hashed before."""
+        try:
+            resolved, state = path.resolve(), path.stat()
+            key = (resolved, state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+            if key not in self._known_digests:
+                with path.open("rb") as file:
+                    self._known_digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        return self._known_digests[key]
+
     def _folder(self, song: ReferenceSong) -> Path:
         name = PurePath(song.name).parts
         direct = [self.root / song.name, self.root / song.subset / song.name]
@@ -152,7 +173,7 @@ class EstimatesFolder:
         alike = [
             parts
             for parts in self._folders
-            if [*map(_folded, parts[-len(name) :])] == [*map(_folded, name)]
+            if [*map(folded, parts[-len(name) :])] == [*map(folded, name)]
         ]
         for found in (
             [folder for folder in direct if folder.is_dir()],
@@ -178,23 +199,44 @@ class EstimatesFolder:
         ]
 
 
-def _sorted_out(folder: Path, stems: dict[str, Path], unknown: Sequence[Path]) -> SongFiles:
-    """Decide which stems are used, and say which are not."""
+def _sorted_out(
+    folder: Path, stems: dict[str, Path], others: Sequence[Path], unknown: Sequence[Path]
+) -> SongFiles:
+    """Decide which stems are used, and say which are not.
+
+    Drums, bass and other count only if they are all there is beside vocals: otherwise
+    something may be missing from their sum, and from other.
+    """
     remarks = []
     parts = [part for part in BACKING_PARTS if part in stems]
     complete = len(parts) == len(BACKING_PARTS)
-    if INSTRUMENTAL not in stems and not complete:
+    used = complete and not unknown
+    if INSTRUMENTAL not in stems and not used:
         remarks.append("the accompaniment is missing: vocals alone are scored")
+    if others:
+        remarks.append(f"{_taken(others, OTHER)}: sum them into {OTHER}")
     if parts and not complete:
         missing = [part for part in BACKING_PARTS if part not in stems]
         remarks.append(f"{', '.join(parts)} not scored without {', '.join(missing)}")
-        stems = {stem: path for stem, path in stems.items() if stem not in parts}
     if unknown:
         names = ", ".join(file.name for file in unknown)
-        remarks.append(f"not used, since no stem is named: {names}")
-    given = {_target(stem) for stem in stems} | ({ACCOMPANIMENT} if complete else set())
+        if complete:
+            remarks.append(
+                f"{', '.join(parts)} neither scored nor summed, since a part may be in {names}: "
+                f"sum it into {OTHER}, or move it elsewhere"
+            )
+        else:
+            remarks.append(f"not used, since no stem is named: {names}")
+    if not used:
+        stems = {stem: path for stem, path in stems.items() if stem not in parts}
+    given = {_target(stem) for stem in stems} | ({ACCOMPANIMENT} if used else set())
     targets = tuple(target for target in FIVE_TARGETS if target in given)
     return SongFiles(folder, stems, targets, "; ".join(remarks))
+
+
+def _taken(files: Sequence[Path], stem: str) -> str:
+    names = " and ".join(file.name for file in files)
+    return f"{names} are {'both' if len(files) == 2 else 'all'} taken for {_target(stem)}"
 
 
 def _audio_files(folder: Path) -> list[Path]:
@@ -253,7 +295,3 @@ def _sum(parts: Sequence[Audio], folder: Path) -> Audio:
 
 def _channels(count: int) -> str:
     return "1 channel" if count == 1 else f"{count} channels"
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -29,7 +29,9 @@ from songsplit.evaluation.summary import (
     ALL_MEASURES,
     MEASURES,
     Results,
+    compared_songs,
     extremes,
+    songs_counted,
     target_order,
 )
 from songsplit.files import write_text, write_whole
@@ -149,6 +151,10 @@ def _body(
         )
     yield "<h2>Scores</h2>"
     yield _overall(results, summary)
+    counted = songs_counted(summary["systems"])
+    if counted:
+        lines = "".join(f"<li>{escape(line)}</li>" for line in counted)
+        yield f'<p class="faint">Not over all songs:</p><ul class="faint">{lines}</ul>'
     yield f"<p>{_YARDSTICKS}</p>"
     yield "<h3>What the measures mean</h3>"
     yield definitions({m: f"{_PLAIN_WORDS[m]} Exactly: {MEASURES[m]}." for m in ALL_MEASURES})
@@ -185,6 +191,7 @@ def _body(
 
 def _overall(results: Results, summary: Mapping[str, Any]) -> str:
     """Tabulate the statistics over songs, in a group of rows for each target."""
+    candidate = next(iter(results))
     columns = [
         (measure, statistic)
         for measure in ALL_MEASURES
@@ -207,7 +214,7 @@ def _overall(results: Results, summary: Mapping[str, Any]) -> str:
     caption = (
         "In dB. Median, quartiles and mean over songs. The median of SDR, ISR, SIR and SAR is that "
         "of the medians over the windows of each song, as SiSEC 2018 reports it. Songs: how many "
-        "have an SDR."
+        f"count in SDR, which are those that have one and that {candidate} has one in."
     )
     return table(heads, groups, caption=caption)
 
@@ -265,9 +272,10 @@ def _charts(results: Results, summary: Mapping[str, Any]) -> list[_Picture]:
     charts = [
         _Picture(
             "sdr-by-target.png",
-            draw_boxes(results, targets),
+            draw_boxes(_compared(results, targets), targets),
             f"Box plots of SDR. Medians over songs in dB: {medians}.",
-            "SDR of all songs (median over windows), each dot a song. Boxes span the quartiles "
+            f"SDR (median over windows) of the songs that {candidate} has one in (of all songs if "
+            "it has none), each dot a song. Boxes span the quartiles "
             "with the median in them, whiskers reach to the last song within 1.5 times the "
             "interquartile range." + _missing_letters(results),
         )
@@ -285,6 +293,20 @@ def _charts(results: Results, summary: Mapping[str, Any]) -> list[_Picture]:
             )
         )
     return charts
+
+
+def _compared(results: Results, targets: Sequence[str]) -> Results:
+    """Leave the SDR of songs out that the table over songs leaves out."""
+    songs = {target: compared_songs(results, target, "SDR") for target in targets}
+    return {
+        system: {
+            song: TrackScores(
+                {t: scores.frames[t] for t in targets if t in scores.frames and song in songs[t]}
+            )
+            for song, scores in scored.items()
+        }
+        for system, scored in results.items()
+    }
 
 
 def _timeline(results: Results, example: Example, number: int) -> _Picture:

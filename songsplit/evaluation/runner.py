@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -223,7 +224,9 @@ def _side_by_side(
             while True:
                 # No more at a time than are worked on, so that it is known which they are.
                 while len(in_work) < jobs and (song := next(waiting, None)) is not None:
-                    in_work[pool.submit(_work, song)] = song.name
+                    # May start a process.
+                    with _interruptions_ignored():
+                        in_work[pool.submit(_work, song)] = song.name
                     bar.begin(song.name)
                 if not in_work:
                     return
@@ -256,6 +259,22 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         del os.environ[_THREADS_VARIABLE]
+
+
+@contextmanager
+def _interruptions_ignored() -> Iterator[None]:
+    """Let processes that are started ignore interruptions from their very beginning.
+
+    Importing what they need takes seconds, before they could be told.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 # The scorer of a worker process, set when the process starts.

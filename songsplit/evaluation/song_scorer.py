@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from songsplit.errors import AudioFileError, AudioInputError, DataError
+from songsplit.errors import AudioFileError, AudioInputError, DataError, OutputError
 from songsplit.evaluation.scores import HOP_SECONDS, WINDOW_SECONDS, Samples, TrackScores
 from songsplit.evaluation.songs import FIVE_TARGETS, TWO_TARGETS, ReferenceSong, SongAudio
 from songsplit.evaluation.store import load_scores, store_scores, versions
@@ -69,7 +69,9 @@ class SongScorer:
 
     Scores lie in ``<folder>/<system>/<subset>/<song>.json`` with all that they depend on:
     hashes of the song's audio, the model or files that the estimates come from, the
-    backend and versions. What was stored under the same conditions is not scored again.
+    backend and versions. What was stored under the same conditions is not scored again,
+    and what was stored before of a system that now fails is removed: museval's tools
+    would count it.
 
     Parameters
     ----------
@@ -101,6 +103,11 @@ class SongScorer:
         -------
         ScoredSong or None
             None if something remains to be scored.
+
+        Raises
+        ------
+        OutputError
+            If old scores cannot be removed.
         """
         audio = self._known_audio(song)
         if audio is None:
@@ -110,7 +117,7 @@ class SongScorer:
             try:
                 settings = self._settings(system, song, audio)
             except DataError as error:
-                found[system.name] = _failed(error)
+                found[system.name] = _failed(error, _path(folder, system, song))
                 continue
             scores = _load(_path(folder, system, song), settings, song)
             if scores is None:
@@ -147,9 +154,11 @@ class SongScorer:
                 keep=self.yardsticks / _STATISTICS,
             )
         except _SONG_ERRORS as error:
-            return ScoredSong(
-                {system.name: _failed(error) for system, _ in self._systems(song)}, None
-            )
+            failed = {
+                system.name: _failed(error, _path(folder, system, song))
+                for system, folder in self._systems(song)
+            }
+            return ScoredSong(failed, None)
         samples = audio.mixture.shape[1]
         known = KnownAudio(
             scorer.digest, _digest(audio.mixture), audio.sample_rate, samples / audio.sample_rate
@@ -157,17 +166,23 @@ class SongScorer:
         write_json(self._audio_path(song), {"files": files, **asdict(known)})
         found: dict[str, TrackScores] = {}
         for system, folder in self._systems(song):
+            path = _path(folder, system, song)
             try:
-                path, settings = _path(folder, system, song), self._settings(system, song, known)
+                settings = self._settings(system, song, known)
                 scores = _load(path, settings, song)
                 if scores is None:
                     scores = _score(scorer, system, song, audio)
+                    if self._settings(system, song, known) != settings:
+                        raise DataError(
+                            f"{system.name}: the files of {song.name} changed while they were "
+                            "being scored: start again"
+                        )
                     store_scores(path, scores, settings)
                     # With the digits that a later run will find.
                     scores = load_scores(path, settings) or scores
                 found[system.name] = scores
             except _SONG_ERRORS as error:
-                found[system.name] = _failed(error)
+                found[system.name] = _failed(error, path)
         return ScoredSong(found, known)
 
     def _systems(self, song: ReferenceSong) -> Iterator[tuple[System, Path]]:
@@ -197,7 +212,7 @@ class SongScorer:
         }
 
     def _audio_path(self, song: ReferenceSong) -> Path:
-        return self.yardsticks / _KNOWN_AUDIO / song.subset / f"{song.name}.json"
+        return self.yardsticks / _KNOWN_AUDIO / song.subset / f"{song.file_name}.json"
 
     def _known_audio(self, song: ReferenceSong) -> KnownAudio | None:
         """Look up a song whose files have not changed since they were read."""
@@ -233,21 +248,33 @@ def _load(path: Path, settings: Mapping[str, Any], song: ReferenceSong) -> Track
     return None
 
 
-def _failed(error: Exception) -> TrackScores:
+def _failed(error: Exception, path: Path) -> TrackScores:
+    """Give the row of a system that failed, and remove scores of earlier runs."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as problem:
+        raise OutputError(
+            f"{path}: old scores cannot be removed ({problem.strerror}): choose another output "
+            "folder"
+        ) from problem
     return TrackScores({}, {}, str(error))
 
 
 def _path(folder: Path, system: System, song: ReferenceSong) -> Path:
-    return folder / system.name.replace(" ", "-") / song.subset / f"{song.name}.json"
+    return folder / system.name.replace(" ", "-") / song.subset / f"{song.file_name}.json"
 
 
 def _file_states(song: ReferenceSong) -> list[list[str | int]] | None:
-    """Paths, sizes and times of change, None if a file is not there."""
+    """Paths, sizes, and times of change of content and file; None if a file is not there."""
     try:
         states = [(file.resolve(), file.stat()) for file in song.files]
     except OSError:
         return None
-    return [[str(path), state.st_size, state.st_mtime_ns] for path, state in states]
+    return [
+        # The time of the content alone may be that of an archive.
+        [str(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+        for path, state in states
+    ]
 
 
 def _digest(audio: Samples) -> str:

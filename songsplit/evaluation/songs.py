@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
@@ -21,6 +24,9 @@ ACCOMPANIMENT = "accompaniment"
 
 TWO_TARGETS = (VOCALS, ACCOMPANIMENT)
 FIVE_TARGETS = (*TWO_TARGETS, *BACKING_PARTS)
+
+# Systems allow 255 bytes, of which names of temporary files and extensions take some.
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class ReferenceSong:
     ----------
     name : str
         Unique among the songs that are scored together.
+    file_name : str
+        Name for files about the song, without an extension; unique like `name`.
     subset : str
         Folder that its scores go to: ``"train"`` or ``"test"``, of which museval's
         EvalStore reads the latter alone.
@@ -67,6 +75,7 @@ class ReferenceSong:
     """
 
     name: str
+    file_name: str
     subset: str
     files: tuple[Path, ...]
     targets: tuple[str, ...]
@@ -118,8 +127,16 @@ def musdb_songs(
             f"{error}. There are songs with stems in {root}, such as {songs[0].name!r}: to score "
             f"on them, use --references {root} instead of --musdb"
         ) from error
+    file_names = flat_names(track.name for track in tracks)
     return [
-        ReferenceSong(track.name, subset, track.files, FIVE_TARGETS, partial(_read_musdb, track))
+        ReferenceSong(
+            track.name,
+            file_names[track.name],
+            subset,
+            track.files,
+            FIVE_TARGETS,
+            partial(_read_musdb, track),
+        )
         for track in tracks
     ]
 
@@ -146,8 +163,72 @@ def own_songs(folder: Path) -> tuple[list[ReferenceSong], list[Finding]]:
         If there is no such folder, or no song in it.
     """
     scan = scan_folder(folder, "references")
-    songs = [_own_song(song) for song in require_songs(folder, scan)]
+    found = require_songs(folder, scan)
+    file_names = flat_names(song.name for song in found)
+    songs = [_own_song(song, file_names[song.name]) for song in found]
     return songs, [finding for finding in scan.problems if finding.severity != "info"]
+
+
+def flat_names(names: Iterable[str]) -> dict[str, str]:
+    """Name files after songs whose own names may be paths, or too long.
+
+    museval's tools know a song by the name of its file alone, without the folders.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names of songs, such as ``"Artist/Song"``.
+
+    Returns
+    -------
+    dict of str to str
+        By name of the song a name such as ``"Artist - Song"``, of at most 200 bytes in
+        UTF-8. It ends with a part of the name's hash if it had to be shortened, or if
+        another song would have the same.
+    """
+    flat = {name: name.replace("/", " - ") for name in names}
+    count = Counter(map(folded, flat.values()))
+    return {
+        name: short_name(changed, name)
+        if changed == name or count[folded(changed)] == 1
+        else _with_hash(changed, name)
+        for name, changed in flat.items()
+    }
+
+
+def short_name(name: str, of: str) -> str:
+    """Shorten the name of a file or folder if it has more than 200 bytes in UTF-8.
+
+    Parameters
+    ----------
+    name : str
+        The name as it should be.
+    of : str
+        What is named, different for all that are named.
+
+    Returns
+    -------
+    str
+        With a part of the hash of `of` if it was shortened.
+    """
+    return name if len(_in_bytes(name)) <= _LONGEST_NAME else _with_hash(name, of)
+
+
+def folded(name: str) -> str:
+    """Give what is the same for names that differ only in case or in how accents are encoded."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _with_hash(name: str, of: str) -> str:
+    ending = f" {hashlib.sha256(_in_bytes(of)).hexdigest()[:8]}"
+    # Without half a character at the end.
+    begin = _in_bytes(name)[: _LONGEST_NAME - len(ending)].decode("utf-8", "ignore")
+    return begin.rstrip() + ending
+
+
+def _in_bytes(name: str) -> bytes:
+    # Names of files need not be valid UTF-8.
+    return name.encode("utf-8", "surrogateescape")
 
 
 def _songs_with_stems(root: Path) -> list[Song]:
@@ -176,11 +257,11 @@ def _in_16_bits(audio: Audio) -> Audio:
     return steps / np.float32(32768)
 
 
-def _own_song(song: Song) -> ReferenceSong:
+def _own_song(song: Song, file_name: str) -> ReferenceSong:
     parts = _parts(song)
     files = tuple(dict.fromkeys(part.path for part in parts))
     targets = FIVE_TARGETS if set(BACKING_PARTS) <= set(song.stems) else TWO_TARGETS
-    return ReferenceSong(song.name, "test", files, targets, partial(_read_own, song))
+    return ReferenceSong(song.name, file_name, "test", files, targets, partial(_read_own, song))
 
 
 def _parts(song: Song) -> list[AudioPart]:

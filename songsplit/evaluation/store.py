@@ -33,8 +33,10 @@ from songsplit.evaluation.scores import (
 from songsplit.evaluation.summary import (
     ALL_MEASURES,
     MEASURES,
+    STATISTICS,
     Results,
     finite_or_none,
+    songs_counted,
     summarize,
 )
 from songsplit.files import write_json, write_text
@@ -132,6 +134,9 @@ def load_scores(path: Path, settings: Mapping[str, Any]) -> TrackScores | None:
 def store_summary(path: Path, results: Results, about: Mapping[str, Any]) -> None:
     """Write what was scored, with what, and the figures that sum it up.
 
+    ``statistics`` says what each kind of figures is taken over, and ``songs_counted`` which
+    of the ``overall`` figures are not over all songs.
+
     Parameters
     ----------
     path : Path
@@ -149,13 +154,16 @@ def store_summary(path: Path, results: Results, about: Mapping[str, Any]) -> Non
         If the file cannot be written.
     """
     frames = {"window_seconds": WINDOW_SECONDS, "hop_seconds": HOP_SECONDS}
+    systems = summarize(results)
     content = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         **about,
         "settings": frames | dict(about.get("settings", {})),
         "measures": dict(MEASURES),
+        "statistics": dict(STATISTICS),
+        "songs_counted": songs_counted(systems),
         "versions": versions(),
-        "systems": summarize(results),
+        "systems": systems,
     }
     write_json(path, content)
 

@@ -43,6 +43,20 @@ MEASURES: Mapping[str, str] = {
 }
 """What each measure is, in words for files and reports."""
 
+STATISTICS: Mapping[str, str] = {
+    "overall": (
+        "statistics over songs, of every system over the songs that the first system has a "
+        "figure in (for each target and measure), so that systems can be compared also where "
+        "the first lacks songs; where it has no figure at all, over all songs of the system"
+    ),
+    "overall_all_songs": (
+        "the same statistics over all songs that the system itself has a figure in; not "
+        "comparable between systems where songs are missing"
+    ),
+    "songs": "the figure of each song, of every song that the system was scored on",
+}
+"""What the figures of `summarize` are taken over, in words for files."""
+
 _ORDER = ("vocals", "accompaniment", "drums", "bass", "other")
 
 
@@ -64,6 +78,28 @@ def target_order(results: Results) -> tuple[str, ...]:
     if not systems or systems[0]:
         return systems[0] if systems else ()
     return _targets(scores for songs in results.values() for scores in songs.values())
+
+
+def compared_songs(results: Results, target: str, measure: str) -> frozenset[str]:
+    """Give the songs over which systems can be compared in a target and a measure.
+
+    Parameters
+    ----------
+    results : mapping of str to mapping of str to TrackScores
+        By system and song.
+    target, measure : str
+
+    Returns
+    -------
+    frozenset of str
+        The songs that the first system has a finite figure in; if it has none, so that
+        there is nothing to compare with, all songs.
+    """
+    judged = next(iter(results.values()), {})
+    scored = frozenset(
+        name for name, scores in judged.items() if math.isfinite(scores.value(target, measure))
+    )
+    return scored or frozenset(name for songs in results.values() for name in songs)
 
 
 def extremes(songs: Mapping[str, TrackScores], target: str = "vocals") -> tuple[str, str] | None:
@@ -95,6 +131,11 @@ def summarize(results: Results) -> dict[str, Any]:
     are one figure for each song to begin with. Quartiles are interpolated linearly between
     songs, the default of `numpy.quantile`.
 
+    A median over fewer songs than another, because some could not be scored, cannot be
+    compared with it: the songs that are missing may be the easy or the hard ones. So the
+    ``overall`` figures of all systems are taken over the songs that the first system has a
+    figure in (`compared_songs`, for each target and measure).
+
     Parameters
     ----------
     results : mapping of str to mapping of str to TrackScores
@@ -107,7 +148,10 @@ def summarize(results: Results) -> dict[str, Any]:
 
         * ``["overall"][target][measure]``: a dict with ``median``, ``mean``,
           ``lower_quartile``, ``upper_quartile`` (in dB) and ``songs``, the number of songs
-          that they are taken over. Songs without a finite figure are left out.
+          that they are taken over: those with a finite figure both of the system and of
+          the first system; if the first has no figure at all, those of the system.
+        * ``["overall_all_songs"]``: the same over all songs that the system itself has a
+          finite figure in.
         * ``["songs"][song][target][measure]``: the figure in dB. A song that could not be
           scored has no targets.
         * ``["remarks"][song]``: why scores are missing, or what else to know.
@@ -120,9 +164,25 @@ def summarize(results: Results) -> dict[str, Any]:
     .. [1] F.-R. Stöter, A. Liutkus and N. Ito, "The 2018 signal separation evaluation
        campaign", LVA/ICA 2018.
     """
+    targets = _targets(scores for songs in results.values() for scores in songs.values())
+    compared = {
+        target: {measure: compared_songs(results, target, measure) for measure in ALL_MEASURES}
+        for target in targets
+    }
     return {
         system: {
             "overall": {
+                target: {
+                    measure: _statistics(
+                        scores.value(target, measure)
+                        for name, scores in songs.items()
+                        if name in compared[target][measure]
+                    )
+                    for measure in ALL_MEASURES
+                }
+                for target in _targets(songs.values())
+            },
+            "overall_all_songs": {
                 target: {
                     measure: _statistics(scores.value(target, measure) for scores in songs.values())
                     for measure in ALL_MEASURES
@@ -145,6 +205,54 @@ def summarize(results: Results) -> dict[str, Any]:
     }
 
 
+def songs_counted(systems: Mapping[str, Any]) -> list[str]:
+    """Say which of the ``overall`` figures are not over all songs.
+
+    Parameters
+    ----------
+    systems : mapping of str to JSON values
+        What `summarize` gave.
+
+    Returns
+    -------
+    list of str
+        Lines of plain text; none if all figures are over all songs. Only the targets of
+        the first system count, or those of all systems if it has none.
+    """
+    if not systems:
+        return []
+    judged = next(iter(systems))
+    own = systems[judged]["overall"]
+    total = len({song for content in systems.values() for song in content["songs"]})
+    # What is said, and of which targets and measures.
+    said: dict[str, dict[str, list[str]]] = {}
+    for system, content in systems.items():
+        for target, measures in content["overall"].items():
+            if own and target not in own:
+                continue
+            for measure in ALL_MEASURES:
+                count = measures[measure]["songs"]
+                available = (own[target][measure]["songs"] if own else 0) or total
+                if system != judged:
+                    text = f"{system} over {_counted(count)}" if count != available else ""
+                elif not count:
+                    text = f"{judged} has no score, and other systems are over all their songs"
+                elif count != total:
+                    text = f"over the {_counted(count)} of {total} that {judged} has scores in"
+                else:
+                    text = ""
+                if text:
+                    said.setdefault(text, {}).setdefault(target, []).append(measure)
+    return [
+        f"{text}: "
+        + ", ".join(
+            f"{target} ({'all measures' if len(found) == len(ALL_MEASURES) else ', '.join(found)})"
+            for target, found in targets.items()
+        )
+        for text, targets in said.items()
+    ]
+
+
 def finite_or_none(value: float) -> float | None:
     """Prepare a figure for JSON: 5 decimals, as many as museval keeps.
 
@@ -158,6 +266,10 @@ def finite_or_none(value: float) -> float | None:
         None for what is infinite or not a number, which JSON does not have.
     """
     return round(float(value), 5) if math.isfinite(value) else None
+
+
+def _counted(songs: int) -> str:
+    return f"{songs} song" if songs == 1 else f"{songs} songs"
 
 
 def _targets(songs: Iterable[TrackScores]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS
-from songsplit.errors import ConfigError
+from songsplit.errors import ConfigError, ModelError
 from songsplit.evaluation.scores import Samples
 from songsplit.evaluation.songs import (
     ACCOMPANIMENT,
@@ -158,16 +158,27 @@ class ModelSystem:
         return {"model_sha256": self.digest, "device": device, "targets": list(targets)}
 
     def estimates(self, song: ReferenceSong, audio: SongAudio) -> Estimates:
-        """Separate the mixture."""
+        """Separate the mixture.
+
+        Raises
+        ------
+        ModelError
+            If the weights file is no longer the one that `digest` was taken of.
+        """
         return Estimates(
             stems_as_targets(self._separator.separate(audio.mixture, audio.sample_rate))
         )
 
     @cached_property
     def _separator(self) -> Separator:
+        from songsplit.models.registry import load_model
         from songsplit.separator import Separator
 
-        return Separator(self._model, self._device)
+        separator = Separator(self._model, self._device)
+        # Scores are stored under the digest, which may be older than what was loaded now.
+        if load_model(self._model).digest != self.digest:
+            raise ModelError(f"{self._model} changed while it was being scored: start again")
+        return separator
 
 
 def stems_as_targets(stems: Mapping[str, Samples]) -> dict[str, Samples]:

@@ -12,7 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from songsplit.evaluation.scores import METRICS
-from songsplit.evaluation.summary import ALL_MEASURES, Results, summarize, target_order
+from songsplit.evaluation.summary import (
+    ALL_MEASURES,
+    Results,
+    songs_counted,
+    summarize,
+    target_order,
+)
 
 _NUMBER_WIDTH = 6  # as in -12.34
 _PADDING = 2
@@ -35,8 +41,10 @@ def print_results(results: Results, console: Console) -> None:
 
     Figures of songs are medians over frames, and one figure for the whole song in the case
     of uSDR and SI-SDR; all are in dB, and "-" stands for none. Where a table with all
-    targets is wider than the console, there is a table for some of them at a time. What
-    failed and what there is to know of other songs comes last.
+    targets is wider than the console, there is a table for some of them at a time. Figures
+    over songs are, of all systems, over the songs that the first has a score in, which is
+    said below where songs are missing. What failed and what there is to know of other songs
+    comes last.
 
     Parameters
     ----------
@@ -80,6 +88,11 @@ def print_results(results: Results, console: Console) -> None:
         lambda system, target, column: _value(overall[system], target, column, "median"),
         console,
     )
+    counted = songs_counted(summary)
+    if counted:
+        console.print("not over all songs:")
+    for line in counted:
+        console.print(plain(line))
     _print_remarks(results, console)
 
 

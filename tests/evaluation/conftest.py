@@ -73,8 +73,10 @@ class _UsdrScorer:
         self, references: Mapping[str, np.ndarray], sample_rate: int, *, backend: str, keep: Path
     ) -> None:
         self._references, self._rate = references, sample_rate
-        content = b"".join(audio.tobytes() for audio in references.values())
-        self.digest = hashlib.sha256(content).hexdigest()
+        digest = hashlib.sha256(str(sample_rate).encode())
+        for target, audio in sorted(references.items()):
+            digest.update(f"{target} {audio.dtype} {audio.shape}".encode() + audio.tobytes())
+        self.digest = digest.hexdigest()
         self.made.append(self.digest)
 
     def score(self, estimates: Mapping[str, np.ndarray]) -> TrackScores:

@@ -25,7 +25,7 @@ FIVE = ("vocals", "accompaniment", "drums", "bass", "other")
 def store(tmp_path):
     """Write a summary of SDR of the vocals by song, or of scores by song."""
 
-    def store(name, songs, digests=None):
+    def store(name, songs, digests=None, backend="songsplit"):
         songs = {
             song: scores([given]) if isinstance(given, float) else given
             for song, given in songs.items()
@@ -33,6 +33,8 @@ def store(tmp_path):
         about = {"songs": {song: {"reference_digest": f"of {song}"} for song in songs}}
         for song, digest in (digests or {}).items():
             about["songs"][song] = {"reference_digest": digest}
+        if backend is not None:
+            about["settings"] = {"backend": backend}
         path = tmp_path / name / "summary.json"
         # The yardsticks beside it must not matter.
         store_summary(path, {name: songs, "mixture": {"x": scores([0.0])}}, about)
@@ -147,6 +149,55 @@ def test_songs_without_a_score_in_both_do_not_count(store):
     ]  # fmt: skip
 
 
+def test_songs_that_a_measure_lacks_are_named(store):
+    perfect = scores([math.inf], usdr=1.0, targets=("vocals",))
+    one = scores([1.0], targets=("vocals",))
+    a = store("a", {"w": one, "x": one, "y": scores([1.0], usdr=math.inf, targets=("vocals",))})
+    b = store("b", {"w": one, "x [1]": one, "x": perfect, "y": one})
+    comparison = compare(a, b)
+    sdr, usdr = of(comparison), of(comparison, measure="uSDR")
+    assert (sdr.pairs, sdr.missing_first, sdr.missing_second) == (2, (), ("x",))
+    assert (usdr.pairs, usdr.missing_first, usdr.missing_second) == (2, ("y",), ())
+    lines = [line.strip() for line in text_of(comparison, 120).splitlines()]
+    start = lines.index("1 song without a score in B, left out of vocals (SDR, ISR, SIR, SAR):")
+    assert lines[start + 1] == "x"
+    start = lines.index("1 song without a score in A, left out of vocals (uSDR, SI-SDR):")
+    assert lines[start + 1] == "y"
+    assert any("perfect" in line for line in lines)
+    assert "perfect" not in text_of(compare(a, store("c", {"w": one})))
+
+
+def test_songs_without_any_score_in_both_are_named(store):
+    perfect = scores([math.inf], usdr=math.inf)
+    a = store("a", {"x": 1.0, "p": perfect, "f": FAILED, "q": perfect})
+    b = store("b", {"x": 2.0, "p": perfect, "q": 1.0})
+    comparison = compare(a, b)
+    assert comparison.unscored == ("p", "f")
+    assert comparison.only_second == ("q",)
+    lines = text_of(comparison).splitlines()
+    start = lines.index("without a score in A and B, and left out:")
+    assert lines[start + 1 : start + 3] == ["  p", "  f"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ("songsplit", "songsplit", ""),
+        (None, None, ""),
+        ("songsplit", "museval", "A was scored by backend 'songsplit', B by backend 'museval'"),
+        ("museval", None, "A was scored by backend 'museval', B by a backend that its summary"),
+    ],
+)
+def test_other_backends_are_told(store, first, second, told):
+    comparison = compare(
+        store("a", {"x": 1.0}, backend=first), store("b", {"x": 2.0}, backend=second)
+    )
+    assert (comparison.first_backend, comparison.second_backend) == (first, second)
+    text = text_of(comparison, 160)
+    assert told in text
+    assert ("warning" in text) == bool(told)
+
+
 def test_targets_of_both_alone_are_compared(store):
     a = store("a", {"x": scores([1.0], targets=FIVE), "y": scores([1.0])})
     b = store("b", {"x": scores([1.0]), "y": scores([2.0], targets=("vocals", "drums"))})
@@ -196,11 +247,20 @@ def test_files_that_are_no_summary_are_named(store, tmp_path, text):
             compare(*pair)
 
 
-def test_figure_that_is_no_number_is_not_a_summary(store):
-    path = store("a", {"x": 1.0})
-    path.write_text(path.read_text().replace('"SDR": 1.0', '"SDR": "high"'))
-    with pytest.raises(DataError, match="not a summary"):
+@pytest.mark.parametrize(
+    "value", ['"high"', '"7"', "true", "NaN", "-Infinity", "1e999", "1" + 400 * "0", "[]"]
+)
+def test_figure_that_is_no_finite_number_is_named(store, value):
+    path = store("a", {"x": 1.0, "y": 2.0})
+    path.write_text(path.read_text().replace('"SDR": 2.0', f'"SDR": {value}'))
+    with pytest.raises(DataError, match=r"summary\.json: SDR of vocals .*finite.* song 'y'"):
         compare(path, path)
+
+
+def test_whole_numbers_are_figures(store):
+    path = store("a", {"x": 2.0})
+    path.write_text(path.read_text().replace('"SDR": 2.0', '"SDR": 2'))
+    assert of(compare(path, store("b", {"x": 3.5}))).by_song == {"x": 1.5}
 
 
 def test_missing_files_are_named(store, tmp_path):

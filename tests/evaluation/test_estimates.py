@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ def reference(name: str = NAME, subset: str = "test") -> ReferenceSong:
     def read() -> SongAudio:
         raise AssertionError("nobody needs the references")
 
-    return ReferenceSong(name, subset, (), FIVE_TARGETS, read)
+    return ReferenceSong(name, name, subset, (), FIVE_TARGETS, read)
 
 
 AUDIO = SongAudio(STEREO, {}, 44100)
@@ -94,11 +95,39 @@ def test_incomplete_backing_is_left_out_and_said_so(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("further", "remarks"),
+    [
+        (
+            ("guitar",),
+            ("guitar.wav and other.wav are both taken for other: sum them into other",),
+        ),
+        (("guitar", "piano"), ("guitar.wav and other.wav and piano.wav are all taken for other",)),
+        (("banjo",), ("a part may be in banjo.wav: sum it into other",)),
+        (("take 7", "guitar"), ("sum them into other", "no stem is named: take 7.wav")),
+    ],
+)
+@pytest.mark.parametrize("accompaniment", [(), ("accompaniment",)], ids=["summed", "given"])
+def test_other_instruments_beside_are_not_left_out_of_sums(
+    tmp_path: Path, accompaniment, further, remarks
+):
+    parts = stems("vocals", "drums", "bass", "other", *further, *accompaniment)
+    write_stems(tmp_path / NAME, parts)
+    system = EstimatesFolder(tmp_path)
+    found = system.estimates(reference(), AUDIO)
+    assert tuple(found.audio) == ("vocals", *accompaniment)
+    assert system.settings(reference())["targets"] == list(found.audio)
+    for remark in remarks:
+        assert remark in found.remark
+    assert ("vocals alone are scored" in found.remark) == (not accompaniment)
+
+
+@pytest.mark.parametrize(
     ("names", "message"),
     [
         (("lead vocals", "vocals", "no_vocals"), r"lead vocals\.wav and vocals\.wav"),
         (("vocals", "no_vocals", "instrumental"), r"instrumental\.wav and no_vocals\.wav"),
-        (("vocals", "drums", "bass", "other", "guitar"), r"guitar\.wav and other\.wav"),
+        (("vocals", "kick", "snare"), r"leave one file that holds all of drums"),
+        (("guitar", "piano"), r"no vocals \(found: guitar\.wav, piano\.wav\)"),
         (("accompaniment",), r"no vocals \(found: accompaniment\.wav\)"),
         (("mixture",), r"no vocals \(found: no stems\)"),
     ],
@@ -192,14 +221,39 @@ def test_damaged_file_is_named(tmp_path: Path):
         EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
 
 
-def test_settings_change_with_the_files(tmp_path: Path):
+def test_settings_change_with_the_content_of_files_alone(tmp_path: Path):
+    for system in ("one", "two"):
+        write_stems(tmp_path / system / NAME, stems("vocals", "no_vocals"))
+        (tmp_path / system / NAME / "._vocals.wav").touch()
+        for file in (tmp_path / system / NAME).iterdir():
+            os.utime(file, ns=(1, 1))
+    one, two = EstimatesFolder(tmp_path / "one"), EstimatesFolder(tmp_path / "two")
+    before = one.settings(reference())
+    assert two.settings(reference()) == before
+    # Of the same size and time, as out of an archive made to be reproducible.
+    changed = tmp_path / "two" / NAME / "vocals.wav"
+    soundfile.write(changed, STEREO.T / 3, 44100, subtype="FLOAT")
+    os.utime(changed, ns=(1, 1))
+    assert two.settings(reference()) != before
+    (tmp_path / "one" / NAME / "no_vocals.wav").rename(tmp_path / "one" / NAME / "karaoke.wav")
+    os.utime(tmp_path / "one" / NAME / "vocals.wav")
+    assert one.settings(reference()) == before
+    (tmp_path / "one" / NAME / "take 7.wav").touch()
+    assert one.settings(reference()) != before
+
+
+def test_files_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write_stems(tmp_path / NAME, stems("vocals", "no_vocals"))
-    (tmp_path / NAME / "._vocals.wav").touch()
     system = EstimatesFolder(tmp_path)
     before = system.settings(reference())
-    assert before == EstimatesFolder(tmp_path).settings(reference())
-    os.utime(tmp_path / NAME / "vocals.wav", ns=(1, 1))
-    assert system.settings(reference()) != before
+
+    def refuse(*_):
+        raise AssertionError("hashed again")
+
+    monkeypatch.setattr("hashlib.file_digest", refuse)
+    # Also in worker processes.
+    for same in (system, pickle.loads(pickle.dumps(system))):
+        assert same.settings(reference()) == before
 
 
 def test_name_is_that_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

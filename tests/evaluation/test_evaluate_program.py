@@ -4,8 +4,12 @@ import csv
 import importlib.util
 import io
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -82,7 +86,7 @@ def test_from_songs_to_table_and_files(
 ):
     path, digest = save_model("vocals", "instrumental")
     assert program.main(["--musdb", str(hq_root), "--model", path, "--no-report"]) == 0
-    output = tmp_path / "runs" / "evaluation" / "small-test"
+    output = tmp_path / "runs" / "evaluation" / "small-musdb18hq-test"
     summary = json.loads((output / "summary.json").read_text())
     assert list(summary["systems"]) == [
         *("small", "mixture", "ideal ratio mask", "multichannel Wiener filter")
@@ -104,7 +108,7 @@ def test_from_songs_to_table_and_files(
     song = summary["songs"]["Band - Song's End"]
     assert (song["seconds"], len(song["reference_digest"])) == (3, 64)
     assert len(list((output / "small" / "test").glob("*.json"))) == 2
-    yardsticks = tmp_path / "runs" / "evaluation" / "yardsticks"
+    yardsticks = tmp_path / "runs" / "evaluation" / "yardsticks" / "musdb18hq"
     assert len(list(yardsticks.glob("*/test/*.json"))) == 8
     with (output / "scores.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -123,7 +127,44 @@ def test_folders_are_as_chosen(program, own: Path, tmp_path: Path, model: str, f
     assert (shared / "mixture" / "test" / "A.json").is_file()
     assert not (tmp_path / "runs").exists()
     assert program.main([*arguments, "--output", str(chosen)]) == 0
-    assert (tmp_path / "yardsticks" / "mixture" / "test" / "A.json").is_file()
+    (beside,) = tmp_path.glob("yardsticks-own songs-??????")
+    assert (beside / "mixture" / "test" / "A.json").is_file()
+
+
+def test_data_sets_have_folders_of_their_own(
+    program, own: Path, estimates: Path, tmp_path: Path, fake_scorer
+):
+    for place in ("one", "two"):
+        shutil.copytree(own, tmp_path / place / "songs")
+        arguments = ["--references", f"{place}/songs", "--estimates", str(estimates)]
+        for _ in range(2):
+            assert program.main([*arguments, "--no-report"]) == 0
+    folder = tmp_path / "runs" / "evaluation"
+    summaries = sorted(file.parent.name for file in folder.glob("peer-songs-??????/summary.json"))
+    assert len(summaries) == 2
+    yardsticks = sorted(file.name for file in (folder / "yardsticks").iterdir())
+    assert [f"peer-{name}" for name in yardsticks] == summaries
+
+
+def test_long_name_of_a_folder_of_songs(
+    program, own: Path, estimates: Path, tmp_path: Path, fake_scorer
+):
+    own.rename(tmp_path / ("é" * 120))
+    arguments = ["--references", "é" * 120, "--estimates", str(estimates), "--no-report"]
+    assert program.main(arguments) == 0
+
+
+@pytest.mark.parametrize("option", ["--output", "--yardsticks"])
+@pytest.mark.parametrize("below", ["", "/folder"])
+def test_file_in_place_of_a_folder_is_refused_before_anything_is_done(
+    program, own: Path, estimates: Path, tmp_path: Path, fake_scorer, capsys, option, below
+):
+    (tmp_path / "notes").write_text("mine")
+    arguments = ["--references", str(own), "--estimates", str(estimates), option, f"notes{below}"]
+    assert program.main(arguments) == 1
+    assert "name a folder that scores can go to" in capsys.readouterr().err
+    assert (tmp_path / "notes").read_text() == "mine"
+    assert fake_scorer == []
 
 
 def test_model_of_four_stems_on_own_songs(
@@ -131,7 +172,8 @@ def test_model_of_four_stems_on_own_songs(
 ):
     path, _ = save_model("drums", "bass", "other", "vocals")
     assert program.main(["--references", str(own), "--model", path, "--no-report"]) == 0
-    summary = json.loads((tmp_path / "runs/evaluation/small-own songs/summary.json").read_text())
+    (file,) = tmp_path.glob("runs/evaluation/small-own songs-??????/summary.json")
+    summary = json.loads(file.read_text())
     assert summary["data"] == {"name": "own songs", "songs": 3}
     for system in ("small", "multichannel Wiener filter"):
         songs = summary["systems"][system]["songs"]
@@ -146,7 +188,7 @@ def test_stems_of_another_system_and_comparison(
     assert program.main([*arguments, "--model", model]) == 0
     assert program.main([*arguments, "--estimates", str(estimates)]) == 0
     first, second = (
-        tmp_path / "runs/evaluation" / f"{name}-own songs" / "summary.json"
+        next(tmp_path.glob(f"runs/evaluation/{name}-own songs-*/summary.json"))
         for name in ("small", "peer")
     )
     assert json.loads(second.read_text())["estimates"] == {"name": "peer"}
@@ -169,7 +211,8 @@ def test_song_without_estimates_is_marked_and_the_others_are_scored(
     assert "no folder called 'B'" in captured.out
     assert "1 of 3 songs could not be scored" in captured.err
     assert f"warning: {own / 'notes.wav'}" in captured.err.replace("\n", "")
-    summary = json.loads((tmp_path / "runs/evaluation/peer-own songs/summary.json").read_text())
+    (file,) = tmp_path.glob("runs/evaluation/peer-own songs-*/summary.json")
+    summary = json.loads(file.read_text())
     assert summary["systems"]["peer"]["overall"]["vocals"]["SDR"]["songs"] == 2
     # What was wrong is mended, and the same command goes on.
     (tmp_path / "elsewhere").rename(estimates / "B")
@@ -200,6 +243,18 @@ def test_report_has_the_best_and_the_worst_song(
     best = examples[0]
     np.testing.assert_allclose(best.estimate, 0.99 * best.reference, atol=1e-6)
     assert "report.html" in capsys.readouterr().out
+
+
+def test_no_report_is_left_of_an_earlier_run(
+    program, own: Path, estimates: Path, tmp_path: Path, fake_scorer
+):
+    (tmp_path / "out" / "figures").mkdir(parents=True)
+    for name in ("report.html", "figures/sdr-by-song-1.png", "figures/mine.png"):
+        (tmp_path / "out" / name).touch()
+    arguments = ["--references", str(own), "--estimates", str(estimates), "--output", "out"]
+    assert program.main([*arguments, "--no-report"]) == 0
+    assert not (tmp_path / "out" / "report.html").exists()
+    assert [file.name for file in (tmp_path / "out" / "figures").iterdir()] == ["mine.png"]
 
 
 @pytest.mark.slow
@@ -260,6 +315,63 @@ def test_interruption_has_a_status_of_its_own(
     assert "goes on from here" in capsys.readouterr().err
 
 
+def test_termination_has_a_status_of_its_own(
+    program, own: Path, estimates: Path, monkeypatch, capsys
+):
+    def terminated(*args, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+        raise AssertionError("went on")
+
+    monkeypatch.setattr("songsplit.evaluation.runner.evaluate_songs", terminated)
+    before = signal.getsignal(signal.SIGTERM)
+    assert program.main(["--references", str(own), "--estimates", str(estimates)]) == 143
+    assert "terminated; the same command goes on" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_worker_processes_end_with_the_program(
+    own: Path, estimates: Path, tmp_path: Path, number: signal.Signals, status: int
+):
+    command = [sys.executable, str(ROOT / "evaluate.py"), "--references", str(own)]
+    run = subprocess.Popen(
+        [*command, "--estimates", str(estimates), "--jobs", "2", "--no-report"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+    def children() -> list[str]:
+        return Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+
+    def runs(process: str) -> bool:
+        command = Path("/proc", process, "cmdline")
+        # It is empty for a process that has ended and that nobody has asked about yet.
+        return command.exists() and bool(command.read_bytes())
+
+    # One of them looks after resources, the others are still importing.
+    while len(started := children()) < 3:
+        assert run.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.2)
+    if number == signal.SIGINT:
+        # From the keyboard it goes to all of them, in any order.
+        for child in started:
+            os.kill(int(child), number)
+        time.sleep(0.3)
+    os.kill(run.pid, number)
+    # Standard error ends when all that could write to it have ended.
+    _, errors = run.communicate(timeout=60)
+    assert run.returncode == status
+    assert "Traceback" not in errors
+    assert not any(map(runs, started))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -317,7 +429,7 @@ def test_real_song(program, musdb_root: Path, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(songs, "musdb_songs", lambda *chosen: all_songs(*chosen)[:1])
     arguments = ["--musdb", str(musdb_root), "--no-report", "--device", "cpu"]
     assert program.main([*arguments, "--subset", "train", "--split", "valid"]) == 0
-    path = tmp_path / "runs" / "evaluation" / "default-train-valid" / "summary.json"
+    path = tmp_path / "runs" / "evaluation" / "default-musdb18-train-valid" / "summary.json"
     systems = json.loads(path.read_text())["systems"]
     sdr = {name: systems[name]["overall"]["vocals"]["SDR"]["median"] for name in systems}
     assert sdr["mixture"] < sdr["default"] < sdr["ideal ratio mask"]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from songsplit.errors import AudioInputError, MissingExtraError, OutputError
+from songsplit.evaluation.charts import draw_boxes
 from songsplit.evaluation.html import Example, write_report
 from songsplit.evaluation.scores import TrackScores
 from songsplit.evaluation.summary import ALL_MEASURES, extremes, summarize
@@ -197,6 +198,33 @@ def test_failed_songs_and_remarks_are_told(tmp_path: Path):
     assert ["broken", "model", "not scored: no file for vocals"] in page.rows
     assert ["good", "mixture", "cut by 3 samples"] in page.rows
     assert ["broken", "mixture", "not scored: "] in page.rows
+
+
+def test_systems_are_compared_over_the_songs_of_the_candidate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    drawn: list[Results] = []
+
+    def draw(results: Results, targets: Any) -> bytes:
+        drawn.append(results)
+        return draw_boxes(results, targets)
+
+    monkeypatch.setattr("songsplit.evaluation.html.draw_boxes", draw)
+    mixture = {"good": scores_of([-2.0]), "broken": scores_of([-90.0])}
+    page = report(
+        tmp_path, {"<model>": {"good": scores_of([1.0]), "broken": failed()}} | {"mixture": mixture}
+    )
+    note = "over the 1 song of 2 that <model> has scores in: vocals (all measures)"
+    assert note in page.text
+    cells = page.row("mixture")
+    assert cells[1] == "-2.00"
+    assert cells[-1] == "1 of 2"
+    # The picture shows what the table sums up.
+    shown = {song for song, scores in drawn[0]["mixture"].items() if scores.targets}
+    assert shown == {"good"}
+    # Song by song, nothing is left out.
+    assert "-90.00" in page.row("broken")
+    assert "Not over all songs" not in report(tmp_path, {"model": mixture}).text
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,24 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from songsplit.errors import ConfigError, DataError, ModelError, OutputError
 from songsplit.evaluation.ratios import frame_sdr
 from songsplit.evaluation.runner import Evaluation, evaluate_songs
 from songsplit.evaluation.songs import ReferenceSong, SongAudio, musdb_songs, own_songs
+from songsplit.evaluation.store import versions
 from songsplit.evaluation.systems import Estimates, ModelSystem, stems_as_targets
+from songsplit.models.config import MaskUNetConfig
+from songsplit.models.separation import SeparationModel
+from songsplit.models.storage import save_weights
 
 from .conftest import song as made_song
 from .conftest import write_stems
@@ -195,6 +200,47 @@ def test_same_audio_in_touched_files_keeps_its_scores(two_songs, tmp_path: Path,
     assert system.calls == []
 
 
+@pytest.mark.parametrize("changed", ["mixture", "stems", "rate"])
+def test_any_other_audio_of_a_song_is_scored_anew(tmp_path: Path, fake_scorer, changed: str):
+    stems = made_song(0, 1.2)
+    folder = tmp_path / "songs" / "A"
+    write_stems(folder, stems | {"mixture": stems["drums"]})
+    songs = own_songs(tmp_path / "songs")[0]
+    evaluate(songs, Share(), tmp_path)
+    if changed == "mixture":
+        write_stems(folder, {"mixture": stems["bass"]})
+    elif changed == "stems":
+        write_stems(folder, {"drums": stems["bass"], "bass": stems["drums"]})
+    else:
+        write_stems(folder, stems | {"mixture": stems["drums"]}, 48000)
+    system = Share()
+    evaluate(songs, system, tmp_path)
+    assert system.calls == ["A"]
+
+
+def test_other_audio_of_the_same_size_and_time_is_found_out(two_songs, tmp_path: Path, fake_scorer):
+    for file in two_songs[0].files:
+        os.utime(file, ns=(1, 1))
+    first = evaluate(two_songs, Share(), tmp_path)
+    for file in two_songs[0].files:
+        audio, rate = soundfile.read(file, dtype="float32")
+        soundfile.write(file, audio / 2, rate, subtype="FLOAT")
+        os.utime(file, ns=(1, 1))
+    assert evaluate(two_songs, Share(), tmp_path).audio["A"] != first.audio["A"]
+
+
+@pytest.mark.parametrize(("package", "anew"), [("songsplit", True), ("scipy", False)])
+def test_other_version_is_scored_anew(
+    two_songs, tmp_path: Path, fake_scorer, monkeypatch, package: str, anew: bool
+):
+    evaluate(two_songs, Share(), tmp_path)
+    changed = versions() | {package: "99"}
+    monkeypatch.setattr("songsplit.evaluation.song_scorer.versions", lambda: changed)
+    system = Share()
+    evaluate(two_songs, system, tmp_path)
+    assert system.calls == (["A", "B"] if anew else [])
+
+
 def test_other_backend_is_scored_anew(two_songs, tmp_path: Path, fake_scorer):
     evaluate(two_songs, Share(), tmp_path)
     system = Share()
@@ -254,6 +300,56 @@ def test_missing_estimates_are_not_looked_for_in_the_audio(two_songs, tmp_path: 
         assert evaluation.results["model"]["A"].remark == "no folder called 'A'"
         assert evaluation.results["mixture"]["A"].frames
     assert len(fake_scorer) == 2
+
+
+def test_old_scores_of_what_fails_now_are_removed(two_songs, tmp_path: Path, fake_scorer):
+    evaluate(two_songs, Share(), tmp_path)
+    folders = [tmp_path / "out/model/test", tmp_path / "yardsticks/mixture/test"]
+
+    def stored() -> list[list[str]]:
+        return [sorted(file.name for file in folder.iterdir()) for folder in folders]
+
+    # What is not looked for in the audio, what fails while it is made, ...
+    evaluate(two_songs, Nowhere(), tmp_path)
+    assert stored() == [["B.json"], ["A.json", "B.json"]]
+    evaluate(two_songs, Share(), tmp_path)
+    evaluate(two_songs, Share(2, fail_at=1, error=DataError("gone")), tmp_path)
+    assert stored() == [["B.json"], ["A.json", "B.json"]]
+    # ... and songs that cannot be read.
+    evaluate(two_songs, Share(), tmp_path)
+    two_songs[0].files[0].unlink()
+    evaluate(two_songs, Share(), tmp_path)
+    assert stored() == [["B.json"], ["B.json"]]
+
+
+def test_estimates_that_change_meanwhile_are_not_scored(two_songs, tmp_path: Path, fake_scorer):
+    class Changing(Share):
+        def estimates(self, song: ReferenceSong, audio: SongAudio) -> Estimates:
+            self.version += song.name == "B"
+            return super().estimates(song, audio)
+
+    results = evaluate(two_songs, Changing(), tmp_path).results["model"]
+    assert results["A"].frames
+    assert results["B"].frames == {}
+    assert "files of B changed" in results["B"].remark
+
+
+def test_songs_in_folders_within_folders_have_files_of_their_own(tmp_path: Path, fake_scorer):
+    long = "l" * 252
+    names = ("A/Song", "B/Song", long)
+    for index, name in enumerate(names):
+        write_stems(tmp_path / "songs" / name, made_song(index, 1.2))
+    songs = own_songs(tmp_path / "songs")[0]
+    first = evaluate(songs, Share(), tmp_path)
+    assert tuple(first.results["model"]) == names
+    for folder in ("out/model", "yardsticks/mixture", "yardsticks/known-audio"):
+        # Directly in the folder: museval's tools would take them for one song otherwise.
+        stored = {file.name for file in (tmp_path / folder / "test").iterdir()}
+        assert {"A - Song.json", "B - Song.json"} < stored
+        assert len(stored) == 3
+    system = Share()
+    assert evaluate(songs, system, tmp_path).audio == first.audio
+    assert system.calls == []
 
 
 def test_remarks_of_song_and_estimates_are_kept(two_songs, tmp_path: Path, fake_scorer):
@@ -347,6 +443,55 @@ def test_targets_of_models(names: tuple[str, ...], expected: Mapping[str, float]
     levels = {target: audio[0, 0] for target, audio in stems_as_targets(stems).items()}
     five = {"vocals": 4, "accompaniment": 6, "drums": 1, "bass": 2, "other": 3}
     assert levels == (expected or five)
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[int], str]:
+    """Saves a small untrained network, always to the same file, and gives its path."""
+
+    def save(seed: int) -> str:
+        torch.manual_seed(seed)
+        config = MaskUNetConfig(
+            ("vocals", "instrumental"),
+            **{"n_fft": 512, "hop_length": 128, "bins": 256, "subbands": 1, "widths": (4, 4)},
+        )
+        path = tmp_path / "small.safetensors"
+        save_weights(SeparationModel(config), {}, path)
+        return str(path)
+
+    return save
+
+
+def test_settings_of_a_model_tell_weights_and_device(
+    save, two_songs, monkeypatch: pytest.MonkeyPatch
+):
+    song = two_songs[0]
+    first = ModelSystem(save(0), "cpu").settings(song)
+    assert ModelSystem(save(0), "cpu").settings(song) == first
+    other = ModelSystem(save(1), "cpu").settings(song)
+    assert other != first
+    monkeypatch.setattr("songsplit.inference.devices.choose_device", torch.device)
+    one, two = (ModelSystem(save(1), device).settings(song) for device in ("cuda:0", "cuda:1"))
+    assert one != other
+    # The same kind of device.
+    assert one == two
+
+
+def test_model_that_changes_before_it_is_used_is_refused(
+    save, two_songs, tmp_path: Path, fake_scorer
+):
+    system = ModelSystem(save(0), "cpu")
+    path = save(1)
+    with pytest.raises(ModelError, match=r"small\.safetensors changed .*: start again"):
+        evaluate(two_songs, system, tmp_path)
+    assert not list((tmp_path / "out").rglob("*.json"))
+    # What is loaded stays as it is.
+    system = ModelSystem(path, "cpu")
+    system.estimates(two_songs[0], two_songs[0].read())
+    save(2)
+    assert set(system.estimates(two_songs[1], two_songs[1].read()).audio) == {
+        *("vocals", "accompaniment")
+    }
 
 
 def test_unknown_model_is_refused_before_anything_is_scored():

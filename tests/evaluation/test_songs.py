@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
@@ -8,8 +9,15 @@ import pytest
 import soundfile
 
 import songsplit.evaluation.songs as ours
+from songsplit.data.musdb import MusdbTrack
 from songsplit.errors import AudioFileError, ConfigError, DataError
-from songsplit.evaluation.songs import FIVE_TARGETS, TWO_TARGETS, musdb_songs, own_songs
+from songsplit.evaluation.songs import (
+    FIVE_TARGETS,
+    TWO_TARGETS,
+    flat_names,
+    musdb_songs,
+    own_songs,
+)
 
 from .conftest import write_stems
 
@@ -32,6 +40,48 @@ def test_song_of_musdb_hq(hq_root: Path):
     # The mixture as released, which is rounded by itself.
     everything = audio.references["accompaniment"] + audio.references["vocals"]
     assert 0 < np.abs(audio.mixture - everything).max() < 4 / 32768
+
+
+def test_musdb18_is_rounded_to_16_bits_as_published_scores_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "Band - Song.stem.mp4").touch()
+    # Less than half a step, more than half, and beyond both ends of the range.
+    audio = np.array([[0.4, -0.6, 40000, -40000]] * 2, dtype="f4") / np.float32(32768)
+    parts = dict.fromkeys(("drums", "bass", "other", "vocals"), audio)
+    monkeypatch.setattr(MusdbTrack, "audio", lambda track: (audio, parts))
+    (song,) = musdb_songs(tmp_path)
+    read = song.read()
+    expected = [0, -1, 32767, -32768]
+    for part in (read.mixture, *(read.references[name] for name in parts)):
+        assert (part[0] * 32768).tolist() == expected
+        assert part.dtype == np.float32
+    # Rounded before it is summed.
+    assert (read.references["accompaniment"][0] * 32768).tolist() == [3 * x for x in expected]
+
+
+def test_names_of_files_are_flat_and_tell_songs_apart(tmp_path: Path):
+    for name in ("A/Song", "B/Song", "b - song", "Single"):
+        write_stems(tmp_path / name, {"vocals": noise(0), "instrumental": noise(1)})
+    names = {song.name: song.file_name for song in own_songs(tmp_path)[0]}
+    assert names["A/Song"] == "A - Song"
+    assert names["b - song"] == "b - song"
+    assert names["B/Song"].startswith("B - Song ")
+    assert names["Single"] == "Single"
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "\N{MUSICAL SYMBOL G CLEF}", "\udcff"])
+def test_long_names_of_files_are_shortened(letter: str):
+    long = letter * 250
+    names = flat_names([f"{long}1", f"{long}2", f"{long}/{long}", "short"])
+    assert len(set(names.values())) == 4
+    assert names["short"] == "short"
+    for name in names.values():
+        assert len(os.fsencode(name)) <= 200
+        assert "/" not in name
+    # The same whatever else is scored.
+    assert flat_names([f"{long}1"])[f"{long}1"] == names[f"{long}1"]
 
 
 def test_folder_that_is_not_musdb_is_refused(tmp_path: Path):

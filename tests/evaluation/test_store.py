@@ -283,3 +283,17 @@ def test_folder_that_is_a_file_is_named(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(OutputError, match="taken"):
         write_json(tmp_path / "taken" / "scores.json", {})
+
+
+def test_summary_says_what_its_figures_are_over(tmp_path):
+    path = tmp_path / "summary.json"
+    full = {"a": scores([1.0]), "b": scores([2.0])}
+    store_summary(path, {"model": full | {"b": FAILED}, "mixture": full}, {})
+    content = json.loads(path.read_text())
+    kinds = {kind for system in content["systems"].values() for kind in system}
+    assert set(content["statistics"]) == kinds - {"remarks"}
+    assert "the first system" in content["statistics"]["overall"]
+    assert content["songs_counted"] == [
+        "over the 1 song of 2 that model has scores in: vocals (all measures), "
+        "accompaniment (all measures)"
+    ]

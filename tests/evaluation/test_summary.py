@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from songsplit.evaluation.scores import METRICS, WHOLE_MEASURES, TrackScores
-from songsplit.evaluation.summary import MEASURES, extremes, summarize, target_order
+from songsplit.evaluation.summary import (
+    MEASURES,
+    extremes,
+    songs_counted,
+    summarize,
+    target_order,
+)
 
 
 def scores(vocals, remark="", targets=("vocals", "accompaniment"), usdr=0.0):
@@ -63,6 +69,59 @@ def test_a_measure_without_any_score_is_counted_as_such():
     overall = summarize(results)["model"]["overall"]["vocals"]
     nothing = dict.fromkeys(("median", "mean", "lower_quartile", "upper_quartile"))
     assert overall["SDR"] == overall["uSDR"] == {**nothing, "songs": 0}
+
+
+def test_yardsticks_are_summed_up_over_the_songs_that_the_candidate_has_scores_in():
+    results = {
+        "model": {"a": scores([1.0]), "b": FAILED, "c": scores([3.0], usdr=math.inf)},
+        "mixture": {"a": scores([-2.0]), "b": scores([-90.0]), "c": scores([-4.0], usdr=7)},
+    }
+    mixture = summarize(results)["mixture"]
+    sdr = mixture["overall"]["vocals"]["SDR"]
+    assert (sdr["median"], sdr["mean"], sdr["songs"]) == (-3.0, -3.0, 2)
+    usdr = mixture["overall"]["vocals"]["uSDR"]
+    assert (usdr["median"], usdr["songs"]) == (0.0, 1)
+    everything = mixture["overall_all_songs"]["vocals"]
+    assert (everything["SDR"]["mean"], everything["SDR"]["songs"]) == (-32.0, 3)
+    assert (everything["uSDR"]["mean"], everything["uSDR"]["songs"]) == (2.33333, 3)
+    assert mixture["songs"]["b"]["vocals"]["SDR"] == -90.0
+
+
+def test_yardsticks_stand_alone_where_the_candidate_has_no_score():
+    results = {
+        "model": {"a": scores([1.0], usdr=math.inf, targets=("vocals",)), "b": FAILED},
+        "mixture": {"a": scores([-2.0], usdr=1), "b": scores([-4.0], usdr=2)},
+    }
+    overall = summarize(results)["mixture"]["overall"]
+    assert (overall["vocals"]["SDR"]["median"], overall["vocals"]["SDR"]["songs"]) == (-2.0, 1)
+    assert (overall["vocals"]["uSDR"]["median"], overall["vocals"]["uSDR"]["songs"]) == (1.5, 2)
+    assert overall["accompaniment"]["SDR"]["songs"] == 2
+
+
+def test_songs_that_do_not_count_are_told():
+    one = {"a": scores([1.0]), "b": scores([math.nan], usdr=1), "c": scores([2.0])}
+    other = {"a": scores([1.0]), "b": scores([1.0]), "c": FAILED}
+    perfect = {name: scores([math.inf], usdr=1, targets=("vocals",)) for name in "abc"}
+    full = {name: scores([1.0]) for name in "abc"}
+
+    def told(**results):
+        return songs_counted(summarize(results))
+
+    assert told(model=full, mixture=full) == []
+    assert told(model={"a": FAILED}) == told() == []
+    bss = "SDR, ISR, SIR, SAR"
+    assert told(model=one, mixture=full) == [
+        f"over the 2 songs of 3 that model has scores in: vocals ({bss}), accompaniment ({bss})"
+    ]
+    assert told(model=full, mixture=other) == [
+        "mixture over 2 songs: vocals (all measures), accompaniment (all measures)"
+    ]
+    assert told(model=other, mixture=one)[1:] == [
+        f"mixture over 1 song: vocals ({bss}), accompaniment ({bss})"
+    ]
+    assert told(model=perfect, mixture=full) == [
+        f"model has no score, and other systems are over all their songs: vocals ({bss})"
+    ]
 
 
 def test_summary_is_strict_json():

@@ -44,8 +44,16 @@ def test_figures_are_where_they_belong():
             "Band [2] - Sóng": scores([1.25], usdr=-0.5),
             "b": scores([math.nan], usdr=math.nan),
             "c": FAILED,
+            "d": scores([3.25], usdr=-0.5),
+            "e": scores([5.25], usdr=-0.5),
         },
-        "mixture": {"a": scores([-33.5]), "b": scores([-32.0]), "c": scores([-36.0, -36.5, -37])},
+        "mixture": {
+            "Band [2] - Sóng": scores([-33.5]),
+            "b": scores([99.0]),
+            "c": scores([99.0]),
+            "d": scores([-32.0]),
+            "e": scores([-36.0, -36.5, -37]),
+        },
     }
     songs, statistics, medians = tables(printed(results))
     assert songs == [
@@ -56,10 +64,21 @@ def test_figures_are_where_they_belong():
         ],
         ["b", *["-"] * 10],
         ["c", *["-"] * 10],
+        [
+            "d", "3.25", "4.25", "5.25", "6.25", "-0.50",
+            "13.25", "14.25", "15.25", "16.25", "9.50",
+        ],
+        [
+            "e", "5.25", "6.25", "7.25", "8.25", "-0.50",
+            "15.25", "16.25", "17.25", "18.25", "9.50",
+        ],
     ]  # fmt: skip
     assert statistics == [
         ["system", *STATISTICS, *STATISTICS],
-        ["model", *["1.25"] * 4, "1", *["11.25"] * 4, "1"],
+        [
+            "model", "3.25", "3.25", "2.25", "4.25", "3",
+            "13.25", "13.25", "12.25", "14.25", "3",
+        ],
         [
             "mixture", "-33.50", "-34.00", "-35.00", "-32.75", "3",
             "-23.50", "-24.00", "-25.00", "-22.75", "3",
@@ -70,6 +89,19 @@ def test_figures_are_where_they_belong():
         "mixture", "-33.50", "-32.50", "-31.50", "-30.50", "0.00", "1.00",
         "-23.50", "-22.50", "-21.50", "-20.50", "10.00", "11.00",
     ]  # fmt: skip
+
+
+def test_counts_are_told_below_the_tables_where_songs_are_missing():
+    full = {name: scores([1.0]) for name in "abc"}
+    results = {"my [model]": full | {"b": FAILED}, "mixture": full}
+    lines = printed(results).splitlines()
+    start = lines.index("not over all songs:")
+    assert lines[start + 1] == (
+        "over the 2 songs of 3 that my [model] has scores in: vocals (all measures), "
+        "accompaniment (all measures)"
+    )
+    assert lines[start + 2] == "failed:"
+    assert "not over all songs" not in printed({"my [model]": full, "mixture": full})
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 160])
