@@ -403,4 +403,5 @@ def _wilcoxon_p(differences: Floats) -> float | None:
 
 
 def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f}"
+    # No sign for what is nothing at this precision.
+    return "-" if value is None else f"{round(value, 2) or 0.0:+.2f}".replace("+0.00", "0.00")

@@ -95,9 +95,9 @@ class EstimatesFolder:
         They are in the folder of the song's name directly in the root, or in the folder
         of its subset there, or else in the only folder of that name at any depth (not
         behind links). If there is none, one will do whose name differs only in upper and
-        lower case or in how accented letters are encoded. Files are named for stems in any
-        of the usual ways (see :mod:`songsplit.data.stem_names`), and an instrumental is
-        the accompaniment.
+        lower case, in how accented letters are encoded, or in a ``.stem`` at its end. Files
+        are named for stems in any of the usual ways (see
+        :mod:`songsplit.data.stem_names`), and an instrumental is the accompaniment.
 
         Parameters
         ----------
@@ -110,8 +110,8 @@ class EstimatesFolder:
         Raises
         ------
         DataError
-            If there is no such folder or more than one, if it holds no vocals, or two
-            files for one stem other than `other`.
+            If there is no such folder or more than one, if it holds neither vocals nor
+            accompaniment, or two files for one stem other than `other`.
         """
         folder = self._folder(song)
         named: dict[str, list[Path]] = defaultdict(list)
@@ -130,9 +130,12 @@ class EstimatesFolder:
                     f"{folder}: {_taken(files, stem)}: leave one file that holds all of "
                     f"{_target(stem)}"
                 )
-        if VOCALS not in named:
+        if not {VOCALS, INSTRUMENTAL} & set(named):
             found = ", ".join(file.name for files in [*named.values(), others] for file in files)
-            raise DataError(f"{folder}: no vocals (found: {found or 'no stems'}): {_NAMES_HINT}")
+            raise DataError(
+                f"{folder}: neither vocals nor accompaniment (found: {found or 'no stems'}): "
+                f"{_NAMES_HINT}"
+            )
         stems = {stem: files[0] for stem, files in named.items()}
         return _sorted_out(folder, stems, others, unknown)
 
@@ -173,7 +176,7 @@ class EstimatesFolder:
         alike = [
             parts
             for parts in self._folders
-            if [*map(folded, parts[-len(name) :])] == [*map(folded, name)]
+            if [_alike(part) for part in parts[-len(name) :]] == [_alike(part) for part in name]
         ]
         for found in (
             [folder for folder in direct if folder.is_dir()],
@@ -187,7 +190,9 @@ class EstimatesFolder:
                 )
             if found:
                 return found[0]
-        raise DataError(f"{self.root}: no folder called {song.name!r}: add one with its stems")
+        raise DataError(
+            f"{self.root}: no folder called {song.name!r}: add one that holds its stems"
+        )
 
     @cached_property
     def _folders(self) -> list[tuple[str, ...]]:
@@ -209,14 +214,16 @@ def _sorted_out(
     """
     remarks = []
     parts = [part for part in BACKING_PARTS if part in stems]
-    complete = len(parts) == len(BACKING_PARTS)
+    complete = len(parts) == len(BACKING_PARTS) and VOCALS in stems
     used = complete and not unknown
-    if INSTRUMENTAL not in stems and not used:
+    if VOCALS not in stems:
+        remarks.append("the vocals are missing: the accompaniment alone is scored")
+    elif INSTRUMENTAL not in stems and not used:
         remarks.append("the accompaniment is missing: vocals alone are scored")
     if others:
         remarks.append(f"{_taken(others, OTHER)}: sum them into {OTHER}")
     if parts and not complete:
-        missing = [part for part in BACKING_PARTS if part not in stems]
+        missing = [part for part in (VOCALS, *BACKING_PARTS) if part not in stems]
         remarks.append(f"{', '.join(parts)} not scored without {', '.join(missing)}")
     if unknown:
         names = ", ".join(file.name for file in unknown)
@@ -260,6 +267,12 @@ def _stem(file: Path) -> str | None:
         named = stem_at_end(file.stem)
         return OTHER if named is not None and named.stem == OTHER else None
     return named.stem
+
+
+def _alike(name: str) -> str:
+    """Give what a folder's name has in common with those that stand for the same song."""
+    # Programs that name their output after the file leave this of X.stem.mp4.
+    return folded(name).removesuffix(".stem")
 
 
 def _target(stem: str) -> str:

@@ -62,7 +62,9 @@ class Example:
     estimate: Samples
 
 
-def draw_example(example: Example, scores: TrackScores) -> bytes:
+def draw_example(
+    example: Example, scores: TrackScores, limits: tuple[float, float] | None = None
+) -> bytes:
     """Draw the SDR of one song over time above spectrograms of reference and estimate.
 
     Both spectrograms share one scale: 0 dB is the highest power in either of them. Frames
@@ -74,6 +76,8 @@ def draw_example(example: Example, scores: TrackScores) -> bytes:
         The song. An estimate of another length is cut or filled with silence.
     scores : TrackScores
         Its scores.
+    limits : tuple of float, optional
+        Lowest and highest SDR in dB to show, so that several pictures have one scale.
 
     Returns
     -------
@@ -93,6 +97,8 @@ def draw_example(example: Example, scores: TrackScores) -> bytes:
     above = figure.add_subplot(grid[0, 0])
     measures = scores.frames.get(example.target, {})
     _curve(above, np.asarray(measures.get("SDR", []), dtype=np.float64))
+    if limits is not None:
+        above.set_ylim(limits)
     pictures = [figure.add_subplot(grid[row, 0], sharex=above) for row in (1, 2)]
     image = _spectrograms(pictures, example, seconds)
     for axes, title in zip(pictures, ("reference", "estimate"), strict=True):

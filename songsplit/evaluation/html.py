@@ -107,7 +107,10 @@ def write_report(
         If the audio of an example has no sample or another shape than (channels, samples).
     """
     charts = _charts(results, summary) if target_order(results) else []
-    timelines = [_timeline(results, example, n) for n, example in enumerate(examples, start=1)]
+    limits = _sdr_limits(results, examples)
+    timelines = [
+        _timeline(results, example, limits, n) for n, example in enumerate(examples, start=1)
+    ]
     content = page(_title(results, summary), _body(results, summary, charts, timelines))
 
     figures = folder / "figures"
@@ -309,7 +312,22 @@ def _compared(results: Results, targets: Sequence[str]) -> Results:
     }
 
 
-def _timeline(results: Results, example: Example, number: int) -> _Picture:
+def _sdr_limits(results: Results, examples: Iterable[Example]) -> tuple[float, float] | None:
+    """Lowest and highest SDR in any of the examples, with a margin; None without one."""
+    songs = next(iter(results.values()))
+    frames = [
+        songs[each.song].frames[each.target]["SDR"]
+        for each in examples
+        if each.song in songs and each.target in songs[each.song].frames
+    ]
+    values = np.concatenate(frames) if frames else np.array([])
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()) - 1, float(finite.max()) + 1) if finite.size else None
+
+
+def _timeline(
+    results: Results, example: Example, limits: tuple[float, float] | None, number: int
+) -> _Picture:
     songs = next(iter(results.values()))
     scores = songs.get(example.song, TrackScores({}))
     best, worst = extremes(songs, example.target) or ("", "")
@@ -323,7 +341,7 @@ def _timeline(results: Results, example: Example, number: int) -> _Picture:
     what = f"{example.song}, {example.target}"
     return _Picture(
         f"sdr-over-time-{number}.png",
-        draw_example(example, scores),
+        draw_example(example, scores, limits),
         f"{what}: SDR over time, {median}, above spectrograms of the true part and of "
         "the estimate.",
         f"{role}: {what}. SDR of each window of {WINDOW_SECONDS:g} s ({median}) above "

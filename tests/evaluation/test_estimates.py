@@ -127,9 +127,9 @@ def test_other_instruments_beside_are_not_left_out_of_sums(
         (("lead vocals", "vocals", "no_vocals"), r"lead vocals\.wav and vocals\.wav"),
         (("vocals", "no_vocals", "instrumental"), r"instrumental\.wav and no_vocals\.wav"),
         (("vocals", "kick", "snare"), r"leave one file that holds all of drums"),
-        (("guitar", "piano"), r"no vocals \(found: guitar\.wav, piano\.wav\)"),
-        (("accompaniment",), r"no vocals \(found: accompaniment\.wav\)"),
-        (("mixture",), r"no vocals \(found: no stems\)"),
+        (("guitar", "piano"), r"neither vocals nor .* \(found: guitar\.wav, piano\.wav\)"),
+        (("drums", "bass", "other"), r"neither vocals nor accompaniment \(found: bass\.wav"),
+        (("mixture",), r"neither vocals nor accompaniment \(found: no stems\)"),
     ],
 )
 def test_what_is_there_twice_or_missing_is_named(tmp_path: Path, names, message: str):
@@ -137,6 +137,14 @@ def test_what_is_there_twice_or_missing_is_named(tmp_path: Path, names, message:
     with pytest.raises(DataError, match=message) as caught:
         EstimatesFolder(tmp_path).settings(reference())
     assert NAME in str(caught.value)
+
+
+@pytest.mark.parametrize("further", [(), ("drums", "bass", "other")])
+def test_accompaniment_alone_is_scored_and_told(tmp_path: Path, further):
+    write_stems(tmp_path / NAME, stems("no_vocals", *further))
+    found = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+    assert tuple(found.audio) == ("accompaniment",)
+    assert "the accompaniment alone is scored" in found.remark
 
 
 def test_same_stem_in_two_formats_is_refused(tmp_path: Path):
@@ -148,7 +156,13 @@ def test_same_stem_in_two_formats_is_refused(tmp_path: Path):
 
 @pytest.mark.parametrize(
     "folder",
-    [NAME, f"test/{NAME}", f"htdemucs/{NAME}", f"a/b/{unicodedata.normalize('NFD', NAME)}"],
+    [
+        NAME,
+        f"test/{NAME}",
+        f"htdemucs/{NAME}",
+        f"a/b/{unicodedata.normalize('NFD', NAME)}",
+        f"{NAME}.stem",
+    ],
 )
 def test_folder_of_a_song_is_found(tmp_path: Path, folder: str):
     write_stems(tmp_path / folder, stems("vocals", "no_vocals"))
