@@ -29,6 +29,7 @@ from rich.table import Column
 from rich.text import Text
 
 from songsplit.errors import ConfigError, DataError
+from songsplit.evaluation.museval_backend import load_museval
 from songsplit.evaluation.scores import TrackScores
 from songsplit.evaluation.song_scorer import KnownAudio, ScoredSong, SongScorer
 from songsplit.evaluation.songs import ReferenceSong
@@ -114,12 +115,16 @@ def evaluate_songs(
     OutputError
         If scores cannot be stored.
     DataError
-        If a worker process is killed. Scores known by then are kept.
+        If a worker process is killed; scores known by then are kept. If museval is to
+        compute the scores and lacks the ffmpeg program.
     """
     if candidate.name in YARDSTICKS:
         raise ConfigError(
             f"{candidate.name!r} is the name of a yardstick: give the model or folder another name"
         )
+    if backend == "museval":
+        # Fails here at once, rather than for every song.
+        load_museval()
     scorer = SongScorer(candidate, output, yardsticks, backend)
     scored = {song.name: stored for song in songs if (stored := scorer.stored(song)) is not None}
     remaining = [song for song in songs if song.name not in scored]

@@ -379,6 +379,16 @@ def test_unusual_songs_are_scored(tmp_path: Path):
     assert evaluation.failed == []
 
 
+def test_museval_that_cannot_work_stops_the_run(two_songs, tmp_path, monkeypatch):
+    def without_ffmpeg() -> None:
+        raise DataError("museval needs the programs ffmpeg and ffprobe")
+
+    monkeypatch.setattr("songsplit.evaluation.runner.load_museval", without_ffmpeg)
+    with pytest.raises(DataError, match="ffmpeg"):
+        evaluate(two_songs, Share(), tmp_path, backend="museval")
+    assert not list(tmp_path.glob("**/model/**/*.json"))
+
+
 @pytest.mark.parametrize(
     "error", [ModelError("weights: damaged"), ConfigError("no"), OutputError("disk full")]
 )
