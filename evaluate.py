@@ -103,6 +103,7 @@ class _Data(NamedTuple):
 
 def _evaluate(options: argparse.Namespace, console: Console, progress: Console) -> int:
     # Slow to import, and --help should be quick.
+    from songsplit.evaluation.html import remove_report
     from songsplit.evaluation.runner import evaluate_songs
     from songsplit.evaluation.store import store_summary, write_csv
     from songsplit.evaluation.tables import print_results
@@ -120,7 +121,8 @@ def _evaluate(options: argparse.Namespace, console: Console, progress: Console) 
         console=progress,
     )
     summary = output / "summary.json"
-    _remove_report(output)
+    # That of an earlier run, whose scores may be others.
+    remove_report(output)
     about |= {
         "data": data.record,
         "settings": {"backend": options.backend or "songsplit"},
@@ -226,17 +228,6 @@ def _report(
     _say(console, f"report: {report}")
 
 
-def _remove_report(output: Path) -> None:
-    """Remove the report of an earlier run, whose scores may be others."""
-    for file in (output / "report.html", *(output / "figures").glob("sdr-*.png")):
-        try:
-            file.unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{file}: cannot be removed ({error.strerror}): choose another output folder"
-            ) from error
-
-
 def _examples(
     candidate: System, songs: Sequence[ReferenceSong], evaluation: Evaluation
 ) -> list[Example]:
@@ -255,7 +246,8 @@ def _examples(
 
 
 def _compare(options: argparse.Namespace, console: Console) -> None:
-    from songsplit.evaluation.compare import compare, print_comparison
+    from songsplit.evaluation.compare import compare
+    from songsplit.evaluation.comparison_tables import print_comparison
     from songsplit.files import write_json
 
     comparison = compare(*options.compare)

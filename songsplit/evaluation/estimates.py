@@ -19,13 +19,8 @@ from songsplit.data.musdb import Audio
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS
 from songsplit.data.stem_names import MIXTURE, OTHER, stem_at_end, stem_in_folder
 from songsplit.errors import DataError
-from songsplit.evaluation.songs import (
-    ACCOMPANIMENT,
-    FIVE_TARGETS,
-    ReferenceSong,
-    SongAudio,
-    folded,
-)
+from songsplit.evaluation.scores import ACCOMPANIMENT, FIVE_TARGETS
+from songsplit.evaluation.songs import ReferenceSong, SongAudio, folded
 from songsplit.evaluation.systems import Estimates
 
 # By resolved path, size, times of change of content and of the file itself, and inode.

@@ -24,7 +24,7 @@ from songsplit.evaluation.page import (
     row,
     table,
 )
-from songsplit.evaluation.scores import WINDOW_SECONDS, TrackScores
+from songsplit.evaluation.scores import TWO_TARGETS, WINDOW_SECONDS, TrackScores
 from songsplit.evaluation.summary import (
     ALL_MEASURES,
     MEASURES,
@@ -36,9 +36,7 @@ from songsplit.evaluation.summary import (
 )
 from songsplit.files import write_text, write_whole
 
-__all__ = ["Example", "write_report"]
-
-PAIR = ("vocals", "accompaniment")
+__all__ = ["Example", "remove_report", "write_report"]
 
 # What `MEASURES` says exactly, in plain words.
 _PLAIN_WORDS = {
@@ -83,8 +81,8 @@ def write_report(
     Parameters
     ----------
     folder : Path
-        Where to write report.html and figures/*.png; made where it is missing. Pictures of an
-        earlier report that this one does not have are removed.
+        Where to write report.html and figures/*.png; made where it is missing. An earlier
+        report is removed.
     results : mapping of str to mapping of str to TrackScores
         By system and song; the first system is the one that is judged.
     summary : mapping of str to JSON values
@@ -113,21 +111,35 @@ def write_report(
     ]
     content = page(_title(results, summary), _body(results, summary, charts, timelines))
 
+    remove_report(folder)
     figures = folder / "figures"
     for drawn in (*charts, *timelines):
         write_whole(figures / drawn.file, drawn.png)
-    current = {drawn.file for drawn in (*charts, *timelines)}
-    for old in figures.glob("sdr-*.png"):
-        if old.name not in current:
-            try:
-                old.unlink(missing_ok=True)
-            except OSError as error:
-                raise OutputError(
-                    f"{old}: cannot be removed ({error.strerror}): choose another output folder"
-                ) from error
     path = folder / "report.html"
     write_text(path, content)
     return path
+
+
+def remove_report(folder: Path) -> None:
+    """Remove what `write_report` wrote, and leave other files alone.
+
+    Parameters
+    ----------
+    folder : Path
+        With or without a report in it.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be removed.
+    """
+    for file in (folder / "report.html", *(folder / "figures").glob("sdr-*.png")):
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{file}: cannot be removed ({error.strerror}): choose another output folder"
+            ) from error
 
 
 def _title(results: Results, summary: Mapping[str, Any]) -> str:
@@ -271,7 +283,7 @@ def _charts(results: Results, summary: Mapping[str, Any]) -> list[_Picture]:
         )
         for target in targets
     )
-    pair = [target for target in PAIR if target in targets] or list(targets[:2])
+    pair = [target for target in TWO_TARGETS if target in targets] or list(targets[:2])
     charts = [
         _Picture(
             "sdr-by-target.png",

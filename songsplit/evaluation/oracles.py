@@ -34,8 +34,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from songsplit.data.songs import BACKING_PARTS, VOCALS
 from songsplit.errors import AudioInputError
-from songsplit.evaluation.scores import Samples
+from songsplit.evaluation.scores import ACCOMPANIMENT, TWO_TARGETS, Samples
 
 N_FFT = 4096
 HOP = 1024
@@ -47,8 +48,7 @@ _WINDOW = torch.hann_window(N_FFT, dtype=torch.float64)
 # What squared periodic Hann windows add up to at these distances, at every sample.
 _WINDOW_SUM = 3 / 8 * _OVERLAP
 
-_TWO_SOURCES = ("vocals", "accompaniment")
-_FOUR_SOURCES = ("drums", "bass", "other", "vocals")
+_FOUR_SOURCES = (*BACKING_PARTS, VOCALS)
 
 # Relative level of white noise that the filter supposes in each bin, without which sources
 # that are alike in all channels could not be told apart. It is shared among the sources.
@@ -253,16 +253,16 @@ def _estimates(
 ) -> dict[str, Samples]:
     """Separate the two sources, and the four if there are four, with filters of their own."""
     _check(mixture, references)
-    (vocals,) = _separated(mixture, references, _TWO_SOURCES, make_filter)
-    estimates = {"vocals": vocals, "accompaniment": mixture - vocals}
-    if len(references) > len(_TWO_SOURCES):
+    (vocals,) = _separated(mixture, references, TWO_TARGETS, make_filter)
+    estimates = {VOCALS: vocals, ACCOMPANIMENT: mixture - vocals}
+    if len(references) > len(TWO_TARGETS):
         parts = _separated(mixture, references, _FOUR_SOURCES, make_filter)
         estimates |= zip(_FOUR_SOURCES, parts, strict=False)
     return {target: estimates[target] for target in references}
 
 
 def _check(mixture: Samples, references: Mapping[str, Samples]) -> None:
-    if set(references) not in ({*_TWO_SOURCES}, {*_TWO_SOURCES, *_FOUR_SOURCES}):
+    if set(references) not in ({*TWO_TARGETS}, {*TWO_TARGETS, *_FOUR_SOURCES}):
         raise AudioInputError(
             f"references of {sorted(references)}: give vocals and accompaniment, or these two "
             "and drums, bass and other"

@@ -9,8 +9,16 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from songsplit.data.songs import BACKING_PARTS, VOCALS
+
 Floats: TypeAlias = NDArray[np.float64]
 Samples: TypeAlias = NDArray[np.floating[Any]]
+
+ACCOMPANIMENT = "accompaniment"
+"""Everything but the vocals."""
+
+TWO_TARGETS = (VOCALS, ACCOMPANIMENT)
+FIVE_TARGETS = (*TWO_TARGETS, *BACKING_PARTS)
 
 METRICS = ("SDR", "ISR", "SIR", "SAR")
 """Measures of BSS Eval v4, in dB, of each frame."""

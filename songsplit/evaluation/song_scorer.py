@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from songsplit.errors import AudioFileError, AudioInputError, DataError, OutputError
-from songsplit.evaluation.scores import HOP_SECONDS, WINDOW_SECONDS, Samples, TrackScores
-from songsplit.evaluation.songs import FIVE_TARGETS, TWO_TARGETS, ReferenceSong, SongAudio
+from songsplit.evaluation.scores import (
+    FIVE_TARGETS,
+    HOP_SECONDS,
+    TWO_TARGETS,
+    WINDOW_SECONDS,
+    TrackScores,
+)
+from songsplit.evaluation.songs import ReferenceSong, SongAudio
 from songsplit.evaluation.store import load_scores, store_scores, versions
 from songsplit.evaluation.systems import System, yardsticks
-from songsplit.evaluation.track import Backend, TrackScorer
+from songsplit.evaluation.track import Backend, TrackScorer, audio_digest
 from songsplit.files import write_json
 
 # What is wrong with a song, and nothing to do with the others.
@@ -161,7 +164,10 @@ class SongScorer:
             return ScoredSong(failed, None)
         samples = audio.mixture.shape[1]
         known = KnownAudio(
-            scorer.digest, _digest(audio.mixture), audio.sample_rate, samples / audio.sample_rate
+            scorer.digest,
+            audio_digest({"mixture": audio.mixture}, audio.sample_rate),
+            audio.sample_rate,
+            samples / audio.sample_rate,
         )
         write_json(self._audio_path(song), {"files": files, **asdict(known)})
         found: dict[str, TrackScores] = {}
@@ -275,9 +281,3 @@ def _file_states(song: ReferenceSong) -> list[list[str | int]] | None:
         [str(path), state.st_size, state.st_mtime_ns, state.st_ctime_ns]
         for path, state in states
     ]
-
-
-def _digest(audio: Samples) -> str:
-    digest = hashlib.sha256(f"{audio.shape} {audio.dtype}".encode())
-    digest.update(np.ascontiguousarray(audio).data)
-    return digest.hexdigest()

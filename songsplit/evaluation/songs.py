@@ -18,12 +18,7 @@ from songsplit.data.layout import require_songs, scan_folder
 from songsplit.data.musdb import Audio, MusdbTrack, Split, Subset, musdb_tracks
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS, AudioPart, Song
 from songsplit.errors import DataError
-
-ACCOMPANIMENT = "accompaniment"
-"""Everything but the vocals."""
-
-TWO_TARGETS = (VOCALS, ACCOMPANIMENT)
-FIVE_TARGETS = (*TWO_TARGETS, *BACKING_PARTS)
+from songsplit.evaluation.scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
 
 # Systems allow 255 bytes, of which names of temporary files and extensions take some.
 _LONGEST_NAME = 200
@@ -265,17 +260,15 @@ def _own_song(song: Song, file_name: str) -> ReferenceSong:
 
 
 def _parts(song: Song) -> list[AudioPart]:
-    """All that a song is read from, the mixture last."""
-    found = [part for parts in song.stems.values() for part in parts]
-    return [*found, song.mixture] if song.mixture is not None else found
+    """All that a song is read from, with the mixture also where it is not needed for stems."""
+    mixture = [] if song.mixture is None else [song.mixture]
+    return list(dict.fromkeys([*song.parts, *mixture]))
 
 
 def _read_own(song: Song) -> SongAudio:
     decoded = _decode(_parts(song))
-    first, *others = (part for parts in song.stems.values() for part in parts)
+    first, *others = song.parts
     audio, rate = decoded[first]
-    if song.subtracts and song.mixture is not None:
-        others.append(song.mixture)
     for part in others:
         if (decoded[part][0].shape, decoded[part][1]) != (audio.shape, rate):
             raise DataError(

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from songsplit.evaluation.scores import METRICS, WHOLE_MEASURES, TrackScores
+from songsplit.evaluation.scores import FIVE_TARGETS, METRICS, WHOLE_MEASURES, TrackScores
 
 Results: TypeAlias = Mapping[str, Mapping[str, TrackScores]]
 """Scores by system and by song. The first system is the one that is judged."""
@@ -56,8 +56,6 @@ STATISTICS: Mapping[str, str] = {
     "songs": "the figure of each song, of every song that the system was scored on",
 }
 """What the figures of `summarize` are taken over, in words for files."""
-
-_ORDER = ("vocals", "accompaniment", "drums", "bass", "other")
 
 
 def target_order(results: Results) -> tuple[str, ...]:
@@ -274,8 +272,8 @@ def _counted(songs: int) -> str:
 
 def _targets(songs: Iterable[TrackScores]) -> tuple[str, ...]:
     found = dict.fromkeys(target for scores in songs for target in scores.targets)
-    known = tuple(target for target in _ORDER if target in found)
-    return known + tuple(target for target in found if target not in _ORDER)
+    known = tuple(target for target in FIVE_TARGETS if target in found)
+    return known + tuple(target for target in found if target not in FIVE_TARGETS)
 
 
 def _statistics(values: Iterable[float]) -> dict[str, float | int | None]:

@@ -17,14 +17,8 @@ import numpy as np
 
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS
 from songsplit.errors import ConfigError, ModelError
-from songsplit.evaluation.scores import Samples
-from songsplit.evaluation.songs import (
-    ACCOMPANIMENT,
-    FIVE_TARGETS,
-    TWO_TARGETS,
-    ReferenceSong,
-    SongAudio,
-)
+from songsplit.evaluation.scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS, Samples
+from songsplit.evaluation.songs import ReferenceSong, SongAudio
 
 if TYPE_CHECKING:
     from songsplit.separator import Separator

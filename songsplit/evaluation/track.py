@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
+from songsplit.data.songs import VOCALS
 from songsplit.errors import AudioInputError, ConfigError
 from songsplit.evaluation.bsseval import FILTER_LENGTH, ReferenceStatistics
 from songsplit.evaluation.framing import Framing, silent
@@ -17,6 +18,7 @@ from songsplit.evaluation.kept import load_correlations, store_correlations
 from songsplit.evaluation.museval_backend import NoScoresError, load_museval, museval_scores
 from songsplit.evaluation.ratios import check_stack, si_sdr, usdr
 from songsplit.evaluation.scores import (
+    ACCOMPANIMENT,
     HOP_SECONDS,
     METRICS,
     WHOLE_MEASURES,
@@ -27,9 +29,6 @@ from songsplit.evaluation.scores import (
 )
 
 Backend: TypeAlias = Literal["songsplit", "museval"]
-
-VOCALS = "vocals"
-ACCOMPANIMENT = "accompaniment"
 
 
 class TrackScorer:
@@ -93,11 +92,7 @@ class TrackScorer:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over names, samples and rate of the references."""
-        digest = hashlib.sha256(str(self._rate).encode())
-        for target, audio in sorted(self._references.items()):
-            digest.update(f"{target} {audio.dtype.str} {audio.shape}".encode())
-            digest.update(np.ascontiguousarray(audio).data)
-        return digest.hexdigest()
+        return audio_digest(self._references, self._rate)
 
     def score(self, estimates: Mapping[str, Samples]) -> TrackScores:
         """Score one system.
@@ -290,6 +285,28 @@ def score_track(
     (20, True)
     """
     return TrackScorer(references, sample_rate, backend=backend).score(estimates)
+
+
+def audio_digest(parts: Mapping[str, Samples], sample_rate: int) -> str:
+    """Hash audio, to tell it from other audio.
+
+    Parameters
+    ----------
+    parts : mapping of str to ndarray, shape (channels, samples)
+        Audio by name, in any order.
+    sample_rate : int
+        Samples per second.
+
+    Returns
+    -------
+    str
+        SHA-256 over names, types, shapes, samples and rate.
+    """
+    digest = hashlib.sha256(str(sample_rate).encode())
+    for name, audio in sorted(parts.items()):
+        digest.update(f"{name} {audio.dtype.str} {audio.shape}".encode())
+        digest.update(np.ascontiguousarray(audio).data)
+    return digest.hexdigest()
 
 
 def _groups(targets: Sequence[str]) -> list[list[str]]:

@@ -14,7 +14,8 @@ from rich.console import Console
 from scipy.stats import wilcoxon
 
 from songsplit.errors import DataError, MissingExtraError
-from songsplit.evaluation.compare import compare, print_comparison
+from songsplit.evaluation.compare import compare
+from songsplit.evaluation.comparison_tables import print_comparison
 from songsplit.evaluation.store import store_summary, write_json
 from tests.evaluation.test_summary import FAILED, scores
 

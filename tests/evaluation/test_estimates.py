@@ -12,7 +12,8 @@ import soundfile
 
 from songsplit.errors import AudioFileError, DataError
 from songsplit.evaluation.estimates import EstimatesFolder
-from songsplit.evaluation.songs import FIVE_TARGETS, TWO_TARGETS, ReferenceSong, SongAudio
+from songsplit.evaluation.scores import FIVE_TARGETS, TWO_TARGETS
+from songsplit.evaluation.songs import ReferenceSong, SongAudio
 
 from .conftest import write_stems
 

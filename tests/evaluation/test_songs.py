@@ -11,13 +11,8 @@ import soundfile
 import songsplit.evaluation.songs as ours
 from songsplit.data.musdb import MusdbTrack
 from songsplit.errors import AudioFileError, ConfigError, DataError
-from songsplit.evaluation.songs import (
-    FIVE_TARGETS,
-    TWO_TARGETS,
-    flat_names,
-    musdb_songs,
-    own_songs,
-)
+from songsplit.evaluation.scores import FIVE_TARGETS, TWO_TARGETS
+from songsplit.evaluation.songs import flat_names, musdb_songs, own_songs
 
 from .conftest import write_stems
 
