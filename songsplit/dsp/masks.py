@@ -29,6 +29,38 @@ def input_magnitudes(spectrogram: Tensor, *, mid_side: bool) -> Tensor:
     return torch.stack([left, right, (left + right) / 2, (left - right) / 2], dim=1).abs()
 
 
+def input_parts(spectrogram: Tensor) -> Tensor:
+    """Real and imaginary parts of left and right, for networks that turn phases.
+
+    Parameters
+    ----------
+    spectrogram : Tensor of complex64, shape (batch, 2, bins, frames)
+
+    Returns
+    -------
+    Tensor of float32, shape (batch, 4, bins, frames)
+    """
+    return torch.cat([spectrogram.real, spectrogram.imag], dim=1)
+
+
+def complex_masks(logits: Tensor) -> Tensor:
+    """Turn a network's output into complex masks of magnitude 0 to 1.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (batch, 3 * n, bins, frames)
+        Magnitudes before the sigmoid, then cosines less one and sines of the turn, up
+        to a common factor.
+
+    Returns
+    -------
+    Tensor of complex64, shape (batch, n, bins, frames)
+    """
+    magnitude, cosine, sine = logits.chunk(3, dim=1)
+    turn = torch.complex(1 + cosine, sine)
+    return magnitude.sigmoid() * turn / turn.abs().clamp_min(1e-4)
+
+
 def continue_masks(masks: Tensor, bins: int) -> Tensor:
     """Extend masks to all frequency bins.
 

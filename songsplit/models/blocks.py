@@ -56,17 +56,17 @@ class FrequencyBlock(nn.Module):
     channels : int
     bins : int
         Size of the frequency axis.
-    bottleneck : int
-        The layer between is this many times smaller.
+    inner : int
+        Size of the axis between the two layers.
     """
 
-    def __init__(self, channels: int, bins: int, bottleneck: int) -> None:
+    def __init__(self, channels: int, bins: int, inner: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            FrequencyLinear(bins, bins // bottleneck),
+            FrequencyLinear(bins, inner),
             nn.BatchNorm2d(channels),
             nn.ReLU(inplace=True),
-            FrequencyLinear(bins // bottleneck, bins),
+            FrequencyLinear(inner, bins),
             nn.BatchNorm2d(channels),
             nn.ReLU(inplace=True),
         )
@@ -85,14 +85,14 @@ class ConvFrequencyBlock(nn.Module):
     in_channels, out_channels : int
     bins : int
         Size of the frequency axis.
-    bottleneck : int
-        Reduction in the frequency block.
+    inner : int
+        Size of that axis inside the frequency block; 0 leaves this block out.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, bins: int, bottleneck: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, bins: int, inner: int) -> None:
         super().__init__()
         self.entry = nn.Sequential(conv_norm(in_channels, out_channels, 3), nn.ReLU(inplace=True))
-        self.frequency = FrequencyBlock(out_channels, bins, bottleneck)
+        self.frequency = FrequencyBlock(out_channels, bins, inner) if inner else None
         self.exit = conv_norm(out_channels, out_channels, 3)
         self.shortcut = (
             nn.Identity()
@@ -103,7 +103,8 @@ class ConvFrequencyBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, bins, time) to (batch, out_channels, bins, time)."""
         h = self.entry(x)
-        h = h + self.frequency(h)
+        if self.frequency is not None:
+            h = h + self.frequency(h)
         return torch.relu(self.exit(h) + self.shortcut(x))
 
 

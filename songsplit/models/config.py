@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from songsplit.dsp.bands import band_count
 from songsplit.errors import ConfigError
 
 StereoInput = Literal["left-right", "left-right-mid-side"]
+Context = Literal["none", "recurrent", "attention"]
+Skip = Literal["sum", "product", "concatenation"]
+Mask = Literal["soft", "complex"]
 
-_STEREO_INPUTS = ("left-right", "left-right-mid-side")
+_CHOICES = {
+    "stereo_input": get_args(StereoInput),
+    "context": get_args(Context),
+    "skip": get_args(Skip),
+    "mask": get_args(Mask),
+}
 
 
 @dataclass(frozen=True)
@@ -25,9 +34,10 @@ class MaskUNetConfig:
         Rate in Hz of the audio that the network works on.
     n_fft, hop_length : int
         STFT window and hop in samples; the hop is at most a quarter of the window.
-    bins : int
-        Number of frequency bins, from 0 Hz up, that the network sees; a multiple of
-        ``subbands * 2 ** (len(widths) - 1)``. Above them the masks are continued.
+    bands : tuple of (int, int)
+        Pairs (stop bin, width): up to bin ``stop``, counted from 0 Hz, the network sees
+        ``width`` neighbouring bins as one. The number of bands must be a multiple of
+        ``subbands * 2 ** (len(widths) - 1)``. Above the last stop the masks are continued.
     stereo_input : {"left-right", "left-right-mid-side"}
         Magnitudes that the network gets. Mid and side magnitudes tell it about the
         phase between the channels, hence about what stands in the middle.
@@ -37,45 +47,83 @@ class MaskUNetConfig:
         Length of the window over which the level of the input is measured and
         divided out.
     subbands : int
-        Number of equal frequency bands that are folded onto channels.
+        Number of ranges, each of as many bands, that are folded onto channels.
     widths : tuple of int
         Channels per scale, from full resolution down.
     bottleneck : int
-        Factor by which the frequency-wise linear blocks reduce the frequency axis.
+        Factor by which the frequency-wise linear blocks reduce the frequency axis; 0
+        leaves these blocks out.
+    narrowest : int
+        They do not reduce it to fewer rows than this.
+    context : {"none", "recurrent", "attention"}
+        Layers along the whole of time and of frequency at the lowest scale.
+    skip : {"sum", "product", "concatenation"}
+        How the decoder takes in what the encoder saw at the same scale.
+    mask : {"soft", "complex"}
+        Masks in [0, 1], or complex masks of at most that magnitude, which turn the
+        mixture's phase too. These see real and imaginary parts instead of magnitudes, for
+        two targets, without wider bands and whatever ``stereo_input`` says.
     """
 
     targets: tuple[str, ...] = ("vocals", "instrumental")
     sample_rate: int = 44100
     n_fft: int = 4096
     hop_length: int = 1024
-    bins: int = 1536
+    bands: tuple[tuple[int, int], ...] = ((1536, 1),)
     stereo_input: StereoInput = "left-right-mid-side"
     compression: float = 0.4
     level_seconds: float = 4.0
     subbands: int = 8
     widths: tuple[int, ...] = (48, 80, 112, 160, 224)
     bottleneck: int = 8
+    narrowest: int = 1
+    context: Context = "none"
+    skip: Skip = "sum"
+    mask: Mask = "soft"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", tuple(self.targets))
         object.__setattr__(self, "widths", tuple(self.widths))
+        object.__setattr__(self, "bands", tuple(tuple(band) for band in self.bands))
         self._require("targets", len(set(self.targets)) == len(self.targets) >= 2)
         self._require("sample_rate", self.sample_rate > 0)
         self._require("n_fft", self.n_fft >= 2 and self.n_fft % 2 == 0)
         self._require("hop_length", 0 < self.hop_length <= self.n_fft // 4)
         self._require("widths", len(self.widths) >= 1 and min(self.widths) > 0)
         self._require("subbands", self.subbands > 0)
-        folded = self.subbands * self.frame_multiple
-        self._require("bins", 0 < self.bins <= self.n_fft // 2 + 1 and self.bins % folded == 0)
-        self._require("stereo_input", self.stereo_input in _STEREO_INPUTS)
+        self._require("bands", self._bands_fit())
+        for name, choices in _CHOICES.items():
+            self._require(name, getattr(self, name) in choices)
         self._require("compression", 0 < self.compression <= 1)
         self._require("level_seconds", self.level_seconds > 0)
-        lowest = self.bins // folded
-        self._require("bottleneck", 1 <= self.bottleneck <= lowest)
+        lowest = self.rows // self.frame_multiple
+        self._require("bottleneck", 0 <= self.bottleneck <= max(lowest, self.narrowest))
+        self._require("narrowest", self.narrowest >= 1)
+        if self.mask == "complex":
+            self._require("mask", len(self.targets) == 2 and len(self.bands) == 1)
+            self._require("mask", self.bands[0][1] == 1)
+
+    def _bands_fit(self) -> bool:
+        try:
+            count = band_count(self.bands)
+        except (TypeError, ValueError):
+            return False
+        folded = self.subbands * self.frame_multiple
+        return count > 0 and self.bins <= self.n_fft // 2 + 1 and count % folded == 0
 
     def _require(self, name: str, holds: bool) -> None:
         if not holds:
             raise ConfigError(f"model setting {name} cannot be {getattr(self, name)!r}")
+
+    @property
+    def bins(self) -> int:
+        """Number of frequency bins, from 0 Hz up, that get masks of their own."""
+        return self.bands[-1][0]
+
+    @property
+    def rows(self) -> int:
+        """Length of the frequency axis after folding."""
+        return band_count(self.bands) // self.subbands
 
     @property
     def frame_multiple(self) -> int:
@@ -84,8 +132,8 @@ class MaskUNetConfig:
 
     @property
     def input_channels(self) -> int:
-        """Number of magnitude spectrograms that go in."""
-        return 2 if self.stereo_input == "left-right" else 4
+        """Number of real spectrograms that go in."""
+        return 2 if self.stereo_input == "left-right" and self.mask == "soft" else 4
 
     @property
     def level_frames(self) -> int:
@@ -109,6 +157,8 @@ class MaskUNetConfig:
             values: dict[str, Any] = dict(json.loads(text))
         except (TypeError, ValueError) as error:
             raise ConfigError(f"the model's configuration is not valid JSON: {error}") from error
+        if "bins" in values:  # how files were written before there were bands
+            values["bands"] = ((values.pop("bins"), 1),)
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
             raise ConfigError(f"unknown model setting {unknown[0]!r}: update songsplit")

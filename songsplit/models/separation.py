@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from songsplit.dsp.masks import continue_masks, input_magnitudes
+from songsplit.dsp.masks import continue_masks, input_magnitudes, input_parts
 from songsplit.dsp.stft import STFT
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.unet import MaskUNet
@@ -33,11 +33,15 @@ class SeparationModel(nn.Module):
 
         Returns
         -------
-        Tensor of float32, shape (batch, targets, 2, config.bins, frames)
-            In [0, 1], adding up to one over the targets.
+        Tensor of float32 or complex64, shape (batch, targets, 2, config.bins, frames)
+            Adding up to one over the targets. Soft masks lie in [0, 1].
         """
-        mid_side = self.config.stereo_input == "left-right-mid-side"
-        masks: Tensor = self.unet(input_magnitudes(spectrogram, mid_side=mid_side))
+        if self.config.mask == "complex":
+            seen = input_parts(spectrogram)
+        else:
+            mid_side = self.config.stereo_input == "left-right-mid-side"
+            seen = input_magnitudes(spectrogram, mid_side=mid_side)
+        masks: Tensor = self.unet(seen)
         return masks
 
     def forward(self, mixture: Tensor) -> Tensor:
@@ -51,7 +55,7 @@ class SeparationModel(nn.Module):
         Returns
         -------
         Tensor of float32, shape (batch, targets, 2, samples)
-            Stems with the mixture's own phase.
+            Stems with the mixture's own phase, if masks are soft.
         """
         spectrogram = self.stft(mixture)
         masks = continue_masks(self.masks(spectrogram), self.stft.bins)

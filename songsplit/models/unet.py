@@ -6,17 +6,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from songsplit.dsp.bands import expand_bands, pool_bands
+from songsplit.dsp.masks import complex_masks
 from songsplit.models.blocks import ConvFrequencyBlock, Down, Up
 from songsplit.models.config import MaskUNetConfig
+from songsplit.models.context import AlongTimeAndFrequency, Attention, Recurrent
+
+_CONTEXTS = {"recurrent": Recurrent, "attention": Attention}
 
 
 class MaskUNet(nn.Module):
     """U-Net that turns magnitude spectrograms into soft masks.
 
-    The input is divided by its local level, compressed, normalised per frequency,
-    and folded: neighbouring frequency bands become channels, which makes the maps
+    The input is pooled into bands, divided by its local level, compressed, normalised
+    per band, and folded: ranges of the spectrum become channels, which makes the maps
     smaller and the convolutions denser. An encoder and a decoder of
-    :class:`~songsplit.models.blocks.ConvFrequencyBlock` with added skips follow
+    :class:`~songsplit.models.blocks.ConvFrequencyBlock` with skips between them follow
     (U-Net: Ronneberger et al. 2015; for voices: Jansson et al. 2017). Masks of all
     targets add up to one at every bin; the last target's logit is fixed at zero, so
     two targets make a plain sigmoid.
@@ -29,66 +34,81 @@ class MaskUNet(nn.Module):
     def __init__(self, config: MaskUNetConfig) -> None:
         super().__init__()
         self.config = config
-        folded_bins = config.bins // config.subbands
-        folded_channels = config.input_channels * config.subbands
         self.outputs = len(config.targets) - 1
-        self.normalize = nn.BatchNorm1d(config.bins)
+        self.normalize = nn.BatchNorm1d(config.rows * config.subbands)
 
-        widths, bottleneck = config.widths, config.bottleneck
+        widths, rows = config.widths, config.rows
         encoder, downs, ups, decoder = [], [], [], []
-        channels, bins = folded_channels, folded_bins
+        channels = config.input_channels * config.subbands
         for level, width in enumerate(widths):
-            encoder.append(ConvFrequencyBlock(channels, width, bins, bottleneck))
+            inner = 0
+            if config.bottleneck:
+                inner = max(rows // config.bottleneck, min(rows, config.narrowest))
+            encoder.append(ConvFrequencyBlock(channels, width, rows, inner))
             if level + 1 < len(widths):
                 downs.append(Down(width, width))
                 ups.append(Up(widths[level + 1], width))
-                decoder.append(ConvFrequencyBlock(width, width, bins, bottleneck))
-                channels, bins = width, bins // 2
+                joined = 2 * width if config.skip == "concatenation" else width
+                decoder.append(ConvFrequencyBlock(joined, width, rows, inner))
+                channels, rows = width, rows // 2
         self.encoder = nn.ModuleList(encoder)
         self.downs = nn.ModuleList(downs)
+        self.context = (
+            nn.Identity()
+            if config.context == "none"
+            else AlongTimeAndFrequency(widths[-1], _CONTEXTS[config.context])
+        )
         self.ups = nn.ModuleList(ups)
         self.decoder = nn.ModuleList(decoder)
-        self.head = nn.Conv2d(widths[0], 2 * self.outputs * config.subbands, 1)
+        values = 3 if config.mask == "complex" else 1  # per bin and channel
+        self.head = nn.Conv2d(widths[0], values * 2 * self.outputs * config.subbands, 1)
 
-    def forward(self, magnitudes: Tensor) -> Tensor:
+    def forward(self, spectrograms: Tensor) -> Tensor:
         """Predict the masks of a batch.
 
         Parameters
         ----------
-        magnitudes : Tensor, shape (batch, config.input_channels, bins, frames)
-            What :func:`songsplit.dsp.masks.input_magnitudes` gives; bins at least
+        spectrograms : Tensor, shape (batch, config.input_channels, bins, frames)
+            What :func:`songsplit.dsp.masks.input_magnitudes` gives, or
+            :func:`~songsplit.dsp.masks.input_parts` for complex masks; bins at least
             ``config.bins``, any number of frames.
 
         Returns
         -------
-        Tensor of float32, shape (batch, targets, 2, config.bins, frames)
-            Masks in [0, 1] for the left and right channel that add up to one over
-            the targets.
+        Tensor of float32 or complex64, shape (batch, targets, 2, config.bins, frames)
+            Masks for the left and right channel that add up to one over the targets.
+            Soft masks lie in [0, 1].
         """
         config = self.config
-        frames = magnitudes.shape[-1]
-        x = self.features(magnitudes[:, :, : config.bins])
+        frames = spectrograms.shape[-1]
+        x = self.features(spectrograms)
         x = functional.pad(x, (0, -frames % config.frame_multiple))
         x = self._fold(x).contiguous(memory_format=torch.channels_last)
         logits = self._unfold(self._unet(x))[..., :frames].float()
+        if config.mask == "complex":
+            first = complex_masks(logits).unsqueeze(1)
+            return torch.cat([first, 1 - first], dim=1)
+        logits = logits.reshape(len(logits), self.outputs, 2, *logits.shape[2:])
         if self.outputs == 1:
             first = logits.sigmoid()  # what the softmax below comes to, at half the cost
-            return torch.cat([first, 1 - first], dim=1)
-        zero = logits.new_zeros(()).expand_as(logits[:, :1])
-        return torch.cat([logits, zero], dim=1).softmax(dim=1)
+            masks = torch.cat([first, 1 - first], dim=1)
+        else:
+            zero = logits.new_zeros(()).expand_as(logits[:, :1])
+            masks = torch.cat([logits, zero], dim=1).softmax(dim=1)
+        return expand_bands(masks, config.bands)
 
-    def features(self, magnitudes: Tensor) -> Tensor:
-        """Divide out the local level, compress, and normalise per frequency.
+    def features(self, spectrograms: Tensor) -> Tensor:
+        """Pool into bands, divide out the local level, compress, and normalise per band.
 
-        Parameters and result have shape (batch, channels, config.bins, frames). The
-        level is the root mean square over channels, bins and a window of
+        From shape (batch, channels, bins, frames) to (batch, channels, bands, frames). The
+        level is the root mean square over channels, bands and a window of
         ``config.level_seconds``; a finite window instead of the whole input makes the
         result depend little on where a long song is cut into chunks.
         """
         config = self.config
-        with torch.autocast(magnitudes.device.type, enabled=False):
-            magnitudes = magnitudes.float()
-            power = magnitudes.square().mean(dim=(1, 2)).unsqueeze(1)
+        with torch.autocast(spectrograms.device.type, enabled=False):
+            x = pool_bands(spectrograms.float(), config.bands)
+            power = x.square().mean(dim=(1, 2)).unsqueeze(1)
             level = functional.avg_pool1d(
                 power,
                 config.level_frames,
@@ -97,8 +117,11 @@ class MaskUNet(nn.Module):
                 count_include_pad=False,
             )
             level = level.unsqueeze(1).clamp_min(1e-16).sqrt()
+            x = x / level
             # The small constant bounds the slope of the power function near zero.
-            compressed = (magnitudes / level + 1e-5).pow(config.compression)
+            compressed = (x.abs() + 1e-5).pow(config.compression)
+            if config.mask == "complex":
+                compressed = compressed * x.sign()
             batch, channels, bins, frames = compressed.shape
             per_bin = compressed.transpose(1, 2).reshape(batch, bins, channels * frames)
             normalized: Tensor = self.normalize(per_bin)
@@ -110,8 +133,8 @@ class MaskUNet(nn.Module):
         return x.reshape(batch, channels * subbands, bins // subbands, frames)
 
     def _unfold(self, x: Tensor) -> Tensor:
-        batch, _, _, frames = x.shape
-        return x.reshape(batch, self.outputs, 2, self.config.bins, frames)
+        batch, _, rows, frames = x.shape
+        return x.reshape(batch, -1, rows * self.config.subbands, frames)
 
     def _unet(self, folded: Tensor) -> Tensor:
         x = folded
@@ -121,7 +144,15 @@ class MaskUNet(nn.Module):
             if level < len(self.downs):
                 skips.append(x)
                 x = self.downs[level](x)
+        x = self.context(x)
         for level in reversed(range(len(self.ups))):
-            x = self.decoder[level](self.ups[level](x) + skips[level])
+            x = self.decoder[level](self._join(self.ups[level](x), skips[level]))
         logits: Tensor = self.head(x)
         return logits
+
+    def _join(self, x: Tensor, skip: Tensor) -> Tensor:
+        if self.config.skip == "product":
+            return x * skip
+        if self.config.skip == "concatenation":
+            return torch.cat([x, skip], dim=1)
+        return x + skip

@@ -30,6 +30,8 @@ class LossConfig:
         Mean of :func:`complex_l1` over spectrograms with the windows of ``windows``.
     magnitude : float
         Error of the magnitudes of the network's own spectrogram (:func:`magnitude_l1`).
+    error_level : float
+        Level of the error in windows of about a second (:func:`error_level`).
     windows : tuple of int
         Lengths of windows in samples; hops are a quarter of them.
     """
@@ -38,6 +40,7 @@ class LossConfig:
     waveform: float = 0.0
     multi_resolution: float = 0.0
     magnitude: float = 0.0
+    error_level: float = 0.0
     windows: tuple[int, ...] = (512, 1024, 2048)
 
     def __post_init__(self) -> None:
@@ -91,6 +94,8 @@ class SeparationLoss(nn.Module):
             losses["spectrogram"] = complex_l1(error, reference)
         if config.magnitude:
             losses["magnitude"] = magnitude_l1(estimates, targets, reference)
+        if config.error_level:
+            losses["error_level"] = error_level(error, reference)
         if config.waveform or config.multi_resolution:
             # The inverse STFT is linear: that of the error is the error of the samples.
             wave_error = self._samples(error, samples)
@@ -152,6 +157,36 @@ def magnitude_l1(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
     Tensor, shape ()
     """
     return _relative((estimates.abs() - targets.abs()).abs(), mixture.abs())
+
+
+def error_level(error: Tensor, mixture: Tensor, frames: int = 43) -> Tensor:
+    r"""Level of the error below that of the mixture, in bel, averaged over windows.
+
+    .. math:: \frac1{BW} \sum_{b,w} \log_{10}
+       \left(\frac{\sum |\hat S_{bw} - S_{bw}|^2}{\sum |X_{bw}|^2} + 10^{-3}\right)
+
+    This is what SDR measures: in every window of about a second (43 hops of 1024 samples),
+    a tenth less of the error counts alike, however loud the window and however good the
+    separation. From 30 dB below the mixture, less and less is gained.
+
+    Parameters
+    ----------
+    error : Tensor of complex64, shape (batch, targets, channels, bins, frames)
+        Estimate less target.
+    mixture : Tensor of complex64, shape (batch, 1, channels, bins, frames)
+
+    Returns
+    -------
+    Tensor, shape ()
+    """
+
+    def energy(spectrogram: Tensor) -> Tensor:
+        power = spectrogram.real.square() + spectrogram.imag.square()
+        per_frame = power.mean(dim=(1, 2, 3)).unsqueeze(1)
+        return functional.avg_pool1d(per_frame, frames, ceil_mode=True)
+
+    scale = energy(mixture) + _TINY**2
+    return (energy(error) / scale + 1e-3).log10().mean()
 
 
 def waveform_l1(error: Tensor, mixture: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytorch_lightning as pl
@@ -25,6 +25,7 @@ from songsplit.models.storage import load_weights
 from songsplit.training.augment import Augmentation, AugmentConfig
 from songsplit.training.checkpoints import CONFIG_KEY, PROVENANCE_KEY
 from songsplit.training.losses import LossConfig, SeparationLoss
+from songsplit.training.optimizers import Muon
 from songsplit.training.provenance import provenance
 
 _DEFAULT_NETWORK = MaskUNetConfig()
@@ -49,8 +50,10 @@ class SeparationTraining(pl.LightningModule):
         How training examples are mixed and changed.
     loss : LossConfig
         What is minimised.
+    optimizer : {"adamw", "muon"}
+        AdamW, or :class:`~songsplit.training.optimizers.Muon`.
     learning_rate : float
-        Peak learning rate of AdamW.
+        Its peak.
     weight_decay : float
     warmup_steps : int
         Steps over which the learning rate rises to its peak.
@@ -68,6 +71,7 @@ class SeparationTraining(pl.LightningModule):
         model: MaskUNetConfig = _DEFAULT_NETWORK,
         augment: AugmentConfig = _DEFAULT_AUGMENT,
         loss: LossConfig = _DEFAULT_LOSS,
+        optimizer: Literal["adamw", "muon"] = "adamw",
         learning_rate: float = 2e-3,
         weight_decay: float = 1e-2,
         warmup_steps: int = 100,
@@ -84,6 +88,7 @@ class SeparationTraining(pl.LightningModule):
         if not 0 <= decay_share <= 1:
             raise ConfigError(f"model.decay_share must lie between 0 and 1, not {decay_share}")
         self.config = model
+        self.optimizer = optimizer
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.warmup_steps = warmup_steps
@@ -91,6 +96,7 @@ class SeparationTraining(pl.LightningModule):
         self.settings = {
             "augmentation": asdict(augment),
             "loss": asdict(loss),
+            "optimizer": optimizer,
             "learning_rate": learning_rate,
             "weight_decay": weight_decay,
             "warmup_steps": warmup_steps,
@@ -227,14 +233,24 @@ class SeparationTraining(pl.LightningModule):
         self.init_from = made_from.get("init_from")
 
     def configure_optimizers(self) -> Any:
-        """AdamW; the learning rate rises, stays, and falls to zero."""
-        decayed = [p for p in self.parameters() if p.ndim > 1]
-        plain = [p for p in self.parameters() if p.ndim <= 1]
-        groups: list[dict[str, Any]] = [
-            {"params": decayed},
-            {"params": plain, "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=self.learning_rate, weight_decay=self.weight_decay)
+        """Make the optimiser; the learning rate rises, stays, and falls to zero."""
+        matrices = [p for p in self.parameters() if p.ndim > 1]
+        plain: dict[str, Any] = {
+            "params": [p for p in self.parameters() if p.ndim <= 1],
+            "weight_decay": 0.0,
+        }
+        rate, decay = self.learning_rate, self.weight_decay
+        optimizer: torch.optim.Optimizer
+        if self.optimizer == "muon":
+            # The last layer gives masks, not what another layer takes in.
+            last = self.model.unet.head.weight
+            hidden = [p for p in matrices if p is not last]
+            first: dict[str, Any] = {"params": hidden, "orthogonal": True}
+            optimizer = Muon([first, {"params": [last]}, plain], lr=rate, weight_decay=decay)
+        else:
+            optimizer = torch.optim.AdamW(
+                [{"params": matrices}, plain], lr=rate, weight_decay=decay
+            )
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         return {
             "optimizer": optimizer,
@@ -247,10 +263,11 @@ class SeparationTraining(pl.LightningModule):
         (schedule,) = self.trainer.lr_scheduler_configs
         factor = self._learning_rate_factor(self.global_step)
         schedule.scheduler.base_lrs = [self.learning_rate] * len(optimizer.param_groups)
-        for group, decay in zip(optimizer.param_groups, (self.weight_decay, 0.0), strict=True):
+        for group in optimizer.param_groups:
             group["initial_lr"] = self.learning_rate
             group["lr"] = self.learning_rate * factor
-            group["weight_decay"] = decay
+            decayed = all(p.ndim > 1 for p in group["params"])
+            group["weight_decay"] = self.weight_decay if decayed else 0.0
 
     def _learning_rate_factor(self, step: int) -> float:
         total = self.trainer.max_steps

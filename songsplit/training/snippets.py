@@ -173,7 +173,7 @@ def _separate(
     mixture = stems.sum(dim=0)
     spectrogram = model.stft(mixture.unsqueeze(0))
     # A network that has diverged shall be heard to be silent, not end the run here.
-    masks = _finite(continue_masks(model.masks(spectrogram), model.stft.bins)[0])
+    masks = _finite(continue_masks(model.masks(spectrogram), model.stft.bins)[0].abs())
     estimates = _finite(model(mixture.unsqueeze(0))[0])
     sounds = {}
     if references:

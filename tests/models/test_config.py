@@ -9,7 +9,9 @@ from songsplit.models.config import MaskUNetConfig
 
 
 def test_survives_json():
-    config = MaskUNetConfig(targets=("vocals", "drums", "rest"), widths=(8, 16), bins=512)
+    config = MaskUNetConfig(
+        targets=("vocals", "drums", "rest"), widths=(8, 16), bands=((512, 1), (768, 2))
+    )
     assert MaskUNetConfig.from_json(config.to_json()) == config
 
 
@@ -23,8 +25,15 @@ def test_survives_json():
         ("hop_length", 2048),
         ("widths", ()),
         ("subbands", 0),
-        ("bins", 1000),
-        ("bins", 4096),
+        ("bands", ((1000, 1),)),
+        ("bands", ((4096, 1),)),
+        ("bands", ()),
+        ("bands", ((1536, 0),)),
+        ("bands", ((1000, 1), (1536, 3))),
+        ("narrowest", 0),
+        ("context", "psychic"),
+        ("skip", "none"),
+        ("mask", "hard"),
         ("stereo_input", "mono"),
         ("compression", 0.0),
         ("level_seconds", 0.0),
@@ -36,13 +45,27 @@ def test_impossible_values_are_refused_by_name(name, value):
         MaskUNetConfig(**{name: value})
 
 
+def test_complex_masks_are_refused_where_they_make_no_sense():
+    for settings in ({"targets": ("a", "b", "c")}, {"bands": ((1024, 1), (1536, 2))}):
+        with pytest.raises(ConfigError, match="mask"):
+            MaskUNetConfig(mask="complex", **settings)
+
+
+def test_files_from_before_there_were_bands_are_read():
+    config = MaskUNetConfig.from_json(json.dumps({"bins": 1024, "widths": [8, 16]}))
+    assert config == MaskUNetConfig(bands=((1024, 1),), widths=(8, 16))
+    assert config.bins == 1024
+
+
 def test_unknown_settings_are_refused_by_name():
-    text = json.dumps({"bins": 1536, "magic": 1})
+    text = json.dumps({"subbands": 8, "magic": 1})
     with pytest.raises(ConfigError, match="magic"):
         MaskUNetConfig.from_json(text)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"bins": "many"}', '{"widths": 3}', "null"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"bands": "many"}', '{"bins": "many"}', '{"widths": 3}', "null"]
+)
 def test_garbage_is_refused(text):
     with pytest.raises(ConfigError):
         MaskUNetConfig.from_json(text) if text != "[]" else MaskUNetConfig.from_json("[1]")

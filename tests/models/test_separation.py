@@ -18,6 +18,62 @@ def test_masks_lie_between_zero_and_one_and_add_up_to_one(targets, stereo_input)
     assert torch.allclose(masks.sum(1), torch.ones(()), atol=1e-6)
 
 
+WIDE_BANDS = ((64, 1), (192, 2))
+VARIANTS = [
+    {"bottleneck": 0},
+    {"narrowest": 8},
+    {"bands": WIDE_BANDS, "subbands": 2},
+    {"context": "recurrent"},
+    {"context": "attention"},
+    {"skip": "product"},
+    {"skip": "concatenation"},
+    {"mask": "complex"},
+]
+
+
+@pytest.mark.parametrize("settings", VARIANTS, ids=str)
+def test_every_kind_of_network_learns_and_its_stems_add_up(settings):
+    model = tiny_model(**settings).train()
+    mixture = torch.randn(2, 2, 5000)
+    stems = model(mixture)
+    stems[:, 0].square().sum().backward()
+    gradients = {name: p.grad for name, p in model.named_parameters()}
+    assert all(g is not None and g.isfinite().all() and g.any() for g in gradients.values())
+    assert torch.allclose(stems.sum(1), mixture, atol=1e-5)
+
+
+@pytest.mark.parametrize("context", ["recurrent", "attention"])
+def test_context_reaches_across_the_whole_input(context):
+    changes = {}
+    for name in ("none", context):
+        model = tiny_model(context=name, level_seconds=0.01)
+        quiet = torch.randn(1, 2, 20_000, generator=torch.Generator().manual_seed(1)) / 100
+        changed = quiet.clone()
+        changed[..., 10_000::3] = 0
+        with torch.no_grad():
+            difference = model(quiet) - model(changed)
+        changes[name] = float(difference[..., :4_000].abs().max())
+    assert changes["none"] == 0 < changes[context]
+
+
+def test_complex_masks_turn_phases_and_are_bounded():
+    model = tiny_model(mask="complex")
+    spectrogram = model.stft(torch.randn(2, 2, 5000))
+    masks = model.masks(spectrogram)
+    assert masks.shape == (2, 2, 2, 192, 1 + 5000 // 128)
+    assert masks[:, 0].abs().max() <= 1 + 1e-6
+    assert masks[:, 0].imag.abs().max() > 0.01
+    assert torch.allclose(masks.sum(1), torch.ones((), dtype=torch.complex64), atol=1e-6)
+
+
+def test_bins_of_a_band_share_their_mask():
+    model = tiny_model(bands=WIDE_BANDS, subbands=2)
+    masks = model.masks(model.stft(torch.randn(1, 2, 5000)))
+    assert masks.shape[-2] == 192
+    assert torch.equal(masks[..., 64:192:2, :], masks[..., 65:192:2, :])
+    assert not torch.equal(masks[..., 0:64:2, :], masks[..., 1:64:2, :])
+
+
 @pytest.mark.parametrize("samples", [1, 2, 127, 128, 1000, 4097])
 def test_stems_have_the_length_of_the_mixture_and_add_up_to_it(samples):
     model = tiny_model(targets=("vocals", "drums", "rest"))

@@ -85,6 +85,6 @@ def test_somebody_elses_safetensors(tmp_path):
 
 
 def test_a_changed_configuration_is_noticed(stored):
-    config = json.dumps({"bins": 1024})
+    config = json.dumps({"subbands": 4})
     with pytest.raises(ModelError, match="checksum"):
         load_weights(rewritten(stored, config=config))

@@ -8,7 +8,7 @@ from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation import SeparationModel
 
 TINY = MaskUNetConfig(
-    n_fft=512, hop_length=128, bins=192, subbands=4, widths=(4, 6, 8), bottleneck=2
+    n_fft=512, hop_length=128, bands=((192, 1),), subbands=4, widths=(4, 6, 8), bottleneck=2
 )
 
 

@@ -74,3 +74,33 @@ def test_impossible_settings_are_refused_by_name(name, value):
         LossConfig(**{name: value})
     with pytest.raises(ConfigError, match=r"loss\.spectrogram"):
         LossConfig(spectrogram=0.0)
+
+
+def level(error, gain=1.0):
+    loss, targets, samples = setup(samples=12800, spectrogram=0.0, error_level=1.0)
+    vocals = gain * targets[:, :1]
+    return float(loss(vocals + error * vocals, vocals, gain * targets.sum(1), samples)["loss"])
+
+
+def test_the_level_of_the_error_falls_by_a_bel_with_every_10_db():
+    assert level(1.0) - level(10**-0.5) == pytest.approx(1, abs=0.05)
+    # Nothing much is gained far below the mixture, and a perfect estimate costs no infinity.
+    assert level(1e-4) == pytest.approx(-3, abs=0.05)
+    assert level(0.0) == pytest.approx(-3, abs=1e-3)
+
+
+def test_the_level_of_the_error_is_relative():
+    assert level(0.1, gain=30.0) == pytest.approx(level(0.1), abs=0.01)
+
+
+def test_every_second_counts_alike_in_the_level_of_the_error():
+    loss, targets, samples = setup(samples=128 * 85, spectrogram=0.0, error_level=1.0)
+    gains = torch.ones(86)
+    gains[43:] = 1e-2
+    targets = targets * gains
+    mixture, vocals = targets.sum(1), targets[:, :1]
+    only = torch.zeros(86)
+    only[43:] = 1.0
+    in_quiet = loss(vocals + 0.1 * vocals * only, vocals, mixture, samples)["loss"]
+    in_loud = loss(vocals + 0.1 * vocals * (1 - only), vocals, mixture, samples)["loss"]
+    assert float(in_quiet) == pytest.approx(float(in_loud), abs=0.05)

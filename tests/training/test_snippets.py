@@ -308,7 +308,7 @@ def drawn(*, mixture, reference, estimate, mask, rate=44100):
 
 @pytest.mark.parametrize("frequency", [60.0, 440.0, 5000.0, 15000.0])
 def test_a_tone_is_seen_where_its_frequency_lies(frequency):
-    model = tiny_model(n_fft=4096, hop_length=1024, bins=1536)
+    model = tiny_model(n_fft=4096, hop_length=1024, bands=((1536, 1),))
     tone = torch.sin(2 * torch.pi * frequency * torch.arange(44100) / 44100).repeat(2, 1)
     spectrogram = model.stft(tone)
     silence = torch.zeros_like(spectrogram)

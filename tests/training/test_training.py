@@ -341,7 +341,7 @@ def test_a_run_that_gets_no_better_stops_early(cache, tmp_path):
     ("key", "value"),
     [
         ("model.magic", "1"),
-        ("model.model.bins", "1000"),
+        ("model.model.bands", "[[1000, 1]]"),
         ("model.augment.reverb.share", "2"),
         ("model.loss.waveform", "-1"),
         ("model.decay_share", "3"),

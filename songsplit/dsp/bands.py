@@ -1,0 +1,79 @@
+"""Grouping of neighbouring frequency bins, finely where voices have their harmonics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+Bands = Sequence[tuple[int, int]]
+"""Pairs (stop bin, width): bins up to ``stop`` form bands of ``width`` bins each."""
+
+
+def band_count(bands: Bands) -> int:
+    """Return the number of bands.
+
+    Raises
+    ------
+    ValueError
+        If the stops do not rise or a range is no multiple of its width.
+    """
+    count = start = 0
+    for stop, width in bands:
+        if width < 1 or stop <= start or (stop - start) % width:
+            raise ValueError(f"bins {start} to {stop} cannot be split into bands of {width}")
+        count += (stop - start) // width
+        start = stop
+    return count
+
+
+def pool_bands(magnitudes: Tensor, bands: Bands) -> Tensor:
+    """Root mean square of the magnitudes in each band.
+
+    Parameters
+    ----------
+    magnitudes : Tensor, shape (..., bins, frames)
+        At least as many bins as the bands cover.
+    bands : sequence of (int, int)
+
+    Returns
+    -------
+    Tensor, shape (..., bands, frames)
+    """
+    parts = []
+    for start, stop, width in _ranges(bands):
+        part = magnitudes[..., start:stop, :]
+        if width > 1:
+            grouped = part.reshape(*part.shape[:-2], -1, width, part.shape[-1])
+            part = grouped.square().mean(dim=-2).sqrt()
+        parts.append(part)
+    return torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
+
+
+def expand_bands(values: Tensor, bands: Bands) -> Tensor:
+    """Give every bin the value of its band.
+
+    Parameters
+    ----------
+    values : Tensor, shape (..., bands, frames)
+    bands : sequence of (int, int)
+
+    Returns
+    -------
+    Tensor, shape (..., bins, frames)
+    """
+    parts, row = [], 0
+    for start, stop, width in _ranges(bands):
+        rows = (stop - start) // width
+        part = values[..., row : row + rows, :]
+        parts.append(part.repeat_interleave(width, dim=-2) if width > 1 else part)
+        row += rows
+    return torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
+
+
+def _ranges(bands: Bands) -> Iterator[tuple[int, int, int]]:
+    start = 0
+    for stop, width in bands:
+        yield start, stop, width
+        start = stop

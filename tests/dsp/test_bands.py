@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songsplit.dsp.bands import band_count, expand_bands, pool_bands
+
+
+@st.composite
+def layouts(draw):
+    stop, bands = 0, []
+    for _ in range(draw(st.integers(1, 4))):
+        width = draw(st.integers(1, 5))
+        stop += width * draw(st.integers(1, 6))
+        bands.append((stop, width))
+    return tuple(bands)
+
+
+@given(bands=layouts(), frames=st.integers(1, 4))
+def test_values_that_are_alike_within_bands_survive_pooling(bands, frames):
+    values = torch.rand(2, band_count(bands), frames)
+    whole = expand_bands(values, bands)
+    assert whole.shape == (2, bands[-1][0], frames)
+    assert torch.allclose(pool_bands(whole, bands), values, atol=1e-6)
+
+
+@given(bands=layouts())
+def test_pooling_keeps_the_power(bands):
+    magnitudes = torch.rand(3, bands[-1][0] + 2, 5)
+    spread = expand_bands(pool_bands(magnitudes, bands), bands)
+    inside = magnitudes[:, : bands[-1][0]]
+    assert torch.allclose(spread.square().sum(1), inside.square().sum(1), rtol=1e-4)
+
+
+def test_a_bin_counts_only_in_its_own_band():
+    bands = ((2, 1), (8, 3))
+    magnitudes = torch.zeros(9, 1)
+    magnitudes[4] = 3.0
+    assert pool_bands(magnitudes, bands).flatten() == pytest.approx([0, 0, 3 / 3**0.5, 0])
+
+
+@pytest.mark.parametrize("bands", [((4, 3),), ((4, 1), (4, 1)), ((4, 0),), ((4, 1), (2, 1))])
+def test_impossible_bands_are_refused(bands):
+    with pytest.raises(ValueError, match="bins"):
+        band_count(bands)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from songsplit.training.optimizers import Muon, orthogonalized
+
+
+@given(rows=st.integers(1, 12), columns=st.integers(1, 12), seed=st.integers(0, 99))
+def test_steps_go_along_all_directions_of_the_gradient_alike(rows, columns, seed):
+    torch.manual_seed(seed)
+    matrix = torch.randn(rows, columns)
+    left, singular, right = torch.linalg.svd(matrix, full_matrices=False)
+    found = left.T @ orthogonalized(matrix) @ right.T
+    clear = singular > 0.2 * singular.max()
+    assert found.diagonal()[clear].min() > 0.4
+    assert found.diagonal().max() < 1.5
+    assert (found - torch.diag(found.diagonal())).abs().max() < 0.15
+
+
+def test_a_silent_gradient_takes_no_step():
+    weight = nn.Parameter(torch.ones(3, 4))
+    optimizer = Muon([{"params": [weight], "orthogonal": True}], lr=0.1, weight_decay=0.0)
+    weight.grad = torch.zeros(3, 4)
+    optimizer.step()
+    assert torch.equal(weight, torch.ones(3, 4))
+
+
+def test_steps_do_not_depend_on_the_size_of_the_gradient():
+    moved = []
+    for size in (1.0, 1e-4):
+        torch.manual_seed(0)
+        kernel = nn.Parameter(torch.randn(6, 4, 3, 3))
+        before = kernel.detach().clone()
+        optimizer = Muon([{"params": [kernel], "orthogonal": True}], lr=0.1, weight_decay=0.0)
+        kernel.grad = size * torch.randn(6, 4, 3, 3)
+        optimizer.step()
+        moved.append(kernel.detach() - before)
+    assert torch.cosine_similarity(moved[0].flatten(), moved[1].flatten(), dim=0) > 0.99
+    # As large as a step of AdamW, whose root mean square is about a fifth of the rate.
+    assert moved[0].square().mean().sqrt() == pytest.approx(0.02, rel=0.3)
+
+
+def test_the_other_group_takes_the_steps_of_adamw():
+    torch.manual_seed(0)
+    start = torch.randn(5, 3)
+    ours, theirs = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    both = [
+        Muon([{"params": [ours]}], lr=0.01, weight_decay=0.1),
+        torch.optim.AdamW([theirs], lr=0.01, weight_decay=0.1),
+    ]
+    for _ in range(5):
+        gradient = torch.randn(5, 3)
+        for parameter, optimizer in zip((ours, theirs), both, strict=True):
+            parameter.grad = gradient.clone()
+            optimizer.step()
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_weights_decay_and_missing_gradients_are_left_alone():
+    decayed, untouched = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
+    groups = [{"params": [decayed, untouched], "orthogonal": True}]
+    optimizer = Muon(groups, lr=0.1, weight_decay=0.5)
+    decayed.grad = torch.zeros(2, 2)
+    optimizer.step()
+    assert torch.allclose(decayed, torch.full((2, 2), 0.95))
+    assert torch.equal(untouched, torch.ones(2, 2))
