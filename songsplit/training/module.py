@@ -147,12 +147,12 @@ class SeparationTraining(pl.LightningModule):
         targets = self.examples(batch)
         mixture = targets.sum(dim=1)
         masks = self.model.masks(mixture)
-        mixture = mixture[:, None, :, : self.config.bins]
+        mixture = mixture[:, :, : self.config.bins]
         targets = targets[:, :, :, : self.config.bins]
         if len(self.config.targets) == 2 and not self.loss.config.magnitude:
             # Masks add up to one, so the errors of the two targets are each other's negative.
             masks, targets = masks[:, :1], targets[:, :1]
-        losses = self.loss(masks * mixture, targets, mixture, batch["samples"])
+        losses = self.loss(masks * mixture.unsqueeze(1), targets, mixture, batch["samples"])
         loss: Tensor = losses["loss"]
         self._watch(loss.detach(), batch["number"])
         for name in losses if len(losses) > 2 else ("loss",):

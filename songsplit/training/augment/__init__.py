@@ -16,6 +16,7 @@ from songsplit.training.augment.filters import (
     FilterCurve,
     FilterCurveConfig,
 )
+from songsplit.training.augment.harmony import Harmony, HarmonyConfig
 from songsplit.training.augment.levels import (
     ChannelSwap,
     ChannelSwapConfig,
@@ -45,6 +46,8 @@ __all__ = [
     "FilterCurveConfig",
     "Gain",
     "GainConfig",
+    "Harmony",
+    "HarmonyConfig",
     "LossyCoding",
     "LossyCodingConfig",
     "MixConfig",

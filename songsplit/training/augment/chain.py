@@ -14,6 +14,7 @@ from songsplit.training.augment.curves import filtered
 from songsplit.training.augment.dynamics import Compression, Saturation
 from songsplit.training.augment.effects import put
 from songsplit.training.augment.filters import Equalizer, FilterCurve
+from songsplit.training.augment.harmony import Harmony
 from songsplit.training.augment.levels import ChannelSwap, Gain, Polarity, StereoWidth
 from songsplit.training.augment.mixing import Mixer
 from songsplit.training.augment.pitch_tempo import PitchTempo
@@ -66,6 +67,7 @@ class Augmentation(nn.Module):
         self.pitch_tempo = PitchTempo(config.pitch_tempo)
         self.saturation = Saturation(config.saturation, sample_rate)
         self.compression = Compression(config.compression, sample_rate)
+        self.harmony = Harmony(config.harmony, sample_rate)
         self.reverb = Reverb(config.reverb, sample_rate)
         self.gain = Gain(config.gain)
         self.stereo_width = StereoWidth(config.stereo_width)
@@ -125,7 +127,9 @@ class Augmentation(nn.Module):
         put(audio, self.pitch_tempo.changes(source, generator, samples, changed, vocoded))
         put(audio, self.saturation.changes(audio, generator, changed))
         put(audio, self.compression.changes(audio, generator, changed))
-        put(audio, self.reverb.changes(audio, generator, (remixed & _SUNG).flatten()))
+        sung = (remixed & _SUNG).flatten()
+        put(audio, self.harmony.changes(audio, generator, sung))
+        put(audio, self.reverb.changes(audio, generator, sung))
         stereo = torch.eye(2)
         with torch.autocast("cpu", enabled=False):
             for effect in (self.gain, self.stereo_width, self.channel_swap, self.polarity):

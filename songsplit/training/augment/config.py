@@ -8,6 +8,7 @@ from songsplit.training.augment.bands import BandLimitConfig
 from songsplit.training.augment.coding import LossyCodingConfig
 from songsplit.training.augment.dynamics import CompressionConfig, SaturationConfig
 from songsplit.training.augment.filters import EqualizerConfig, FilterCurveConfig
+from songsplit.training.augment.harmony import HarmonyConfig
 from songsplit.training.augment.levels import (
     ChannelSwapConfig,
     GainConfig,
@@ -33,6 +34,8 @@ class AugmentConfig:
         Of every part of remixed examples.
     compression : CompressionConfig
         Of every part of remixed examples.
+    harmony : HarmonyConfig
+        Of the singers of remixed examples.
     reverb : ReverbConfig
         Of the singers of remixed examples. It belongs to the vocals.
     gain : GainConfig
@@ -57,6 +60,7 @@ class AugmentConfig:
     pitch_tempo: PitchTempoConfig = field(default_factory=PitchTempoConfig)
     saturation: SaturationConfig = field(default_factory=SaturationConfig)
     compression: CompressionConfig = field(default_factory=CompressionConfig)
+    harmony: HarmonyConfig = field(default_factory=HarmonyConfig)
     reverb: ReverbConfig = field(default_factory=ReverbConfig)
     gain: GainConfig = field(default_factory=GainConfig)
     channel_swap: ChannelSwapConfig = field(default_factory=ChannelSwapConfig)

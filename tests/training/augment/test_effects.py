@@ -22,6 +22,8 @@ from songsplit.training.augment import (
     FilterCurveConfig,
     Gain,
     GainConfig,
+    Harmony,
+    HarmonyConfig,
     LossyCoding,
     LossyCodingConfig,
     PitchTempoConfig,
@@ -47,6 +49,7 @@ ON_WAVEFORMS: dict[str, Make] = {
     "stereo width": lambda share: StereoWidth(StereoWidthConfig(share)),
     "saturation": lambda share: Saturation(SaturationConfig(share), 44100),
     "compression": lambda share: Compression(CompressionConfig(share, (-20, -10)), RATE),
+    "harmony": lambda share: Harmony(HarmonyConfig(share), 44100),
     "reverb": lambda share: Reverb(ReverbConfig(share, pre_delay=(0, 0)), RATE),
 }
 ON_SPECTROGRAMS: dict[str, Make] = {
@@ -63,6 +66,7 @@ CONFIGS = {
     "stereo_width": StereoWidthConfig,
     "saturation": SaturationConfig,
     "compression": CompressionConfig,
+    "harmony": HarmonyConfig,
     "reverb": ReverbConfig,
     "pitch_tempo": PitchTempoConfig,
     "equalizer": EqualizerConfig,

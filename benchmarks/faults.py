@@ -1,0 +1,178 @@
+"""What SDR does not tell: bleed, leaks, swallowed consonants, lost tails, musical noise.
+
+``python benchmarks/faults.py --musdb PATH`` measures them on the validation songs of MUSDB18,
+``--instrumentals FILE ...`` how silent the vocals of music without a voice are, and
+``--singing FILE ...`` how silent the instrumental of unaccompanied voices is. All of them can
+be asked for at once; ``--model`` takes the name or file of a model.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy.signal import stft
+
+import songsplit
+from songsplit.audio import read_audio
+from songsplit.evaluation.songs import musdb_songs
+
+Samples = NDArray[np.float32]
+Power = NDArray[np.float64]  # shape (bins, frames), mean over channels
+
+WINDOW = 2048
+SILENT_DB = -45.0  # of the voice, below its own loudest frame: what counts as a pause
+SOFT_DB = -15.0  # from here down to SILENT_DB, ends of notes, breath and reverberation lie
+HIGHS = 5000.0  # consonants have most of their power above this frequency, in Hz
+TINY = 1e-12
+
+
+def spectra(audio: Samples, sample_rate: int) -> NDArray[np.complex64]:
+    """Transform (channels, samples) to (channels, bins, frames)."""
+    spectrum: NDArray[np.complex64] = stft(audio, sample_rate, nperseg=WINDOW)[2]
+    return spectrum
+
+
+def power(spectrum: NDArray[np.complex64]) -> Power:
+    """Mean over channels of the squared magnitudes."""
+    return np.asarray(np.square(np.abs(spectrum), dtype=np.float64).mean(axis=0))
+
+
+def decibels(ratio: float) -> float:
+    """Turn a ratio of powers into decibels."""
+    return float(10 * np.log10(ratio + TINY))
+
+
+def kurtosis_ratio(estimate: Power, mixture: Power) -> float:
+    """Logarithm of how much spikier the estimate's power is than the mixture's.
+
+    The measure of musical noise of Y. Uemura et al. (2008), "Automatic optimization
+    scheme of spectral subtraction based on musical noise assessment via higher-order
+    statistics": isolated peaks that a mask leaves standing raise it.
+    """
+
+    def kurtosis(values: Power) -> float:
+        return float(np.mean(values**4) / np.mean(values**2) ** 2)
+
+    return float(np.log(kurtosis(estimate) / kurtosis(mixture)))
+
+
+def faults(mixture: Samples, voice: Samples, estimate: Samples, sample_rate: int) -> list[float]:
+    """Measure the estimate of a voice; NaN for what the song has no place to measure at.
+
+    Returns
+    -------
+    list of float
+        In dB, but for the last: power of the estimate relative to that of the mixture
+        where the voice pauses; SDR of what lies above `HIGHS`, and how much of the
+        voice's power is kept there; SDR of soft frames, and how much of the voice's power
+        is kept there; :func:`kurtosis_ratio` of pauses.
+    """
+    mixed, true, found = (spectra(audio, sample_rate) for audio in (mixture, voice, estimate))
+    level = power(true).sum(axis=0)
+    level_db = 10 * np.log10(level / level.max() + TINY)
+    pause, soft = level_db < SILENT_DB, (level_db >= SILENT_DB) & (level_db < SOFT_DB)
+    high = slice(int(HIGHS / sample_rate * WINDOW), None)
+    result = [np.nan] * 6
+    if pause.mean() > 0.02:
+        residue, around = power(found)[:, pause], power(mixed)[:, pause]
+        result[0] = decibels(residue.sum() / (around.sum() + TINY))
+        result[5] = kurtosis_ratio(residue + TINY, around + TINY)
+    for column, part in ((1, (slice(None), high)), (3, (slice(None), slice(None), soft))):
+        wanted, got = true[part], found[part]
+        if wanted.size and np.abs(wanted).max() > 0:
+            energy = float(np.square(np.abs(wanted)).sum())
+            error = float(np.square(np.abs(got - wanted)).sum())
+            kept = float(np.real(np.vdot(wanted, got))) / energy
+            result[column] = decibels(energy / (error + TINY))
+            result[column + 1] = decibels(max(kept, 0.0) ** 2)
+    return result
+
+
+def leak(audio: Samples, stem: Samples) -> float:
+    """Power of a stem that should be silent, relative to the mixture, in dB."""
+    return decibels(float(np.square(stem).mean()) / float(np.square(audio).mean()))
+
+
+def print_songs(root: Path, separator: songsplit.Separator, console: Console) -> None:
+    """Measure and print the validation songs of MUSDB18."""
+    table = Table(title="Vocals of validation songs: medians are over songs that have the place")
+    table.add_column("song")
+    heads = ("bleed in pauses", "SDR > 5 kHz", "kept > 5 kHz", "SDR soft", "kept soft", "kurtosis")
+    for head in heads:
+        table.add_column(head, justify="right")
+    rows = []
+    for song in track(musdb_songs(root, "train", "valid"), "songs", console=console):
+        audio = song.read()
+        stems = separator.separate(audio.mixture, audio.sample_rate)
+        rows.append(
+            faults(audio.mixture, audio.references["vocals"], stems["vocals"], audio.sample_rate)
+        )
+        table.add_row(song.name, *(f"{value:.1f}" for value in rows[-1]))
+    table.add_section()
+    columns = [[value for value in column if np.isfinite(value)] for column in np.transpose(rows)]
+    medians = [np.median(column) if column else np.nan for column in columns]
+    table.add_row("median", *(f"{value:.2f}" for value in medians))
+    console.print(table)
+
+
+def print_leaks(
+    title: str,
+    files: Sequence[Path],
+    leaking: Callable[[songsplit.Stems], Samples],
+    separator: songsplit.Separator,
+    console: Console,
+) -> None:
+    """Measure and print the stem that should be silent."""
+    table = Table(title=title)
+    table.add_column("file")
+    table.add_column("dB of the mixture", justify="right")
+    values = []
+    for file in track(files, "files", console=console):
+        audio, sample_rate = read_audio(file)
+        values.append(leak(audio, leaking(separator.separate(audio, sample_rate))))
+        table.add_row(str(file.name), f"{values[-1]:.1f}")
+    table.add_section()
+    table.add_row("median", f"{np.median(values):.1f}")
+    table.add_row("worst", f"{np.max(values):.1f}")
+    console.print(table)
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--musdb", type=Path)
+    parser.add_argument("--instrumentals", type=Path, nargs="+", default=[])
+    parser.add_argument("--singing", type=Path, nargs="+", default=[])
+    parser.add_argument("--model")
+    options = parser.parse_args()
+    console = Console(width=120)
+    separator = songsplit.Separator(options.model)
+    if options.musdb:
+        print_songs(options.musdb, separator, console)
+    if options.instrumentals:
+        print_leaks(
+            "Vocals of music without a voice",
+            options.instrumentals,
+            lambda stems: np.asarray(stems["vocals"]),
+            separator,
+            console,
+        )
+    if options.singing:
+        print_leaks(
+            "Instrumental of voices alone",
+            options.singing,
+            lambda stems: np.asarray(stems["instrumental"]),
+            separator,
+            console,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from songsplit.errors import ConfigError
+from songsplit.training.augment.harmony import Harmony, HarmonyConfig
+
+RATE = 44100
+
+
+def tone(frequency, samples=RATE):
+    return torch.sin(2 * math.pi * frequency * torch.arange(samples) / RATE).expand(1, 2, -1)
+
+
+def loudest(audio):
+    spectrum = torch.fft.rfft(audio * torch.hann_window(audio.shape[-1])).abs()
+    return float(spectrum.argmax()) * RATE / audio.shape[-1]
+
+
+@pytest.mark.parametrize("step", [-12.0, -5.0, 3.0, 7.0, 12.0])
+def test_an_added_voice_sings_its_interval_at_its_level(step):
+    config = HarmonyConfig(share=1.0, semitones=(step,), level=(-6.0, -6.0))
+    audio = tone(330.0)
+    result = Harmony(config, RATE)(audio, torch.Generator().manual_seed(1))
+    added = result - audio
+    assert loudest(added[0, 0]) == pytest.approx(330 * 2 ** (step / 12), rel=0.03)
+    power = added[..., 4000:-4000].square().mean() / audio.square().mean()
+    # One voice or two, each 6 dB below the singer.
+    assert 10 ** (-0.6) * 0.8 < power < 2 * 2 * 10 ** (-0.6)
+
+
+def test_added_voices_come_a_little_later_and_words_stay_together():
+    config = HarmonyConfig(share=1.0, semitones=(4.0,), level=(0.0, 0.0), delay=(0.02, 0.02))
+    audio = tone(330.0).clone()
+    audio[..., : RATE // 2] = 0
+    added = Harmony(config, RATE)(audio, torch.Generator().manual_seed(1)) - audio
+    level = added[0].square().sum(0).unfold(0, 441, 441).mean(-1)
+    begin = float((level > 0.25 * level.median().clamp_min(level.max() / 2)).nonzero()[0]) / 100
+    assert begin == pytest.approx(0.52, abs=0.02)
+
+
+def test_doubled_takes_are_detuned_and_placed():
+    config = HarmonyConfig(share=1.0, semitones=(0.0,), level=(0.0, 0.0))
+    audio = tone(330.0).repeat(20, 1, 1)
+    result = Harmony(config, RATE)(audio, torch.Generator().manual_seed(2))
+    added = result - audio
+    sides = added.square().mean(-1)
+    assert (sides[:, 0] / sides[:, 1]).log().std() > 0.5
+    assert not torch.allclose(added[0], added[1], atol=0.1)
+
+
+def test_silence_stays_silent_and_the_source_untouched():
+    audio = torch.cat([torch.zeros(1, 2, RATE), tone(330.0)])
+    before = audio.clone()
+    effect = Harmony(HarmonyConfig(share=1.0), RATE)
+    result = effect(audio, torch.Generator().manual_seed(0))
+    assert not result[0].any()
+    assert torch.equal(audio, before)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("share", 1.5), ("semitones", ()), ("semitones", (13.0,)), ("level", (0.0, -3.0))],
+)
+def test_impossible_settings_are_refused_by_name(name, value):
+    with pytest.raises(ConfigError, match=rf"harmony\.{name}"):
+        HarmonyConfig(**{name: value})
