@@ -20,7 +20,7 @@ from songsplit.training.checkpoints import CONFIG_KEY, PROVENANCE_KEY
 
 _PREFIX = "model."
 # What only the checkpoint can tell.
-_RESERVED = ("steps", "provenance")
+_RESERVED = ("steps", "provenance", "sharpness")
 
 
 def export_checkpoint(
@@ -28,6 +28,7 @@ def export_checkpoint(
     card: Mapping[str, Any],
     path: str | os.PathLike[str],
     *,
+    sharpness: float = 1.0,
     overwrite: bool = False,
 ) -> str:
     """Write the averaged weights of a checkpoint as a weights file.
@@ -38,10 +39,14 @@ def export_checkpoint(
         A ``.ckpt`` file that training wrote.
     card : mapping
         What to record of the model. To it are added ``steps`` and ``provenance`` (data,
-        augmentation, loss, seed and scores) from the checkpoint and, where it has none,
-        a ``name`` after the file.
+        augmentation, loss, seed and scores) from the checkpoint, ``sharpness`` where it is
+        not 1, and, where the card has none, a ``name`` after the file.
     path : path
         The ``.safetensors`` file to write, in folders that are made where they are missing.
+    sharpness : float, optional
+        Factor of what goes into the sigmoid that makes masks. A network trained on absolute
+        errors says "voice" or "no voice" wherever one of them is likelier, while SDR, being
+        about squared errors, is best served by the mean over both: some 0.6.
     overwrite : bool, optional
         Replace a file that is already there.
 
@@ -53,7 +58,8 @@ def export_checkpoint(
     Raises
     ------
     ConfigError
-        If the card says something of ``steps`` or ``provenance`` itself.
+        If the card says something of ``steps``, ``provenance`` or ``sharpness`` itself, if
+        `sharpness` is not above 0, or not 1 for complex masks.
     ModelError
         If the checkpoint is missing, is none, or holds another network.
     OutputExistsError
@@ -72,6 +78,9 @@ def export_checkpoint(
         raise OutputExistsError(f"{path} is already there: allow overwriting, or move it")
     saved = _load(checkpoint)
     model = _model(checkpoint, saved)
+    if sharpness != 1:
+        _sharpen(model, sharpness)
+        card = {**card, "sharpness": sharpness}
     full = {"name": target.stem, **card, "steps": saved["global_step"]}
     if PROVENANCE_KEY in saved:
         full["provenance"] = _provenance(checkpoint, saved[PROVENANCE_KEY])
@@ -144,6 +153,15 @@ def _model(checkpoint: str | os.PathLike[str], saved: Mapping[str, Any]) -> Sepa
             "with the version that trained it"
         ) from error
     return model
+
+
+def _sharpen(model: SeparationModel, sharpness: float) -> None:
+    if not 0 < sharpness < float("inf"):
+        raise ConfigError(f"sharpness must be above 0, not {sharpness}")
+    if model.config.mask == "complex":
+        raise ConfigError("sharpness must be 1 for a network with complex masks")
+    for parameter in model.unet.head.parameters():
+        parameter.data.mul_(sharpness)
 
 
 def _provenance(checkpoint: str | os.PathLike[str], text: Any) -> Any:

@@ -56,6 +56,30 @@ def test_the_weights_separate_as_the_model_does(good, tmp_path):
         torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("targets", [("vocals", "instrumental"), ("vocals", "drums", "rest")])
+def test_sharpness_scales_what_makes_the_masks(tmp_path, targets):
+    model = tiny_model(targets=targets)
+    weights = {f"model.{name}": value for name, value in model.state_dict().items()}
+    saved = {"state_dict": weights, CONFIG_KEY: model.config.to_json()}
+    path = checkpoint(tmp_path / "last.ckpt", **saved)
+    spectrogram = model.stft(torch.randn(1, 2, 9000))
+    masks = {}
+    for sharpness in (1.0, 0.5):
+        file = tmp_path / f"{sharpness}.safetensors"
+        export_checkpoint(path, {}, file, sharpness=sharpness)
+        stored = load_weights(file)
+        assert stored.card.get("sharpness", 1.0) == sharpness
+        masks[sharpness] = stored.model.masks(spectrogram)
+    softened = masks[1.0].sqrt() / masks[1.0].sqrt().sum(1, keepdim=True)
+    torch.testing.assert_close(masks[0.5], softened, atol=2e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("sharpness", [0.0, -1.0, float("nan"), float("inf")])
+def test_impossible_sharpness_is_refused(good, tmp_path, sharpness):
+    with pytest.raises(ConfigError, match="sharpness"):
+        export_checkpoint(good, {}, tmp_path / "mine.safetensors", sharpness=sharpness)
+
+
 def test_the_card_has_the_users_keys_and_the_provenance(good, tmp_path):
     path = tmp_path / "mine.safetensors"
     export_checkpoint(good, {"description": "mine", "licence": "CC0"}, path)
