@@ -34,6 +34,8 @@ from songsplit.training.run_folder import AtomicCheckpoints
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+REFERENCE = ROOT / "configs" / "experiments" / "reference.yaml"
+EXPERIMENTS = sorted(set(REFERENCE.parent.glob("*.yaml")) - {REFERENCE})
 FOUR = "[vocals, drums, bass, other]"
 
 
@@ -306,6 +308,36 @@ def test_every_config_builds_its_network(path):
     SeparationTraining(MaskUNetConfig(**model))
 
 
+@pytest.fixture(scope="module")
+def reference_settings():
+    return settings(REFERENCE)
+
+
+def settings(*paths):
+    arguments = [part for path in paths for part in ("--config", str(path))]
+    cli = build_cli(arguments, run=False)
+    return cli.parser.dump(cli.config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
+def test_every_experiment_changes_the_reference(path, reference_settings):
+    assert settings(REFERENCE, path) != reference_settings
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_every_optimizer_learns_and_resumes(cache, tmp_path, optimizer):
+    chosen = ("--model.optimizer", optimizer)
+    fit(cache, tmp_path, "--trainer.max_steps", "2", *chosen)
+    first = {k: v.clone() for k, v in state(tmp_path)["current_model_state"].items()}
+    fit(cache, tmp_path, "--trainer.max_steps", "4", "--ckpt_path", "last", *chosen)
+    second = state(tmp_path)["current_model_state"]
+    matrices = [k for k, v in second.items() if v.ndim > 1]
+    assert matrices
+    assert all(not torch.equal(first[k], second[k]) for k in matrices)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_config_trains_for_a_step(path, cache, tmp_path):
@@ -319,7 +351,7 @@ def test_every_config_trains_for_a_step(path, cache, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_all_losses_and_four_stems_in_every_precision(cache, tmp_path, precision):
-    losses = "{spectrogram: 1, waveform: 1, multi_resolution: 1, magnitude: 1}"
+    losses = "{spectrogram: 1, waveform: 1, multi_resolution: 1, magnitude: 1, error_level: 1}"
     fit(
         cache, tmp_path, "--trainer.max_steps", "2", "--trainer.precision", precision,
         "--model.model.targets", FOUR, "--model.loss", losses, "--trainer.val_check_interval", "2",
