@@ -47,7 +47,7 @@ def save_model(tmp_path: Path) -> Callable[..., tuple[str, str]]:
     def save(*targets: str) -> tuple[str, str]:
         torch.manual_seed(0)
         config = MaskUNetConfig(
-            targets, n_fft=512, hop_length=128, bins=256, subbands=1, widths=(4, 4)
+            targets, n_fft=512, hop_length=128, bands=((256, 1),), subbands=1, widths=(4, 4)
         )
         path = tmp_path / "small.safetensors"
         return str(path), save_weights(SeparationModel(config), {}, path)

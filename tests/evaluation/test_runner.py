@@ -463,7 +463,13 @@ def save(tmp_path: Path) -> Callable[[int], str]:
         torch.manual_seed(seed)
         config = MaskUNetConfig(
             ("vocals", "instrumental"),
-            **{"n_fft": 512, "hop_length": 128, "bins": 256, "subbands": 1, "widths": (4, 4)},
+            **{
+                "n_fft": 512,
+                "hop_length": 128,
+                "bands": [(256, 1)],
+                "subbands": 1,
+                "widths": (4, 4),
+            },
         )
         path = tmp_path / "small.safetensors"
         save_weights(SeparationModel(config), {}, path)
