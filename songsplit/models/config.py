@@ -56,7 +56,8 @@ class MaskUNetConfig:
     narrowest : int
         They do not reduce it to fewer rows than this.
     context : {"none", "recurrent", "attention"}
-        Layers along the whole of time and of frequency at the lowest scale.
+        Layers along the whole of time and of frequency at the lowest scale, whose width
+        must be a multiple of four for attention.
     skip : {"sum", "product", "concatenation"}
         How the decoder takes in what the encoder saw at the same scale.
     mask : {"soft", "complex"}
@@ -99,6 +100,8 @@ class MaskUNetConfig:
         lowest = self.rows // self.frame_multiple
         self._require("bottleneck", 0 <= self.bottleneck <= max(lowest, self.narrowest))
         self._require("narrowest", self.narrowest >= 1)
+        # Attention has four heads.
+        self._require("context", self.context != "attention" or self.widths[-1] % 4 == 0)
         if self.mask == "complex":
             self._require("mask", len(self.targets) == 2 and len(self.bands) == 1)
             self._require("mask", self.bands[0][1] == 1)

@@ -51,6 +51,11 @@ def test_complex_masks_are_refused_where_they_make_no_sense():
             MaskUNetConfig(mask="complex", **settings)
 
 
+def test_attention_needs_as_many_channels_as_its_heads_can_share():
+    with pytest.raises(ConfigError, match="context"):
+        MaskUNetConfig(context="attention", widths=(8, 18))
+
+
 def test_files_from_before_there_were_bands_are_read():
     config = MaskUNetConfig.from_json(json.dumps({"bins": 1024, "widths": [8, 16]}))
     assert config == MaskUNetConfig(bands=((1024, 1),), widths=(8, 16))
