@@ -7,8 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from songsplit import Separator
+
+# The first example of a test also loads code and makes threads: no time says anything.
+settings.register_profile("songsplit", deadline=None)
+settings.load_profile("songsplit")
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "lithium.ogg"
 

@@ -18,7 +18,7 @@ def test_steps_go_along_all_directions_of_the_gradient_alike(rows, columns, seed
     clear = singular > 0.2 * singular.max()
     assert found.diagonal()[clear].min() > 0.4
     assert found.diagonal().max() < 1.5
-    assert (found - torch.diag(found.diagonal())).abs().max() < 0.15
+    assert (found - torch.diag(found.diagonal())).abs().max() < 0.2
 
 
 def test_a_silent_gradient_takes_no_step():
