@@ -9,7 +9,7 @@ be asked for at once; ``--model`` takes the name or file of a model.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +125,7 @@ def print_songs(root: Path, separator: songsplit.Separator, console: Console) ->
 def print_leaks(
     title: str,
     files: Sequence[Path],
-    leaking: Callable[[songsplit.Stems], Samples],
+    silent: str,
     separator: songsplit.Separator,
     console: Console,
 ) -> None:
@@ -136,7 +136,7 @@ def print_leaks(
     values = []
     for file in track(files, "files", console=console):
         audio, sample_rate = read_audio(file)
-        values.append(leak(audio, leaking(separator.separate(audio, sample_rate))))
+        values.append(leak(audio, separator.separate(audio, sample_rate)[silent]))
         table.add_row(str(file.name), f"{values[-1]:.1f}")
     table.add_section()
     table.add_row("median", f"{np.median(values):.1f}")
@@ -156,22 +156,12 @@ def main() -> None:
     separator = songsplit.Separator(options.model)
     if options.musdb:
         print_songs(options.musdb, separator, console)
-    if options.instrumentals:
-        print_leaks(
-            "Vocals of music without a voice",
-            options.instrumentals,
-            lambda stems: np.asarray(stems["vocals"]),
-            separator,
-            console,
-        )
-    if options.singing:
-        print_leaks(
-            "Instrumental of voices alone",
-            options.singing,
-            lambda stems: np.asarray(stems["instrumental"]),
-            separator,
-            console,
-        )
+    for title, files, silent in (
+        ("Vocals of music without a voice", options.instrumentals, "vocals"),
+        ("Instrumental of voices alone", options.singing, "instrumental"),
+    ):
+        if files:
+            print_leaks(title, files, silent, separator, console)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from songsplit.training.augment.synthesis import synthesize
 
 # Keeps 0 / 0 away where the mixture is silent; there is no error then either.
 _TINY = 1e-3
+_LEVEL_FRAMES = 43  # about a second in hops of 1024 samples
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def magnitude_l1(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
     return _relative((estimates.abs() - targets.abs()).abs(), mixture.abs())
 
 
-def error_level(error: Tensor, mixture: Tensor, frames: int = 43) -> Tensor:
+def error_level(error: Tensor, mixture: Tensor) -> Tensor:
     r"""Level of the error below that of the mixture, in bel, averaged over windows.
 
     .. math:: \frac1{BW} \sum_{b,w} \log_{10}
@@ -183,7 +184,7 @@ def error_level(error: Tensor, mixture: Tensor, frames: int = 43) -> Tensor:
     def energy(spectrogram: Tensor) -> Tensor:
         power = spectrogram.real.square() + spectrogram.imag.square()
         per_frame = power.mean(dim=(1, 2, 3)).unsqueeze(1)
-        return functional.avg_pool1d(per_frame, frames, ceil_mode=True)
+        return functional.avg_pool1d(per_frame, _LEVEL_FRAMES, ceil_mode=True)
 
     scale = energy(mixture) + _TINY**2
     return (energy(error) / scale + 1e-3).log10().mean()
