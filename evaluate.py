@@ -19,6 +19,7 @@ from rich.console import Console
 
 from songsplit.errors import MissingExtraError, OutputError, SongsplitError
 from songsplit.models.registry import DEFAULT_MODEL
+from songsplit.quality import BALANCED, QUALITIES
 
 if TYPE_CHECKING:
     from songsplit.evaluation.figures import Example
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from songsplit.evaluation.systems import System
 
 _WITHOUT_COMPARE = (
-    *("model", "estimates", "subset", "split", "backend", "jobs", "device", "yardsticks"),
-    "no_report",
+    *("model", "quality", "estimates", "subset", "split", "backend", "jobs", "device"),
+    *("yardsticks", "no_report"),
 )
 _EVALUATION = Path("runs", "evaluation")
 _INTERRUPTED, _TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
@@ -205,8 +206,10 @@ def _candidate(options: argparse.Namespace) -> tuple[System, dict[str, Any]]:
         return folder, {"estimates": {"name": folder.name}}
     from songsplit.evaluation.systems import ModelSystem
 
-    model = ModelSystem(options.model or DEFAULT_MODEL, options.device)
-    return model, {"model": {"name": model.name, "sha256": model.digest}}
+    quality = options.quality or BALANCED
+    model = ModelSystem(options.model or DEFAULT_MODEL, options.device, quality)
+    record = {"name": model.name, "sha256": model.digest, "quality": quality}
+    return model, {"model": record}
 
 
 def _report(
@@ -273,8 +276,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--subset and --split go with --musdb, not with --references")
     if options.split and options.subset != "train":
         parser.error(f"--split {options.split} is a part of the train songs: add --subset train")
-    if options.estimates and options.device:
-        parser.error("--device goes with --model, not with --estimates")
+    for option in ("device", "quality"):
+        if options.estimates and getattr(options, option):
+            parser.error(f"--{option} goes with --model, not with --estimates")
     options.subset = options.subset or "test"
     return options
 
@@ -327,6 +331,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="score stems that any system has made: a folder for each song, named like the song, "
         "with vocals and accompaniment, or vocals, drums, bass and other",
+    )
+    parser.add_argument(
+        "--quality", choices=QUALITIES, help=f"quality setting of the model (default: {BALANCED})"
     )
     parser.add_argument(
         "--subset", choices=("train", "test"), help="songs of MUSDB18 to score (default: test)"

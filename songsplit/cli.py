@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 import songsplit
 from songsplit.data.commands import app as data_app
 from songsplit.errors import OutputError, OutputExistsError, SongsplitError
+from songsplit.quality import BALANCED, Quality
 
 if TYPE_CHECKING:
     from songsplit.separator import Separator
@@ -84,6 +85,9 @@ def split(
         str | None,
         typer.Option(help="Compute on: cpu, cuda, mps, ...", show_default="the fastest"),
     ] = None,
+    quality: Annotated[
+        Quality, typer.Option(help="The best takes three times as long.")
+    ] = BALANCED,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are already there.")
     ] = False,
@@ -109,7 +113,7 @@ def split(
                 # Importing torch takes seconds, and --help should not.
                 from songsplit.separator import Separator
 
-                separator = Separator(model, device)
+                separator = Separator(model, device, quality=quality)
             _split_one(separator, file, folder, overwrite)
         except SongsplitError as error:
             typer.echo(f"songsplit: {error}", err=True)

@@ -19,6 +19,7 @@ from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS
 from songsplit.errors import ConfigError, ModelError
 from songsplit.evaluation.scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS, Samples
 from songsplit.evaluation.songs import ReferenceSong, SongAudio
+from songsplit.quality import BALANCED, Quality
 
 if TYPE_CHECKING:
     from songsplit.separator import Separator
@@ -110,11 +111,14 @@ class ModelSystem:
         Name of a model that comes with songsplit, or the path of a ``.safetensors`` file.
     device : str, optional
         As for :class:`songsplit.Separator`.
+    quality : {"balanced", "best"}, optional
+        As for :class:`songsplit.Separator`.
 
     Attributes
     ----------
     name : str
-        The model's name, or that of its file without the extension.
+        The model's name, or that of its file without the extension, and the quality if
+        it is not balanced.
     digest : str
         SHA-256 of the weights file.
 
@@ -128,13 +132,16 @@ class ModelSystem:
         If the model does not separate vocals from the rest.
     """
 
-    def __init__(self, model: str, device: str | None = None) -> None:
+    def __init__(self, model: str, device: str | None = None, quality: Quality = BALANCED) -> None:
         from songsplit.inference.devices import choose_device
         from songsplit.models.registry import load_model
 
         stored = load_model(model)
         path = Path(model)
         self.name = path.stem if path.is_file() else model
+        if quality != BALANCED:
+            self.name += f"-{quality}"
+        self._quality = quality
         self.digest = stored.digest
         self._stems = stored.model.config.targets
         self._model, self._device = model, str(choose_device(device))
@@ -145,11 +152,16 @@ class ModelSystem:
             )
 
     def settings(self, song: ReferenceSong) -> dict[str, Any]:
-        """Weights, kind of device, and targets."""
+        """Weights, quality, kind of device, and targets."""
         targets = FIVE_TARGETS if _gives_backing_parts(self._stems) else TWO_TARGETS
         # Devices compute in different precision.
         device = self._device.partition(":")[0]
-        return {"model_sha256": self.digest, "device": device, "targets": list(targets)}
+        return {
+            "model_sha256": self.digest,
+            "quality": self._quality,
+            "device": device,
+            "targets": list(targets),
+        }
 
     def estimates(self, song: ReferenceSong, audio: SongAudio) -> Estimates:
         """Separate the mixture.
@@ -168,7 +180,7 @@ class ModelSystem:
         from songsplit.models.registry import load_model
         from songsplit.separator import Separator
 
-        separator = Separator(self._model, self._device)
+        separator = Separator(self._model, self._device, quality=self._quality)
         # Scores are stored under the digest, which may be older than what was loaded now.
         if load_model(self._model).digest != self.digest:
             raise ModelError(f"{self._model} changed while it was being scored: start again")

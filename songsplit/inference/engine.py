@@ -12,7 +12,7 @@ from songsplit.audio import Resampler
 from songsplit.dsp.overlap import ChunkPlan, overlap_add
 from songsplit.errors import ModelError
 from songsplit.inference.devices import precision
-from songsplit.models.separation import SeparationModel
+from songsplit.models.loading import Network
 
 Samples = NDArray[np.float32]
 
@@ -24,13 +24,13 @@ CHUNK_SECONDS = 24.0
 
 
 def stream_stems(
-    model: SeparationModel, mixture: Iterable[Samples], sample_rate: int, channels: int
+    model: Network, mixture: Iterable[Samples], sample_rate: int, channels: int
 ) -> Iterator[Samples]:
     """Separate a mixture of any length, block by block.
 
     Parameters
     ----------
-    model : SeparationModel
+    model : SeparationModel or SpeedAverage
         In evaluation mode, on the device to use.
     mixture : iterable of ndarray of float32, shape (channels, n)
         Blocks of any length.
@@ -79,7 +79,7 @@ def stream_stems(
         yield _with_rest(np.zeros(shape, np.float32), whole)
 
 
-def chunk_plan(model: SeparationModel) -> ChunkPlan:
+def chunk_plan(model: Network) -> ChunkPlan:
     """Plan chunks whose starts keep to the grid of the network's coarsest frames."""
     config = model.config
     grid = config.hop_length * config.frame_multiple
@@ -95,7 +95,7 @@ def chunk_plan(model: SeparationModel) -> ChunkPlan:
 class _Chunk:
     """Separate one chunk at the model's rate into all targets but the last."""
 
-    def __init__(self, model: SeparationModel, channels: int) -> None:
+    def __init__(self, model: Network, channels: int) -> None:
         self.model = model
         self.channels = channels
         self.device = next(model.parameters()).device

@@ -129,6 +129,14 @@ def test_unknown_model(song):
     assert not (song.parent / "my song").exists()
 
 
+def test_quality(song):
+    assert run(song, "--quality", "best", "-o", "best").exit_code == 0
+    result = run(song, "--quality", "bset")
+    assert result.exit_code == 2
+    assert "balanced" in result.stderr
+    assert "best" in result.stderr
+
+
 def test_models_tells_terms():
     result = run("models")
     assert result.exit_code == 0

@@ -1,0 +1,49 @@
+"""From a model's name and a quality setting to what separates songs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from songsplit.errors import ConfigError
+from songsplit.models.registry import load_model
+from songsplit.models.separation import SeparationModel
+from songsplit.models.speeds import SpeedAverage
+from songsplit.quality import QUALITIES, Quality
+
+Network: TypeAlias = SeparationModel | SpeedAverage
+
+
+def load_network(
+    model: str | os.PathLike[str] | None, quality: Quality
+) -> tuple[Network, Mapping[str, Any]]:
+    """Load what separates songs, and the card of its model.
+
+    Parameters
+    ----------
+    model : str or path or None
+        As for :func:`songsplit.models.registry.load_model`.
+    quality : {"balanced", "best"}
+        ``"balanced"`` is the model's network as it is, ``"best"`` its mean over three
+        speeds.
+
+    Returns
+    -------
+    SeparationModel or SpeedAverage
+        In evaluation mode, float32, on the CPU.
+    mapping
+        Where the weights come from: name, data, training, scores, terms of use.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or its file is damaged.
+    ConfigError
+        If there is no such quality.
+    """
+    if quality not in QUALITIES:
+        raise ConfigError(f"unknown quality {quality!r}: use {' or '.join(QUALITIES)}")
+    stored = load_model(model)
+    network = SpeedAverage(stored.model) if quality == "best" else stored.model
+    return network.eval(), stored.card

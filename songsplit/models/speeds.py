@@ -1,0 +1,76 @@
+"""A network that hears everything at several speeds."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from songsplit.dsp.speed import resample_to
+from songsplit.models.separation import SeparationModel
+
+SPEEDS = (Fraction(20, 21), Fraction(21, 20))
+"""Speeds besides the true one: not quite a semitone down and up."""
+
+_EDGE = 2048  # zeros on either side, so that the ends do not ring into each other
+
+
+class SpeedAverage(nn.Module):
+    """Mean of a network's stems at the song's own speed and at others.
+
+    A voice that is heard a little lower and a little higher falls on other bins of the
+    spectrogram; the network's mistakes change with that, the voice does not, so the mean
+    is nearer to it.
+
+    Parameters
+    ----------
+    model : SeparationModel
+
+    Attributes
+    ----------
+    config : MaskUNetConfig
+        That of the network.
+    """
+
+    def __init__(self, model: SeparationModel) -> None:
+        super().__init__()
+        self.model = model
+        self.config = model.config
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Separate stereo mixtures.
+
+        Parameters
+        ----------
+        mixture : Tensor, shape (batch, 2, samples)
+            At ``config.sample_rate``, at least one sample.
+
+        Returns
+        -------
+        Tensor of float32, shape (batch, targets, 2, samples)
+        """
+        samples = mixture.shape[-1]
+        stems: Tensor = self.model(mixture)
+        # Of a length from which all speeds lead to whole numbers of samples, and to fast
+        # Fourier transforms.
+        unit = math.lcm(*(speed.numerator for speed in SPEEDS))
+        length = _smooth(math.ceil((samples + 2 * _EDGE) / unit)) * unit
+        padded = functional.pad(mixture, (_EDGE, length - samples - _EDGE))
+        for speed in SPEEDS:
+            played = self.model(resample_to(padded, int(length / speed)))
+            stems = stems + resample_to(played, length)[..., _EDGE : _EDGE + samples]
+        return stems / (1 + len(SPEEDS))
+
+
+def _smooth(number: int) -> int:
+    """Return the next number that has no prime factor above 5."""
+    while True:
+        rest = number
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return number
+        number += 1
