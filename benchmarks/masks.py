@@ -2,15 +2,18 @@
 
 ``python benchmarks/masks.py --musdb PATH`` separates the validation songs of MUSDB18 and changes
 the masks in the ways that the literature and rivals do: other sharpness, averages over swapped
-channels and shifted frames, several networks (``--model A --model B``), and a two-channel Wiener
-step with spatial statistics over a moving window. Printed are the SDR in windows of a second,
-median over windows, then median and mean over songs, and the mean change from the first row.
+channels, shifted frames and other speeds, several networks (``--model A --model B``), and a
+two-channel Wiener step with spatial statistics over a moving window. ``--singing FILE ...
+--backing FILE ...`` does so with ten seconds of every singer over every backing, equally loud.
+Printed are the SDR in windows of a second, median over windows, then median and mean over songs,
+and the mean change from the first row with its standard error.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
+from songsplit.audio import read_audio, resample
 from songsplit.dsp.masks import continue_masks
 from songsplit.evaluation.ratios import frame_sdr
 from songsplit.evaluation.scores import TWO_TARGETS
@@ -29,11 +33,13 @@ from songsplit.evaluation.songs import SongAudio, musdb_songs
 from songsplit.inference.devices import precision
 from songsplit.models.registry import load_model
 from songsplit.models.separation import SeparationModel
+from songsplit.models.speeds import SpeedAverage
 
 SHARPNESS = (0.8, 0.7, 0.6, 0.5, 0.4)
 WINDOWS = (None, 4.0, 1.0)  # seconds; None: the whole song
 NOISE = 1e-3  # share of the spatial covariance that is the same in all directions
 TINY = 1e-10
+RATE = 44100
 
 
 def logits(model: SeparationModel, mixture: Tensor) -> Tensor:
@@ -101,6 +107,8 @@ def variants(models: list[SeparationModel], mixture: Tensor) -> Iterator[tuple[s
     shifted = stft.inverse(logits(first, late).sigmoid()[None] * stft(late[None]), samples + half)
     whole = heard(plain.sigmoid() * spectrogram)
     yield "shifted by half a hop", (whole + shifted[0, :, half:]) / 2
+    with torch.inference_mode(), precision(torch.device("cpu")):
+        yield "at three speeds", SpeedAverage(first)(mixture[None])[0, 0]
     if len(models) > 1:
         together = sum((logits(model, mixture) for model in models[1:]), plain) / len(models)
         yield f"{len(models)} networks", heard(together.sigmoid() * spectrogram)
@@ -109,6 +117,34 @@ def variants(models: list[SeparationModel], mixture: Tensor) -> Iterator[tuple[s
         frames = None if seconds is None else round(seconds * rate)
         label = "the whole song" if seconds is None else f"{seconds:g} s"
         yield f"Wiener step over {label}", heard(wiener(spectrogram, plain.sigmoid(), frames))
+
+
+def musdb(root: Path) -> Iterator[SongAudio]:
+    """Read the validation songs."""
+    for song in musdb_songs(root, "train", "valid"):
+        yield song.read()
+
+
+def combinations(singing: Sequence[Path], backing: Sequence[Path]) -> Iterator[SongAudio]:
+    """Mix the middle of every voice with the middle of every backing."""
+    voices, backings = ([middle(file) for file in files] for files in (singing, backing))
+    for voice in voices:
+        for music in backings:
+            samples = min(voice.shape[-1], music.shape[-1])
+            parts = [audio[:, :samples] for audio in (voice, music)]
+            parts = [audio / max(float(audio.std()), TINY) for audio in parts]
+            peak = float(np.abs(parts[0] + parts[1]).max())
+            stems = dict(zip(TWO_TARGETS, (part / peak for part in parts), strict=True))
+            yield SongAudio((parts[0] + parts[1]) / peak, stems, RATE)
+
+
+def middle(file: Path) -> NDArray[np.float32]:
+    """Read ten seconds from the middle of a file as stereo at 44.1 kHz."""
+    audio, rate = read_audio(file)
+    start = max(0, audio.shape[-1] // 2 - 5 * rate)
+    return resample(
+        np.broadcast_to(audio[:2], (2, audio.shape[-1]))[:, start : start + 10 * rate], rate, RATE
+    )
 
 
 def song_sdr(vocals: NDArray[np.float32], song: SongAudio) -> list[float]:
@@ -123,14 +159,18 @@ def song_sdr(vocals: NDArray[np.float32], song: SongAudio) -> list[float]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--musdb", type=Path, required=True)
+    parser.add_argument("--musdb", type=Path)
+    parser.add_argument("--singing", type=Path, nargs="+", default=[])
+    parser.add_argument("--backing", type=Path, nargs="+", default=[])
     parser.add_argument("--model", action="append", help="name or file; more are averaged")
     options = parser.parse_args()
     console = Console(width=100)
     models = [load_model(name).model for name in options.model or [None]]
     scores: dict[str, list[list[float]]] = {}
-    for song in track(musdb_songs(options.musdb, "train", "valid"), "songs", console=console):
-        audio = song.read()
+    songs = combinations(options.singing, options.backing)
+    if options.musdb:
+        songs = chain(musdb(options.musdb), songs)
+    for audio in track(songs, "songs", total=None, console=console):
         mixture = torch.from_numpy(audio.mixture)
         for name, vocals in variants(models, mixture):
             found = song_sdr(vocals.numpy(), audio)
@@ -141,8 +181,16 @@ def main() -> None:
         values = np.array(rows)
         medians, means = np.median(values, axis=0), values.mean(axis=0)
         cells = [f"{m:.2f} ({mean:.2f})" for m, mean in zip(medians, means, strict=True)]
-        changes = (values - reference).mean(axis=0)
-        table.add_row(name, *cells, " / ".join(f"{change:+.2f}" for change in changes))
+        changes = values - reference
+        errors = changes.std(axis=0) / len(changes) ** 0.5
+        table.add_row(
+            name,
+            *cells,
+            " / ".join(
+                f"{change:+.2f} ± {error:.2f}"
+                for change, error in zip(changes.mean(axis=0), errors, strict=True)
+            ),
+        )
     console.print(table)
 
 
