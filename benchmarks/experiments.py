@@ -37,12 +37,12 @@ def cost(model: SeparationModel) -> tuple[float, float]:
         spectrogram = model.stft(mixture)
         # In float32: the counter takes recurrent layers apart, which half precision forbids.
         with FlopCounterMode(display=False) as counter:
-            model.masks(spectrogram)
+            model.foreground_masks(spectrogram)
     durations = []
     with torch.inference_mode(), precision(torch.device("cpu")):
         for _ in range(1 + REPETITIONS):
             start = time.perf_counter()
-            model.masks(spectrogram)
+            model.foreground_masks(spectrogram)
             durations.append(time.perf_counter() - start)
     multiply_adds = counter.get_total_flops() / 2 / SECONDS / 1e9
     return multiply_adds, 1e3 * statistics.median(durations[1:]) / SECONDS

@@ -46,7 +46,7 @@ def logits(model: SeparationModel, mixture: Tensor) -> Tensor:
     """Give the logarithm of the odds of vocals, shape (2, bins, frames)."""
     with torch.inference_mode(), precision(torch.device("cpu")):
         spectrogram = model.stft(mixture[None])
-        masks = continue_masks(model.masks(spectrogram)[:, 0], model.stft.bins)[0]
+        masks = continue_masks(model.foreground_masks(spectrogram)[:, 0], model.stft.bins)[0]
     return torch.logit(masks.float().clamp(1e-6, 1 - 1e-6))
 
 
@@ -108,7 +108,7 @@ def variants(models: list[SeparationModel], mixture: Tensor) -> Iterator[tuple[s
     whole = heard(plain.sigmoid() * spectrogram)
     yield "shifted by half a hop", (whole + shifted[0, :, half:]) / 2
     with torch.inference_mode(), precision(torch.device("cpu")):
-        yield "at three speeds", SpeedAverage(first)(mixture[None])[0, 0]
+        yield "at three speeds", SpeedAverage(first).foreground(mixture[None])[0, 0]
     if len(models) > 1:
         together = sum((logits(model, mixture) for model in models[1:]), plain) / len(models)
         yield f"{len(models)} networks", heard(together.sigmoid() * spectrogram)

@@ -28,12 +28,12 @@ def band_count(bands: Bands) -> int:
     return count
 
 
-def pool_bands(magnitudes: Tensor, bands: Bands) -> Tensor:
-    """Root mean square of the magnitudes in each band.
+def pool_bands(powers: Tensor, bands: Bands) -> Tensor:
+    """Mean of the powers in each band.
 
     Parameters
     ----------
-    magnitudes : Tensor, shape (..., bins, frames)
+    powers : Tensor, shape (..., bins, frames)
         At least as many bins as the bands cover.
     bands : sequence of (int, int)
 
@@ -43,10 +43,9 @@ def pool_bands(magnitudes: Tensor, bands: Bands) -> Tensor:
     """
     parts = []
     for start, stop, width in _ranges(bands):
-        part = magnitudes[..., start:stop, :]
+        part = powers[..., start:stop, :]
         if width > 1:
-            grouped = part.reshape(*part.shape[:-2], -1, width, part.shape[-1])
-            part = grouped.square().mean(dim=-2).sqrt()
+            part = part.reshape(*part.shape[:-2], -1, width, part.shape[-1]).mean(dim=-2)
         parts.append(part)
     return torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
 

@@ -9,24 +9,30 @@ EDGE_BINS = 16
 """Number of highest masked bins whose mean continues the mask upwards."""
 
 
-def input_magnitudes(spectrogram: Tensor, *, mid_side: bool) -> Tensor:
-    """Magnitudes that the network sees.
+def input_powers(spectrogram: Tensor, *, mid_side: bool) -> Tensor:
+    """Squared magnitudes, from which the network makes what it sees.
 
     Parameters
     ----------
     spectrogram : Tensor of complex64, shape (batch, 2, bins, frames)
         Left and right.
     mid_side : bool
-        Whether to add the magnitudes of mid, (L + R) / 2, and side, (L - R) / 2.
+        Whether to add the powers of mid, (L + R) / 2, and side, (L - R) / 2.
 
     Returns
     -------
     Tensor of float32, shape (batch, 2 or 4, bins, frames)
     """
+    real, imaginary = spectrogram.real, spectrogram.imag
+    powers = real.square().addcmul_(imaginary, imaginary)
     if not mid_side:
-        return spectrogram.abs()
-    left, right = spectrogram[:, 0], spectrogram[:, 1]
-    return torch.stack([left, right, (left + right) / 2, (left - right) / 2], dim=1).abs()
+        return powers
+    # Not from powers and their product: what is left of nearly equal channels is small.
+    real, imaginary = (part[:, 0] - part[:, 1] for part in (real, imaginary))
+    side = real.square_().addcmul_(imaginary, imaginary) / 4
+    # Parallelogram law: the powers of mid and side are those of left and right, halved.
+    mid = (powers.sum(dim=1) / 2 - side).clamp_min_(0)
+    return torch.cat([powers, mid.unsqueeze(1), side.unsqueeze(1)], dim=1)
 
 
 def input_parts(spectrogram: Tensor) -> Tensor:
@@ -59,6 +65,25 @@ def complex_masks(logits: Tensor) -> Tensor:
     magnitude, cosine, sine = logits.chunk(3, dim=1)
     turn = torch.complex(1 + cosine, sine)
     return magnitude.sigmoid() * turn / turn.abs().clamp_min(1e-4)
+
+
+def apply_masks(masks: Tensor, spectrogram: Tensor) -> Tensor:
+    """Multiply a spectrogram by masks.
+
+    Parameters
+    ----------
+    masks : Tensor of float32 or complex64, shape (batch, n, channels, bins, frames)
+    spectrogram : Tensor of complex64, shape (batch, channels, bins, frames)
+
+    Returns
+    -------
+    Tensor of complex64, shape (batch, n, channels, bins, frames)
+    """
+    if masks.is_complex():
+        return masks * spectrogram.unsqueeze(1)
+    # Real times complex would turn the masks into complex numbers first.
+    parts = torch.view_as_real(spectrogram).unsqueeze(1) * masks.unsqueeze(-1)
+    return torch.view_as_complex(parts)
 
 
 def continue_masks(masks: Tensor, bins: int) -> Tensor:

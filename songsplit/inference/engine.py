@@ -109,7 +109,7 @@ class _Chunk:
             return np.zeros((len(self.model.config.targets) - 1, *mixture.shape), np.float32)
         pairs = torch.from_numpy(self._pairs(mixture / peak)).to(self.device)
         with torch.inference_mode(), precision(self.device):
-            stems: Samples = self.model(pairs)[:, :-1].float().cpu().numpy()
+            stems: Samples = self.model.foreground(pairs).float().cpu().numpy()
         if not np.isfinite(stems).all():
             raise ModelError("the network computed values that are not finite: is it damaged?")
         return (self._unpaired(stems) * peak).astype(np.float32, copy=False)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from songsplit.dsp.masks import continue_masks, input_magnitudes, input_parts
+from songsplit.dsp.masks import apply_masks, continue_masks, input_parts, input_powers
 from songsplit.dsp.stft import STFT
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.unet import MaskUNet
@@ -24,6 +25,26 @@ class SeparationModel(nn.Module):
         self.stft = STFT(config.n_fft, config.hop_length)
         self.unet = MaskUNet(config)
 
+    def foreground_masks(self, spectrogram: Tensor) -> Tensor:
+        """Predict the masks of all targets but the last over the network's band.
+
+        Parameters
+        ----------
+        spectrogram : Tensor of complex64, shape (batch, 2, bins, frames)
+
+        Returns
+        -------
+        Tensor of float32 or complex64, shape (batch, targets - 1, 2, config.bins, frames)
+            Soft masks and their sum lie in [0, 1].
+        """
+        band = spectrogram[:, :, : self.config.bins]
+        if self.config.mask == "complex":
+            seen = input_parts(band)
+        else:
+            seen = input_powers(band, mid_side=self.config.stereo_input == "left-right-mid-side")
+        masks: Tensor = self.unet(seen)
+        return masks
+
     def masks(self, spectrogram: Tensor) -> Tensor:
         """Predict the masks of all targets over the network's band.
 
@@ -34,15 +55,28 @@ class SeparationModel(nn.Module):
         Returns
         -------
         Tensor of float32 or complex64, shape (batch, targets, 2, config.bins, frames)
-            Adding up to one over the targets. Soft masks lie in [0, 1].
+            Adding up to one over the targets.
         """
-        if self.config.mask == "complex":
-            seen = input_parts(spectrogram)
-        else:
-            mid_side = self.config.stereo_input == "left-right-mid-side"
-            seen = input_magnitudes(spectrogram, mid_side=mid_side)
-        masks: Tensor = self.unet(seen)
-        return masks
+        first = self.foreground_masks(spectrogram)
+        return torch.cat([first, 1 - first.sum(dim=1, keepdim=True)], dim=1)
+
+    def foreground(self, mixture: Tensor) -> Tensor:
+        """Separate all targets but the last, which is the mixture less the others.
+
+        Parameters
+        ----------
+        mixture : Tensor, shape (batch, 2, samples)
+            At ``config.sample_rate``, at least one sample.
+
+        Returns
+        -------
+        Tensor of float32, shape (batch, targets - 1, 2, samples)
+            Stems with the mixture's own phase, if masks are soft.
+        """
+        spectrogram = self.stft(mixture)
+        masks = continue_masks(self.foreground_masks(spectrogram), self.stft.bins)
+        stems: Tensor = self.stft.inverse(apply_masks(masks, spectrogram), mixture.shape[-1])
+        return stems
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Separate stereo mixtures.
@@ -55,9 +89,7 @@ class SeparationModel(nn.Module):
         Returns
         -------
         Tensor of float32, shape (batch, targets, 2, samples)
-            Stems with the mixture's own phase, if masks are soft.
+            Adding up to the mixture.
         """
-        spectrogram = self.stft(mixture)
-        masks = continue_masks(self.masks(spectrogram), self.stft.bins)
-        stems: Tensor = self.stft.inverse(masks * spectrogram.unsqueeze(1), mixture.shape[-1])
-        return stems
+        first = self.foreground(mixture)
+        return torch.cat([first, (mixture - first.sum(dim=1)).unsqueeze(1)], dim=1)

@@ -39,8 +39,8 @@ class SpeedAverage(nn.Module):
         self.model = model
         self.config = model.config
 
-    def forward(self, mixture: Tensor) -> Tensor:
-        """Separate stereo mixtures.
+    def foreground(self, mixture: Tensor) -> Tensor:
+        """Separate all targets but the last, which is the mixture less the others.
 
         Parameters
         ----------
@@ -49,17 +49,17 @@ class SpeedAverage(nn.Module):
 
         Returns
         -------
-        Tensor of float32, shape (batch, targets, 2, samples)
+        Tensor of float32, shape (batch, targets - 1, 2, samples)
         """
         samples = mixture.shape[-1]
-        stems: Tensor = self.model(mixture)
+        stems = self.model.foreground(mixture)
         # Of a length from which all speeds lead to whole numbers of samples, and to fast
         # Fourier transforms.
         unit = math.lcm(*(speed.numerator for speed in SPEEDS))
         length = _smooth(math.ceil((samples + 2 * _EDGE) / unit)) * unit
         padded = functional.pad(mixture, (_EDGE, length - samples - _EDGE))
         for speed in SPEEDS:
-            played = self.model(resample_to(padded, int(length / speed)))
+            played = self.model.foreground(resample_to(padded, int(length / speed)))
             stems = stems + resample_to(played, length)[..., _EDGE : _EDGE + samples]
         return stems / (1 + len(SPEEDS))
 

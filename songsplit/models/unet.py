@@ -18,9 +18,9 @@ _CONTEXTS = {"recurrent": Recurrent, "attention": Attention}
 class MaskUNet(nn.Module):
     """U-Net that turns magnitude spectrograms into soft masks.
 
-    The input is pooled into bands, divided by its local level, compressed, normalised
-    per band, and folded: ranges of the spectrum become channels, which makes the maps
-    smaller and the convolutions denser. An encoder and a decoder of
+    Powers are pooled into bands, divided by their local level, compressed, normalised per
+    band, and folded: ranges of the spectrum become channels, which makes the maps smaller
+    and the convolutions denser. An encoder and a decoder of
     :class:`~songsplit.models.blocks.ConvFrequencyBlock` with skips between them follow
     (U-Net: Ronneberger et al. 2015; for voices: Jansson et al. 2017). Masks of all
     targets add up to one at every bin; the last target's logit is fixed at zero, so
@@ -64,20 +64,19 @@ class MaskUNet(nn.Module):
         self.head = nn.Conv2d(widths[0], values * 2 * self.outputs * config.subbands, 1)
 
     def forward(self, spectrograms: Tensor) -> Tensor:
-        """Predict the masks of a batch.
+        """Predict the masks of all targets but the last.
 
         Parameters
         ----------
         spectrograms : Tensor, shape (batch, config.input_channels, bins, frames)
-            What :func:`songsplit.dsp.masks.input_magnitudes` gives, or
+            What :func:`songsplit.dsp.masks.input_powers` gives, or
             :func:`~songsplit.dsp.masks.input_parts` for complex masks; bins at least
             ``config.bins``, any number of frames.
 
         Returns
         -------
-        Tensor of float32 or complex64, shape (batch, targets, 2, config.bins, frames)
-            Masks for the left and right channel that add up to one over the targets.
-            Soft masks lie in [0, 1].
+        Tensor of float32 or complex64, shape (batch, targets - 1, 2, config.bins, frames)
+            Masks for the left and right channel. Soft masks and their sum lie in [0, 1].
         """
         config = self.config
         frames = spectrograms.shape[-1]
@@ -86,15 +85,13 @@ class MaskUNet(nn.Module):
         x = self._fold(x).contiguous(memory_format=torch.channels_last)
         logits = self._unfold(self._unet(x))[..., :frames].float()
         if config.mask == "complex":
-            first = complex_masks(logits).unsqueeze(1)
-            return torch.cat([first, 1 - first], dim=1)
+            return complex_masks(logits).unsqueeze(1)
         logits = logits.reshape(len(logits), self.outputs, 2, *logits.shape[2:])
         if self.outputs == 1:
-            first = logits.sigmoid()  # what the softmax below comes to, at half the cost
-            masks = torch.cat([first, 1 - first], dim=1)
+            masks = logits.sigmoid()  # what the softmax below comes to, at half the cost
         else:
             zero = logits.new_zeros(()).expand_as(logits[:, :1])
-            masks = torch.cat([logits, zero], dim=1).softmax(dim=1)
+            masks = torch.cat([logits, zero], dim=1).softmax(dim=1)[:, :-1]
         return expand_bands(masks, config.bands)
 
     def features(self, spectrograms: Tensor) -> Tensor:
@@ -107,21 +104,21 @@ class MaskUNet(nn.Module):
         """
         config = self.config
         with torch.autocast(spectrograms.device.type, enabled=False):
-            x = pool_bands(spectrograms.float(), config.bands)
-            power = x.square().mean(dim=(1, 2)).unsqueeze(1)
+            signed = spectrograms.float() if config.mask == "complex" else None
+            powers = spectrograms.float() if signed is None else signed.square()
+            powers = pool_bands(powers, config.bands)
             level = functional.avg_pool1d(
-                power,
+                powers.mean(dim=(1, 2)).unsqueeze(1),
                 config.level_frames,
                 stride=1,
                 padding=config.level_frames // 2,
                 count_include_pad=False,
             )
-            level = level.unsqueeze(1).clamp_min(1e-16).sqrt()
-            x = x / level
-            # The small constant bounds the slope of the power function near zero.
-            compressed = (x.abs() + 1e-5).pow(config.compression)
-            if config.mask == "complex":
-                compressed = compressed * x.sign()
+            relative = powers / level.unsqueeze(1).clamp_min(1e-16)
+            # The small constants bound the slopes of root and power function near zero.
+            compressed = ((relative + 1e-20).sqrt() + 1e-5).pow(config.compression)
+            if signed is not None:
+                compressed = compressed * signed.sign()
             batch, channels, bins, frames = compressed.shape
             per_bin = compressed.transpose(1, 2).reshape(batch, bins, channels * frames)
             normalized: Tensor = self.normalize(per_bin)

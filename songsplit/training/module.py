@@ -146,12 +146,13 @@ class SeparationTraining(pl.LightningModule):
         """Return the loss of a batch."""
         targets = self.examples(batch)
         mixture = targets.sum(dim=1)
-        masks = self.model.masks(mixture)
-        mixture = mixture[:, :, : self.config.bins]
-        targets = targets[:, :, :, : self.config.bins]
         if len(self.config.targets) == 2 and not self.loss.config.magnitude:
             # Masks add up to one, so the errors of the two targets are each other's negative.
-            masks, targets = masks[:, :1], targets[:, :1]
+            masks, targets = self.model.foreground_masks(mixture), targets[:, :1]
+        else:
+            masks = self.model.masks(mixture)
+        mixture = mixture[:, :, : self.config.bins]
+        targets = targets[:, :, :, : self.config.bins]
         losses = self.loss(masks * mixture.unsqueeze(1), targets, mixture, batch["samples"])
         loss: Tensor = losses["loss"]
         self._watch(loss.detach(), batch["number"])
