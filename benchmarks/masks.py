@@ -108,7 +108,7 @@ def variants(models: list[SeparationModel], mixture: Tensor) -> Iterator[tuple[s
     whole = heard(plain.sigmoid() * spectrogram)
     yield "shifted by half a hop", (whole + shifted[0, :, half:]) / 2
     with torch.inference_mode(), precision(torch.device("cpu")):
-        yield "at three speeds", SpeedAverage(first).foreground(mixture[None])[0, 0]
+        yield "at three speeds", SpeedAverage(first).foreground(mixture[None]).stems[0, 0]
     if len(models) > 1:
         together = sum((logits(model, mixture) for model in models[1:]), plain) / len(models)
         yield f"{len(models)} networks", heard(together.sigmoid() * spectrogram)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio import StemFilesWriter, as_samples, open_audio
+from songsplit.audio import StemFilesWriter, as_samples, check_sample_rate, open_audio
 from songsplit.errors import AudioInputError, OutputError
 from songsplit.inference.devices import choose_device
-from songsplit.inference.engine import stream_stems
+from songsplit.inference.engine import SHORT, stream_stems
+from songsplit.inference.runner import Runner
 from songsplit.models.loading import load_network
-from songsplit.progress import report_progress
+from songsplit.progress import Progress, report_progress
 from songsplit.quality import BALANCED, Quality
 from songsplit.stems import Stems, stem_paths
 
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
 File: TypeAlias = str | os.PathLike[str] | BinaryIO
-Audio: TypeAlias = "File | NDArray[Any] | torch.Tensor"
+Array: TypeAlias = "NDArray[Any] | torch.Tensor"
+Audio: TypeAlias = "File | Array"
 ModelName: TypeAlias = str | os.PathLike[str]
-Progress: TypeAlias = bool | Callable[[float, float | None], None]
 
 _BLOCK_SECONDS = 4.0
 
@@ -76,7 +77,7 @@ class Separator:
     ) -> None:
         chosen = choose_device(device)
         network, self.card = load_network(model, quality)
-        self._model = network.to(chosen)
+        self._runner = Runner(network, chosen)
         self.quality = quality
         """The quality setting."""
         """Description of the model: data, training, scores, terms of use."""
@@ -84,12 +85,12 @@ class Separator:
     @property
     def device(self) -> torch.device:
         """The device that computes."""
-        return next(self._model.parameters()).device
+        return self._runner.device
 
     @property
     def targets(self) -> tuple[str, ...]:
         """Names of the stems, in order."""
-        return self._model.config.targets
+        return self._runner.config.targets
 
     def separate(
         self, audio: Audio, sample_rate: int | None = None, *, progress: Progress = False
@@ -104,9 +105,11 @@ class Separator:
         sample_rate : int, optional
             Rate of an array or tensor in Hz. Files bring their own.
         progress : bool or callable, optional
-            Show a progress bar on standard error, or call ``progress(done, total)`` with
-            seconds of audio; ``total`` is ``None`` where a file does not tell, and an
-            estimate where it holds MP3, AAC and the like.
+            Show a progress bar on standard error, or call ``progress(done, total, left)``:
+            seconds of audio done and in all, and an estimate of the seconds still to wait.
+            ``total`` is an estimate where a file holds MP3, AAC and the like, and
+            ``None`` where it does not tell; ``left`` is ``None`` where nothing can be
+            said yet. What the function raises ends the separation.
 
         Returns
         -------
@@ -147,6 +150,62 @@ class Separator:
         separated = np.concatenate(list(samples), axis=-1)
         restored = [given.restore(stem) for stem in separated]
         return Stems(dict(zip(self.targets, restored, strict=True)), rate)
+
+    def stream(self, blocks: Iterable[Array], sample_rate: int) -> Iterator[Stems]:
+        """Split audio that comes block by block, as it comes.
+
+        Parameters
+        ----------
+        blocks : iterable of ndarray or Tensor, shape (samples,) or (channels, samples)
+            Blocks of any length, as :meth:`separate` takes arrays, all of one kind and
+            with the same channels. Read only as far as needed for the next stems.
+        sample_rate : int
+            Rate of the audio in Hz.
+
+        Yields
+        ------
+        Stems
+            Vocals and instrumental of the next piece of the audio, of the kind of the
+            first block. They come at most ten seconds of audio after it, and all
+            together are as long as the audio.
+
+        Raises
+        ------
+        AudioInputError
+            If the rate or a block cannot be used, or does not fit the first one.
+
+        Examples
+        --------
+        >>> import numpy as np, songsplit
+        >>> def radio():
+        ...     for second in range(20):
+        ...         yield np.zeros((2, 44100), dtype="float32")
+        >>> separator = songsplit.Separator(device="cpu")
+        >>> sum(stems.vocals.shape[-1] for stems in separator.stream(radio(), 44100))
+        882000
+        """
+        return self._streamed(iter(blocks), check_sample_rate(sample_rate))
+
+    def _streamed(self, blocks: Iterator[Array], rate: int) -> Iterator[Stems]:
+        first = next(blocks, None)
+        if first is None:
+            return
+        kind = as_samples(first, rate)
+
+        def samples() -> Iterator[NDArray[np.float32]]:
+            yield kind.samples
+            for block in blocks:
+                given = as_samples(block, rate)
+                if len(given.samples) != len(kind.samples):
+                    raise AudioInputError(
+                        f"a block has {len(given.samples)} channels, the first one had "
+                        f"{len(kind.samples)}: stream audio with the same channels throughout"
+                    )
+                yield given.samples
+
+        for stems in stream_stems(self._runner, samples(), rate, len(kind.samples), SHORT):
+            restored = [kind.restore(stem) for stem in stems]
+            yield Stems(dict(zip(self.targets, restored, strict=True)), rate)
 
     def separate_to_files(
         self,
@@ -210,7 +269,7 @@ class Separator:
         seconds: float | None,
         progress: Progress,
     ) -> Generator[NDArray[np.float32]]:
-        stems = stream_stems(self._model, mixture, sample_rate, channels)
+        stems = stream_stems(self._runner, mixture, sample_rate, channels)
         return report_progress(stems, sample_rate, seconds, progress)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 EDGE_BINS = 16
 """Number of highest masked bins whose mean continues the mask upwards."""
@@ -107,3 +108,25 @@ def continue_masks(masks: Tensor, bins: int) -> Tensor:
         return masks
     edge = masks[..., -EDGE_BINS:, :].mean(dim=-2, keepdim=True)
     return torch.cat([masks, edge.expand(*masks.shape[:-2], missing, -1)], dim=-2)
+
+
+def between_frames(values: Tensor, hop_length: int, samples: int) -> Tensor:
+    """Interpolate values of frames, which are centred a hop apart, for every sample.
+
+    Parameters
+    ----------
+    values : Tensor, shape (..., frames)
+        With ``1 + samples // hop_length`` frames, the first at sample 0.
+    hop_length : int
+    samples : int
+
+    Returns
+    -------
+    Tensor, shape (..., samples)
+    """
+    frames = values.shape[-1]
+    padded = torch.cat([values, values[..., -1:]], dim=-1).reshape(1, -1, frames + 1)
+    between = functional.interpolate(
+        padded, size=frames * hop_length + 1, mode="linear", align_corners=True
+    )
+    return between[..., :samples].reshape(*values.shape[:-1], samples)

@@ -46,7 +46,10 @@ class ChunkPlan:
 
 
 def overlap_add(
-    blocks: Iterable[Samples], process: Callable[[Samples], Samples], plan: ChunkPlan
+    blocks: Iterable[Samples],
+    process: Callable[[list[Samples]], Iterable[Samples]],
+    plan: ChunkPlan,
+    group: int = 1,
 ) -> Iterator[Samples]:
     """Process a signal of any length chunk by chunk.
 
@@ -55,15 +58,17 @@ def overlap_add(
     blocks : iterable of ndarray of float32, shape (channels, n)
         The signal in blocks of any length.
     process : callable
-        Maps (channels, n) to (..., channels, n), n being at most ``plan.chunk``; the
-        last chunk may be shorter.
+        Maps each of up to `group` chunks (channels, n), all of one length, to
+        (..., channels, n); n is at most ``plan.chunk``.
     plan : ChunkPlan
+    group : int, optional
+        Chunks to wait for and to process together.
 
     Yields
     ------
     ndarray of float32, shape (..., channels, n)
         The processed signal in blocks, together exactly as long as the input. At most
-        one chunk is held in memory, and the delay is one chunk.
+        a group of chunks is held in memory, and that is also the delay.
 
     Notes
     -----
@@ -72,26 +77,42 @@ def overlap_add(
     """
     # Ramp values lie strictly between 0 and 1, so no sample of the fade is wasted.
     rise = (np.arange(1, plan.fade + 1, dtype=np.float32)) / np.float32(plan.fade + 1)
+    tail: Samples | None = None  # end of the last chunk, still to be faded out
+    for chunks, last in _grouped(blocks, plan, group):
+        for chunk in process(chunks):
+            if last:
+                yield chunk if tail is None else _faded(chunk, tail, rise, plan)
+            else:
+                body, tail = _join(chunk, tail, rise, plan)
+                yield body
+
+
+def _grouped(
+    blocks: Iterable[Samples], plan: ChunkPlan, group: int
+) -> Iterator[tuple[list[Samples], bool]]:
+    """Cut a signal into groups of overlapping chunks, the last one by itself."""
     pending: list[Samples] = []
     held = 0
-    tail: Samples | None = None  # end of the last chunk, still to be faded out
     for block in blocks:
         pending.append(block)
         held += block.shape[-1]
-        # A chunk is processed only when more samples are known to follow it, so the
-        # last one can be recognised.
-        while held > plan.chunk:
+        # A chunk is given only when more samples are known to follow it, so the last
+        # one can be recognised.
+        while held > plan.chunk + (group - 1) * plan.hop:
             signal = np.concatenate(pending, axis=-1)
-            chunk = process(signal[..., : plan.chunk])
-            pending, held = [signal[..., plan.hop :]], held - plan.hop
-            body, tail = _join(chunk, tail, rise, plan)
-            yield body
+            yield _cut(signal, plan, group), False
+            pending, held = [signal[..., group * plan.hop :]], held - group * plan.hop
     if held:
-        chunk = process(np.concatenate(pending, axis=-1))
-        if tail is None:
-            yield chunk
-        else:
-            yield _faded(chunk, tail, rise, plan)
+        signal = np.concatenate(pending, axis=-1)
+        whole = max(0, -((plan.chunk - held) // plan.hop))
+        if whole:
+            yield _cut(signal, plan, whole), False
+        yield [signal[..., whole * plan.hop :]], True
+
+
+def _cut(signal: Samples, plan: ChunkPlan, count: int) -> list[Samples]:
+    starts = range(0, count * plan.hop, plan.hop)
+    return [signal[..., start : start + plan.chunk] for start in starts]
 
 
 def _join(

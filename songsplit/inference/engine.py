@@ -3,35 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from songsplit.audio import Resampler
+from songsplit.dsp.interpolation import Interpolator
 from songsplit.dsp.overlap import ChunkPlan, overlap_add
-from songsplit.errors import ModelError
-from songsplit.inference.devices import precision
-from songsplit.models.loading import Network
+from songsplit.inference.runner import Runner
 
 Samples = NDArray[np.float32]
 
-# The network looks about two seconds to either side, and so does the measure of the
-# level that its input is divided by; what a margin leaves out has little weight.
-MARGIN_SECONDS = 2.0
-FADE_SECONDS = 0.5
-CHUNK_SECONDS = 24.0
+
+@dataclass(frozen=True)
+class Chunking:
+    """How a song is cut into chunks that are separated one by one.
+
+    Attributes
+    ----------
+    seconds : float
+        Length of a chunk.
+    margin : float
+        Seconds at either end of a chunk that only give context. The network looks about
+        two seconds to either side, and so does the measure of the level that its input is
+        divided by, but what lies far away has little weight.
+    fade : float
+        Seconds over which one chunk fades into the next.
+    """
+
+    seconds: float
+    margin: float = 1.5
+    fade: float = 0.5
+
+    def plan(self, sample_rate: int, grid: int) -> ChunkPlan:
+        """Round to multiples of a number of samples."""
+
+        def on_grid(seconds: float) -> int:
+            return max(1, round(seconds * sample_rate / grid)) * grid
+
+        margin, fade = on_grid(self.margin), on_grid(self.fade)
+        return ChunkPlan(max(on_grid(self.seconds), 2 * (2 * margin + fade)), margin, fade)
+
+
+LONG = Chunking(24.0)
+"""For files and arrays: little is computed twice."""
+
+SHORT = Chunking(9.5)
+"""For streams: stems come at most ten seconds after the mixture."""
 
 
 def stream_stems(
-    model: Network, mixture: Iterable[Samples], sample_rate: int, channels: int
+    runner: Runner,
+    mixture: Iterable[Samples],
+    sample_rate: int,
+    channels: int,
+    chunking: Chunking = LONG,
 ) -> Iterator[Samples]:
     """Separate a mixture of any length, block by block.
 
     Parameters
     ----------
-    model : SeparationModel or SpeedAverage
-        In evaluation mode, on the device to use.
+    runner : Runner
+        The network at work.
     mixture : iterable of ndarray of float32, shape (channels, n)
         Blocks of any length.
     sample_rate : int
@@ -39,11 +73,12 @@ def stream_stems(
     channels : int
         Number of channels. Two are taken as a stereo pair; of more than two, the first
         two are a stereo pair and each of the others is separated as mono.
+    chunking : Chunking, optional
 
     Yields
     ------
     ndarray of float32, shape (targets, channels, n)
-        In the order of ``model.config.targets``. All but the last come from the masks;
+        In the order of ``runner.config.targets``. All but the last come from the masks;
         the last is the mixture less the others, so that the stems add up to it. The
         blocks together are as long as the mixture. Memory does not grow with length.
 
@@ -51,6 +86,14 @@ def stream_stems(
     ------
     ModelError
         If the network computes values that are not finite.
+
+    Notes
+    -----
+    The network works at a rate of its own. Resampling to it and back loses what lies
+    above the lower of the two Nyquist frequencies. With the mixture ``x``, resampling
+    back ``B``, the stem ``v`` and its share ``h`` of all that lies above the network's
+    band, the result is ``B(v - h x) + h x``: as much of the lost highs as ``h`` says. If
+    a mask is one everywhere, ``v`` is ``x`` and so is the result, at any rate.
     """
     kept: list[Samples] = []  # mixture whose stems are not out yet
 
@@ -59,72 +102,42 @@ def stream_stems(
             kept.append(block)
             yield block
 
-    rate = model.config.sample_rate
-    outer = channels * (len(model.config.targets) - 1)
-    blocks: Iterable[Samples] = _resampled(remembered(), sample_rate, rate, channels)
-    estimates: Iterable[Samples] = (
-        block.reshape(outer, -1)
-        for block in overlap_add(blocks, _Chunk(model, channels), chunk_plan(model))
-    )
-    for block in _resampled(estimates, rate, sample_rate, outer):
+    config = runner.config
+    rate, outer = config.sample_rate, channels * (len(config.targets) - 1)
+    # Chunks start on the grid of the network's coarsest frames, wherever they are cut.
+    plan = chunking.plan(rate, config.hop_length * config.frame_multiple)
+    # Several at once would only make streams wait.
+    group = 1 if chunking is SHORT else runner.group(channels)
+    split = sample_rate != rate
+
+    def process(chunks: list[Samples]) -> list[Samples]:
+        return runner.foreground(np.stack(chunks), split=split)
+
+    shares = Interpolator(rate, sample_rate)
+
+    def estimates() -> Iterator[Samples]:
+        blocks = _resampled(remembered(), sample_rate, rate, channels)
+        for block in overlap_add(blocks, process, plan, group):
+            if split:
+                shares.push(block[1])
+                block = block[0]
+            yield block.reshape(outer, -1)
+
+    def complete(stems: Samples, whole: Samples) -> Samples:
+        if split:
+            stems = stems + shares.read(whole.shape[-1]) * whole
+        return np.concatenate([stems, (whole - stems.sum(axis=0))[np.newaxis]])
+
+    for block in _resampled(estimates(), rate, sample_rate, outer):
         whole, kept[:] = _take(kept, block.shape[-1])
         # Resampling there and back may end a sample late.
         block = block[:, : whole.shape[-1]]
         if block.shape[-1]:
-            yield _with_rest(block.reshape(-1, channels, block.shape[-1]), whole)
+            yield complete(block.reshape(-1, channels, block.shape[-1]), whole)
     if kept:
-        # Or early; the few samples then belong to the last stem.
+        # Or early.
         whole = np.concatenate(kept, axis=-1)
-        shape = (len(model.config.targets) - 1, *whole.shape)
-        yield _with_rest(np.zeros(shape, np.float32), whole)
-
-
-def chunk_plan(model: Network) -> ChunkPlan:
-    """Plan chunks whose starts keep to the grid of the network's coarsest frames."""
-    config = model.config
-    grid = config.hop_length * config.frame_multiple
-
-    def on_grid(seconds: float) -> int:
-        return max(1, round(seconds * config.sample_rate / grid)) * grid
-
-    margin, fade = on_grid(MARGIN_SECONDS), on_grid(FADE_SECONDS)
-    chunk = max(on_grid(CHUNK_SECONDS), 2 * (2 * margin + fade))
-    return ChunkPlan(chunk, margin, fade)
-
-
-class _Chunk:
-    """Separate one chunk at the model's rate into all targets but the last."""
-
-    def __init__(self, model: Network, channels: int) -> None:
-        self.model = model
-        self.channels = channels
-        self.device = next(model.parameters()).device
-
-    def __call__(self, mixture: Samples) -> Samples:
-        """Map (channels, n) to (targets - 1, channels, n)."""
-        # The network is indifferent to level, float32 is not: this keeps squares of
-        # very loud or very quiet samples within its range.
-        peak = float(np.abs(mixture).max())
-        if peak == 0:
-            return np.zeros((len(self.model.config.targets) - 1, *mixture.shape), np.float32)
-        pairs = torch.from_numpy(self._pairs(mixture / peak)).to(self.device)
-        with torch.inference_mode(), precision(self.device):
-            stems: Samples = self.model.foreground(pairs).float().cpu().numpy()
-        if not np.isfinite(stems).all():
-            raise ModelError("the network computed values that are not finite: is it damaged?")
-        return (self._unpaired(stems) * peak).astype(np.float32, copy=False)
-
-    def _pairs(self, mixture: Samples) -> Samples:
-        """Arrange channels as stereo items, shape (items, 2, n)."""
-        paired = 0 if self.channels == 1 else 2
-        doubled = np.repeat(mixture[paired:, np.newaxis], 2, axis=1)
-        return np.concatenate([mixture[np.newaxis, :2], doubled]) if paired else doubled
-
-    def _unpaired(self, stems: Samples) -> Samples:
-        """Turn (items, targets, 2, n) back into (targets, channels, n)."""
-        paired = 0 if self.channels == 1 else 1
-        single: Samples = stems[paired:].mean(axis=2).swapaxes(0, 1)
-        return np.concatenate([stems[0], single], axis=1) if paired else single
+        yield complete(np.zeros((len(config.targets) - 1, *whole.shape), np.float32), whole)
 
 
 def _resampled(
@@ -143,8 +156,3 @@ def _take(blocks: list[Samples], samples: int) -> tuple[Samples, list[Samples]]:
     joined = np.concatenate(blocks, axis=-1) if blocks else np.zeros((1, 0), np.float32)
     head, rest = joined[:, :samples], joined[:, samples:]
     return head, [rest] if rest.shape[-1] else []
-
-
-def _with_rest(stems: Samples, mixture: Samples) -> Samples:
-    """Append the mixture less the stems."""
-    return np.concatenate([stems, (mixture - stems.sum(axis=0))[np.newaxis]])

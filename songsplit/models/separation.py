@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
-from songsplit.dsp.masks import apply_masks, continue_masks, input_parts, input_powers
+from songsplit.dsp.masks import (
+    apply_masks,
+    between_frames,
+    continue_masks,
+    input_parts,
+    input_powers,
+)
 from songsplit.dsp.stft import STFT
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.unet import MaskUNet
+
+
+class Foreground(NamedTuple):
+    """What a network takes out of a mixture.
+
+    Attributes
+    ----------
+    stems : Tensor of float32, shape (batch, targets - 1, 2, samples)
+        All targets but the last, which is the mixture less the others.
+    highs : Tensor of float32, shape (batch, targets - 1, 2, samples)
+        Share of each stem in all that lies above the network's band.
+    """
+
+    stems: Tensor
+    highs: Tensor
 
 
 class SeparationModel(nn.Module):
@@ -60,8 +83,8 @@ class SeparationModel(nn.Module):
         first = self.foreground_masks(spectrogram)
         return torch.cat([first, 1 - first.sum(dim=1, keepdim=True)], dim=1)
 
-    def foreground(self, mixture: Tensor) -> Tensor:
-        """Separate all targets but the last, which is the mixture less the others.
+    def foreground(self, mixture: Tensor) -> Foreground:
+        """Separate all targets but the last.
 
         Parameters
         ----------
@@ -70,13 +93,14 @@ class SeparationModel(nn.Module):
 
         Returns
         -------
-        Tensor of float32, shape (batch, targets - 1, 2, samples)
-            Stems with the mixture's own phase, if masks are soft.
+        Foreground
+            Stems have the mixture's own phase, if masks are soft.
         """
-        spectrogram = self.stft(mixture)
+        spectrogram, samples = self.stft(mixture), mixture.shape[-1]
         masks = continue_masks(self.foreground_masks(spectrogram), self.stft.bins)
-        stems: Tensor = self.stft.inverse(apply_masks(masks, spectrogram), mixture.shape[-1])
-        return stems
+        stems = self.stft.inverse(apply_masks(masks, spectrogram), samples)
+        highest = masks[..., -1, :].real if masks.is_complex() else masks[..., -1, :]
+        return Foreground(stems, between_frames(highest, self.stft.hop_length, samples))
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Separate stereo mixtures.
@@ -91,5 +115,5 @@ class SeparationModel(nn.Module):
         Tensor of float32, shape (batch, targets, 2, samples)
             Adding up to the mixture.
         """
-        first = self.foreground(mixture)
+        first = self.foreground(mixture).stems
         return torch.cat([first, (mixture - first.sum(dim=1)).unsqueeze(1)], dim=1)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from songsplit.dsp.speed import resample_to
-from songsplit.models.separation import SeparationModel
+from songsplit.models.separation import Foreground, SeparationModel
 
 SPEEDS = (Fraction(20, 21), Fraction(21, 20))
 """Speeds besides the true one: not quite a semitone down and up."""
@@ -39,8 +39,8 @@ class SpeedAverage(nn.Module):
         self.model = model
         self.config = model.config
 
-    def foreground(self, mixture: Tensor) -> Tensor:
-        """Separate all targets but the last, which is the mixture less the others.
+    def foreground(self, mixture: Tensor) -> Foreground:
+        """Separate all targets but the last.
 
         Parameters
         ----------
@@ -49,19 +49,19 @@ class SpeedAverage(nn.Module):
 
         Returns
         -------
-        Tensor of float32, shape (batch, targets - 1, 2, samples)
+        Foreground
         """
         samples = mixture.shape[-1]
-        stems = self.model.foreground(mixture)
+        stems, highs = self.model.foreground(mixture)
         # Of a length from which all speeds lead to whole numbers of samples, and to fast
         # Fourier transforms.
         unit = math.lcm(*(speed.numerator for speed in SPEEDS))
         length = _smooth(math.ceil((samples + 2 * _EDGE) / unit)) * unit
         padded = functional.pad(mixture, (_EDGE, length - samples - _EDGE))
         for speed in SPEEDS:
-            played = self.model.foreground(resample_to(padded, int(length / speed)))
+            played = self.model.foreground(resample_to(padded, int(length / speed))).stems
             stems = stems + resample_to(played, length)[..., _EDGE : _EDGE + samples]
-        return stems / (1 + len(SPEEDS))
+        return Foreground(stems / (1 + len(SPEEDS)), highs)
 
 
 def _smooth(number: int) -> int:

@@ -19,6 +19,7 @@ from songsplit.errors import ConfigError, ModelError, TrainingError
 from songsplit.evaluation.ratios import frame_sdr, usdr
 from songsplit.evaluation.scores import finite_median
 from songsplit.inference.engine import stream_stems
+from songsplit.inference.runner import Runner
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation import SeparationModel
 from songsplit.models.storage import load_weights
@@ -166,9 +167,8 @@ class SeparationTraining(pl.LightningModule):
         if references.shape[-1] == 0:
             return  # other ranks have one clip more
         # In chunks as users get it, so that songs of any length fit.
-        blocks = stream_stems(
-            self.model, [references.sum(axis=0)], self.config.sample_rate, channels=2
-        )
+        runner = Runner(self.model, self.device)
+        blocks = stream_stems(runner, [references.sum(axis=0)], self.config.sample_rate, channels=2)
         try:
             estimates = np.concatenate(list(blocks), axis=-1)
         except ModelError as error:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from songsplit.inference.engine import chunk_plan, stream_stems
-from tests.models.tiny import tiny_model
+from songsplit.inference.engine import LONG, SHORT, Chunking, stream_stems
+from songsplit.inference.runner import Runner
+from tests.models.tiny import all_vocals, tiny_model
+
+
+def runner(model):
+    return Runner(model, torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
@@ -20,28 +28,63 @@ from tests.models.tiny import tiny_model
 )
 def test_every_model_that_can_be_made_can_separate(settings):
     model = tiny_model(**settings)
-    samples = int(2.5 * chunk_plan(model).chunk)
+    config = model.config
+    plan = LONG.plan(config.sample_rate, config.hop_length * config.frame_multiple)
+    samples = int(2.5 * plan.chunk)
     mixture = np.random.default_rng(0).normal(size=(1, samples)).astype(np.float32)
-    blocks = list(stream_stems(model, [mixture], model.config.sample_rate, channels=1))
+    blocks = list(stream_stems(runner(model), [mixture], config.sample_rate, channels=1))
     stems = np.concatenate(blocks, axis=-1)
-    assert stems.shape == (len(model.config.targets), 1, samples)
+    assert stems.shape == (len(config.targets), 1, samples)
     np.testing.assert_allclose(stems.sum(axis=0), mixture, atol=1e-5)
 
 
+@settings(max_examples=60)
+@given(
+    rate=st.sampled_from([8000, 22050, 44100, 48000, 96000, 192000]),
+    samples=st.one_of(st.integers(1, 40), st.integers(41, 600_000)),
+    block=st.integers(1000, 200_000),
+    chunking=st.builds(
+        Chunking, st.floats(1, 5), margin=st.floats(0.01, 0.4), fade=st.floats(0.01, 0.4)
+    ),
+    channels=st.integers(1, 4),
+)
+def test_what_is_all_vocals_stays_as_it_is(rate, samples, block, chunking, channels):
+    noise = np.random.default_rng(samples).uniform(-1, 1, (channels, samples))
+    mixture = noise.astype(np.float32)
+    blocks = (mixture[:, start : start + block] for start in range(0, samples, block))
+    stems = list(stream_stems(runner(all_vocals()), blocks, rate, channels, chunking))
+    vocals, instrumental = np.concatenate(stems, axis=-1)
+    np.testing.assert_allclose(vocals, mixture, atol=4e-6)
+    np.testing.assert_allclose(vocals + instrumental, mixture, atol=1e-6)
+
+
+def test_highs_that_the_network_does_not_see_go_where_the_highest_it_sees_go():
+    rate, seconds = 96000, 3
+    tone = np.sin(2 * np.pi * 30000 * np.arange(rate * seconds) / rate).astype(np.float32)
+    for head, share in ((100.0, 1.0), (0.0, 0.5), (-100.0, 0.0)):
+        model = all_vocals()
+        with torch.no_grad():
+            model.unet.head.bias.fill_(head)
+        stems = np.concatenate(list(stream_stems(runner(model), [tone[None]], rate, 1)), -1)
+        np.testing.assert_allclose(stems[0, 0, 9000:-9000], share * tone[9000:-9000], atol=1e-3)
+
+
 @pytest.mark.parametrize("rate", [44100, 48000])
-def test_blocks_come_while_the_song_is_read(rate):
-    # What keeps memory from growing with length.
+@pytest.mark.parametrize(("chunking", "delay"), [(LONG, 27), (SHORT, 10)])
+def test_blocks_come_while_the_song_is_read(rate, chunking, delay):
+    # What keeps memory from growing with length, and listeners from waiting.
     model = tiny_model()
     read = 0
 
     def song():
         nonlocal read
-        for _ in range(60):
-            read += rate
-            yield np.full((2, rate), 0.1, np.float32)
+        for _ in range(600):
+            read += rate // 10
+            yield np.full((2, rate // 10), 0.1, np.float32)
 
     out = 0
-    for block in stream_stems(model, song(), rate, channels=2):
+    for block in stream_stems(runner(model), song(), rate, 2, chunking):
+        # Also the last of the samples before this block have waited no longer.
+        assert read - out <= delay * rate
         out += block.shape[-1]
-        assert read - out < 27 * rate
     assert out == 60 * rate

@@ -114,7 +114,9 @@ def test_chunked_equals_unchunked(tiny, jump):
     mixture[:, int(44100 * 22.5) :] *= 10 ** (jump / 20)
     whole = tiny.separate(mixture, 44100).vocals
     with torch.inference_mode():
-        reference = tiny._model.foreground(torch.from_numpy(mixture[None]))[0, 0].numpy()
+        reference = (
+            tiny._runner._network.foreground(torch.from_numpy(mixture[None])).stems[0, 0].numpy()
+        )
     error = np.square(whole - reference)[:, : 44100 * 49].reshape(-1, 4410).mean(axis=1)
     level = np.square(mixture)[:, : 44100 * 49].reshape(-1, 4410).mean(axis=1)
     # Frames of a song that is played faster or slower fall elsewhere in every chunk.
@@ -167,22 +169,52 @@ def test_progress_is_told_in_seconds(tiny):
     tiny.separate(
         np.zeros((2, 44100 * 20), np.float32), 44100, progress=lambda *args: seen.append(args)
     )
-    done = [d for d, _ in seen]
+    done = [d for d, _, _ in seen]
     assert done == sorted(done)
-    assert seen[0] == (0.0, 20.0)
-    assert done[-1] == pytest.approx(20.0)
+    assert seen[0] == (0.0, 20.0, None)
+    assert seen[-1] == pytest.approx((20.0, 20.0, 0.0))
 
 
 def test_an_exception_from_progress_stops_and_leaves_nothing(tiny, tmp_path):
     soundfile.write(tmp_path / "song.wav", np.zeros((44100 * 15, 2)) + 0.1, 44100)
 
-    def stop(done, total):
+    def stop(done, total, left):
         if done:
             raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
         tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "out", progress=stop)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize("shape", [(44100 * 25,), (2, 48000 * 25)])
+def test_a_stream_gives_what_the_whole_gives(tiny, kind, shape):
+    rate = shape[-1] // 25
+    mixture = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    blocks = [kind(block) for block in np.array_split(mixture, 31, axis=-1)]
+    stems = list(tiny.stream(iter(blocks), rate))
+    assert len(stems) > 2
+    assert type(stems[0].vocals) is type(blocks[0])
+    assert stems[0].sample_rate == rate
+    vocals, instrumental = (
+        np.concatenate([np.asarray(part[name]) for part in stems], axis=-1) for name in stems[0]
+    )
+    assert vocals.shape == shape
+    np.testing.assert_allclose(vocals + instrumental, mixture, atol=1e-5)
+    whole = tiny.separate(mixture, rate).vocals
+    error = np.square(vocals - whole).mean() / np.square(mixture).mean()
+    assert 10 * np.log10(error) < (-40 if tiny.quality == "balanced" else -25)
+
+
+def test_streams_that_cannot_be_separated_are_refused(tiny):
+    with pytest.raises(AudioInputError, match="sample_rate"):
+        tiny.stream([], 0)
+    assert list(tiny.stream([], 44100)) == []
+    with pytest.raises(AudioInputError, match="1 channels, the first one had 2"):
+        list(tiny.stream([np.zeros((2, 9)), np.zeros((1, 9))], 44100))
+    with pytest.raises(AudioInputError, match="holds nan"):
+        list(tiny.stream([np.zeros(9), np.full(9, np.nan)], 44100))
 
 
 @pytest.mark.parametrize(

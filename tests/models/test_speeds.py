@@ -4,29 +4,24 @@ import pytest
 import torch
 
 from songsplit.models.speeds import SpeedAverage
-from tests.models.tiny import tiny_model
+from tests.models.tiny import all_vocals, tiny_model
 
 
 @pytest.mark.parametrize("samples", [1, 100, 20011])
 def test_stems_have_the_shape_of_the_mixture(samples):
     mixture = torch.randn(3, 2, samples) / 10
     with torch.inference_mode():
-        stems = SpeedAverage(tiny_model()).foreground(mixture)
+        stems = SpeedAverage(tiny_model()).foreground(mixture).stems
     assert stems.shape == (3, 1, 2, samples)
     assert stems.isfinite().all()
 
 
 def test_the_runs_line_up_in_time():
-    model = tiny_model()
-    # A network that takes everything for vocals: what comes out is what went in.
-    with torch.no_grad():
-        model.unet.head.weight.zero_()
-        model.unet.head.bias.fill_(100)
     seconds = torch.arange(20011) / 44100
     tone = torch.sin(2 * torch.pi * 440 * seconds) * seconds
     mixture = torch.stack([tone, -tone])[None]
     with torch.inference_mode():
-        vocals = SpeedAverage(model).foreground(mixture)[:, 0]
+        vocals = SpeedAverage(all_vocals()).foreground(mixture).stems[:, 0]
     # The tone ends abruptly, and rings a little there.
     assert torch.allclose(vocals[..., :19000], mixture[..., :19000], atol=1e-3)
 

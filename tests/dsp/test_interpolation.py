@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songsplit.dsp.interpolation import Interpolator
+
+RATES = st.sampled_from([8000, 11025, 44100, 48000, 96000, 192000])
+
+
+@given(from_rate=RATES, to_rate=RATES, pieces=st.lists(st.integers(1, 300), min_size=1))
+def test_straight_lines_stay_straight_however_they_are_cut(from_rate, to_rate, pieces):
+    slope = np.arange(sum(pieces), dtype=np.float32) / from_rate
+    signal = np.stack([slope, 1 - slope])
+    interpolator, read, taken = Interpolator(from_rate, to_rate), [], 0
+    for piece in pieces:
+        interpolator.push(signal[:, taken : taken + piece])
+        taken += piece
+        wanted = (taken - 1) * to_rate // from_rate + 1 - sum(part.shape[-1] for part in read)
+        read.append(interpolator.read(wanted))
+    result = np.concatenate(read, axis=-1)
+    expected = np.arange(result.shape[-1]) / to_rate
+    np.testing.assert_allclose(result, [expected, 1 - expected], atol=1e-6)
+    # Beyond the end, the last value goes on.
+    np.testing.assert_allclose(interpolator.read(5 * to_rate)[:, -1], signal[:, -1])
+
+
+def test_nothing_can_be_read_before_the_first_block():
+    with pytest.raises(ValueError, match="nothing"):
+        Interpolator(44100, 48000).read(1)
