@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 from typer.core import TyperGroup
 
 import songsplit
 from songsplit.data.commands import app as data_app
-from songsplit.errors import OutputError, OutputExistsError, SongsplitError
+from songsplit.errors import AudioFileError, OutputError, OutputExistsError, SongsplitError
 from songsplit.quality import BALANCED, Quality
 
 if TYPE_CHECKING:
     from songsplit.separator import Separator
 
 _DEFAULT_COMMAND = "split"
+STANDARD_INPUT = Path("-")
 
 
 class _DefaultCommandGroup(TyperGroup):
@@ -71,7 +73,10 @@ def _main(
 @app.command()
 def split(
     files: Annotated[
-        list[Path], typer.Argument(metavar="SONG", help="Audio files.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="SONG", help="Audio files, or - for standard input.", show_default=False
+        ),
     ],
     output: Annotated[
         Path,
@@ -88,6 +93,15 @@ def split(
     quality: Annotated[
         Quality, typer.Option(help="The best takes three times as long.")
     ] = BALANCED,
+    stdout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STEM",
+            help="Write this stem (vocals or instrumental) of one song to standard output, as "
+            "WAV, while the song is still being read; write no files.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are already there.")
     ] = False,
@@ -97,12 +111,16 @@ def split(
     The files have the song's own sample rate, channels and length, and are 32-bit float,
     so nothing clips.
     """
+    if stdout is not None and len(files) > 1:
+        raise typer.BadParameter("--stdout takes one song")
     failed = 0
     separator: Separator | None = None
     owners: dict[Path, Path] = {}
     for file in files:
         # A name such as "...wav" would lead out of the output folder.
         folder = output / (file.name if file.stem in ("", ".", "..") else file.stem)
+        if file == STANDARD_INPUT:
+            folder = output / "stdin"
         try:
             if owners.setdefault(folder, file) != file:
                 raise OutputError(
@@ -114,7 +132,10 @@ def split(
                 from songsplit.separator import Separator
 
                 separator = Separator(model, device, quality=quality)
-            _split_one(separator, file, folder, overwrite)
+            if stdout is None:
+                _split_one(separator, file, folder, overwrite)
+            else:
+                _pass_through(separator, file, stdout)
         except SongsplitError as error:
             typer.echo(f"songsplit: {error}", err=True)
             failed += 1
@@ -123,6 +144,11 @@ def split(
         except KeyboardInterrupt:
             typer.echo("songsplit: stopped; no partial results were left", err=True)
             raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # Whoever read what we write has had enough. Nothing may be left to be
+            # written when Python closes standard output.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(141) from None
     if failed:
         raise typer.Exit(1)
 
@@ -133,7 +159,7 @@ def _split_one(separator: Separator, file: Path, folder: Path, overwrite: bool) 
     typer.echo(f"{file}", err=True)
     try:
         paths = separator.separate_to_files(
-            file, folder, overwrite=overwrite, progress=sys.stderr.isatty()
+            _source(file), folder, overwrite=overwrite, progress=sys.stderr.isatty()
         )
     except OutputExistsError:
         for path in stem_paths(folder, separator.targets, overwrite=True).values():
@@ -145,6 +171,28 @@ def _split_one(separator: Separator, file: Path, folder: Path, overwrite: bool) 
         return
     for path in paths.values():
         typer.echo(path)
+
+
+def _pass_through(separator: Separator, file: Path, stem: str) -> None:
+    from songsplit.audio import WavStream
+
+    if stem not in separator.targets:
+        raise OutputError(f"there is no stem {stem!r}, only {', '.join(separator.targets)}")
+    if sys.stdout.isatty():
+        raise OutputError("standard output is a terminal: send it to a file or to a program")
+    writer: WavStream | None = None
+    for stems in separator.stream(_source(file)):
+        if writer is None:
+            writer = WavStream(sys.stdout.buffer, stems.sample_rate, stems[stem].shape[0])
+        writer.write(stems[stem])
+
+
+def _source(file: Path) -> Path | BinaryIO:
+    if file != STANDARD_INPUT:
+        return file
+    if sys.stdin.isatty():
+        raise AudioFileError("standard input is a terminal: send a file or a program's output")
+    return sys.stdin.buffer
 
 
 @app.command()

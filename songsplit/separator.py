@@ -131,8 +131,7 @@ class Separator:
         the others is separated as mono.
         """
         if _is_file(audio):
-            if sample_rate is not None:
-                raise AudioInputError(f"{audio}: a file brings its own rate: leave sample_rate out")
+            _refuse_rate(audio, sample_rate)
             with open_audio(audio) as reader:
                 info = reader.info
                 blocks = reader.blocks(_block_length(info.sample_rate))
@@ -151,16 +150,19 @@ class Separator:
         restored = [given.restore(stem) for stem in separated]
         return Stems(dict(zip(self.targets, restored, strict=True)), rate)
 
-    def stream(self, blocks: Iterable[Array], sample_rate: int) -> Iterator[Stems]:
-        """Split audio that comes block by block, as it comes.
+    def stream(
+        self, audio: File | Iterable[Array], sample_rate: int | None = None
+    ) -> Iterator[Stems]:
+        """Split audio block by block, as it comes.
 
         Parameters
         ----------
-        blocks : iterable of ndarray or Tensor, shape (samples,) or (channels, samples)
-            Blocks of any length, as :meth:`separate` takes arrays, all of one kind and
-            with the same channels. Read only as far as needed for the next stems.
-        sample_rate : int
-            Rate of the audio in Hz.
+        audio : path, binary file, or iterable of ndarray or Tensor
+            Read only as far as needed for the next stems. Arrays are blocks of any
+            length, of shape (samples,) or (channels, samples), as :meth:`separate` takes
+            them, all of one kind and with the same channels. Files may be pipes.
+        sample_rate : int, optional
+            Rate of arrays in Hz. Files bring their own.
 
         Yields
         ------
@@ -171,6 +173,8 @@ class Separator:
 
         Raises
         ------
+        AudioFileError
+            As from :meth:`separate`, but only when the place is reached.
         AudioInputError
             If the rate or a block cannot be used, or does not fit the first one.
 
@@ -184,7 +188,16 @@ class Separator:
         >>> sum(stems.vocals.shape[-1] for stems in separator.stream(radio(), 44100))
         882000
         """
-        return self._streamed(iter(blocks), check_sample_rate(sample_rate))
+        if _is_file(audio):
+            _refuse_rate(audio, sample_rate)
+            return self._streamed_file(audio)
+        return self._streamed(iter(audio), check_sample_rate(sample_rate))
+
+    def _streamed_file(self, file: File) -> Iterator[Stems]:
+        with open_audio(file) as reader:
+            rate = reader.info.sample_rate
+            # Short blocks: what is to be read of a pipe may not be there yet.
+            yield from self._streamed(reader.blocks(max(1, rate // 10)), rate)
 
     def _streamed(self, blocks: Iterator[Array], rate: int) -> Iterator[Stems]:
         first = next(blocks, None)
@@ -315,8 +328,13 @@ def separate(
     return separator.separate(audio, sample_rate, progress=progress)
 
 
-def _is_file(audio: Audio) -> TypeIs[File]:
+def _is_file(audio: object) -> TypeIs[File]:
     return isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
+
+
+def _refuse_rate(file: File, sample_rate: int | None) -> None:
+    if sample_rate is not None:
+        raise AudioInputError(f"{file}: a file brings its own rate: leave sample_rate out")
 
 
 def _protect(audio: File, paths: Mapping[str, Path]) -> None:

@@ -16,7 +16,7 @@ from songsplit.audio.reading import (
     read_streams,
 )
 from songsplit.audio.resampling import Resampler, resample, resampled_length
-from songsplit.audio.writing import StemFilesWriter
+from songsplit.audio.writing import StemFilesWriter, WavStream
 
 __all__ = [
     "ArrayInput",
@@ -24,6 +24,7 @@ __all__ = [
     "AudioReader",
     "Resampler",
     "StemFilesWriter",
+    "WavStream",
     "as_samples",
     "check_sample_rate",
     "open_audio",

@@ -13,6 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from songsplit.audio._pipes import Pipe
 from songsplit.audio._types import AudioInfo, FloatArray, NamelessFile
 from songsplit.errors import AudioFileError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
+_PIPE_PROBE_BYTES = 1 << 17
 # Tags between the parts of a joined MP3, which are no audio and no damage either.
 _TAGS = (b"ID3", b"TAG", b"APE")
 
@@ -30,8 +32,8 @@ class PyAVBackend:
 
     Parameters
     ----------
-    file : BinaryIO
-        A seekable file, read from its start.
+    file : BinaryIO or Pipe
+        Read from its start.
     name : str
         The file's name for messages.
 
@@ -41,7 +43,7 @@ class PyAVBackend:
         If the file is no audio, holds no audio or cannot be decoded.
     """
 
-    def __init__(self, file: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO | Pipe, name: str) -> None:
         self._container = _open(file, name)
         try:
             # The first, not FFmpeg's "best": in a stem file that may be a single stem.
@@ -91,13 +93,13 @@ class PyAVBackend:
         self._container.close()
 
 
-def decode_streams(file: BinaryIO, name: str) -> tuple[list[FloatArray], int]:
+def decode_streams(file: BinaryIO | Pipe, name: str) -> tuple[list[FloatArray], int]:
     """Decode all audio streams of a file side by side.
 
     Parameters
     ----------
-    file : BinaryIO
-        A seekable file, read from its start.
+    file : BinaryIO or Pipe
+        Read from its start.
     name : str
         The file's name for messages.
 
@@ -138,25 +140,32 @@ def _duration(container: InputContainer, stream: AudioStream) -> float | None:
     return None if container.duration is None else container.duration / 1_000_000
 
 
-def _open(file: BinaryIO, name: str) -> InputContainer:
-    file.seek(0)
+def _open(file: BinaryIO | Pipe, name: str) -> InputContainer:
+    # A playlist could name other files or addresses: FFmpeg may open none.
+    options = {"protocol_whitelist": "none"}
+    source: NamelessFile | Pipe
+    if isinstance(file, Pipe):
+        source = file
+        # Not seconds of audio before the first sample comes out.
+        options["probesize"] = str(_PIPE_PROBE_BYTES)
+    else:
+        file.seek(0)
+        source = NamelessFile(file)
     try:
-        # A playlist could name other files or addresses: FFmpeg may open none.
-        return av.open(
-            NamelessFile(file),
-            "r",
-            metadata_errors="replace",
-            options={"protocol_whitelist": "none"},
-        )
+        return av.open(source, "r", metadata_errors="replace", options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
-        file.seek(4)
-        if file.read(4) == b"ftyp":
+        if not isinstance(file, Pipe) and _is_mp4(file):
             reason = "the file is cut off or damaged: its index is missing or unreadable"
             raise AudioFileError(f"{name}: {reason}; copy, download or export it again") from error
         raise AudioFileError(
             f"{name}: not an audio file that can be read; use WAV, FLAC, MP3, M4A, Ogg or another "
             "common format"
         ) from error
+
+
+def _is_mp4(file: BinaryIO) -> bool:
+    file.seek(4)
+    return file.read(4) == b"ftyp"
 
 
 def _decoded(

@@ -13,6 +13,7 @@ from typing import BinaryIO, Self, TypeAlias
 import numpy as np
 
 from songsplit.audio._outline import examine
+from songsplit.audio._pipes import Pipe
 from songsplit.audio._soundfile_backend import SoundFileBackend
 from songsplit.audio._types import (
     MAX_CHANNELS,
@@ -39,9 +40,10 @@ class AudioReader:
         Sample rate, channels and, where known, the length.
     """
 
-    def __init__(self, backend: Backend, resources: ExitStack) -> None:
+    def __init__(self, backend: Backend, resources: ExitStack, pipe: Pipe | None = None) -> None:
         self.info: AudioInfo = backend.info
         self._backend = backend
+        self._pipe = pipe
         self._resources = resources
         self._started = False
 
@@ -119,6 +121,8 @@ class AudioReader:
                 )
             done += chunk.shape[1]
             yield chunk
+        if self._pipe is not None and self._pipe.cut:
+            raise _cut(info.name, done / info.sample_rate)
         if done == 0:
             raise _empty(info.name)
 
@@ -131,8 +135,9 @@ def open_audio(source: AudioSource) -> AudioReader:
     Parameters
     ----------
     source : str, path-like or binary file object
-        The file. A file object is read from its start and stays open; one that cannot
-        seek is read into memory.
+        The file. A file object is read from its start and stays open. One that cannot
+        seek, such as a pipe, is decoded as it comes if it holds WAV, AIFF, FLAC,
+        Matroska, WMA or an MP3 stream, and else goes through a temporary file.
 
     Returns
     -------
@@ -206,7 +211,7 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
         file, name = _open_file(source, resources)
         try:
             streams, sample_rate = decode_streams(file, name)
-            cut = examine(file).cut
+            cut = file.cut if isinstance(file, Pipe) else examine(file).cut
         except OSError as error:
             raise _unreadable(name, error) from error
     length = min(stream.shape[1] for stream in streams)
@@ -221,8 +226,8 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
     return [np.ascontiguousarray(stream[:, :length]) for stream in streams], sample_rate
 
 
-def _open_file(source: AudioSource, resources: ExitStack) -> tuple[BinaryIO, str]:
-    """Return a seekable binary file and the name to call it by."""
+def _open_file(source: AudioSource, resources: ExitStack) -> tuple[BinaryIO | Pipe, str]:
+    """Return a seekable binary file or a pipe, and the name to call it by."""
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
         try:
@@ -252,18 +257,26 @@ def _open_file(source: AudioSource, resources: ExitStack) -> tuple[BinaryIO, str
             f"{type(source).__name__} object: not a file; give a path or a binary file object"
         )
     try:
-        if not file.seekable():
-            file = io.BytesIO(file.read())
-        file.seek(0)
-        empty = not file.read(1)
+        pipe = None if file.seekable() else Pipe(file)
+        if pipe is None:
+            file.seek(0)
+            empty = not file.read(1)
+        else:
+            empty = not pipe.head
+            if not empty and not pipe.streamed:
+                file, pipe = pipe.spooled(resources), None
     except (AttributeError, OSError, ValueError) as error:
         raise _unreadable(name, error) from error
     if empty:
         raise AudioFileError(f"{name}: the file is empty (0 bytes); copy or download it again")
-    return file, name
+    return pipe or file, name
 
 
-def _open_reader(file: BinaryIO, name: str, resources: ExitStack) -> AudioReader:
+def _open_reader(file: BinaryIO | Pipe, name: str, resources: ExitStack) -> AudioReader:
+    if isinstance(file, Pipe):
+        from songsplit.audio._pyav_backend import PyAVBackend
+
+        return _checked(PyAVBackend(file, name), resources, file)
     outline = examine(file)
     if outline.joined:
         raise AudioFileError(
@@ -276,8 +289,20 @@ def _open_reader(file: BinaryIO, name: str, resources: ExitStack) -> AudioReader
         if outline.cut:
             raise _cut(name, 0.0) from error
         raise
+    reader = _checked(backend, resources)
+    if outline.cut:
+        # Decoded only to say where the audio stops: better now than after hours of work.
+        length = sum(chunk.shape[1] for chunk in reader._checked_chunks())
+        raise _cut(name, length / reader.info.sample_rate)
+    if reader.info.frames == 0:
+        raise _empty(name)
+    return reader
+
+
+def _checked(backend: Backend, resources: ExitStack, pipe: Pipe | None = None) -> AudioReader:
+    """Make a reader, unless the file has more than can be separated."""
     resources.callback(backend.close)
-    info = backend.info
+    info, name = backend.info, backend.info.name
     if not 1 <= info.channels <= MAX_CHANNELS:
         raise AudioFileError(
             f"{name}: the file has {info.channels} channels, more than the {MAX_CHANNELS} that "
@@ -288,14 +313,7 @@ def _open_reader(file: BinaryIO, name: str, resources: ExitStack) -> AudioReader
             f"{name}: the sample rate of {info.sample_rate} Hz is not between "
             f"{MIN_SAMPLE_RATE} and {MAX_SAMPLE_RATE} Hz; export the file at 44100 Hz"
         )
-    reader = AudioReader(backend, resources)
-    if outline.cut:
-        # Decoded only to say where the audio stops: better now than after hours of work.
-        length = sum(chunk.shape[1] for chunk in reader._checked_chunks())
-        raise _cut(name, length / info.sample_rate)
-    if info.frames == 0:
-        raise _empty(name)
-    return reader
+    return AudioReader(backend, resources, pipe)
 
 
 def _open_backend(file: BinaryIO, name: str, *, libsndfile: bool) -> Backend:

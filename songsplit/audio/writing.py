@@ -1,4 +1,4 @@
-"""Writing WAV files that are either whole or not there at all."""
+"""Writing WAV: files that are either whole or not there at all, and streams."""
 
 from __future__ import annotations
 
@@ -26,20 +26,23 @@ _IEEE_FLOAT = 3
 _HEADER = struct.Struct("<4sI4s 4sI28s 4sIHHIIHHH 4sII 4sI")
 
 
-def _wav_header(sample_rate: int, channels: int, frames: int) -> bytes:
+def _wav_header(sample_rate: int, channels: int, frames: int | None) -> bytes:
     """Return the header of a float32 WAV file, or of an RF64 file beyond 4 GiB.
 
     A block of filler keeps room for the 64-bit lengths, so that both have one size and
-    the choice can wait until the length is known.
+    the choice can wait until the length is known. If it never is, the header says so.
     """
     frame_bytes = channels * _BYTES_PER_SAMPLE
+    known = frames is not None
+    frames = frames or 0
     data_bytes = frames * frame_bytes
     riff_bytes = _HEADER.size - 8 + data_bytes
-    large = riff_bytes > _MAX_PLAIN_BYTES
+    large = known and riff_bytes > _MAX_PLAIN_BYTES
+    open_end = large or not known
     lengths = struct.pack("<QQQI", riff_bytes, data_bytes, frames, 0) if large else b""
     return _HEADER.pack(
         b"RF64" if large else b"RIFF",
-        _SEE_LONG_LENGTH if large else riff_bytes,
+        _SEE_LONG_LENGTH if open_end else riff_bytes,
         b"WAVE",
         b"ds64" if large else b"JUNK",
         28,
@@ -57,8 +60,34 @@ def _wav_header(sample_rate: int, channels: int, frames: int) -> bytes:
         4,
         min(frames, _SEE_LONG_LENGTH),
         b"data",
-        _SEE_LONG_LENGTH if large else data_bytes,
+        _SEE_LONG_LENGTH if open_end else data_bytes,
     )
+
+
+class WavStream:
+    """Writes WAV, as 32-bit float, to where nothing can be changed afterwards, like a pipe.
+
+    Programs that read from pipes take the length that the header gives, the largest
+    possible, for unknown.
+
+    Parameters
+    ----------
+    file : binary file object
+        Stays open.
+    sample_rate : int
+        Sample rate in Hz.
+    channels : int
+        Number of channels.
+    """
+
+    def __init__(self, file: BinaryIO, sample_rate: int, channels: int) -> None:
+        self._file = file
+        file.write(_wav_header(sample_rate, channels, None))
+
+    def write(self, block: FloatArray) -> None:
+        """Append float32 ``(channels, n)``."""
+        self._file.write(np.ascontiguousarray(block.T, dtype="<f4").data)
+        self._file.flush()
 
 
 class _PartFile:

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-import songsplit
+import songsplit.audio
 from songsplit.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -127,6 +127,51 @@ def test_unknown_model(song):
     assert result.exit_code == 1
     assert "unknown model 'nonesuch'" in result.stderr
     assert not (song.parent / "my song").exists()
+
+
+def piped(song, *arguments):
+    """Run the command with a song as its standard input."""
+    command = [sys.executable, "-m", "songsplit", *arguments, "--device", "cpu"]
+    with song.open("rb") as source:
+        return subprocess.run(
+            command,
+            stdin=source,
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+
+
+def test_standard_input_and_output(song):
+    result = piped(song, "-")
+    assert result.returncode == 0, result.stderr
+    vocals, _ = soundfile.read(song.parent / "stdin" / "vocals.wav")
+    result = piped(song, "-", "--stdout", "vocals", "-o", "unused")
+    assert result.returncode == 0, result.stderr
+    (song.parent / "out.wav").write_bytes(result.stdout)
+    written, rate = songsplit.audio.read_audio(song.parent / "out.wav")
+    assert rate == 44100
+    np.testing.assert_allclose(written.T, vocals, atol=1e-3)
+    assert not (song.parent / "unused").exists()
+
+
+def test_standard_output_takes_one_stem_of_one_song(song):
+    assert run(song, song, "--stdout", "vocals").exit_code == 2
+    result = run(song, "--stdout", "drums")
+    assert result.exit_code == 1
+    assert "no stem 'drums', only vocals, instrumental" in result.stderr
+
+
+def test_a_reader_that_has_had_enough_ends_the_work_quietly(song):
+    command = f"{sys.executable} -m songsplit '{song}' --stdout vocals --device cpu | head -c 1"
+    result = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert result.stdout == b"R"
+    assert b"Traceback" not in result.stderr
 
 
 def test_quality(song):
