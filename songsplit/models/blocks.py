@@ -105,7 +105,8 @@ class ConvFrequencyBlock(nn.Module):
         h = self.entry(x)
         if self.frequency is not None:
             h = h + self.frequency(h)
-        return torch.relu(self.exit(h) + self.shortcut(x))
+        out: Tensor = self.exit(h)
+        return out.add_(self.shortcut(x)).relu_()
 
 
 class Down(nn.Sequential):

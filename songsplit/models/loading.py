@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from songsplit.errors import ConfigError
+from songsplit.models.fusion import fused
 from songsplit.models.registry import load_model
 from songsplit.models.separation import SeparationModel
 from songsplit.models.speeds import SpeedAverage
@@ -45,5 +46,5 @@ def load_network(
     if quality not in QUALITIES:
         raise ConfigError(f"unknown quality {quality!r}: use {' or '.join(QUALITIES)}")
     stored = load_model(model)
-    network = SpeedAverage(stored.model) if quality == "best" else stored.model
-    return network.eval(), stored.card
+    network = fused(stored.model)
+    return SpeedAverage(network).eval() if quality == "best" else network, stored.card
