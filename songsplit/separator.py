@@ -77,10 +77,10 @@ class Separator:
     ) -> None:
         chosen = choose_device(device)
         network, self.card = load_network(model, quality)
-        self._runner = Runner(network, chosen)
+        """Description of the model: data, training, scores, terms of use."""
         self.quality = quality
         """The quality setting."""
-        """Description of the model: data, training, scores, terms of use."""
+        self._runner = Runner(network, chosen)
 
     @property
     def device(self) -> torch.device:

@@ -54,7 +54,7 @@ through time to together tomorrow tonight too touch town true try turn under unt
 walk wall want war warm watch water way we well what when where while whisper white who why wild
 will wind window wine winter wish with without woman wonder word world would year yes yesterday
 you young your
-""".split()
+"""
 
 
 class Voice(NamedTuple):
@@ -95,7 +95,7 @@ def clips(seed: int) -> Iterator[tuple[Voice, Floats, int]]:
             voice = Voice("flite", str(rng.choice(FLITE)))
         else:
             voice = Voice("espeak-ng", str(rng.choice(ESPEAK)) + str(rng.choice(VARIANTS)))
-        lines = [" ".join(rng.choice(WORDS, rng.integers(4, 9))) for _ in range(3)]
+        lines = [" ".join(rng.choice(WORDS.split(), rng.integers(4, 9))) for _ in range(3)]
         speech, rate = speak(voice, ",\n".join(lines) + ".")
         yield voice, sing(speech, rate, rng), rate
 
