@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +174,23 @@ def test_a_reader_that_has_had_enough_ends_the_work_quietly(song):
     )
     assert result.stdout == b"R"
     assert b"Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches processes otherwise there")
+def test_an_interruption_leaves_nothing(song):
+    soundfile.write(song, np.random.default_rng(0).normal(size=(44100 * 600, 2)) / 10, 44100)
+    command = [sys.executable, "-m", "songsplit", str(song), "-o", "out", "--device", "cpu"]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not list(song.parent.glob("out/*/.songsplit-*")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "no partial results" in errors
+    assert [path.name for path in song.parent.iterdir()] == [song.name]
 
 
 def test_quality(song):
