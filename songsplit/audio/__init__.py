@@ -8,6 +8,7 @@ callers' arrays into that form and back again; it knows nothing of models.
 from __future__ import annotations
 
 from songsplit.audio.arrays import ArrayInput, as_samples, check_sample_rate
+from songsplit.audio.formats import BIT_DEPTHS, FORMATS, OutputFormat
 from songsplit.audio.reading import (
     AudioInfo,
     AudioReader,
@@ -16,12 +17,17 @@ from songsplit.audio.reading import (
     read_streams,
 )
 from songsplit.audio.resampling import Resampler, resample, resampled_length
-from songsplit.audio.writing import StemFilesWriter, WavStream
+from songsplit.audio.stem_files import Clip, StemFilesWriter
+from songsplit.audio.writing import WavStream
 
 __all__ = [
+    "BIT_DEPTHS",
+    "FORMATS",
     "ArrayInput",
     "AudioInfo",
     "AudioReader",
+    "Clip",
+    "OutputFormat",
     "Resampler",
     "StemFilesWriter",
     "WavStream",

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import secrets
-import stat
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
 import numpy as np
 
@@ -90,7 +87,7 @@ class WavStream:
         self._file.flush()
 
 
-class _PartFile:
+class PartFile:
     """A WAV file in the making, under a temporary name beside its final one."""
 
     def __init__(self, path: Path, sample_rate: int, channels: int) -> None:
@@ -101,6 +98,7 @@ class _PartFile:
         self._sample_rate = sample_rate
         self._channels = channels
         self._frames = 0
+        self._second: Path | None = None
         self._file: BinaryIO = self.part.open("xb")
         self._write_header()
 
@@ -109,6 +107,7 @@ class _PartFile:
         self._file.write(_wav_header(self._sample_rate, self._channels, self._frames))
 
     def write(self, block: FloatArray) -> None:
+        """Append float32 ``(channels, n)``."""
         if block.ndim != 2 or block.shape[0] != self._channels:
             raise ValueError(f"a block of shape ({self._channels}, n) is needed, not {block.shape}")
         self._file.write(np.ascontiguousarray(block.T, dtype="<f4").data)
@@ -119,146 +118,32 @@ class _PartFile:
         self._write_header()
         self._file.close()
 
+    def begin_again(self) -> BinaryIO:
+        """Open a second temporary file, for another format of what is finished."""
+        self._second = self.part.with_name(f".songsplit-{secrets.token_hex(8)}.part")
+        self._file = self._second.open("x+b")
+        return self._file
+
+    def use_again(self) -> None:
+        """Put the second file in the place of the first."""
+        assert self._second is not None
+        self._second.replace(self.part)
+        self._second = None
+
     def discard(self) -> None:
+        """Remove what there is."""
         # Closing writes what is buffered, which on a full disk fails once more.
         with contextlib.suppress(OSError):
             self._file.close()
         with contextlib.suppress(OSError):
             self.part.unlink(missing_ok=True)
-
-
-class StemFilesWriter:
-    """Writes several WAV files of one length that appear together or not at all.
-
-    The files are 32-bit float WAV (RF64 beyond 4 GiB) and grow under hidden temporary
-    names in their final folders, which are made where missing. Leaving the ``with``
-    statement normally gives them their final names, in place of any files of those
-    names; leaving it by an exception removes them and the folders that were made.
-
-    Parameters
-    ----------
-    paths : mapping of str to path-like
-        The file of each stem.
-    sample_rate : int
-        Sample rate in Hz.
-    channels : int
-        Number of channels of every stem.
-
-    Raises
-    ------
-    OutputError
-        On entry, if a file cannot be made, and later, if it cannot be written: no
-        permission, a full disk, a folder or file in the way, one path for two stems.
-    """
-
-    def __init__(
-        self, paths: Mapping[str, str | os.PathLike[str]], sample_rate: int, channels: int
-    ) -> None:
-        self._paths = {stem: Path(path) for stem, path in paths.items()}
-        self._sample_rate = sample_rate
-        self._channels = channels
-        self._parts: dict[str, _PartFile] = {}
-        self._made_folders: list[Path] = []
-
-    def __enter__(self) -> Self:
-        seen: set[Path] = set()
-        for path in self._paths.values():
-            with _output_errors(path):
-                # A bad name is found now, not when hours of work are to be renamed.
-                with contextlib.suppress(FileNotFoundError):
-                    if stat.S_ISDIR(path.stat().st_mode):
-                        raise OutputError(f"{path}: this is a folder; choose another output name")
-                place = path.parent.resolve() / path.name
-            if place in seen:
-                raise OutputError(f"{path}: two results have this name; give each its own")
-            seen.add(place)
-        try:
-            for stem, path in self._paths.items():
-                with _output_errors(path):
-                    self._make_folder(path.parent)
-                    self._parts[stem] = _PartFile(path, self._sample_rate, self._channels)
-        except BaseException:
-            self._discard()
-            raise
-        return self
-
-    def write(self, blocks: Mapping[str, FloatArray]) -> None:
-        """Append one block to every file.
-
-        Parameters
-        ----------
-        blocks : mapping of str to ndarray
-            For each stem, float32 ``(channels, n)`` with the same n; full scale is 1,
-            and values beyond are kept.
-
-        Raises
-        ------
-        OutputError
-            If a file cannot be written.
-        ValueError
-            If the stems, channels or lengths do not fit.
-        """
-        if blocks.keys() != self._parts.keys():
-            raise ValueError(f"blocks for {sorted(self._parts)} are needed, not {sorted(blocks)}")
-        if len({block.shape for block in blocks.values()}) > 1:
-            raise ValueError("the blocks of all stems must have the same shape")
-        for stem, block in blocks.items():
-            part = self._parts[stem]
-            with _output_errors(part.path):
-                part.write(block)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is not None:
-            self._discard()
-            return
-        try:
-            self._commit()
-        except BaseException:
-            self._discard()
-            raise
-
-    def _make_folder(self, folder: Path) -> None:
-        missing: list[Path] = []
-        while not folder.exists():
-            missing.append(folder)
-            folder = folder.parent
-        for folder in reversed(missing):
-            # Another process may make it first; then it is not ours to remove.
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir()
-                self._made_folders.append(folder)
-
-    def _commit(self) -> None:
-        for part in self._parts.values():
-            with _output_errors(part.path):
-                part.finish()
-        placed: list[_PartFile] = []
-        try:
-            for part in self._parts.values():
-                with _output_errors(part.path):
-                    part.part.replace(part.path)
-                placed.append(part)
-        except BaseException:
-            for part in placed:
-                if not part.existed:
-                    part.path.unlink(missing_ok=True)
-            raise
-
-    def _discard(self) -> None:
-        for part in self._parts.values():
-            part.discard()
-        for folder in reversed(self._made_folders):
+        if self._second is not None:
             with contextlib.suppress(OSError):
-                folder.rmdir()
+                self._second.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _output_errors(path: Path) -> Iterator[None]:
+def output_errors(path: Path) -> Iterator[None]:
     """Turn the system's errors into ones that name the file and the remedy."""
     try:
         yield

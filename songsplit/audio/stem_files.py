@@ -1,0 +1,180 @@
+"""Stems on disk: all of them, whole, or none."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self, TypeAlias
+
+import numpy as np
+
+from songsplit.audio._types import FloatArray
+from songsplit.audio.conversion import encode_together, joint_gain
+from songsplit.audio.formats import OutputFormat
+from songsplit.audio.writing import PartFile, output_errors
+from songsplit.errors import OutputError
+
+Clip: TypeAlias = Literal["scale", "clamp"]
+
+
+class StemFilesWriter:
+    """Writes several files of one length that appear together or not at all.
+
+    They grow as 32-bit float WAV (RF64 beyond 4 GiB) under hidden temporary names in
+    their final folders, which are made where missing. Leaving the ``with`` statement
+    normally turns them into the format that was asked for and gives them their final
+    names, in place of any files of those names; leaving it by an exception removes them
+    and the folders that were made.
+
+    Parameters
+    ----------
+    paths : mapping of str to path-like
+        The file of each stem.
+    sample_rate : int
+        Sample rate in Hz.
+    channels : int
+        Number of channels of every stem.
+    output : OutputFormat, optional
+        What the files are; by default 32-bit float WAV.
+    clip : {"scale", "clamp"}, optional
+        What to do, in any format but floating point, if a sample of a stem goes beyond
+        full scale: make all stems quieter by the same amount, so that they still add up,
+        or cut off what is beyond.
+
+    Attributes
+    ----------
+    gain : float
+        What all stems were multiplied by in the end, 1 or less.
+
+    Raises
+    ------
+    OutputError
+        On entry, if a file cannot be made, and later, if it cannot be written: no
+        permission, a full disk, a folder or file in the way, one path for two stems.
+    """
+
+    def __init__(
+        self,
+        paths: Mapping[str, str | os.PathLike[str]],
+        sample_rate: int,
+        channels: int,
+        *,
+        output: OutputFormat | None = None,
+        clip: Clip = "scale",
+    ) -> None:
+        self._output = OutputFormat() if output is None else output
+        self._output.check_channels(channels)
+        self._clip = clip
+        self._peak = 0.0
+        self.gain = 1.0
+        self._paths = {stem: Path(path) for stem, path in paths.items()}
+        self._sample_rate = sample_rate
+        self._channels = channels
+        self._parts: dict[str, PartFile] = {}
+        self._made_folders: list[Path] = []
+
+    def __enter__(self) -> Self:
+        seen: set[Path] = set()
+        for path in self._paths.values():
+            with output_errors(path):
+                # A bad name is found now, not when hours of work are to be renamed.
+                with contextlib.suppress(FileNotFoundError):
+                    if stat.S_ISDIR(path.stat().st_mode):
+                        raise OutputError(f"{path}: this is a folder; choose another output name")
+                place = path.parent.resolve() / path.name
+            if place in seen:
+                raise OutputError(f"{path}: two results have this name; give each its own")
+            seen.add(place)
+        try:
+            for stem, path in self._paths.items():
+                with output_errors(path):
+                    self._make_folder(path.parent)
+                    self._parts[stem] = PartFile(path, self._sample_rate, self._channels)
+        except BaseException:
+            self._discard()
+            raise
+        return self
+
+    def write(self, blocks: Mapping[str, FloatArray]) -> None:
+        """Append one block to every file.
+
+        Parameters
+        ----------
+        blocks : mapping of str to ndarray
+            For each stem, float32 ``(channels, n)`` with the same n; full scale is 1,
+            and values beyond are kept.
+
+        Raises
+        ------
+        OutputError
+            If a file cannot be written.
+        ValueError
+            If the stems, channels or lengths do not fit.
+        """
+        if blocks.keys() != self._parts.keys():
+            raise ValueError(f"blocks for {sorted(self._parts)} are needed, not {sorted(blocks)}")
+        if len({block.shape for block in blocks.values()}) > 1:
+            raise ValueError("the blocks of all stems must have the same shape")
+        for stem, block in blocks.items():
+            part = self._parts[stem]
+            with output_errors(part.path):
+                part.write(block)
+            if not self._output.is_float and block.size:
+                self._peak = max(self._peak, float(np.abs(block).max()))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._discard()
+            return
+        try:
+            self._commit()
+        except BaseException:
+            self._discard()
+            raise
+
+    def _make_folder(self, folder: Path) -> None:
+        missing: list[Path] = []
+        while not folder.exists():
+            missing.append(folder)
+            folder = folder.parent
+        for folder in reversed(missing):
+            # Another process may make it first; then it is not ours to remove.
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                self._made_folders.append(folder)
+
+    def _commit(self) -> None:
+        for part in self._parts.values():
+            with output_errors(part.path):
+                part.finish()
+        if not self._output.is_float:
+            if self._clip == "scale":
+                self.gain = joint_gain(self._peak, self._output)
+            encode_together(list(self._parts.values()), self._output, self.gain)
+        placed: list[PartFile] = []
+        try:
+            for part in self._parts.values():
+                with output_errors(part.path):
+                    part.part.replace(part.path)
+                placed.append(part)
+        except BaseException:
+            for part in placed:
+                if not part.existed:
+                    part.path.unlink(missing_ok=True)
+            raise
+
+    def _discard(self) -> None:
+        for part in self._parts.values():
+            part.discard()
+        for folder in reversed(self._made_folders):
+            with contextlib.suppress(OSError):
+                folder.rmdir()

@@ -1,0 +1,192 @@
+"""Stems as WAV, FLAC, MP3, M4A, OGG and Opus."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songsplit.audio import FORMATS, OutputFormat, StemFilesWriter, conversion, read_audio
+from songsplit.audio.quantizing import Quantizer
+from songsplit.errors import ConfigError, OutputError
+
+from .zoo import RATE, song
+
+ALL = [
+    OutputFormat(),
+    *(OutputFormat(name, depth) for name in ("wav", "flac") for depth in ("16", "24")),
+    *(OutputFormat(name) for name in ("mp3", "m4a", "ogg", "opus")),
+]
+# Error relative to the song in dB, for music-like noise at the formats' usual bit rates.
+ALLOWED = {"32f": -140, "24": -110, "16": -70, None: -8}
+
+
+def write(folder: Path, output: OutputFormat, *stems: np.ndarray, rate: int = RATE, **options):
+    paths = {str(n): folder / f"{n}.{output.name}" for n in range(len(stems))}
+    writer = StemFilesWriter(paths, rate, stems[0].shape[0], output=output, **options)
+    with writer:
+        for start in range(0, stems[0].shape[1], 9999):
+            writer.write({str(n): s[:, start : start + 9999] for n, s in enumerate(stems)})
+    assert sorted(p.name for p in folder.iterdir()) == sorted(p.name for p in paths.values())
+    return writer.gain, [read_audio(path) for path in paths.values()]
+
+
+@pytest.mark.parametrize("output", ALL, ids=str)
+@pytest.mark.parametrize("channels", [1, 2])
+def test_what_is_written_is_read_back(tmp_path: Path, output: OutputFormat, channels: int) -> None:
+    stem = song(channels=channels)
+    gain, [(read, rate)] = write(tmp_path, output, stem)
+    assert gain == 1
+    assert rate == (48000 if output.name == "opus" else RATE)
+    if output.name == "opus":
+        stem = conversion.Resampler(RATE, 48000, channels).process(stem)
+        read = read[:, : stem.shape[1]]
+    # AAC fills up its last frame.
+    assert 0 <= read.shape[1] - stem.shape[1] < (1024 if output.name == "m4a" else 1)
+    error = np.square(read[:, : stem.shape[1]] - stem).mean() / np.square(stem).mean()
+    assert 10 * np.log10(error + 1e-20) < ALLOWED[output.depth]
+
+
+@given(
+    stems=st.integers(1, 4),
+    level=st.sampled_from([1e-4, 0.1, 1.0, 3.0]),
+    bits=st.sampled_from([16, 24]),
+    samples=st.integers(1, 3000),
+)
+def test_integer_stems_add_up(stems: int, level: float, bits: int, samples: int) -> None:
+    rng = np.random.default_rng(samples)
+    parts = rng.uniform(-level, level, (stems, 2, samples)).astype(np.float32)
+    gain = conversion.joint_gain(float(np.abs(parts).max()), OutputFormat("wav", str(bits)))
+    integers = Quantizer(bits)(list(parts * np.float32(gain)))
+    scale = 2 ** (bits - 1)
+    for part, integer in zip(parts, integers, strict=True):
+        assert np.abs(integer - part * gain * scale).max() <= 1.5 + scale * 1e-7
+        assert -scale <= integer.min() <= integer.max() < scale
+    error = np.sum(integers, axis=0) - parts.astype(np.float64).sum(axis=0) * gain * scale
+    if stems > 1:
+        assert np.abs(error).max() <= 0.5 * stems + stems * scale * 3e-7
+
+
+def test_two_stems_on_disk_add_up_within_two_steps(tmp_path: Path) -> None:
+    vocals, rest = song(), np.random.default_rng(1).normal(0, 0.5, song().shape).astype(np.float32)
+    gain, read = write(tmp_path, OutputFormat("flac", "16"), vocals, rest)
+    assert 0.2 < gain < 1
+    total = (read[0][0] + read[1][0]) * 2**15
+    assert np.abs(total - gain * (vocals + rest) * 2**15).max() <= 2
+    assert max(np.abs(part).max() for part, _ in read) > 0.999
+
+
+def test_what_is_not_too_loud_keeps_its_level(tmp_path: Path) -> None:
+    for output in ALL:
+        folder = tmp_path / f"{output.name}{output.depth}"
+        folder.mkdir()
+        gain, _ = write(folder, output, song() * 0.9 / np.abs(song()).max())
+        assert gain == 1
+
+
+def test_beyond_full_scale(tmp_path: Path) -> None:
+    loud = song() * 4
+    for name, output, options, highest in (
+        ("float", OutputFormat(), {}, np.abs(loud).max()),
+        ("clamped", OutputFormat("wav", "16"), {"clip": "clamp"}, 1.0),
+        ("scaled", OutputFormat("wav", "16"), {}, 1.0),
+    ):
+        (tmp_path / name).mkdir()
+        gain, [(read, _)] = write(tmp_path / name, output, loud, **options)
+        assert np.abs(read).max() == pytest.approx(highest, abs=1e-3)
+        assert gain == (pytest.approx(1 / np.abs(loud).max(), rel=1e-3) if name == "scaled" else 1)
+        # Cut off: many samples at the end of the scale; scaled: one or two.
+        assert (np.sum(np.abs(read) > 0.999) > 50) == (name != "scaled")
+
+
+def test_the_same_stems_give_the_same_bytes(tmp_path: Path) -> None:
+    found = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, OutputFormat("flac", "16"), song(), song()[::-1])
+        found.append([path.read_bytes() for path in sorted((tmp_path / name).iterdir())])
+    assert found[0] == found[1]
+
+
+def test_what_is_below_one_step_is_still_heard() -> None:
+    tone = np.sin(np.arange(200_000) * 0.1, dtype=np.float32)[np.newaxis]
+    dithered = Quantizer(16)([0.3 * tone / 2**15])[0]
+    assert np.vdot(dithered, tone) / np.vdot(tone, tone) == pytest.approx(0.3, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "expected"),
+    [("mp3", 96000, 48000), ("mp3", 7000, 8000), ("opus", 44100, 48000), ("m4a", 192000, 96000)],
+)
+def test_rates_that_a_format_does_not_have(
+    tmp_path: Path, name: str, rate: int, expected: int
+) -> None:
+    samples = np.random.default_rng(0).normal(0, 0.1, (2, rate)).astype(np.float32)
+    _, [(read, found)] = write(tmp_path, OutputFormat(name), samples, rate=rate)
+    assert found == expected
+    assert abs(read.shape[1] - expected) <= 1024
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("aac",), "unknown format 'aac': use wav"),
+        (("flac", "32f"), "flac has no bit depth 32f: use 24 or 16"),
+        (("mp3", "16"), "give a bit rate"),
+        (("wav", None, 256), "give a bit depth"),
+        (("mp3", None, 999), "use 8 to 320"),
+        (("opus", None, 0), "use 8 to 510"),
+    ],
+)
+def test_formats_that_there_are_not(arguments: tuple, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        OutputFormat(*arguments)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_more_channels_than_a_file_can_have(tmp_path: Path, name: str) -> None:
+    samples = np.zeros((6, 5000), np.float32)
+    if name in ("wav", "flac", "m4a"):
+        write(tmp_path, OutputFormat(name), samples)
+        return
+    with pytest.raises(OutputError, match="at most 2 channels, not 6"):
+        write(tmp_path, OutputFormat(name), samples)
+
+
+@pytest.mark.parametrize("name", ["flac", "mp3"])
+def test_a_full_disk_leaves_nothing(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(conversion, "open_encoder", full)
+    with pytest.raises(OutputError, match="free some space"):
+        write(tmp_path, OutputFormat(name), song())
+    assert not list(tmp_path.iterdir())
+
+
+def test_bit_rates_are_heeded(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 10 * RATE)).astype(np.float32)
+    for name in ("mp3", "m4a", "ogg", "opus"):
+        sizes = []
+        for bitrate in (96, 192):
+            folder = tmp_path / f"{name}{bitrate}"
+            folder.mkdir()
+            write(folder, OutputFormat(name, bitrate=bitrate), noise)
+            sizes.append((folder / f"0.{name}").stat().st_size)
+        assert 1.5 < sizes[1] / sizes[0] < 2.6
+        assert sizes[0] == pytest.approx(96_000 / 8 * 10, rel=0.45)
+
+
+def test_integer_files_beyond_four_gigabytes_are_rf64(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("songsplit.audio.encoding._MAX_PLAIN_BYTES", 1000)
+    write(tmp_path, OutputFormat("wav", "16"), song())
+    assert soundfile.info(str(tmp_path / "0.wav")).format == "RF64"
