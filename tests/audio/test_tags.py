@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import mutagen
+import numpy as np
+import pytest
+
+from songsplit.audio import FORMATS, OutputFormat, StemFilesWriter, read_audio
+from songsplit.audio.tags import Cover, Tags, read_tags, write_tags
+
+from .zoo import KINDS, RATE, song, song_bytes
+
+FIELDS = {
+    "title": ["Lithium"],
+    "artist": ["Jo ♫", "Ann"],
+    "album": ["Everything"],
+    "albumartist": ["Various"],
+    "date": ["2016"],
+    "genre": ["Pop"],
+    "composer": ["Ann"],
+    "tracknumber": ["3/12"],
+    "discnumber": ["1/2"],
+    "bpm": ["128"],
+    "isrc": ["DEXXX1600001"],
+    "copyright": ["CC0"],
+}
+COVER = Cover(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20, "image/jpeg")
+
+
+@pytest.fixture(params=FORMATS)
+def file(request, tmp_path: Path) -> tuple[Path, str]:
+    path = tmp_path / f"song.{request.param}"
+    with StemFilesWriter({"a": path}, RATE, 2, output=OutputFormat(request.param)) as writer:
+        writer.write({"a": song()})
+    return path, request.param
+
+
+def test_tags_come_through_every_format(file: tuple[Path, str]) -> None:
+    path, name = file
+    before, _ = read_audio(path)
+    write_tags(path, name, Tags(FIELDS, COVER))  # type: ignore[arg-type]
+    assert read_tags(path) == Tags(FIELDS, COVER)
+    with path.open("rb") as opened:
+        assert read_tags(opened) == Tags(FIELDS, COVER)
+    np.testing.assert_array_equal(read_audio(path)[0], before)
+
+
+def test_no_tags_change_nothing(file: tuple[Path, str]) -> None:
+    path, name = file
+    before = path.read_bytes()
+    write_tags(path, name, Tags())  # type: ignore[arg-type]
+    assert path.read_bytes() == before
+
+
+def test_the_title_is_marked_with_the_stem() -> None:
+    assert Tags(FIELDS).of_stem("vocals").fields["title"] == ["Lithium (vocals)"]
+    assert Tags(FIELDS).of_stem("vocals").fields["artist"] == FIELDS["artist"]
+    assert Tags({"artist": ["Ann"]}).of_stem("vocals") == Tags({"artist": ["Ann"]})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_without_tags_have_none(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "song"
+    path.write_bytes(song_bytes(kind))
+    assert not read_tags(path).fields.get("title")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"ID3\x04\x00\x00\x00\x00\x0f\x7f" + b"\x00" * 40, b"fLaC"]
+)
+def test_damaged_tags_are_none(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_bytes(content)
+    assert read_tags(path) == Tags()
+    assert read_tags(tmp_path / "missing.mp3") == Tags()
+
+
+def test_odd_numbers_do_not_stop_m4a(tmp_path: Path) -> None:
+    path = tmp_path / "song.m4a"
+    with StemFilesWriter({"a": path}, RATE, 2, output=OutputFormat("m4a")) as writer:
+        writer.write({"a": song()})
+    write_tags(path, "m4a", Tags({"tracknumber": ["A3"], "bpm": ["97.5"], "title": ["x"]}))
+    assert read_tags(path).fields == {"bpm": ["97"], "title": ["x"]}
+
+
+def test_pictures_that_a_format_does_not_take(tmp_path: Path) -> None:
+    path = tmp_path / "song.m4a"
+    with StemFilesWriter({"a": path}, RATE, 2, output=OutputFormat("m4a")) as writer:
+        writer.write({"a": song()})
+    with pytest.raises(ValueError, match="image/webp"):
+        write_tags(path, "m4a", Tags({}, Cover(b"RIFF", "image/webp")))
+
+
+def test_tags_of_wma(tmp_path: Path) -> None:
+    path = tmp_path / "song.wma"
+    path.write_bytes(song_bytes("wma"))
+    file = mutagen.File(path)
+    file["Title"], file["WM/TrackNumber"] = "x", "4"
+    file.save()
+    assert read_tags(path).fields == {"title": ["x"], "tracknumber": ["4"]}
