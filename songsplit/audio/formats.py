@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from songsplit.errors import ConfigError, OutputError
 
-FormatName: TypeAlias = Literal["wav", "flac", "mp3", "m4a", "ogg", "opus"]
+FormatName: TypeAlias = Literal["wav", "flac", "mp3", "m4a", "ogg", "opus", "stem.mp4"]
 BitDepth: TypeAlias = Literal["16", "24", "32f"]
 
 FORMATS: tuple[FormatName, ...] = get_args(FormatName)
@@ -36,6 +36,7 @@ _LIMITS: dict[FormatName, _Limits] = {
     "m4a": _Limits(rates=_AAC_RATES, bitrate=256, bitrates=(16, 512)),
     "ogg": _Limits(channels=2, bitrate=256, bitrates=(48, 500)),
     "opus": _Limits(rates=_OPUS_RATES, channels=2, bitrate=192, bitrates=(8, 510)),
+    "stem.mp4": _Limits(rates=_AAC_RATES, channels=2, bitrate=256, bitrates=(16, 512)),
 }
 _MAX_FLAC_RATE = 655_350
 _MAX_OGG_RATE = 200_000
@@ -47,8 +48,9 @@ class OutputFormat:
 
     Attributes
     ----------
-    name : {"wav", "flac", "mp3", "m4a", "ogg", "opus"}
-        Kind of file. M4A holds AAC, OGG holds Vorbis.
+    name : {"wav", "flac", "mp3", "m4a", "ogg", "opus", "stem.mp4"}
+        Kind of file. M4A holds AAC, OGG holds Vorbis; ``"stem.mp4"`` holds the song and
+        all stems in one file, for DJ programs.
     bit_depth : {"16", "24", "32f"} or None
         Bits per sample of WAV and FLAC, ``"32f"`` being floating point, which only WAV
         has; by default the most there is.
@@ -93,6 +95,11 @@ class OutputFormat:
     def kilobits(self) -> int:
         """Bit rate in kbit/s, for stereo."""
         return self.bitrate or _LIMITS[self.name].bitrate
+
+    @property
+    def holds_all(self) -> bool:
+        """Whether all stems go into one file."""
+        return self.name == "stem.mp4"
 
     @property
     def is_float(self) -> bool:

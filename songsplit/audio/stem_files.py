@@ -86,7 +86,7 @@ class StemFilesWriter:
                     if stat.S_ISDIR(path.stat().st_mode):
                         raise OutputError(f"{path}: this is a folder; choose another output name")
                 place = path.parent.resolve() / path.name
-            if place in seen:
+            if place in seen and not self._output.holds_all:
                 raise OutputError(f"{path}: two results have this name; give each its own")
             seen.add(place)
         try:
@@ -123,8 +123,11 @@ class StemFilesWriter:
             part = self._parts[stem]
             with output_errors(part.path):
                 part.write(block)
-            if not self._output.is_float and block.size:
-                self._peak = max(self._peak, float(np.abs(block).max()))
+        if not self._output.is_float:
+            heard = list(blocks.values())
+            if self._output.holds_all:
+                heard.append(np.sum(heard, axis=0))
+            self._peak = max(self._peak, *(float(np.abs(b).max(initial=0)) for b in heard))
 
     def __exit__(
         self,
@@ -159,13 +162,15 @@ class StemFilesWriter:
         if not self._output.is_float:
             if self._clip == "scale":
                 self.gain = joint_gain(self._peak, self._output)
-            encode_together(list(self._parts.values()), self._output, self.gain)
+            encode_together(self._parts, self._output, self.gain)
         placed: list[PartFile] = []
         try:
             for part in self._parts.values():
-                with output_errors(part.path):
-                    part.part.replace(part.path)
-                placed.append(part)
+                # Of a file that holds all stems, only the first part is there.
+                if part.part.exists():
+                    with output_errors(part.path):
+                        part.part.replace(part.path)
+                    placed.append(part)
         except BaseException:
             for part in placed:
                 if not part.existed:

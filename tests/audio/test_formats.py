@@ -11,7 +11,14 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songsplit.audio import FORMATS, OutputFormat, StemFilesWriter, conversion, read_audio
+from songsplit.audio import (
+    FORMATS,
+    OutputFormat,
+    StemFilesWriter,
+    conversion,
+    read_audio,
+    read_streams,
+)
 from songsplit.audio.quantizing import Quantizer
 from songsplit.errors import ConfigError, OutputError
 
@@ -50,6 +57,21 @@ def test_what_is_written_is_read_back(tmp_path: Path, output: OutputFormat, chan
     assert 0 <= read.shape[1] - stem.shape[1] < (1024 if output.name == "m4a" else 1)
     error = np.square(read[:, : stem.shape[1]] - stem).mean() / np.square(stem).mean()
     assert 10 * np.log10(error + 1e-20) < ALLOWED[output.depth]
+
+
+def test_stems_in_one_file(tmp_path: Path) -> None:
+    vocals, rest = song() / 2, song()[:, ::-1] / 3
+    path = tmp_path / "song.stem.mp4"
+    writer = StemFilesWriter(
+        {"vocals": path, "instrumental": path}, RATE, 2, output=OutputFormat("stem.mp4")
+    )
+    with writer:
+        writer.write({"vocals": vocals, "instrumental": rest})
+    assert [p.name for p in tmp_path.iterdir()] == ["song.stem.mp4"]
+    streams, _ = read_streams(path)
+    for stream, expected in zip(streams, (vocals + rest, vocals, rest), strict=False):
+        error = np.square(stream[:, : expected.shape[1]] - expected).mean()
+        assert error <= 0.05 * np.square(expected).mean()
 
 
 @given(

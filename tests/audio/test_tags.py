@@ -28,7 +28,7 @@ FIELDS = {
 COVER = Cover(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20, "image/jpeg")
 
 
-@pytest.fixture(params=FORMATS)
+@pytest.fixture(params=[name for name in FORMATS if name != "stem.mp4"])
 def file(request, tmp_path: Path) -> tuple[Path, str]:
     path = tmp_path / f"song.{request.param}"
     with StemFilesWriter({"a": path}, RATE, 2, output=OutputFormat(request.param)) as writer:

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import io
+import json
+import struct
+
+import numpy as np
+import pytest
+
+from songsplit.audio import read_audio, read_streams
+from songsplit.audio.stem_mp4 import StemMp4Encoder
+from songsplit.errors import OutputError
+
+from .zoo import RATE, song
+
+
+def stem_file(*stems: np.ndarray, names: tuple[str, ...] = ("Vocals", "Instrumental")) -> bytes:
+    file = io.BytesIO()
+    encoder = StemMp4Encoder(file, names[: len(stems)], RATE, stems[0].shape[0], 256)
+    for start in range(0, stems[0].shape[1], 7777):
+        encoder.write([stem[:, start : start + 7777] for stem in stems])
+    encoder.close()
+    return file.getvalue()
+
+
+def boxes(data: bytes) -> dict[bytes, bytes]:
+    found, at = {}, 0
+    while at < len(data):
+        size, name = struct.unpack_from(">I4s", data, at)
+        assert size >= 8
+        found[name] = data[at + 8 : at + size]
+        at += size
+    return found
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_mixture_first_then_four_parts(channels: int) -> None:
+    vocals, rest = song(channels=channels), song(channels=channels)[:, ::-1] / 2
+    content = stem_file(vocals, rest)
+    streams, rate = read_streams(io.BytesIO(content))
+    assert rate == RATE
+    silence = np.zeros_like(vocals)
+    for stream, expected in zip(
+        streams, [vocals + rest, vocals, rest, silence, silence], strict=True
+    ):
+        assert stream.shape[0] == 2
+        assert 0 <= stream.shape[1] - expected.shape[1] < 1024
+        error = np.square(stream[:, : expected.shape[1]] - expected).mean()
+        assert error <= 0.05 * np.square(expected).mean()
+    # A player that knows nothing of stems plays the song.
+    np.testing.assert_array_equal(
+        read_audio(io.BytesIO(content))[0][:, :1000], streams[0][:, :1000]
+    )
+
+
+def test_the_parts_are_named_and_coloured() -> None:
+    inside = boxes(boxes(stem_file(song(), song()))[b"moov"])
+    description = json.loads(boxes(inside[b"udta"])[b"stem"])
+    assert description["version"] == 1
+    assert [stem["name"] for stem in description["stems"]] == ["Vocals", "Instrumental", "-", "-"]
+    assert all(len(stem["color"]) == 7 for stem in description["stems"])
+    assert not description["mastering_dsp"]["limiter"]["enabled"]
+
+
+def test_stempeg_reads_it(tmp_path) -> None:
+    stempeg = pytest.importorskip("stempeg")
+    path = tmp_path / "song.stem.mp4"
+    path.write_bytes(stem_file(song(), song()))
+    try:
+        stems, rate = stempeg.read_stems(str(path))
+    except (RuntimeError, OSError) as error:
+        pytest.skip(f"stempeg needs the ffmpeg program: {error}")
+    assert rate == RATE
+    assert stems.shape[0] == 5
+    assert np.square(stems[0]).mean() == pytest.approx(4 * np.square(stems[1]).mean(), rel=0.05)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(OutputError, match="not 5 of 2 channels"):
+        StemMp4Encoder(io.BytesIO(), ["a"] * 5, RATE, 2, 256)
+    with pytest.raises(OutputError, match="not 2 of 6 channels"):
+        StemMp4Encoder(io.BytesIO(), ["a"] * 2, RATE, 6, 256)
