@@ -6,7 +6,8 @@ channels, shifted frames and other speeds, several networks (``--model A --model
 two-channel Wiener step with spatial statistics over a moving window. ``--singing FILE ...
 --backing FILE ...`` does so with ten seconds of every singer over every backing, equally loud.
 Printed are the SDR in windows of a second, median over windows, then median and mean over songs,
-and the mean change from the first row with its standard error.
+and the mean change from the first row with its standard error, as if songs were independent,
+which combinations of the same voices and backings are not.
 """
 
 from __future__ import annotations
@@ -182,7 +183,7 @@ def main() -> None:
         medians, means = np.median(values, axis=0), values.mean(axis=0)
         cells = [f"{m:.2f} ({mean:.2f})" for m, mean in zip(medians, means, strict=True)]
         changes = values - reference
-        errors = changes.std(axis=0) / len(changes) ** 0.5
+        errors = changes.std(axis=0, ddof=1) / len(changes) ** 0.5
         table.add_row(
             name,
             *cells,

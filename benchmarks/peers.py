@@ -3,7 +3,8 @@
 ``PYTHON benchmarks/peers.py PROGRAM SONG.wav FOLDER [SETTING]`` runs in the environment that
 the program is installed in, needs nothing else but NumPy, and ends with a line of JSON: the
 seconds from the start of the process until the program is ready, those that it then takes from
-file to files, and the highest memory use in bytes. The song is 16-bit stereo PCM at 44.1 kHz.
+file to files, and the highest memory use in bytes (on Linux). The song is 16-bit stereo PCM at
+44.1 kHz.
 
 Open-Unmix and HT-Demucs have untrained weights in the published shape: speed and memory do not
 depend on what the weights are, and released ones are fetched over the network.
@@ -131,8 +132,7 @@ def main() -> None:
     ready = time.time()
     run(song, folder)
     done = time.time()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak *= 1 if sys.platform == "darwin" else 1024
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = ready - process_start()
     found = {"start": start, "separation": done - ready, "peak": peak}
     sys.stdout.write(f"\n{json.dumps(found)}\n")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from songsplit.separator import Separator
 
 _DEFAULT_COMMAND = "split"
-STANDARD_INPUT = Path("-")
+_STANDARD_INPUT = "-"
 
 
 class _DefaultCommandGroup(TyperGroup):
@@ -73,7 +73,7 @@ def _main(
 @app.command()
 def split(
     files: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="SONG", help="Audio files, or - for standard input.", show_default=False
         ),
@@ -116,10 +116,11 @@ def split(
     failed = 0
     separator: Separator | None = None
     owners: dict[Path, Path] = {}
-    for file in files:
+    for name in files:
+        file = Path(name)
         # A name such as "...wav" would lead out of the output folder.
         folder = output / (file.name if file.stem in ("", ".", "..") else file.stem)
-        if file == STANDARD_INPUT:
+        if name == _STANDARD_INPUT:
             folder = output / "stdin"
         try:
             if owners.setdefault(folder, file) != file:
@@ -133,27 +134,31 @@ def split(
 
                 separator = Separator(model, device, quality=quality)
             if stdout is None:
-                _split_one(separator, file, folder, overwrite)
+                _split_one(separator, name, folder, overwrite)
             else:
-                _pass_through(separator, file, stdout)
+                _pass_through(separator, name, stdout)
         except SongsplitError as error:
             typer.echo(f"songsplit: {error}", err=True)
             failed += 1
             if separator is None:
                 break  # the model or the device: no other file will fare better
         except KeyboardInterrupt:
-            typer.echo("songsplit: stopped; no partial results were left", err=True)
+            left = "no partial results were left" if stdout is None else "before the end"
+            typer.echo(f"songsplit: stopped; {left}", err=True)
             raise typer.Exit(130) from None
-        except BrokenPipeError:
-            # Whoever read what we write has had enough. Nothing may be left to be
-            # written when Python closes standard output.
+        except OSError as error:
+            # Files have errors of our own: this is standard output. Nothing may be left
+            # to be written when Python closes it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(141) from None
+            if isinstance(error, BrokenPipeError):  # whoever reads it has had enough
+                raise typer.Exit(141) from None
+            typer.echo(f"songsplit: standard output: {error.strerror}", err=True)
+            raise typer.Exit(1) from None
     if failed:
         raise typer.Exit(1)
 
 
-def _split_one(separator: Separator, file: Path, folder: Path, overwrite: bool) -> None:
+def _split_one(separator: Separator, file: str, folder: Path, overwrite: bool) -> None:
     from songsplit.stems import stem_paths
 
     typer.echo(f"{file}", err=True)
@@ -171,9 +176,10 @@ def _split_one(separator: Separator, file: Path, folder: Path, overwrite: bool) 
         return
     for path in paths.values():
         typer.echo(path)
+        sys.stdout.flush()
 
 
-def _pass_through(separator: Separator, file: Path, stem: str) -> None:
+def _pass_through(separator: Separator, file: str, stem: str) -> None:
     from songsplit.audio import WavStream
 
     if stem not in separator.targets:
@@ -187,9 +193,9 @@ def _pass_through(separator: Separator, file: Path, stem: str) -> None:
         writer.write(stems[stem])
 
 
-def _source(file: Path) -> Path | BinaryIO:
-    if file != STANDARD_INPUT:
-        return file
+def _source(file: str) -> Path | BinaryIO:
+    if file != _STANDARD_INPUT:
+        return Path(file)
     if sys.stdin.isatty():
         raise AudioFileError("standard input is a terminal: send a file or a program's output")
     return sys.stdin.buffer
@@ -256,6 +262,10 @@ def export(
 
 def main() -> None:
     """Run the command line."""
+    # A stream that was closed before the start is None: read nothing, write to nowhere.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
     # File names may hold what the terminal's encoding cannot show.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,8 +168,8 @@ class Separator:
         ------
         Stems
             Vocals and instrumental of the next piece of the audio, of the kind of the
-            first block. They come at most ten seconds of audio after it, and all
-            together are as long as the audio.
+            first block. They come some ten seconds of audio after it, and all together
+            are as long as the audio.
 
         Raises
         ------
@@ -191,7 +191,15 @@ class Separator:
         if _is_file(audio):
             _refuse_rate(audio, sample_rate)
             return self._streamed_file(audio)
-        return self._streamed(iter(audio), check_sample_rate(sample_rate))
+        try:
+            # An array by itself is one block.
+            whole = isinstance(audio, np.ndarray) or hasattr(audio, "cpu")
+            blocks: Iterator[Array] = iter([cast("Array", audio)] if whole else audio)
+        except TypeError:
+            raise AudioInputError(
+                f"audio is of type {type(audio).__name__}: stream a file or blocks of samples"
+            ) from None
+        return self._streamed(blocks, check_sample_rate(sample_rate))
 
     def _streamed_file(self, file: File) -> Iterator[Stems]:
         with open_audio(file) as reader:
@@ -200,14 +208,15 @@ class Separator:
             yield from self._streamed(reader.blocks(max(1, rate // 10)), rate)
 
     def _streamed(self, blocks: Iterator[Array], rate: int) -> Iterator[Stems]:
-        first = next(blocks, None)
+        filled = (block for block in blocks if 0 not in getattr(block, "shape", ()))
+        first = next(filled, None)
         if first is None:
             return
         kind = as_samples(first, rate)
 
         def samples() -> Iterator[NDArray[np.float32]]:
             yield kind.samples
-            for block in blocks:
+            for block in filled:
                 given = as_samples(block, rate)
                 if len(given.samples) != len(kind.samples):
                     raise AudioInputError(

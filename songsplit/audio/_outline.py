@@ -70,6 +70,51 @@ def examine(file: BinaryIO) -> Outline:
     return Outline()
 
 
+def audio_chunk(file: BinaryIO) -> tuple[int, int | None] | None:
+    """Find where the samples of a WAV, W64, AIFF or AU begin, and how many bytes they are.
+
+    Parameters
+    ----------
+    file : BinaryIO
+        The start of a file, seekable.
+
+    Returns
+    -------
+    (int, int or None) or None
+        Place and length, None if that is not known yet; None if the start does not reach
+        that far, or what comes is not enough to decode from there.
+    """
+    size = file.seek(0, 2)
+    head = _read_at(file, 0, 16)
+    found: tuple[int, int] | None = None
+    if head[8:12] == b"WAVE":
+        for name, content, length in _chunks(file, 12, size, "<4sI", 2):
+            if name == b"ds64" and length >= 16 and content + 16 <= size:
+                long_length = struct.unpack("<Q", _read_at(file, content + 8, 8))[0]
+            elif name == b"data":
+                if length == 0 and struct.unpack("<I", head[4:8])[0] not in (0, 0xFFFFFFFF):
+                    return None  # empty, or not known: only the whole file can tell
+                wide = length == 0xFFFFFFFF and head[:4] == b"RF64"
+                found = content, long_length if wide else length
+                break
+    elif head[:16] == _W64_RIFF and len(head := _read_at(file, 0, 24)) == 24:
+        # The length of everything.
+        found = 0, struct.unpack("<q", head[16:24])[0]
+    elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        described = False
+        for name, content, length in _chunks(file, 12, size, ">4sI", 2):
+            described |= name == b"COMM"
+            if name == b"SSND":
+                found = (content, length) if described else None
+                break
+    elif head[:4] == b".snd" and len(head) >= 12:
+        found = struct.unpack(">II", head[4:12])
+    if found is None:
+        return None
+    known = not any(found[1] in unknown for unknown in _UNKNOWN_LENGTHS)
+    return found[0], found[1] if known and 0 < found[1] < 1 << 62 else None
+
+
 def _read_at(file: BinaryIO, offset: int, count: int) -> bytes:
     file.seek(offset)
     return file.read(count)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
+import struct
 import tempfile
 from contextlib import ExitStack
 from io import BytesIO
 from typing import BinaryIO
 
-from songsplit.audio._outline import examine
+from songsplit.audio._outline import audio_chunk
+from songsplit.errors import AudioFileError
 
-# The length of a file is told at its start, unless tags or pictures come first.
-_HEAD_BYTES = 1 << 16
-# What begins like this can be decoded as it comes, and tells its length at the start: WAV,
-# W64, AIFF, AU, FLAC, Matroska and ASF.
-_STREAMED = (
-    *(b"RIFF", b"RF64", b"riff", b"FORM", b".snd", b"fLaC"),
-    *(b"\x1a\x45\xdf\xa3", b"\x30\x26\xb2\x75"),
-)
+# So short that little has to arrive before the first sample comes out. What has tags or
+# pictures of this size before its audio goes through a temporary file.
+_HEAD_BYTES = 1 << 14
+_MAX_SPOOLED_BYTES = 1 << 32
+_SPOOLED_BLOCK = 1 << 20
 # An MP3 with one of these tells how much of its end is filler, which FFmpeg heeds in files
 # only. Those without, like radio, can be decoded as they come.
 _MP3_LENGTHS = (b"Xing", b"Info", b"VBRI")
@@ -25,6 +23,14 @@ _MP3_LENGTHS = (b"Xing", b"Info", b"VBRI")
 
 class Pipe:
     """A file that cannot seek.
+
+    Errors while it is read, an interruption by the user included, must not get lost in the
+    decoder that reads it: to that they look like the end, and :meth:`finish` raises them.
+
+    Parameters
+    ----------
+    file : binary file object
+        Stays open.
 
     Attributes
     ----------
@@ -34,52 +40,97 @@ class Pipe:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        # Gives what there is instead of waiting for as much as is asked for.
+        self._read = getattr(file, "read1", file.read)
         self._position = 0
+        self._error: BaseException | None = None
         self.head = b""
-        # A pipe gives what it has, which may be less than is asked for.
-        while len(self.head) < _HEAD_BYTES and (part := file.read(_HEAD_BYTES - len(self.head))):
+        while len(self.head) < _HEAD_BYTES and (part := self._next(_HEAD_BYTES - len(self.head))):
             self.head += part
+        self._audio = audio_chunk(BytesIO(self.head))
 
     @property
     def streamed(self) -> bool:
-        """Whether the format can be decoded as it comes."""
-        if len(self.head) > 1 and self.head[0] == 0xFF and self.head[1] & 0xE6 > 0xE0:
-            return not any(name in self.head[:512] for name in _MP3_LENGTHS)
-        return self.head.startswith(_STREAMED)
+        """Whether the format can be decoded as it comes, and its end be told from a break."""
+        return self._audio is not None or self._frames is not None or _is_mpeg_stream(self.head)
 
     @property
-    def cut(self) -> bool:
-        """Whether, after everything was read, it was less than the start had told."""
-        size = max(self._position, len(self.head))
-        return examine(_Remembered(self.head, size)).cut
+    def _frames(self) -> int | None:
+        """Samples per channel that a FLAC promises, 0 if it does not know."""
+        if self.head[:4] != b"fLaC" or len(self.head) < 26:
+            return None
+        return int(struct.unpack_from(">Q", self.head, 18)[0] & ((1 << 36) - 1))
 
     def read(self, size: int = -1) -> bytes:
-        """Read up to `size` bytes."""
+        """Read up to `size` bytes; none at the end, or after an error."""
         if self._position < len(self.head):
             end = len(self.head) if size < 0 else self._position + size
             data = self.head[self._position : end]
+        elif self._error is not None:
+            data = b""
         else:
-            data = self._file.read(size)
+            try:
+                data = self._next(size)
+            except BaseException as error:
+                self._error = error
+                data = b""
         self._position += len(data)
         return data
 
-    def spooled(self, resources: ExitStack) -> BinaryIO:
-        """Copy everything into a temporary file on disk, which can seek."""
+    def finish(self, frames: int) -> bool:
+        """Say whether everything that was promised has come.
+
+        Parameters
+        ----------
+        frames : int
+            Samples per channel that were decoded.
+
+        Raises
+        ------
+        BaseException
+            What reading raised on the way.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._audio is not None:
+            start, length = self._audio
+            return length is None or self._position >= start + length - 1  # maybe no padding
+        return frames >= (self._frames or 0)
+
+    def spooled(self, name: str, resources: ExitStack) -> BinaryIO:
+        """Copy everything into a temporary file on disk, which can seek.
+
+        Raises
+        ------
+        AudioFileError
+            If that is so much that it may never end.
+        """
         file: BinaryIO = resources.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         file.write(self.head)
-        shutil.copyfileobj(self._file, file)
+        while data := self._next(_SPOOLED_BLOCK):
+            file.write(data)
+            if file.tell() > _MAX_SPOOLED_BYTES:
+                raise AudioFileError(
+                    f"{name}: more than 4 GB of a format that cannot be decoded as it comes; "
+                    "send WAV, FLAC or an MP3 stream, or save it to a file first"
+                )
         return file
 
+    def _next(self, size: int) -> bytes:
+        data: bytes | None = self._read(size)
+        if data is None:
+            raise BlockingIOError("there is nothing to read yet; open it in blocking mode")
+        return data
 
-class _Remembered(BytesIO):
-    """The start of a file that was longer."""
 
-    def __init__(self, head: bytes, size: int) -> None:
-        super().__init__(head)
-        self._size = size
+def _is_mpeg_stream(head: bytes) -> bool:
+    """Recognise MP3 and ADTS without a length, from any place on."""
+    if head[:3] == b"ID3" or any(name in head[:512] for name in _MP3_LENGTHS):
+        return False
+    import av
 
-    def seek(self, offset: int, whence: int = 0) -> int:
-        if whence == 2:
-            super().seek(0, 2)
-            return self._size + offset
-        return super().seek(offset, whence)
+    try:
+        with av.open(BytesIO(head), options={"protocol_whitelist": "none"}) as container:
+            return container.format.name in ("mp3", "aac")
+    except (av.FFmpegError, ValueError):
+        return False

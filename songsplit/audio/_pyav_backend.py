@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 _PIPE_PROBE_BYTES = 1 << 17
+_PIPE_BUFFER_BYTES = 1 << 12
+_FILE_BUFFER_BYTES = 1 << 15
 # Tags between the parts of a joined MP3, which are no audio and no damage either.
 _TAGS = (b"ID3", b"TAG", b"APE")
 
@@ -144,15 +146,19 @@ def _open(file: BinaryIO | Pipe, name: str) -> InputContainer:
     # A playlist could name other files or addresses: FFmpeg may open none.
     options = {"protocol_whitelist": "none"}
     source: NamelessFile | Pipe
+    buffer_size = _FILE_BUFFER_BYTES
     if isinstance(file, Pipe):
         source = file
         # Not seconds of audio before the first sample comes out.
         options["probesize"] = str(_PIPE_PROBE_BYTES)
+        buffer_size = _PIPE_BUFFER_BYTES
     else:
         file.seek(0)
         source = NamelessFile(file)
     try:
-        return av.open(source, "r", metadata_errors="replace", options=options)
+        return av.open(
+            source, "r", metadata_errors="replace", options=options, buffer_size=buffer_size
+        )
     except (av.FFmpegError, OSError, ValueError) as error:
         if not isinstance(file, Pipe) and _is_mp4(file):
             reason = "the file is cut off or damaged: its index is missing or unreadable"

@@ -111,20 +111,29 @@ class AudioReader:
 
     def _checked_chunks(self) -> Iterator[FloatArray]:
         info, done = self.info, 0
-        for chunk in self._backend.chunks():
-            finite = np.isfinite(chunk).all(axis=0)
-            if not finite.all():
-                second = (done + int(np.argmin(finite))) / info.sample_rate
-                raise AudioFileError(
-                    f"{info.name}: the sample at {second:.2f} s is not a number or infinite; "
-                    "export the file again without such samples"
-                )
-            done += chunk.shape[1]
-            yield chunk
-        if self._pipe is not None and self._pipe.cut:
+        try:
+            for chunk in self._backend.chunks():
+                _check_finite(chunk, info, done)
+                done += chunk.shape[1]
+                yield chunk
+        except AudioFileError:
+            if self._pipe is not None:
+                _finished(self._pipe, info.name, done)  # raises what was behind it
+            raise
+        if self._pipe is not None and not _finished(self._pipe, info.name, done):
             raise _cut(info.name, done / info.sample_rate)
         if done == 0:
             raise _empty(info.name)
+
+
+def _check_finite(chunk: FloatArray, info: AudioInfo, done: int) -> None:
+    finite = np.isfinite(chunk).all(axis=0)
+    if not finite.all():
+        second = (done + int(np.argmin(finite))) / info.sample_rate
+        raise AudioFileError(
+            f"{info.name}: the sample at {second:.2f} s is not a number or infinite; "
+            "export the file again without such samples"
+        )
 
 
 def open_audio(source: AudioSource) -> AudioReader:
@@ -136,8 +145,8 @@ def open_audio(source: AudioSource) -> AudioReader:
     ----------
     source : str, path-like or binary file object
         The file. A file object is read from its start and stays open. One that cannot
-        seek, such as a pipe, is decoded as it comes if it holds WAV, AIFF, FLAC,
-        Matroska, WMA or an MP3 stream, and else goes through a temporary file.
+        seek, such as a pipe, is decoded as it comes if it holds WAV, AIFF, AU, FLAC or
+        an MP3 or AAC stream, and else goes through a temporary file.
 
     Returns
     -------
@@ -210,8 +219,10 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
     with ExitStack() as resources:
         file, name = _open_file(source, resources)
         try:
+            if isinstance(file, Pipe):
+                file = file.spooled(name, resources)
             streams, sample_rate = decode_streams(file, name)
-            cut = file.cut if isinstance(file, Pipe) else examine(file).cut
+            cut = examine(file).cut
         except OSError as error:
             raise _unreadable(name, error) from error
     length = min(stream.shape[1] for stream in streams)
@@ -264,7 +275,7 @@ def _open_file(source: AudioSource, resources: ExitStack) -> tuple[BinaryIO | Pi
         else:
             empty = not pipe.head
             if not empty and not pipe.streamed:
-                file, pipe = pipe.spooled(resources), None
+                file, pipe = pipe.spooled(name, resources), None
     except (AttributeError, OSError, ValueError) as error:
         raise _unreadable(name, error) from error
     if empty:
@@ -276,7 +287,11 @@ def _open_reader(file: BinaryIO | Pipe, name: str, resources: ExitStack) -> Audi
     if isinstance(file, Pipe):
         from songsplit.audio._pyav_backend import PyAVBackend
 
-        return _checked(PyAVBackend(file, name), resources, file)
+        try:
+            return _checked(PyAVBackend(file, name), resources, file)
+        except AudioFileError:
+            _finished(file, name, 0)  # what was behind it, if anything
+            raise
     outline = examine(file)
     if outline.joined:
         raise AudioFileError(
@@ -297,6 +312,14 @@ def _open_reader(file: BinaryIO | Pipe, name: str, resources: ExitStack) -> Audi
     if reader.info.frames == 0:
         raise _empty(name)
     return reader
+
+
+def _finished(pipe: Pipe, name: str, frames: int) -> bool:
+    """Say whether all of a pipe has come; raise what reading it raised."""
+    try:
+        return pipe.finish(frames)
+    except Exception as error:  # not interruptions
+        raise _unreadable(name, error) from error
 
 
 def _checked(backend: Backend, resources: ExitStack, pipe: Pipe | None = None) -> AudioReader:

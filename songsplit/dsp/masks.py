@@ -28,12 +28,12 @@ def input_powers(spectrogram: Tensor, *, mid_side: bool) -> Tensor:
     powers = real.square().addcmul_(imaginary, imaginary)
     if not mid_side:
         return powers
-    # Not from powers and their product: what is left of nearly equal channels is small.
-    real, imaginary = (part[:, 0] - part[:, 1] for part in (real, imaginary))
-    side = real.square_().addcmul_(imaginary, imaginary) / 4
-    # Parallelogram law: the powers of mid and side are those of left and right, halved.
-    mid = (powers.sum(dim=1) / 2 - side).clamp_min_(0)
-    return torch.cat([powers, mid.unsqueeze(1), side.unsqueeze(1)], dim=1)
+    parts = [powers]
+    for sign in (1, -1):
+        # Not from powers and products: of nearly opposite or equal channels little is left.
+        both = [torch.add(part[:, :1], part[:, 1:], alpha=sign) for part in (real, imaginary)]
+        parts.append(both[0].square_().addcmul_(both[1], both[1]) / 4)
+    return torch.cat(parts, dim=1)
 
 
 def input_parts(spectrogram: Tensor) -> Tensor:

@@ -130,7 +130,7 @@ def stream_stems(
 
     for block in _resampled(estimates(), rate, sample_rate, outer):
         whole, kept[:] = _take(kept, block.shape[-1])
-        # Resampling there and back may end a sample late.
+        # Resampling there and back may end some samples late.
         block = block[:, : whole.shape[-1]]
         if block.shape[-1]:
             yield complete(block.reshape(-1, channels, block.shape[-1]), whole)

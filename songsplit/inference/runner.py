@@ -22,7 +22,7 @@ class Runner:
     """Runs a network over stacks of chunks.
 
     If the device runs out of memory, half as many chunks go through at once, down to a
-    single one, and then the work goes on on the CPU, with a warning.
+    single one, and then this and all further work goes on on the CPU, with a warning.
 
     Parameters
     ----------
@@ -30,12 +30,16 @@ class Runner:
         In evaluation mode.
     device : torch.device
         Where to compute.
+    shared : bool, optional
+        Whether the network and the device have other work too: chunks then go through one
+        by one, and without memory the device's own error is raised.
     """
 
-    def __init__(self, network: Network, device: torch.device) -> None:
+    def __init__(self, network: Network, device: torch.device, *, shared: bool = False) -> None:
         self._network = network.to(device)
         self._device = device
-        self._items = 1 if device.type == "cpu" else _GPU_ITEMS
+        self._shared = shared
+        self._items = 1 if shared or device.type == "cpu" else _GPU_ITEMS
 
     @property
     def config(self) -> MaskUNetConfig:
@@ -100,7 +104,8 @@ class Runner:
                     stems.append(found.stems.float().cpu().numpy())
                     highs.append(found.highs.float().cpu().numpy())
             except RuntimeError as error:
-                if self._device.type == "cpu" or "out of memory" not in str(error).lower():
+                memory = self._device.type != "cpu" and "out of memory" in str(error).lower()
+                if self._shared or not memory:
                     raise
                 del stems[len(highs) :]
             else:

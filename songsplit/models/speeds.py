@@ -58,10 +58,15 @@ class SpeedAverage(nn.Module):
         unit = math.lcm(*(speed.numerator for speed in SPEEDS))
         length = _smooth(math.ceil((samples + 2 * _EDGE) / unit)) * unit
         padded = functional.pad(mixture, (_EDGE, length - samples - _EDGE))
+        own = functional.pad(stems, (_EDGE, length - samples - _EDGE))
+        total = own
         for speed in SPEEDS:
             played = self.model.foreground(resample_to(padded, int(length / speed))).stems
-            stems = stems + resample_to(played, length)[..., _EDGE : _EDGE + samples]
-        return Foreground(stems / (1 + len(SPEEDS)), highs)
+            total = total + resample_to(played, length)
+            if speed > 1:
+                # Faster, there was no room for the highest frequencies: take one's own.
+                total = total + own - resample_to(resample_to(own, int(length / speed)), length)
+        return Foreground(total[..., _EDGE : _EDGE + samples] / (1 + len(SPEEDS)), highs)
 
 
 def _smooth(number: int) -> int:

@@ -118,7 +118,7 @@ class MaskUNet(nn.Module):
             # The small constants bound the slopes of root and power function near zero.
             compressed = ((relative + 1e-20).sqrt() + 1e-5).pow(config.compression)
             if signed is not None:
-                compressed = compressed * signed.sign()
+                compressed = compressed * signed[:, :, : config.bins].sign()
             batch, channels, bins, frames = compressed.shape
             per_bin = compressed.transpose(1, 2).reshape(batch, bins, channels * frames)
             normalized: Tensor = self.normalize(per_bin)

@@ -167,7 +167,7 @@ class SeparationTraining(pl.LightningModule):
         if references.shape[-1] == 0:
             return  # other ranks have one clip more
         # In chunks as users get it, so that songs of any length fit.
-        runner = Runner(self.model, self.device)
+        runner = Runner(self.model, self.device, shared=True)
         blocks = stream_stems(runner, [references.sum(axis=0)], self.config.sample_rate, channels=2)
         try:
             estimates = np.concatenate(list(blocks), axis=-1)

@@ -144,6 +144,72 @@ def piped(song, *arguments):
         )
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches processes otherwise there")
+@pytest.mark.parametrize("options", [(), ("--stdout", "vocals")])
+def test_an_interruption_of_a_pipe_leaves_nothing(song, options):
+    command = [sys.executable, "-m", "songsplit", "-", "-o", "out", "--device", "cpu", *options]
+    # Less than a chunk: everything is read, and nothing is written yet.
+    samples = np.zeros((44100 * 5, 2), np.float32)
+    soundfile.write(song, samples, 44100, subtype="FLOAT")
+    content = bytearray(song.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = b"\xff" * 4
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:
+        process.stdin.write(content)
+        process.stdin.flush()
+        time.sleep(2)  # until it waits for more
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert [path.name for path in song.parent.iterdir()] == [song.name]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("options", [(), ("--stdout", "vocals")])
+def test_a_full_standard_output_is_told(song, options):
+    command = [sys.executable, "-m", "songsplit", str(song), "--device", "cpu", *options]
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            command,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+    assert result.returncode == 1
+    assert "standard output" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(("closed", "status"), [("<&-", 1), (">&-", 0), ("2>&-", 0)])
+def test_closed_streams(song, closed, status):
+    source = "-" if closed == "<&-" else "'my song.wav'"
+    command = f"{sys.executable} -m songsplit {source} --device cpu {closed}"
+    result = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert result.returncode == status, result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_file_called_minus(song):
+    (song.parent / "-").write_bytes(song.read_bytes())
+    assert run("./-", "-o", "out", "--device", "cpu").exit_code == 0
+    assert (song.parent / "out" / "-" / "vocals.wav").exists()
+
+
 def test_standard_input_and_output(song):
     result = piped(song, "-")
     assert result.returncode == 0, result.stderr
@@ -173,6 +239,7 @@ def test_a_reader_that_has_had_enough_ends_the_work_quietly(song):
         check=False,
     )
     assert result.stdout == b"R"
+    assert result.returncode == 141
     assert b"Traceback" not in result.stderr
 
 
@@ -194,7 +261,11 @@ def test_an_interruption_leaves_nothing(song):
 
 
 def test_quality(song):
-    assert run(song, "--quality", "best", "-o", "best").exit_code == 0
+    found = []
+    for quality in ("balanced", "best"):
+        assert run(song, "--quality", quality, "-o", quality, "--device", "cpu").exit_code == 0
+        found.append(soundfile.read(song.parent / quality / "my song" / "vocals.wav")[0])
+    assert np.abs(found[0] - found[1]).max() > 1e-4
     result = run(song, "--quality", "bset")
     assert result.exit_code == 2
     assert "balanced" in result.stderr

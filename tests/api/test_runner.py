@@ -59,6 +59,15 @@ def test_without_enough_memory_for_one_the_cpu_takes_over():
     assert runner.device.type == "cpu"
 
 
+def test_work_beside_other_work_raises_what_the_device_raises():
+    network = SmallDevice(holds=0)
+    runner = Runner(network, torch.device("meta"), shared=True)
+    assert runner.group(channels=2) == 1
+    with pytest.raises(torch.OutOfMemoryError):
+        runner.foreground(np.ones((3, 2, 100), np.float32))
+    assert network.device.type == "meta"
+
+
 def test_other_errors_are_not_taken_for_a_lack_of_memory():
     network = SmallDevice(holds=8)
     network.foreground = lambda items: 1 // 0

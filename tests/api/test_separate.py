@@ -207,10 +207,20 @@ def test_a_stream_gives_what_the_whole_gives(tiny, kind, shape):
     assert 10 * np.log10(error) < (-40 if tiny.quality == "balanced" else -25)
 
 
+def test_an_array_by_itself_is_one_block(tiny):
+    mixture = np.random.default_rng(0).normal(size=(2, 30000)).astype(np.float32)
+    for array in (mixture, torch.from_numpy(mixture)):
+        (stems,) = tiny.stream(array, 44100)
+        assert stems.vocals.shape == (2, 30000)
+
+
 def test_streams_that_cannot_be_separated_are_refused(tiny):
     with pytest.raises(AudioInputError, match="sample_rate"):
         tiny.stream([], 0)
     assert list(tiny.stream([], 44100)) == []
+    assert list(tiny.stream([np.zeros((2, 0))], 44100)) == []
+    with pytest.raises(AudioInputError, match="int"):
+        tiny.stream(5, 44100)
     with pytest.raises(AudioInputError, match="1 channels, the first one had 2"):
         list(tiny.stream([np.zeros((2, 9)), np.zeros((1, 9))], 44100))
     with pytest.raises(AudioInputError, match="holds nan"):

@@ -180,11 +180,72 @@ def test_a_pipe_gives_what_the_file_gives(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_pipe_that_ends_too_early_is_noticed(kind: str) -> None:
+@pytest.mark.parametrize("share", [0.5, 0.6, 0.99])
+def test_a_pipe_that_ends_too_early_is_noticed(kind: str, share: float) -> None:
     if kind == "adts":
         pytest.skip("no length is told anywhere")
     content = song_bytes(kind)
-    assert "cut off" in reason(Pipe(content[: len(content) * 3 // 5]))
+    assert "cut off" in reason(Pipe(content[: int(len(content) * share)]))
+
+
+def test_a_flac_that_ends_between_frames_is_noticed() -> None:
+    content = libsndfile_bytes("FLAC", "PCM_16", song())
+    places = [at for at in range(100, len(content)) if content[at : at + 2] == b"\xff\xf8"]
+    assert len(places) > 5
+    for at in places[1:]:
+        assert "cut off" in reason(Pipe(content[:at]))
+
+
+@pytest.mark.parametrize("size", [10_000, 70_001])
+def test_much_may_stand_before_the_audio(size: int) -> None:
+    """Pictures, for example."""
+    content = wav_bytes(song())
+    more = b"JUNK" + struct.pack("<I", size) + bytes(size + size % 2)
+    at = content.index(b"fmt ")
+    total = struct.pack("<I", len(content) + len(more) - 8)
+    content = content[:4] + total + content[8:at] + more + content[at:]
+    np.testing.assert_array_equal(read_audio(Pipe(content))[0], read_audio(io.BytesIO(content))[0])
+
+
+def test_an_empty_wav_is_empty_also_from_a_pipe() -> None:
+    content = wav_bytes(song(frames=0)) + b"LIST" + struct.pack("<I", 400) + bytes(400)
+    content = content[:4] + struct.pack("<I", len(content) - 8) + content[8:]
+    assert "no samples" in reason(io.BytesIO(content))
+    assert "no samples" in reason(Pipe(content))
+
+
+def test_radio_is_decoded_as_it_comes_from_any_place_on() -> None:
+    song_of_minutes = np.tile(song(), 20)
+    for container, codec in (("mp3", "libmp3lame"), ("adts", "aac")):
+        content = ffmpeg_bytes(container, codec, [song_of_minutes])
+        start = len(content) // 3 + 1
+        pipe = Pipe(content[start:])
+        with open_audio(pipe) as reader:
+            next(reader.blocks(1000))
+            assert pipe.tell() < len(content) / 3
+
+
+class Failing(Pipe):
+    """Breaks off with an error in the middle."""
+
+    def __init__(self, content: bytes, error: BaseException) -> None:
+        super().__init__(content)
+        self.error = error
+
+    def read(self, size: int = -1) -> bytes:
+        if self.tell() > 50_000:
+            raise self.error
+        return super().read(size)
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "ogg"])
+def test_errors_of_a_pipe_are_not_lost(kind: str) -> None:
+    content = libsndfile_bytes(
+        kind.upper(), "VORBIS" if kind == "ogg" else "PCM_16", np.tile(song(), 10)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        read_audio(Failing(content, KeyboardInterrupt()))
+    assert "cable pulled" in reason(Failing(content, OSError("cable pulled")))
 
 
 @pytest.mark.parametrize("length", [0, 0x7FFFF000, 0xFFFFFFFF])
@@ -192,7 +253,7 @@ def test_a_pipe_of_unknown_length_is_read_as_it_comes(length: int) -> None:
     samples = np.random.default_rng(0).uniform(-1, 1, (2, 500_000)).astype(np.float32)
     content = bytearray(wav_bytes(samples, "FLOAT"))
     at = content.index(b"data") + 4
-    content[at : at + 4] = struct.pack("<I", length)
+    content[at : at + 4] = content[4:8] = struct.pack("<I", length)
     pipe = Pipe(bytes(content))
     with open_audio(pipe) as reader:
         assert reader.info.frames is None
