@@ -30,7 +30,7 @@ def test_the_highest_frequencies_stay():
     noise = torch.randn(1, 2, 20011, generator=torch.Generator().manual_seed(0)) / 10
     with torch.inference_mode():
         vocals = SpeedAverage(all_vocals()).foreground(noise).stems[:, 0]
-    assert torch.allclose(vocals, noise, atol=1e-4)
+    assert torch.allclose(vocals, noise, atol=1e-3)
 
 
 def test_the_mean_is_over_three_runs():
