@@ -97,7 +97,7 @@ def test_from_songs_to_table_and_files(
     }
     assert sdr["mixture"] < sdr["ideal ratio mask"]
     assert summary["systems"]["small"]["overall"]["vocals"]["SDR"]["songs"] == 2
-    assert summary["model"] == {"name": "small", "sha256": digest}
+    assert summary["model"] == {"name": "small", "sha256": digest, "quality": "balanced"}
     assert summary["data"] == {
         "name": "MUSDB18-HQ",
         "subset": "test",
