@@ -383,6 +383,7 @@ def test_worker_processes_end_with_the_program(
         (["--musdb", ".", "--split", "valid"], "add --subset train"),
         (["--musdb", ".", "--model", "m", "--estimates", "."], "not allowed with"),
         (["--musdb", ".", "--estimates", ".", "--device", "cpu"], "--device goes with --model"),
+        (["--musdb", ".", "--estimates", ".", "--quality", "best"], "--quality goes with --model"),
         (["--compare", "a", "b", "--jobs", "2"], "--jobs does not go with --compare"),
         (["--compare", "a", "b", "--no-report"], "--no-report does not go"),
     ],
