@@ -55,7 +55,8 @@ def songsplit(setting: str) -> Callable[[str, str], None]:
     import songsplit
 
     device, _, quality = setting.partition("-")
-    separator = songsplit.Separator(device=device or "cpu", quality=quality or "balanced")
+    best = quality == "best"
+    separator = songsplit.Separator(device=device, quality="best" if best else "balanced")
 
     def run(song: str, folder: str) -> None:
         separator.separate_to_files(song, folder, overwrite=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from songsplit.errors import SongsplitError
+    from songsplit.formats import OutputFormat
     from songsplit.models.registry import ModelInfo, list_models
     from songsplit.separator import Separator, separate
     from songsplit.stems import Stems
@@ -20,6 +21,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ModelInfo",
+    "OutputFormat",
     "Separator",
     "SongsplitError",
     "Stems",
@@ -31,6 +33,7 @@ __all__ = [
 # Importing torch takes seconds; names are therefore looked up when first used.
 _HOMES = {
     "ModelInfo": "songsplit.models.registry",
+    "OutputFormat": "songsplit.formats",
     "Separator": "songsplit.separator",
     "SongsplitError": "songsplit.errors",
     "Stems": "songsplit.stems",

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 import songsplit
 from songsplit.data.commands import app as data_app
 from songsplit.errors import AudioFileError, OutputError, OutputExistsError, SongsplitError
+from songsplit.formats import BitDepth, Clip, FormatName, OutputFormat
 from songsplit.quality import BALANCED, Quality
 
 if TYPE_CHECKING:
@@ -102,14 +103,34 @@ def split(
             show_default=False,
         ),
     ] = None,
+    output_format: Annotated[
+        FormatName, typer.Option("--format", help="Kind of file; stem.mp4 is for DJ programs.")
+    ] = "wav",
+    bit_depth: Annotated[
+        BitDepth | None,
+        typer.Option(help="Of WAV and FLAC.", show_default="32f, of FLAC 24"),
+    ] = None,
+    bitrate: Annotated[
+        int | None,
+        typer.Option(
+            help="Of the other formats, in kbit/s for stereo.",
+            show_default="320 for MP3, 256 for M4A and OGG, 192 for Opus",
+        ),
+    ] = None,
+    clip: Annotated[
+        Clip,
+        typer.Option(
+            help="Where a stem would clip: make all stems quieter, or cut off what is beyond."
+        ),
+    ] = "scale",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are already there.")
     ] = False,
 ) -> None:
-    """Write vocals.wav and instrumental.wav for each song (the default command).
+    """Write vocals and instrumental of each song (the default command).
 
-    The files have the song's own sample rate, channels and length, and are 32-bit float,
-    so nothing clips.
+    The files have the song's own sample rate, channels and length, its tags and its cover
+    picture. By default they are WAV of 32-bit floating point, in which nothing clips.
     """
     if stdout is not None and len(files) > 1:
         raise typer.BadParameter("--stdout takes one song")
@@ -132,9 +153,10 @@ def split(
                 # Importing torch takes seconds, and --help should not.
                 from songsplit.separator import Separator
 
+                chosen = OutputFormat(output_format, bit_depth, bitrate)
                 separator = Separator(model, device, quality=quality)
             if stdout is None:
-                _split_one(separator, name, folder, overwrite)
+                _split_one(separator, name, folder, chosen, clip, overwrite)
             else:
                 _pass_through(separator, name, stdout)
         except SongsplitError as error:
@@ -158,23 +180,39 @@ def split(
         raise typer.Exit(1)
 
 
-def _split_one(separator: Separator, file: str, folder: Path, overwrite: bool) -> None:
+def _split_one(
+    separator: Separator,
+    file: str,
+    folder: Path,
+    output: OutputFormat,
+    clip: Clip,
+    overwrite: bool,
+) -> None:
     from songsplit.stems import stem_paths
 
     typer.echo(f"{file}", err=True)
     try:
         paths = separator.separate_to_files(
-            _source(file), folder, overwrite=overwrite, progress=sys.stderr.isatty()
+            _source(file),
+            folder,
+            output=output,
+            clip=clip,
+            overwrite=overwrite,
+            progress=sys.stderr.isatty(),
         )
     except OutputExistsError:
-        for path in stem_paths(folder, separator.targets, overwrite=True).values():
+        for path in stem_paths(folder, separator.targets, output=output, overwrite=True).values():
             if not path.exists():
                 raise OutputError(
                     f"{file}: {folder} has no {path.name} but other results: use --overwrite"
                 ) from None
         typer.echo(f"  kept {folder}, which is already there; --overwrite replaces it", err=True)
         return
-    for path in paths.values():
+    if paths.gain_db < 0:
+        typer.echo(f"  all stems are {-paths.gain_db:.2f} dB quieter, so that none clips", err=True)
+    for problem in paths.problems:
+        typer.echo(f"  {problem}", err=True)
+    for path in dict.fromkeys(paths.values()):
         typer.echo(path)
         sys.stdout.flush()
 

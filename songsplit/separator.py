@@ -11,15 +11,22 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio import StemFilesWriter, as_samples, check_sample_rate, open_audio
+from songsplit.audio import (
+    StemFilesWriter,
+    as_samples,
+    check_sample_rate,
+    open_audio,
+    read_tags,
+)
 from songsplit.errors import AudioInputError, OutputError
+from songsplit.formats import Clip, FormatName, OutputFormat
 from songsplit.inference.devices import choose_device
 from songsplit.inference.engine import SHORT, stream_stems
 from songsplit.inference.runner import Runner
 from songsplit.models.loading import load_network
 from songsplit.progress import Progress, report_progress
 from songsplit.quality import BALANCED, Quality
-from songsplit.stems import Stems, stem_paths
+from songsplit.stems import SavedStems, Stems, stem_paths
 
 if TYPE_CHECKING:
     import torch
@@ -234,9 +241,11 @@ class Separator:
         audio: File,
         folder: str | os.PathLike[str],
         *,
+        output: OutputFormat | FormatName = "wav",
+        clip: Clip = "scale",
         overwrite: bool = False,
         progress: Progress = False,
-    ) -> dict[str, Path]:
+    ) -> SavedStems:
         """Split a file into ``<folder>/vocals.wav`` and ``<folder>/instrumental.wav``.
 
         Reading, separating and writing go on side by side, so memory does not grow with
@@ -247,6 +256,14 @@ class Separator:
         audio : path or binary file
         folder : path
             Created if it is not there.
+        output : OutputFormat or str, optional
+            What the files are: ``"wav"`` (32-bit float), ``"flac"``, ``"mp3"``, ``"m4a"``,
+            ``"ogg"``, ``"opus"``, or ``"stem.mp4"`` for one file ``stems.stem.mp4`` that DJ
+            programs play; an :class:`songsplit.OutputFormat` also chooses bit depth and
+            bit rate. Rate and channels are those of the source, if the format has them.
+        clip : {"scale", "clamp"}, optional
+            What to do, in formats other than floating point, where a stem goes beyond full
+            scale: make all stems quieter by the same amount, or cut off what is beyond.
         overwrite : bool, optional
             Replace files that are already there.
         progress : bool or callable, optional
@@ -254,9 +271,9 @@ class Separator:
 
         Returns
         -------
-        dict of str to Path
-            The file of each stem: 32-bit float WAV with the rate and channels of the
-            source.
+        SavedStems
+            The file of each stem by name, and what was done to the level. Tags and cover
+            picture of the source are copied, its title marked with the stem.
 
         Raises
         ------
@@ -266,22 +283,32 @@ class Separator:
         OutputExistsError
             If a result is already there and ``overwrite`` is false.
         OutputError
-            If a result cannot be written. Nothing partial is left behind.
+            If a result cannot be written, or the format has fewer channels than the
+            source. Nothing partial is left behind.
+        ConfigError
+            If there is no such format.
         """
+        if isinstance(output, str):
+            output = OutputFormat(output)
         with open_audio(audio) as reader:
-            paths = stem_paths(folder, self.targets, overwrite=overwrite)
+            paths = stem_paths(folder, self.targets, output=output, overwrite=overwrite)
             _protect(audio, paths)
             info = reader.info
             blocks = reader.blocks(_block_length(info.sample_rate))
             stems = self._stems(blocks, info.sample_rate, info.channels, info.seconds, progress)
+            writer = StemFilesWriter(
+                paths,
+                info.sample_rate,
+                info.channels,
+                output=output,
+                tags=read_tags(audio) if _can_seek(audio) else None,
+                clip=clip,
+            )
             # Closing ends the progress bar also where writing fails.
-            with (
-                closing(stems),
-                StemFilesWriter(paths, info.sample_rate, info.channels) as writer,
-            ):
+            with closing(stems), writer:
                 for block in stems:
                     writer.write(dict(zip(self.targets, block, strict=True)))
-        return paths
+        return SavedStems(paths, gain=writer.gain, problems=writer.problems)
 
     def _stems(
         self,
@@ -339,6 +366,10 @@ def separate(
 
 def _is_file(audio: object) -> TypeIs[File]:
     return isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
+
+
+def _can_seek(file: File) -> bool:
+    return isinstance(file, str | os.PathLike) or file.seekable()
 
 
 def _refuse_rate(file: File, sample_rate: int | None) -> None:

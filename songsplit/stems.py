@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from songsplit.audio import StemFilesWriter
 from songsplit.errors import AudioInputError, OutputError, OutputExistsError
+from songsplit.formats import Clip, FormatName, OutputFormat
 
 _MAX_GAIN = 200.0  # dB; float32 would overflow soon after
 
@@ -122,20 +123,29 @@ class Stems(Mapping[str, Any]):
         ]
         return sum(parts[1:], start=parts[0])
 
-    def save(self, folder: str | os.PathLike[str], *, overwrite: bool = False) -> dict[str, Path]:
-        """Write each stem to ``<folder>/<name>.wav``, in 32-bit float.
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        output: OutputFormat | FormatName = "wav",
+        clip: Clip = "scale",
+        overwrite: bool = False,
+    ) -> SavedStems:
+        """Write each stem to ``<folder>/<name>.wav``, or another kind of file.
 
         Parameters
         ----------
         folder : path
             Created if it is not there.
+        output, clip
+            As for :meth:`songsplit.Separator.separate_to_files`.
         overwrite : bool, optional
             Replace files that are already there.
 
         Returns
         -------
-        dict of str to Path
-            The file of each stem.
+        SavedStems
+            The file of each stem, and what was done to the level.
 
         Raises
         ------
@@ -143,17 +153,51 @@ class Stems(Mapping[str, Any]):
             If a file is already there and ``overwrite`` is false.
         OutputError
             If a file cannot be written. No partial files are left.
+        ConfigError
+            If there is no such format.
         """
-        paths = stem_paths(folder, self._stems, overwrite=overwrite)
+        if isinstance(output, str):
+            output = OutputFormat(output)
+        paths = stem_paths(folder, self._stems, output=output, overwrite=overwrite)
         audio = {name: np.atleast_2d(_as_numpy(stem)) for name, stem in self._stems.items()}
         channels = next(iter(audio.values())).shape[0]
-        with StemFilesWriter(paths, self._sample_rate, channels) as writer:
+        writer = StemFilesWriter(paths, self._sample_rate, channels, output=output, clip=clip)
+        with writer:
             writer.write({name: stem.astype(np.float32) for name, stem in audio.items()})
-        return paths
+        return SavedStems(paths, gain=writer.gain, problems=writer.problems)
+
+
+class SavedStems(dict[str, Path]):
+    """The file of each stem, by its name.
+
+    Parameters
+    ----------
+    paths : mapping of str to Path
+    gain : float
+        What all stems were multiplied by, so that none clips.
+    problems : sequence of str
+        What went wrong beside the audio.
+
+    Attributes
+    ----------
+    gain_db : float
+        The gain in dB: 0, or less if something would have clipped.
+    problems : list of str
+        What could not be copied of the tags, for example.
+    """
+
+    def __init__(self, paths: Mapping[str, Path], *, gain: float, problems: Sequence[str]) -> None:
+        super().__init__(paths)
+        self.gain_db = 20 * math.log10(gain)
+        self.problems = list(problems)
 
 
 def stem_paths(
-    folder: str | os.PathLike[str], names: Mapping[str, Any] | tuple[str, ...], *, overwrite: bool
+    folder: str | os.PathLike[str],
+    names: Mapping[str, Any] | tuple[str, ...],
+    *,
+    output: OutputFormat,
+    overwrite: bool,
 ) -> dict[str, Path]:
     """Name the files that stems are written to.
 
@@ -162,6 +206,8 @@ def stem_paths(
     folder : path
     names : mapping or tuple of str
         Names of the stems.
+    output : OutputFormat
+        What the files are.
     overwrite : bool
         Whether the files may be there already.
 
@@ -176,7 +222,8 @@ def stem_paths(
     OutputError
         If the folder is a file, or its name is impossible.
     """
-    paths = {name: Path(folder) / f"{name}.wav" for name in names}
+    file = "stems" if output.holds_all else None
+    paths = {name: Path(folder) / f"{file or name}.{output.name}" for name in names}
     try:
         with suppress(FileNotFoundError):
             os.lstat(folder)  # refuses impossible names, which exists() calls missing

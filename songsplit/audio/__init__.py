@@ -8,7 +8,6 @@ callers' arrays into that form and back again; it knows nothing of models.
 from __future__ import annotations
 
 from songsplit.audio.arrays import ArrayInput, as_samples, check_sample_rate
-from songsplit.audio.formats import BIT_DEPTHS, FORMATS, OutputFormat
 from songsplit.audio.reading import (
     AudioInfo,
     AudioReader,
@@ -17,17 +16,14 @@ from songsplit.audio.reading import (
     read_streams,
 )
 from songsplit.audio.resampling import Resampler, resample, resampled_length
-from songsplit.audio.stem_files import Clip, StemFilesWriter
+from songsplit.audio.stem_files import StemFilesWriter
+from songsplit.audio.tags import read_tags
 from songsplit.audio.writing import WavStream
 
 __all__ = [
-    "BIT_DEPTHS",
-    "FORMATS",
     "ArrayInput",
     "AudioInfo",
     "AudioReader",
-    "Clip",
-    "OutputFormat",
     "Resampler",
     "StemFilesWriter",
     "WavStream",
@@ -36,6 +32,7 @@ __all__ = [
     "open_audio",
     "read_audio",
     "read_streams",
+    "read_tags",
     "resample",
     "resampled_length",
 ]

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from songsplit.audio._types import FloatArray
 from songsplit.audio.encoding import Encoder, open_encoder
-from songsplit.audio.formats import OutputFormat
 from songsplit.audio.quantizing import Quantizer
 from songsplit.audio.resampling import Resampler, resampled_length
 from songsplit.audio.stem_mp4 import StemMp4Encoder
 from songsplit.audio.writing import PartFile, output_errors
+from songsplit.formats import OutputFormat
 
 _BLOCK_FRAMES = 1 << 16
 

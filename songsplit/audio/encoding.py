@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio.formats import FormatName, OutputFormat
+from songsplit.formats import FormatName, OutputFormat
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream

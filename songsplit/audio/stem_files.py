@@ -8,17 +8,16 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Self
 
 import numpy as np
 
 from songsplit.audio._types import FloatArray
 from songsplit.audio.conversion import encode_together, joint_gain
-from songsplit.audio.formats import OutputFormat
+from songsplit.audio.tags import Tags, write_tags
 from songsplit.audio.writing import PartFile, output_errors
 from songsplit.errors import OutputError
-
-Clip: TypeAlias = Literal["scale", "clamp"]
+from songsplit.formats import Clip, OutputFormat
 
 
 class StemFilesWriter:
@@ -40,6 +39,8 @@ class StemFilesWriter:
         Number of channels of every stem.
     output : OutputFormat, optional
         What the files are; by default 32-bit float WAV.
+    tags : Tags, optional
+        What the files say of the song; titles are marked with the stem.
     clip : {"scale", "clamp"}, optional
         What to do, in any format but floating point, if a sample of a stem goes beyond
         full scale: make all stems quieter by the same amount, so that they still add up,
@@ -49,6 +50,8 @@ class StemFilesWriter:
     ----------
     gain : float
         What all stems were multiplied by in the end, 1 or less.
+    problems : list of str
+        What could not be written of the tags.
 
     Raises
     ------
@@ -64,8 +67,11 @@ class StemFilesWriter:
         channels: int,
         *,
         output: OutputFormat | None = None,
+        tags: Tags | None = None,
         clip: Clip = "scale",
     ) -> None:
+        self._tags = tags
+        self.problems: list[str] = []
         self._output = OutputFormat() if output is None else output
         self._output.check_channels(channels)
         self._clip = clip
@@ -163,6 +169,8 @@ class StemFilesWriter:
             if self._clip == "scale":
                 self.gain = joint_gain(self._peak, self._output)
             encode_together(self._parts, self._output, self.gain)
+        if self._tags is not None:
+            self._write_tags(self._tags)
         placed: list[PartFile] = []
         try:
             for part in self._parts.values():
@@ -176,6 +184,17 @@ class StemFilesWriter:
                 if not part.existed:
                     part.path.unlink(missing_ok=True)
             raise
+
+    def _write_tags(self, tags: Tags) -> None:
+        for stem, part in self._parts.items():
+            if not part.part.exists():
+                continue
+            own = tags if self._output.holds_all else tags.of_stem(stem)
+            try:
+                with output_errors(part.path):
+                    write_tags(part.part, self._output.name, own)
+            except ValueError as error:
+                self.problems.append(f"{part.path}: the tags were not copied ({error})")
 
     def _discard(self) -> None:
         for part in self._parts.values():

@@ -18,7 +18,7 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
-from songsplit.audio.formats import FormatName
+from songsplit.formats import FormatName
 
 # Names as in Vorbis comments, with those of ID3 (MP3, WAV, AIFF), MP4 and ASF (WMA). What
 # describes the sound of the mixture, such as its loudness, does not hold for a stem.
@@ -116,9 +116,8 @@ def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
     if not tags.fields and tags.cover is None:
         return
     try:
-        {"mp3": _write_id3, "wav": _write_id3, "m4a": _write_mp4}.get(name, _write_comments)(
-            path, name, tags
-        )
+        writers = {"mp3": _write_id3, "wav": _write_id3, "m4a": _write_mp4, "stem.mp4": _write_mp4}
+        writers.get(name, _write_comments)(path, name, tags)
     except mutagen.MutagenError as error:
         raise ValueError(str(error)) from error
 

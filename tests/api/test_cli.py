@@ -144,6 +144,21 @@ def piped(song, *arguments):
         )
 
 
+def test_formats(song):
+    loud = np.random.default_rng(0).uniform(-1, 1, (22050, 2))
+    soundfile.write(song, loud, 44100, subtype="FLOAT")
+    result = run(song, "--format", "flac", "--bit-depth", "16", "--device", "cpu", "-o", "a")
+    assert result.exit_code == 0, result.output
+    assert soundfile.info(song.parent / "a" / "my song" / "vocals.flac").subtype == "PCM_16"
+    result = run(song, "--format", "mp3", "--bitrate", "128", "--device", "cpu", "-o", "b")
+    assert result.exit_code == 0, result.output
+    assert (song.parent / "b" / "my song" / "vocals.mp3").stat().st_size < 12_000
+    result = run(song, "--format", "mp3", "--bit-depth", "16")
+    assert result.exit_code == 1
+    assert "give a bit rate instead" in result.stderr
+    assert run(song, "--format", "aac").exit_code == 2
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches processes otherwise there")
 @pytest.mark.parametrize("options", [(), ("--stdout", "vocals")])
 def test_an_interruption_of_a_pipe_leaves_nothing(song, options):

@@ -10,9 +10,11 @@ import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mutagen.flac import FLAC
 
 import songsplit
 from songsplit import Separator
+from songsplit.audio import read_tags
 from songsplit.errors import (
     AudioFileError,
     AudioInputError,
@@ -162,6 +164,41 @@ def test_separate_to_files(tiny, tmp_path):
     tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "new" / "stems", overwrite=True)
     expected = {"vocals.wav", "instrumental.wav"}
     assert {p.name for p in (tmp_path / "new" / "stems").iterdir()} == expected
+
+
+@pytest.mark.parametrize("name", ["flac", "mp3", "stem.mp4"])
+def test_other_kinds_of_files(tiny, tmp_path, name):
+    source = tmp_path / "song.flac"
+    samples = np.random.default_rng(0).normal(0, 0.3, (44100, 2))
+    soundfile.write(source, samples, 44100)
+    tagged = FLAC(source)
+    tagged["title"], tagged["artist"] = "Lithium", "Ann"
+    tagged.save()
+    paths = tiny.separate_to_files(source, tmp_path / "out", output=name)
+    expected = (
+        ["stems.stem.mp4"] if name == "stem.mp4" else [f"instrumental.{name}", f"vocals.{name}"]
+    )
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == expected
+    found = read_tags(paths["vocals"]).fields
+    assert found["artist"] == ["Ann"]
+    assert found["title"] == ["Lithium" if name == "stem.mp4" else "Lithium (vocals)"]
+    # Untrained networks give no loud stems, but noise of this level goes beyond full scale.
+    assert paths.gain_db <= 0
+    assert paths.problems == []
+    with pytest.raises(OutputExistsError):
+        tiny.separate_to_files(source, tmp_path / "out", output=name)
+    with pytest.raises(ConfigError, match="unknown format"):
+        tiny.separate_to_files(source, tmp_path / "out", output="aac")
+
+
+def test_integer_files_of_a_song_add_up_to_it(tiny, tmp_path):
+    samples = np.random.default_rng(0).integers(-(2**14), 2**14, (44100, 2)).astype(np.int16)
+    soundfile.write(tmp_path / "song.wav", samples, 44100)
+    output = songsplit.OutputFormat("wav", bit_depth="16")
+    paths = tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "out", output=output)
+    assert paths.gain_db == 0
+    total = sum(soundfile.read(path, dtype="int16")[0].astype(int) for path in paths.values())
+    assert np.abs(total - samples).max() <= 2
 
 
 def test_progress_is_told_in_seconds(tiny):

@@ -11,16 +11,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songsplit.audio import (
-    FORMATS,
-    OutputFormat,
-    StemFilesWriter,
-    conversion,
-    read_audio,
-    read_streams,
-)
+from songsplit.audio import StemFilesWriter, conversion, read_audio, read_streams
 from songsplit.audio.quantizing import Quantizer
 from songsplit.errors import ConfigError, OutputError
+from songsplit.formats import FORMATS, OutputFormat
 
 from .zoo import RATE, song
 

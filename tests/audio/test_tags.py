@@ -6,8 +6,9 @@ import mutagen
 import numpy as np
 import pytest
 
-from songsplit.audio import FORMATS, OutputFormat, StemFilesWriter, read_audio
+from songsplit.audio import StemFilesWriter, read_audio, read_streams
 from songsplit.audio.tags import Cover, Tags, read_tags, write_tags
+from songsplit.formats import FORMATS, OutputFormat
 
 from .zoo import KINDS, RATE, song, song_bytes
 
@@ -99,3 +100,20 @@ def test_tags_of_wma(tmp_path: Path) -> None:
     file["Title"], file["WM/TrackNumber"] = "x", "4"
     file.save()
     assert read_tags(path).fields == {"title": ["x"], "tracknumber": ["4"]}
+
+
+def test_stem_files_keep_what_names_their_parts(tmp_path: Path) -> None:
+    path = tmp_path / "song.stem.mp4"
+    parts = {"vocals": song(), "instrumental": song()}
+    writer = StemFilesWriter(
+        dict.fromkeys(parts, path),
+        RATE,
+        2,
+        output=OutputFormat("stem.mp4"),
+        tags=Tags(FIELDS, COVER),
+    )
+    with writer:
+        writer.write(parts)
+    assert read_tags(path) == Tags(FIELDS, COVER)
+    assert b"mastering_dsp" in path.read_bytes()
+    assert len(read_streams(path)[0]) == 5

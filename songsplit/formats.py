@@ -9,6 +9,7 @@ from songsplit.errors import ConfigError, OutputError
 
 FormatName: TypeAlias = Literal["wav", "flac", "mp3", "m4a", "ogg", "opus", "stem.mp4"]
 BitDepth: TypeAlias = Literal["16", "24", "32f"]
+Clip: TypeAlias = Literal["scale", "clamp"]
 
 FORMATS: tuple[FormatName, ...] = get_args(FormatName)
 BIT_DEPTHS: tuple[BitDepth, ...] = get_args(BitDepth)
