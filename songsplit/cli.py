@@ -208,7 +208,7 @@ def _split_one(
                 ) from None
         typer.echo(f"  kept {folder}, which is already there; --overwrite replaces it", err=True)
         return
-    if paths.gain_db < 0:
+    if paths.gain_db <= -0.005:
         typer.echo(f"  all stems are {-paths.gain_db:.2f} dB quieter, so that none clips", err=True)
     for problem in paths.problems:
         typer.echo(f"  {problem}", err=True)

@@ -12,7 +12,7 @@ BitDepth: TypeAlias = Literal["16", "24", "32f"]
 Clip: TypeAlias = Literal["scale", "clamp"]
 
 FORMATS: tuple[FormatName, ...] = get_args(FormatName)
-BIT_DEPTHS: tuple[BitDepth, ...] = get_args(BitDepth)
+CLIPS: tuple[Clip, ...] = get_args(Clip)
 
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)

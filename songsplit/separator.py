@@ -290,6 +290,8 @@ class Separator:
         """
         if isinstance(output, str):
             output = OutputFormat(output)
+        # Before the audio: reading tags moves in the file.
+        tags = read_tags(audio) if _can_seek(audio) else None
         with open_audio(audio) as reader:
             paths = stem_paths(folder, self.targets, output=output, overwrite=overwrite)
             _protect(audio, paths)
@@ -301,7 +303,7 @@ class Separator:
                 info.sample_rate,
                 info.channels,
                 output=output,
-                tags=read_tags(audio) if _can_seek(audio) else None,
+                tags=tags,
                 clip=clip,
             )
             # Closing ends the progress bar also where writing fails.
@@ -369,7 +371,8 @@ def _is_file(audio: object) -> TypeIs[File]:
 
 
 def _can_seek(file: File) -> bool:
-    return isinstance(file, str | os.PathLike) or file.seekable()
+    # What is no file at all is told by open_audio.
+    return isinstance(file, str | os.PathLike) or getattr(file, "seekable", lambda: False)()
 
 
 def _refuse_rate(file: File, sample_rate: int | None) -> None:

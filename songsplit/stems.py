@@ -155,11 +155,16 @@ class Stems(Mapping[str, Any]):
             If a file cannot be written. No partial files are left.
         ConfigError
             If there is no such format.
+        AudioInputError
+            If the stems hold no samples, or samples that are not finite, or integers.
         """
         if isinstance(output, str):
             output = OutputFormat(output)
         paths = stem_paths(folder, self._stems, output=output, overwrite=overwrite)
         audio = {name: np.atleast_2d(_as_numpy(stem)) for name, stem in self._stems.items()}
+        for name, stem in audio.items():
+            if not stem.size or stem.dtype.kind != "f" or not np.isfinite(stem).all():
+                raise AudioInputError(f"{name} must be floating point, finite, and not empty")
         channels = next(iter(audio.values())).shape[0]
         writer = StemFilesWriter(paths, self._sample_rate, channels, output=output, clip=clip)
         with writer:

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 _PIPE_PROBE_BYTES = 1 << 17
 _PIPE_BUFFER_BYTES = 1 << 12
 _FILE_BUFFER_BYTES = 1 << 15
+_PLANAR_TYPES = {
+    "u8p": np.uint8,
+    "s16p": np.int16,
+    "s32p": np.int32,
+    "s64p": np.int64,
+    "fltp": np.float32,
+    "dblp": np.float64,
+}
 # Tags between the parts of a joined MP3, which are no audio and no damage either.
 _TAGS = (b"ID3", b"TAG", b"APE")
 
@@ -208,9 +216,16 @@ def _decoded(
 
 def _to_float(frame: AudioFrame) -> FloatArray:
     """Return a frame as float32 ``(channels, samples)`` with full scale at 1."""
-    data: NDArray[Any] = frame.to_ndarray()
-    if not frame.format.is_planar:
-        data = data.reshape(-1, frame.layout.nb_channels).T
+    channels = frame.layout.nb_channels
+    data: NDArray[Any]
+    scaled: NDArray[Any]
+    if frame.format.is_planar:
+        # Not to_ndarray: of eight channels PyAV counts nine, and the process dies.
+        planes: tuple[Any, ...] = frame.planes[:channels]
+        kind = _PLANAR_TYPES[frame.format.name]
+        data = np.stack([np.frombuffer(plane, kind, frame.samples) for plane in planes])
+    else:
+        data = frame.to_ndarray().reshape(-1, channels).T
     if data.dtype == np.uint8:
         scaled = (data.astype(np.float32) - 128.0) / 128.0
     elif data.dtype.kind == "i":

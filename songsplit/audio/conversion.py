@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from typing import BinaryIO
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 import soundfile
@@ -16,9 +16,12 @@ from songsplit.audio.quantizing import Quantizer
 from songsplit.audio.resampling import Resampler, resampled_length
 from songsplit.audio.stem_mp4 import StemMp4Encoder
 from songsplit.audio.writing import PartFile, output_errors
+from songsplit.errors import OutputError
 from songsplit.formats import OutputFormat
 
 _BLOCK_FRAMES = 1 << 16
+
+Blocks: TypeAlias = Sequence[NDArray[Any]]
 
 
 def joint_gain(peak: float, output: OutputFormat) -> float:
@@ -63,21 +66,30 @@ def encode_together(parts: Mapping[str, PartFile], output: OutputFormat, gain: f
     files = list(parts.values())
     kept = files[:1] if output.holds_all else files
     with ExitStack() as stack:
-        sources = [stack.enter_context(soundfile.SoundFile(str(part.part))) for part in files]
+        opened = [stack.enter_context(part.part.open("rb")) for part in files]
+        sources = [stack.enter_context(soundfile.SoundFile(file)) for file in opened]
         rate, channels, frames = sources[0].samplerate, sources[0].channels, sources[0].frames
         to_rate = output.sample_rate(rate)
         length = resampled_length(frames, rate, to_rate)
-        streams = [_resampled(_blocks(source, gain), rate, to_rate, channels) for source in sources]
-        opened = []
+        targets = []
         for part in kept:
             with output_errors(part.path):
-                opened.append(stack.enter_context(part.begin_again()))
-        with output_errors(files[0].path):
-            if output.holds_all:
-                _encode_into_one(opened[0], list(parts), streams, output, to_rate, channels)
+                targets.append(_Target(part, stack.enter_context(part.begin_again())))
+        jobs = _jobs(stack, targets, list(parts), output, to_rate, channels, length)
+        quantize = None if output.depth is None else Quantizer(int(output.depth))
+        streams = [_resampled(_blocks(source, gain), rate, to_rate, channels) for source in sources]
+        for blocks in zip(*streams, strict=True):
+            if quantize is None:
+                written: Blocks = [np.clip(block, -1, 1) for block in blocks]
             else:
-                encoders = [open_encoder(f, output, to_rate, channels, length) for f in opened]
-                _encode_each(encoders, streams, output)
+                written = quantize(blocks)
+            for target, _, write in jobs:
+                with target.guarded():
+                    write(written)
+        for target, encoder, _ in jobs:
+            with target.guarded():
+                encoder.close()
+            target.finish()
     for part in files:
         if part in kept:
             part.use_again()
@@ -85,33 +97,88 @@ def encode_together(parts: Mapping[str, PartFile], output: OutputFormat, gain: f
             part.discard()
 
 
-def _encode_each(
-    encoders: Sequence[Encoder], streams: Sequence[Iterator[FloatArray]], output: OutputFormat
-) -> None:
-    quantize = None if output.depth is None else Quantizer(int(output.depth))
-    for blocks in zip(*streams, strict=True):
-        written: Sequence[NDArray[np.int32] | FloatArray] = blocks
-        if quantize is not None:
-            written = quantize(blocks)
-        for encoder, block in zip(encoders, written, strict=True):
-            encoder.write(block)
-    for encoder in encoders:
-        encoder.close()
-
-
-def _encode_into_one(
-    file: BinaryIO,
-    names: Sequence[str],
-    streams: Sequence[Iterator[FloatArray]],
+def _jobs(
+    stack: ExitStack,
+    targets: Sequence[_Target],
+    stems: Sequence[str],
     output: OutputFormat,
     sample_rate: int,
     channels: int,
-) -> None:
-    titles = [name.capitalize() for name in names]
-    encoder = StemMp4Encoder(file, titles, sample_rate, channels, output.kilobits)
-    for blocks in zip(*streams, strict=True):
-        encoder.write(blocks)
-    encoder.close()
+    frames: int,
+) -> list[tuple[_Target, Encoder | StemMp4Encoder, Callable[[Blocks], None]]]:
+    """Give each file, what encodes it, and what takes the blocks of all stems for it."""
+    if output.holds_all:
+        titles = [name.capitalize() for name in stems]
+        file = cast("BinaryIO", targets[0])
+        with targets[0].guarded():
+            whole = StemMp4Encoder(file, titles, sample_rate, channels, output.kilobits)
+            stack.callback(whole.abort)
+        return [(targets[0], whole, whole.write)]
+
+    def job(index: int) -> tuple[_Target, Encoder, Callable[[Blocks], None]]:
+        file = cast("BinaryIO", targets[index])
+        with targets[index].guarded():
+            encoder = open_encoder(file, output, sample_rate, channels, frames)
+            stack.callback(encoder.abort)
+        return targets[index], encoder, lambda blocks: encoder.write(blocks[index])
+
+    return [job(index) for index in range(len(targets))]
+
+
+class _Target:
+    """A file for encoders, whose libraries lose errors of what they write to."""
+
+    def __init__(self, part: PartFile, file: BinaryIO) -> None:
+        self._part, self._file = part, file
+        self._error: BaseException | None = None
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+    def write(self, data: bytes) -> int:
+        """Write, or keep the error for later."""
+        try:
+            return self._file.write(data)
+        except BaseException as error:
+            self._error = self._error or error
+            return len(data)
+
+    def flush(self) -> None:
+        """Do nothing: the file is flushed when it is finished."""
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Raise what went wrong in the file, or the encoder's own error as one of ours."""
+        with output_errors(self._part.path):
+            try:
+                yield
+            except OutputError:
+                raise
+            except Exception as error:
+                if self._error is None and not isinstance(error, OSError):
+                    raise OutputError(
+                        f"{self._part.path}: cannot be encoded ({error or type(error).__name__}); "
+                        "use another format"
+                    ) from error
+                if self._error is None:
+                    raise
+            if self._error is not None:
+                raise self._error
+
+    def finish(self) -> None:
+        """Write what is still in memory."""
+        with output_errors(self._part.path):
+            self._file.close()
 
 
 def _blocks(source: soundfile.SoundFile, gain: float) -> Iterator[FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 import numpy as np
@@ -18,7 +19,7 @@ _CONTAINERS: dict[FormatName, tuple[str, str]] = {
     "m4a": ("ipod", "aac"),
     "opus": ("opus", "libopus"),
 }
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 # Nominal bit rates of Vorbis at quality 0, 1, ... 10, stereo at 44.1 kHz.
 _VORBIS_KILOBITS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 # Beyond this, sizes no longer fit the fields of a plain WAV file.
@@ -33,6 +34,9 @@ class Encoder(Protocol):
 
     def close(self) -> None:
         """Complete the file, which itself stays open."""
+
+    def abort(self) -> None:
+        """Let go of a file that nobody wants any more; after closing, do nothing."""
 
 
 def open_encoder(
@@ -90,6 +94,10 @@ class _SoundFileEncoder:
     def close(self) -> None:
         self._file.close()
 
+    def abort(self) -> None:
+        with suppress(Exception):
+            self._file.close()
+
 
 class _PyAVEncoder:
     """MP3, AAC and Opus by FFmpeg's libraries."""
@@ -100,13 +108,18 @@ class _PyAVEncoder:
         import av
 
         container, codec = _CONTAINERS[output.name]
-        self._container = av.open(file, "w", format=container)
+        # In milliseconds, the default, the edit list of an MP4 cuts off the last samples.
+        options = {"movie_timescale": str(sample_rate)} if container == "ipod" else {}
+        options["fflags"] = "+bitexact"  # no random numbers in the file
+        self._container = av.open(file, "w", format=container, options=options)
         stream = self._container.add_stream(codec, rate=sample_rate)
         self._stream = cast("AudioStream", stream)
         self._stream.layout = _LAYOUTS[channels]
         # Bit rates are meant for stereo: as many per channel for any other number.
         self._stream.bit_rate = output.kilobits * 500 * max(channels, 1)
         context = self._stream.codec_context
+        if codec == "libopus":
+            context.format = "flt"  # takes 16 bits otherwise
         self._resampler = av.AudioResampler(
             context.format, context.layout, sample_rate, frame_size=context.frame_size or 1152
         )
@@ -117,8 +130,8 @@ class _PyAVEncoder:
 
         if not block.shape[-1]:
             return
-        samples = np.ascontiguousarray(block, dtype=np.float32)
-        frame = AudioFrame.from_ndarray(samples, format="fltp", layout=self._layout)
+        samples = np.ascontiguousarray(block.T, dtype=np.float32).reshape(1, -1)
+        frame = AudioFrame.from_ndarray(samples, format="flt", layout=self._layout)
         frame.sample_rate, frame.pts = self._rate, self._given
         self._given += block.shape[-1]
         self._encode(self._resampler.resample(frame))
@@ -127,6 +140,10 @@ class _PyAVEncoder:
         self._encode(self._resampler.resample(None))
         self._container.mux(self._stream.encode(None))
         self._container.close()
+
+    def abort(self) -> None:
+        with suppress(Exception):
+            self._container.close()
 
     def _encode(self, frames: list[Any]) -> None:
         for frame in frames:

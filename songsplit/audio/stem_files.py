@@ -16,8 +16,8 @@ from songsplit.audio._types import FloatArray
 from songsplit.audio.conversion import encode_together, joint_gain
 from songsplit.audio.tags import Tags, write_tags
 from songsplit.audio.writing import PartFile, output_errors
-from songsplit.errors import OutputError
-from songsplit.formats import Clip, OutputFormat
+from songsplit.errors import ConfigError, OutputError
+from songsplit.formats import CLIPS, Clip, OutputFormat
 
 
 class StemFilesWriter:
@@ -74,6 +74,8 @@ class StemFilesWriter:
         self.problems: list[str] = []
         self._output = OutputFormat() if output is None else output
         self._output.check_channels(channels)
+        if clip not in CLIPS:
+            raise ConfigError(f"unknown clip {clip!r}: use {' or '.join(CLIPS)}")
         self._clip = clip
         self._peak = 0.0
         self.gain = 1.0
@@ -171,19 +173,30 @@ class StemFilesWriter:
             encode_together(self._parts, self._output, self.gain)
         if self._tags is not None:
             self._write_tags(self._tags)
-        placed: list[PartFile] = []
+        # Where a file is in the way, it is kept aside until all are in their places.
+        placed: list[tuple[PartFile, Path | None]] = []
         try:
             for part in self._parts.values():
                 # Of a file that holds all stems, only the first part is there.
-                if part.part.exists():
-                    with output_errors(part.path):
-                        part.part.replace(part.path)
-                    placed.append(part)
+                if not part.part.exists():
+                    continue
+                with output_errors(part.path):
+                    aside = None
+                    if part.path.is_file():
+                        aside = part.part.with_suffix(".old")
+                        part.path.replace(aside)
+                    placed.append((part, aside))
+                    part.part.replace(part.path)
         except BaseException:
-            for part in placed:
-                if not part.existed:
+            for part, aside in placed:
+                if aside is not None:
+                    aside.replace(part.path)
+                elif not part.part.exists():
                     part.path.unlink(missing_ok=True)
             raise
+        for _, aside in placed:
+            if aside is not None:
+                aside.unlink(missing_ok=True)
 
     def _write_tags(self, tags: Tags) -> None:
         for stem, part in self._parts.items():

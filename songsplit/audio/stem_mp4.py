@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from songsplit.audio._types import FloatArray
 from songsplit.errors import OutputError
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ class StemMp4Encoder:
         self._file = file
         self._names = [*names, *[_EMPTY] * (_PARTS - len(names))]
         self._rate, self._given = sample_rate, 0
-        self._container = av.open(file, "w", format="mp4")
+        # In milliseconds, the default, the edit lists cut off the last samples.
+        options = {"movie_timescale": str(sample_rate), "fflags": "+bitexact"}
+        self._container = av.open(file, "w", format="mp4", options=options)
         self._streams: list[AudioStream] = []
         for _ in range(1 + _PARTS):
             stream = self._container.add_stream("aac", rate=sample_rate)
@@ -88,14 +91,14 @@ class StemMp4Encoder:
             for _ in self._streams
         ]
 
-    def write(self, blocks: Sequence[FloatArray]) -> None:
+    def write(self, blocks: Sequence[NDArray[Any]]) -> None:
         """Append (channels, n) of every stem."""
         from av import AudioFrame
 
         if not blocks[0].shape[-1]:
             return
         silence = np.zeros_like(blocks[0])
-        mixture = np.sum(blocks, axis=0, dtype=np.float32)
+        mixture = np.sum(blocks, axis=0, dtype=np.float32).clip(-1, 1)
         parts = [mixture, *blocks, *[silence] * (_PARTS - len(blocks))]
         for index, part in enumerate(parts):
             stereo = np.ascontiguousarray(np.broadcast_to(part, (2, part.shape[-1])))
@@ -114,6 +117,11 @@ class StemMp4Encoder:
             {"name": name, "color": color} for name, color in zip(self._names, _COLORS, strict=True)
         ]
         _insert(self._file, {"mastering_dsp": _MASTERING, "stems": stems, "version": 1})
+
+    def abort(self) -> None:
+        """Let go of a file that nobody wants any more; after closing, do nothing."""
+        with suppress(Exception):
+            self._container.close()
 
     def _encode(self, index: int, frame: Any) -> None:
         for piece in self._resamplers[index].resample(frame):

@@ -13,6 +13,7 @@ import mutagen
 from mutagen.asf import ASF
 from mutagen.flac import FLAC, Picture
 from mutagen.id3 import APIC, ID3, Frames
+from mutagen.mp3 import MP3
 from mutagen.mp4 import MP4, MP4Cover
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
@@ -38,6 +39,12 @@ _NAMES: dict[str, tuple[str, str, str]] = {
 }
 _PAIRS = ("tracknumber", "discnumber")  # MP4: (number, total)
 _FRONT_COVER = 3
+_PICTURES = (
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG", "image/png"),
+    (b"GIF8", "image/gif"),
+    (b"RIFF", "image/webp"),
+)
 _PICTURE_KEY = "metadata_block_picture"
 
 Source: TypeAlias = str | os.PathLike[str] | BinaryIO
@@ -77,7 +84,7 @@ def read_tags(source: Source) -> Tags:
     Parameters
     ----------
     source : path or binary file object
-        A file object that can seek; it is left where it was.
+        A file object that can seek; it is read, and moved, from its start.
 
     Returns
     -------
@@ -85,13 +92,19 @@ def read_tags(source: Source) -> Tags:
         Empty if there are none, or none that can be read.
     """
     opened = source if isinstance(source, str | os.PathLike) else _Rewound(source)
+    # Tags come in a hundred broken ways, and mutagen has an error for each; the song is
+    # separated all the same.
     try:
         file = mutagen.File(opened)
         if file is None or file.tags is None:
             return Tags()
-        return Tags(_fields(file), _cover(file))
-    except (mutagen.MutagenError, OSError, ValueError, KeyError, IndexError):
-        return Tags()  # damaged tags; the song is separated all the same
+        fields = _fields(file)
+    except Exception:
+        return Tags()
+    try:
+        return Tags(fields, _cover(file))
+    except Exception:
+        return Tags(fields)
 
 
 def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
@@ -108,18 +121,29 @@ def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
     Raises
     ------
     OSError
-        If the file cannot be written.
+        If the file cannot be written; it may be damaged then.
     ValueError
-        If files of this kind cannot hold such tags: a WAV beyond 4 GiB, or a picture
-        that is no JPEG or PNG in M4A.
+        If files of this kind cannot hold such tags, or such a picture, which is then left
+        out: a WAV beyond 4 GiB, or a picture that is no JPEG or PNG in M4A.
     """
-    if not tags.fields and tags.cover is None:
-        return
-    try:
-        writers = {"mp3": _write_id3, "wav": _write_id3, "m4a": _write_mp4, "stem.mp4": _write_mp4}
-        writers.get(name, _write_comments)(path, name, tags)
-    except mutagen.MutagenError as error:
-        raise ValueError(str(error)) from error
+    writers = {"mp3": _write_id3, "wav": _write_id3, "m4a": _write_mp4, "stem.mp4": _write_mp4}
+    write = writers.get(name, _write_comments)
+    fields = {key: [_encodable(value) for value in values] for key, values in tags.fields.items()}
+    # The picture by itself, and last: there is more that can be wrong with it.
+    for part in (Tags(fields), Tags({}, tags.cover)):
+        if not part.fields and part.cover is None:
+            continue
+        try:
+            write(path, name, part)
+        except Exception as error:
+            cause = error.__context__ if isinstance(error, mutagen.MutagenError) else error
+            if isinstance(cause, OSError):
+                raise cause from error
+            raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class _Rewound:
@@ -156,35 +180,36 @@ def _text(value: Any) -> str:
 
 def _cover(file: Any) -> Cover | None:
     if isinstance(file.tags, ID3):
-        pictures = [Cover(frame.data, frame.mime) for frame in file.tags.getall("APIC")]
+        pictures = [(f.type == _FRONT_COVER, f.data) for f in file.tags.getall("APIC")]
     elif isinstance(file, MP4):
-        kinds = {MP4Cover.FORMAT_PNG: "image/png"}
-        pictures = [
-            Cover(bytes(cover), kinds.get(cover.imageformat, "image/jpeg"))
-            for cover in file.tags.get("covr", [])
-        ]
+        pictures = [(True, bytes(cover)) for cover in file.tags.get("covr", [])]
     elif isinstance(file, FLAC):
-        pictures = [Cover(picture.data, picture.mime) for picture in file.pictures]
+        pictures = [(p.type == _FRONT_COVER, p.data) for p in file.pictures]
+    elif isinstance(file, ASF):
+        return None
     else:
-        encoded = [] if isinstance(file, ASF) else file.tags.get(_PICTURE_KEY, [])
-        blocks = [Picture(base64.b64decode(text)) for text in encoded]
-        pictures = [Cover(block.data, block.mime) for block in blocks]
-    return pictures[0] if pictures else None
+        blocks = [Picture(base64.b64decode(text)) for text in file.tags.get(_PICTURE_KEY, [])]
+        pictures = [(block.type == _FRONT_COVER, block.data) for block in blocks]
+    if not pictures:
+        return None
+    data = max(pictures, key=lambda picture: picture[0])[1]
+    # Not what the file says it is: that is often wrong.
+    for start, mime in _PICTURES:
+        if data.startswith(start):
+            return Cover(data, mime)
+    return Cover(data, "application/octet-stream")
 
 
 def _write_id3(path: Path, name: FormatName, tags: Tags) -> None:
-    frames = ID3()
+    file: Any = WAVE(path) if name == "wav" else MP3(path)
+    if file.tags is None:
+        file.add_tags()
     for key, values in tags.fields.items():
-        frames.add(Frames[_NAMES[key][0]](encoding=3, text=values))
+        file.tags.add(Frames[_NAMES[key][0]](encoding=3, text=values))
     if tags.cover is not None:
-        frames.add(APIC(encoding=3, mime=tags.cover.mime, type=_FRONT_COVER, data=tags.cover.data))
-    if name == "mp3":
-        frames.save(path)
-        return
-    file: Any = WAVE(path)
-    file.add_tags()
-    for frame in frames.values():
-        file.tags.add(frame)
+        file.tags.add(
+            APIC(encoding=3, mime=tags.cover.mime, type=_FRONT_COVER, data=tags.cover.data)
+        )
     file.save()
 
 
@@ -192,13 +217,15 @@ def _write_mp4(path: Path, name: FormatName, tags: Tags) -> None:
     file = MP4(path)
     for key, values in tags.fields.items():
         atom = _NAMES[key][1]
+        if not values:
+            continue
         if key in _PAIRS:
             number, _, total = values[0].partition("/")
-            if number.isdecimal():
-                file[atom] = [(int(number), int(total) if total.isdecimal() else 0)]
+            if _fits(number):
+                file[atom] = [(int(number), int(total) if _fits(total) else 0)]
         elif key == "bpm":
             tempo = values[0].partition(".")[0]
-            if tempo.isdecimal():
+            if _fits(tempo):
                 file[atom] = [int(tempo)]
         elif atom.startswith("----"):
             file[atom] = [value.encode() for value in values]
@@ -207,9 +234,14 @@ def _write_mp4(path: Path, name: FormatName, tags: Tags) -> None:
     if tags.cover is not None:
         kinds = {"image/jpeg": MP4Cover.FORMAT_JPEG, "image/png": MP4Cover.FORMAT_PNG}
         if tags.cover.mime not in kinds:
-            raise ValueError(f"M4A files take no pictures of type {tags.cover.mime}")
+            raise ValueError("M4A files take pictures as JPEG and PNG only")
         file["covr"] = [MP4Cover(tags.cover.data, kinds[tags.cover.mime])]
     file.save()
+
+
+def _fits(number: str) -> bool:
+    """Say whether text is a number of 16 bits."""
+    return number.isascii() and number.isdecimal() and int(number) < 1 << 16
 
 
 def _write_comments(path: Path, name: FormatName, tags: Tags) -> None:

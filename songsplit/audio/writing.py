@@ -92,7 +92,6 @@ class PartFile:
 
     def __init__(self, path: Path, sample_rate: int, channels: int) -> None:
         self.path = path
-        self.existed = path.exists()
         # Not named after the final file, whose name may already be as long as allowed.
         self.part = path.with_name(f".songsplit-{secrets.token_hex(8)}.part")
         self._sample_rate = sample_rate

@@ -191,6 +191,17 @@ def test_other_kinds_of_files(tiny, tmp_path, name):
         tiny.separate_to_files(source, tmp_path / "out", output="aac")
 
 
+@pytest.mark.parametrize("kind", ["flac", "ogg", "wav"])
+def test_tags_of_open_files(tiny, tmp_path, kind):
+    samples = np.random.default_rng(0).normal(0, 0.1, (30000, 2))
+    soundfile.write(tmp_path / f"song.{kind}", samples, 44100)
+    expected = tiny.separate(tmp_path / f"song.{kind}")
+    with (tmp_path / f"song.{kind}").open("rb") as file:
+        paths = tiny.separate_to_files(file, tmp_path / "out")
+    read, _ = soundfile.read(paths["vocals"], dtype="float32")
+    np.testing.assert_allclose(read.T, expected.vocals, atol=1e-6)
+
+
 def test_integer_files_of_a_song_add_up_to_it(tiny, tmp_path):
     samples = np.random.default_rng(0).integers(-(2**14), 2**14, (44100, 2)).astype(np.int16)
     soundfile.write(tmp_path / "song.wav", samples, 44100)

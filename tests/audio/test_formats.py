@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,6 +164,64 @@ def test_rates_that_a_format_does_not_have(
 def test_formats_that_there_are_not(arguments: tuple, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         OutputFormat(*arguments)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 1024, 1031, 20495, 50000])
+@pytest.mark.parametrize("name", ["m4a", "mp3", "opus", "ogg", "flac", "stem.mp4"])
+def test_no_length_loses_its_end(tmp_path: Path, name: str, samples: int) -> None:
+    rate = 48000 if name == "opus" else RATE
+    stem = np.random.default_rng(0).normal(0, 0.1, (2, samples)).astype(np.float32)
+    path = tmp_path / f"a.{name}"
+    with StemFilesWriter({"a": path}, rate, 2, output=OutputFormat(name)) as writer:
+        writer.write({"a": stem})
+    assert 0 <= read_audio(path)[0].shape[1] - samples < 1024
+
+
+@pytest.mark.parametrize("channels", [3, 4, 5, 7, 8])
+def test_every_channel_comes_through_m4a(tmp_path: Path, channels: int) -> None:
+    time = np.arange(RATE) / RATE
+    tones = np.stack([np.sin(2 * np.pi * (300 + 200 * c) * time) for c in range(channels)]) / 4
+    _, [(read, _)] = write(tmp_path, OutputFormat("m4a"), tones.astype(np.float32))
+    heard = [np.abs(np.fft.rfft(channel[:RATE])).argmax() for channel in read]
+    # Seven and more have a channel for the lowest frequencies, which has no others.
+    full = {300 + 200 * c for c in range(channels)} - ({900} if channels > 6 else set())
+    assert full <= set(heard)
+
+
+@pytest.mark.parametrize("name", ["flac", "wav", "mp3", "m4a", "ogg", "opus", "stem.mp4"])
+def test_a_disk_that_fills_up_while_encoding(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stem = np.random.default_rng(0).normal(0, 0.1, (2, 2 * RATE)).astype(np.float32)
+    output = OutputFormat(name, "16" if name == "wav" else None)
+    write(tmp_path, output, stem)
+    path = tmp_path / f"0.{name}"
+    size = path.stat().st_size
+    path.unlink()
+
+    limit = [0]
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            if self.tell() + len(data) > limit[0]:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    def begin_again(part: Any) -> Any:
+        part._second = part.part.with_suffix(".second")
+        part._file = Full(part._second, "x+")
+        return part._file
+
+    monkeypatch.setattr("songsplit.audio.writing.PartFile.begin_again", begin_again)
+    for limit[0] in (0, size // 2, size - 1):
+        with pytest.raises(OutputError, match="free some space"):
+            write(tmp_path, output, stem)
+        assert not list(tmp_path.iterdir())
+
+
+def test_clip_must_be_known(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="scale or clamp"):
+        write(tmp_path, OutputFormat(), song(), clip="Scale")
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -5,6 +5,7 @@ from pathlib import Path
 import mutagen
 import numpy as np
 import pytest
+from mutagen.id3 import APIC, ID3
 
 from songsplit.audio import StemFilesWriter, read_audio, read_streams
 from songsplit.audio.tags import Cover, Tags, read_tags, write_tags
@@ -67,6 +68,16 @@ def test_files_without_tags_have_none(kind: str, tmp_path: Path) -> None:
     assert not read_tags(path).fields.get("title")
 
 
+def test_the_front_cover_is_taken_whatever_it_is_called(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_bytes(song_bytes("mp3"))
+    tags = ID3()
+    tags.add(APIC(encoding=3, mime="image/png", type=4, desc="back", data=b"\x89PNGback"))
+    tags.add(APIC(encoding=3, mime="image/jpg", type=3, desc="front", data=COVER.data))
+    tags.save(path)
+    assert read_tags(path).cover == COVER
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"ID3\x04\x00\x00\x00\x00\x0f\x7f" + b"\x00" * 40, b"fLaC"]
 )
@@ -81,16 +92,18 @@ def test_odd_numbers_do_not_stop_m4a(tmp_path: Path) -> None:
     path = tmp_path / "song.m4a"
     with StemFilesWriter({"a": path}, RATE, 2, output=OutputFormat("m4a")) as writer:
         writer.write({"a": song()})
-    write_tags(path, "m4a", Tags({"tracknumber": ["A3"], "bpm": ["97.5"], "title": ["x"]}))
-    assert read_tags(path).fields == {"bpm": ["97"], "title": ["x"]}
+    odd = {"tracknumber": ["A3"], "discnumber": ["99999999/5"], "bpm": ["97.5"], "genre": []}
+    write_tags(path, "m4a", Tags({**odd, "title": ["x\udce9"]}))
+    assert read_tags(path).fields == {"bpm": ["97"], "title": ["x?"]}
 
 
 def test_pictures_that_a_format_does_not_take(tmp_path: Path) -> None:
     path = tmp_path / "song.m4a"
     with StemFilesWriter({"a": path}, RATE, 2, output=OutputFormat("m4a")) as writer:
         writer.write({"a": song()})
-    with pytest.raises(ValueError, match="image/webp"):
-        write_tags(path, "m4a", Tags({}, Cover(b"RIFF", "image/webp")))
+    with pytest.raises(ValueError, match="JPEG and PNG only"):
+        write_tags(path, "m4a", Tags(FIELDS, Cover(b"RIFF", "image/webp")))
+    assert read_tags(path) == Tags(FIELDS)
 
 
 def test_tags_of_wma(tmp_path: Path) -> None:
