@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -40,3 +41,8 @@ def musdb_root(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+def heed_interrupts() -> None:
+    """For ``preexec_fn``: what runs in the background of a shell is born deaf to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

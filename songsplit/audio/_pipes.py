@@ -61,6 +61,11 @@ class Pipe:
             return None
         return int(struct.unpack_from(">Q", self.head, 18)[0] & ((1 << 36) - 1))
 
+    def check(self) -> None:
+        """Raise an interruption that happened while reading."""
+        if self._error is not None and not isinstance(self._error, Exception):
+            raise self._error
+
     def read(self, size: int = -1) -> bytes:
         """Read up to `size` bytes; none at the end, or after an error."""
         if self._position < len(self.head):

@@ -54,7 +54,7 @@ class PyAVBackend:
     """
 
     def __init__(self, file: BinaryIO | Pipe, name: str) -> None:
-        self._container = _open(file, name)
+        self._container, self._source = _open(file, name)
         try:
             # The first, not FFmpeg's "best": in a stem file that may be a single stem.
             stream = next(iter(self._container.streams.audio), None)
@@ -81,7 +81,7 @@ class PyAVBackend:
         )
 
     def _decode(self, stream: AudioStream, name: str) -> Iterator[AudioFrame]:
-        for _, frame in _decoded(self._container, [stream], name):
+        for _, frame in _decoded(self._container, self._source, [stream], name):
             yield frame
 
     def chunks(self) -> Iterator[FloatArray]:
@@ -125,13 +125,14 @@ def decode_streams(file: BinaryIO | Pipe, name: str) -> tuple[list[FloatArray], 
     AudioFileError
         If the file is no audio or damaged, or its streams differ in sample rate.
     """
-    with _open(file, name) as container:
+    container, source = _open(file, name)
+    with container:
         streams = list(container.streams.audio)
         if not streams:
             raise _no_audio(name, container)
         pieces: dict[int, list[FloatArray]] = {stream.index: [] for stream in streams}
         rates = set()
-        for index, frame in _decoded(container, streams, name):
+        for index, frame in _decoded(container, source, streams, name):
             pieces[index].append(_to_float(frame))
             rates.add(frame.sample_rate)
     if not all(pieces.values()):
@@ -150,7 +151,7 @@ def _duration(container: InputContainer, stream: AudioStream) -> float | None:
     return None if container.duration is None else container.duration / 1_000_000
 
 
-def _open(file: BinaryIO | Pipe, name: str) -> InputContainer:
+def _open(file: BinaryIO | Pipe, name: str) -> tuple[InputContainer, NamelessFile | Pipe]:
     # A playlist could name other files or addresses: FFmpeg may open none.
     options = {"protocol_whitelist": "none"}
     source: NamelessFile | Pipe
@@ -164,10 +165,12 @@ def _open(file: BinaryIO | Pipe, name: str) -> InputContainer:
         file.seek(0)
         source = NamelessFile(file)
     try:
-        return av.open(
+        container = av.open(
             source, "r", metadata_errors="replace", options=options, buffer_size=buffer_size
         )
+        return container, source
     except (av.FFmpegError, OSError, ValueError) as error:
+        source.check()
         if not isinstance(file, Pipe) and _is_mp4(file):
             reason = "the file is cut off or damaged: its index is missing or unreadable"
             raise AudioFileError(f"{name}: {reason}; copy, download or export it again") from error
@@ -183,7 +186,10 @@ def _is_mp4(file: BinaryIO) -> bool:
 
 
 def _decoded(
-    container: InputContainer, streams: list[AudioStream], name: str
+    container: InputContainer,
+    source: NamelessFile | Pipe,
+    streams: list[AudioStream],
+    name: str,
 ) -> Iterator[tuple[int, AudioFrame]]:
     """Yield (stream index, frame), and raise where the data or their kind break."""
     seen: dict[int, tuple[int, int]] = {}
@@ -207,7 +213,9 @@ def _decoded(
                 if frame.samples:
                     done[index] += frame.samples
                     yield index, frame
+        source.check()
     except (av.FFmpegError, OSError) as error:
+        source.check()
         raise AudioFileError(
             f"{name}: the file is cut off or damaged: its audio can be read up to about "
             f"{min(done.values()) / rate:.2f} s only; copy, download or export it again"

@@ -53,7 +53,8 @@ class SoundFileBackend:
     def __init__(self, file: BinaryIO, name: str) -> None:
         file.seek(0)
         try:
-            self._file = _SequentialFile(NamelessFile(file))
+            self._source = NamelessFile(file)
+            self._file = _SequentialFile(self._source)
         except (soundfile.SoundFileError, OSError) as error:
             raise UnsupportedByBackendError(str(error)) from error
         # The length of an MP3 is an estimate at which libsndfile stops; see _outline._mp3.
@@ -85,7 +86,9 @@ class SoundFileBackend:
                 count = min(_CHUNK_FRAMES, total - done)
                 block = self._file.read(count, dtype="float32", always_2d=True)
             except soundfile.SoundFileError as error:
+                self._source.check()
                 raise _broken(self.info, done) from error
+            self._source.check()
             if not len(block):
                 raise _broken(self.info, done)
             done += len(block)

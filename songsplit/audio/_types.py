@@ -68,14 +68,27 @@ class NamelessFile:
     Both libsndfile and FFmpeg let a file's name or extension sway what they take the
     content for: a text file called ``notes.au`` becomes 8 kHz noise. Without a name
     they have only the content to go by.
+
+    Decoders lose what is raised while they read, an interruption by the user included,
+    and go on as if the file ended there: :meth:`check` raises it.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._error: BaseException | None = None
+
+    def check(self) -> None:
+        """Raise an interruption that happened while reading."""
+        if self._error is not None and not isinstance(self._error, Exception):
+            raise self._error
 
     def read(self, size: int = -1) -> bytes:
         """Read up to `size` bytes."""
-        return self._file.read(size)
+        try:
+            return self._file.read(size)
+        except BaseException as error:
+            self._error = error
+            return b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move to `offset`."""

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import songsplit.audio
 from songsplit.cli import app
+from tests.conftest import heed_interrupts
 
 ROOT = Path(__file__).parents[2]
 runner = CliRunner()
@@ -175,6 +176,7 @@ def test_an_interruption_of_a_pipe_leaves_nothing(song, options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=heed_interrupts,
     ) as process:
         process.stdin.write(content)
         process.stdin.flush()
@@ -263,7 +265,11 @@ def test_an_interruption_leaves_nothing(song):
     soundfile.write(song, np.random.default_rng(0).normal(size=(44100 * 600, 2)) / 10, 44100)
     command = [sys.executable, "-m", "songsplit", str(song), "-o", "out", "--device", "cpu"]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=heed_interrupts,
     ) as process:
         deadline = time.monotonic() + 60
         while not list(song.parent.glob("out/*/.songsplit-*")) and time.monotonic() < deadline:

@@ -238,6 +238,26 @@ class Failing(Pipe):
         return super().read(size)
 
 
+class FailingFile(io.BytesIO):
+    """Is interrupted in the middle."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() > 50_000:
+            raise KeyboardInterrupt
+        return super().read(size)
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "front.m4a"])
+def test_interruptions_while_a_file_is_read_are_not_lost(kind: str) -> None:
+    if kind in ("wav", "flac"):
+        content = libsndfile_bytes(kind.upper(), "PCM_16", np.tile(song(), 10))
+    else:
+        container, codec = ("mp3", "libmp3lame") if kind == "mp3" else ("ipod", "aac")
+        content = ffmpeg_bytes(container, codec, [np.tile(song(), 20)])
+    with pytest.raises(KeyboardInterrupt):
+        read_audio(FailingFile(content))
+
+
 @pytest.mark.parametrize("kind", ["wav", "flac", "ogg"])
 def test_errors_of_a_pipe_are_not_lost(kind: str) -> None:
     content = libsndfile_bytes(

@@ -21,6 +21,7 @@ import torch
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation import SeparationModel
 from songsplit.models.storage import save_weights
+from tests.conftest import heed_interrupts
 
 from .conftest import song as made_song
 from .conftest import write_stems
@@ -344,6 +345,7 @@ def test_worker_processes_end_with_the_program(
         text=True,
         start_new_session=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
+        preexec_fn=heed_interrupts,
     )
 
     def children() -> list[str]:
