@@ -15,7 +15,7 @@ from songsplit.models.loading import Network
 
 Samples = NDArray[np.float32]
 
-_GPU_ITEMS = 8  # stereo chunks at once: enough to keep a GPU busy, some 3 GB of its memory
+_GPU_ITEMS = 8  # stereo chunks at once, to begin with
 
 
 class Runner:
