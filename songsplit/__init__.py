@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from songsplit.errors import SongsplitError
     from songsplit.formats import OutputFormat
+    from songsplit.mixes import Mix
     from songsplit.models.registry import ModelInfo, list_models
     from songsplit.separator import Separator, separate
     from songsplit.stems import Stems
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Mix",
     "ModelInfo",
     "OutputFormat",
     "Separator",
@@ -32,6 +34,7 @@ __all__ = [
 
 # Importing torch takes seconds; names are therefore looked up when first used.
 _HOMES = {
+    "Mix": "songsplit.mixes",
     "ModelInfo": "songsplit.models.registry",
     "OutputFormat": "songsplit.formats",
     "Separator": "songsplit.separator",

@@ -41,6 +41,8 @@ _LIMITS: dict[FormatName, _Limits] = {
 }
 _MAX_FLAC_RATE = 655_350
 _MAX_OGG_RATE = 200_000
+MIN_RATE, MAX_RATE = 1000, 768_000
+"""What sample rates can be asked for, in Hz."""
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,25 @@ class OutputFormat:
         has; by default the most there is.
     bitrate : int or None
         Of the others, in kbit/s for stereo; by default high.
+    rate : int or None
+        Sample rate in Hz; by default that of the song, or the next higher one that the
+        format can have.
+    channels : {1, 2} or None
+        Mono or stereo; by default the channels of the song. More than two are mixed down
+        (:func:`songsplit.audio.channels.mix_matrix`).
 
     Raises
     ------
     ConfigError
-        If there is no such format, or it has no such bit depth or bit rate.
+        If there is no such format, or it has no such bit depth, bit rate, sample rate or
+        number of channels.
     """
 
     name: FormatName = "wav"
     bit_depth: BitDepth | None = None
     bitrate: int | None = None
+    rate: int | None = None
+    channels: int | None = None
 
     def __post_init__(self) -> None:
         if self.name not in FORMATS:
@@ -85,6 +96,21 @@ class OutputFormat:
                     f"{self.name} has no bit rate of {self.bitrate} kbit/s: "
                     + (f"use {lowest} to {highest}" if highest else "give a bit depth instead")
                 )
+
+        if self.channels not in (None, 1, 2):
+            raise ConfigError(
+                f"results have 1 or 2 channels, or those of the song, not {self.channels}"
+            )
+        if self.rate is not None and not (
+            MIN_RATE <= self.rate <= MAX_RATE and self._nearest(self.rate) == self.rate
+        ):
+            rates = limits.rates or (MIN_RATE, "to", self._nearest(MAX_RATE))
+            raise ConfigError(
+                f"{self.name} has no sample rate of {self.rate} Hz: use "
+                + ("{} {} {}" if limits.rates is None else ", ".join(["{}"] * len(rates))).format(
+                    *rates
+                )
+            )
 
     @property
     def depth(self) -> BitDepth | None:
@@ -107,8 +133,16 @@ class OutputFormat:
         """Whether any number is kept as it is, also beyond full scale."""
         return self.depth == "32f"
 
+    @property
+    def bits(self) -> int | None:
+        """Bits of samples that are whole numbers, or None where they are not."""
+        return int(self.depth) if self.depth in ("16", "24") else None
+
     def sample_rate(self, source: int) -> int:
         """Return the rate of files of songs of a given rate: the same, if it can be had."""
+        return self.rate or self._nearest(source)
+
+    def _nearest(self, source: int) -> int:
         rates = _LIMITS[self.name].rates
         if rates is None:
             highest = {"flac": _MAX_FLAC_RATE, "ogg": _MAX_OGG_RATE}.get(self.name, source)
@@ -118,16 +152,18 @@ class OutputFormat:
         # Nothing that can be heard is lost by going up; beyond the highest there is no up.
         return min((rate for rate in rates if rate > source), default=rates[-1])
 
-    def check_channels(self, channels: int) -> None:
-        """Refuse more channels than a file can have.
+    def output_channels(self, source: int) -> int:
+        """Return how many channels files of songs with so many have.
 
         Raises
         ------
         OutputError
-            If there are.
+            If there are more than a file can have.
         """
+        channels = self.channels or source
         if channels > (most := _LIMITS[self.name].channels):
             raise OutputError(
                 f"{self.name} files have at most {most} channels, not {channels}: "
-                "use wav, flac or m4a"
+                "use wav, flac or m4a, or ask for stereo"
             )
+        return channels

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
-from typing import TypeAlias
+from types import TracebackType
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,43 +15,69 @@ Report: TypeAlias = Callable[[float, float | None, float | None], None]
 Progress: TypeAlias = bool | Report
 
 
-def report_progress(
-    blocks: Iterable[NDArray[np.float32]],
-    sample_rate: int,
-    total: float | None,
-    progress: Progress,
-) -> Generator[NDArray[np.float32]]:
-    """Pass blocks through and report how much audio is done.
+class Reporter:
+    """Tells how far a separation is; to be used in a ``with`` statement.
 
     Parameters
     ----------
-    blocks : iterable of ndarray, shape (..., n)
+    progress : bool or callable
+        Whether to show a bar on standard error, or a function that gets the seconds
+        done, the total, and an estimate of how many seconds are left to wait.
     sample_rate : int
         Rate in Hz.
     total : float or None
         Seconds of audio in all, if known.
-    progress : bool or callable
-        Whether to show a bar on standard error, or a function that gets the seconds
-        done, the total, and an estimate of how many seconds are left to wait.
-
-    Yields
-    ------
-    ndarray
-        The blocks.
     """
-    with ExitStack() as stack:
-        report = progress if callable(progress) else _bar(stack) if progress else None
-        start, samples = time.monotonic(), 0
-        if report:
-            report(0.0, total, None)
+
+    def __init__(self, progress: Progress, sample_rate: int, total: float | None) -> None:
+        self._progress, self._rate, self._total = progress, sample_rate, total
+        self._stack = ExitStack()
+        self._report: Report | None = None
+        self._samples = 0
+        self._start = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if callable(self._progress):
+            self._report = self._progress
+        elif self._progress:
+            self._report = _bar(self._stack)
+        if self._report:
+            self._report(0.0, self._total, None)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def through(self, blocks: Iterable[NDArray[np.float32]]) -> Generator[NDArray[np.float32]]:
+        """Pass blocks of samples, shape (..., n), through and report each when it was used."""
         for block in blocks:
-            samples += block.shape[-1]
+            self._samples += block.shape[-1]
             yield block
-            if report:
-                done = samples / sample_rate
-                elapsed = time.monotonic() - start
-                left = None if total is None else elapsed * max(0.0, total / done - 1)
-                report(done, total, left)
+            self.report()
+
+    def report(self) -> None:
+        """Tell what is done; also a sign of life, and a chance to stop, once all is."""
+        if self._report:
+            done = self._samples / self._rate
+            elapsed = time.monotonic() - self._start
+            left = None
+            if self._total is not None and done:
+                left = elapsed * max(0.0, self._total / done - 1)
+            self._report(done, self._total, left)
+
+
+def pace(done: float, elapsed: float, left: float | None) -> str:
+    """Put into words how fast it goes and how long it will take."""
+    text = f"{done / max(elapsed, 1e-3):.1f}x real time"
+    if left is not None:
+        minutes, seconds = divmod(round(left), 60)
+        text += f", {minutes}:{seconds:02} left"
+    return text
 
 
 def _bar(stack: ExitStack) -> Report:
@@ -64,10 +91,7 @@ def _bar(stack: ExitStack) -> Report:
     start = time.monotonic()
 
     def report(done: float, total: float | None, left: float | None) -> None:
-        pace = f"{done / max(time.monotonic() - start, 1e-3):.1f}x real time"
-        if left is not None:
-            minutes, seconds = divmod(round(left), 60)
-            pace += f", {minutes}:{seconds:02} left"
-        bar.update(task, completed=done, total=total, pace=pace if done else "")
+        words = pace(done, time.monotonic() - start, left) if done else ""
+        bar.update(task, completed=done, total=total, pace=words)
 
     return report

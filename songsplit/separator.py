@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio import (
-    StemFilesWriter,
-    as_samples,
-    check_sample_rate,
-    open_audio,
-    read_tags,
-)
-from songsplit.errors import AudioInputError, OutputError
+from songsplit.audio import AudioReader, as_samples, check_sample_rate, open_audio
+from songsplit.errors import AudioInputError
 from songsplit.formats import Clip, FormatName, OutputFormat
 from songsplit.inference.devices import choose_device
 from songsplit.inference.engine import SHORT, stream_stems
 from songsplit.inference.runner import Runner
+from songsplit.mixes import Mix, check_gains
 from songsplit.models.loading import load_network
-from songsplit.progress import Progress, report_progress
+from songsplit.progress import Progress, Reporter
 from songsplit.quality import BALANCED, Quality
-from songsplit.stems import SavedStems, Stems, stem_paths
+from songsplit.results import STEM_ONLY, SavedStems
+from songsplit.song_files import File, write_song
+from songsplit.stems import Stems
 
 if TYPE_CHECKING:
     import torch
     from typing_extensions import TypeIs
 
-File: TypeAlias = str | os.PathLike[str] | BinaryIO
 Array: TypeAlias = "NDArray[Any] | torch.Tensor"
 Audio: TypeAlias = "File | Array"
 ModelName: TypeAlias = str | os.PathLike[str]
@@ -142,18 +136,16 @@ class Separator:
             with open_audio(audio) as reader:
                 info = reader.info
                 blocks = reader.blocks(_block_length(info.sample_rate))
-                samples = self._stems(
+                separated = self._stems(
                     blocks, info.sample_rate, info.channels, info.seconds, progress
                 )
-                stems = dict(zip(self.targets, np.concatenate(list(samples), -1), strict=True))
-            return Stems(stems, info.sample_rate)
+            return Stems(dict(zip(self.targets, separated, strict=True)), info.sample_rate)
         given = as_samples(audio, sample_rate)
         mixture, rate = given.samples, given.sample_rate
         channels, length = mixture.shape
         step = _block_length(rate)
         blocks = (mixture[:, start : start + step] for start in range(0, length, step))
-        samples = self._stems(blocks, rate, channels, length / rate, progress)
-        separated = np.concatenate(list(samples), axis=-1)
+        separated = self._stems(blocks, rate, channels, length / rate, progress)
         restored = [given.restore(stem) for stem in separated]
         return Stems(dict(zip(self.targets, restored, strict=True)), rate)
 
@@ -241,8 +233,11 @@ class Separator:
         audio: File,
         folder: str | os.PathLike[str],
         *,
+        mix: Mix | None = None,
+        filename: str = STEM_ONLY,
         output: OutputFormat | FormatName = "wav",
         clip: Clip = "scale",
+        picture: bool = False,
         overwrite: bool = False,
         progress: Progress = False,
     ) -> SavedStems:
@@ -256,18 +251,30 @@ class Separator:
         audio : path or binary file
         folder : path
             Created if it is not there.
+        mix : Mix, optional
+            Write only this mix of the stems, to one file that has its name.
+        filename : str, optional
+            How files are called below the folder, without extension: text with
+            ``{stem}``, ``{track}`` (the song's file), ``{artist}``, ``{title}`` and
+            ``{album}`` in it, and slashes between folders.
         output : OutputFormat or str, optional
             What the files are: ``"wav"`` (32-bit float), ``"flac"``, ``"mp3"``, ``"m4a"``,
             ``"ogg"``, ``"opus"``, or ``"stem.mp4"`` for one file ``stems.stem.mp4`` that DJ
-            programs play; an :class:`songsplit.OutputFormat` also chooses bit depth and
-            bit rate. Rate and channels are those of the source, if the format has them.
+            programs play; an :class:`songsplit.OutputFormat` also chooses bit depth, bit
+            rate, sample rate and channels. By default rate and channels are those of the
+            source, if the format has them.
         clip : {"scale", "clamp"}, optional
-            What to do, in formats other than floating point, where a stem goes beyond full
-            scale: make all stems quieter by the same amount, or cut off what is beyond.
+            What to do where a stem goes beyond full scale: make all stems quieter by the
+            same amount, or cut off what is beyond. Stems in floating point stay as they
+            are; a mix does not.
+        picture : bool, optional
+            Also draw spectrograms and waveforms of song and stems into a PNG file, which
+            is called as a stem "picture" would be.
         overwrite : bool, optional
             Replace files that are already there.
         progress : bool or callable, optional
-            As for :meth:`separate`.
+            As for :meth:`separate`. Where files have another format than the default, the
+            function is still called while they are made, with all of the song done.
 
         Returns
         -------
@@ -286,31 +293,33 @@ class Separator:
             If a result cannot be written, or the format has fewer channels than the
             source. Nothing partial is left behind.
         ConfigError
-            If there is no such format.
+            If there is no such format, or names cannot be made of the template.
+        AudioInputError
+            If the mix names a stem that there is not.
+        MissingExtraError
+            If a picture, or another tempo or key, needs what is not installed.
         """
-        if isinstance(output, str):
-            output = OutputFormat(output)
-        # Before the audio: reading tags moves in the file.
-        tags = read_tags(audio) if _can_seek(audio) else None
-        with open_audio(audio) as reader:
-            paths = stem_paths(folder, self.targets, output=output, overwrite=overwrite)
-            _protect(audio, paths)
-            info = reader.info
-            blocks = reader.blocks(_block_length(info.sample_rate))
-            stems = self._stems(blocks, info.sample_rate, info.channels, info.seconds, progress)
-            writer = StemFilesWriter(
-                paths,
-                info.sample_rate,
-                info.channels,
-                output=output,
-                tags=tags,
-                clip=clip,
-            )
-            # Closing ends the progress bar also where writing fails.
-            with closing(stems), writer:
-                for block in stems:
-                    writer.write(dict(zip(self.targets, block, strict=True)))
-        return SavedStems(paths, gain=writer.gain, problems=writer.problems)
+        if mix is not None:
+            check_gains(mix.gains, self.targets)
+
+        def separated(reader: AudioReader) -> Iterator[NDArray[np.float32]]:
+            rate = reader.info.sample_rate
+            blocks = reader.blocks(_block_length(rate))
+            return stream_stems(self._runner, blocks, rate, reader.info.channels)
+
+        return write_song(
+            audio,
+            folder,
+            self.targets,
+            separated,
+            mix=mix,
+            filename=filename,
+            output=OutputFormat(output) if isinstance(output, str) else output,
+            clip=clip,
+            picture=picture,
+            overwrite=overwrite,
+            progress=progress,
+        )
 
     def _stems(
         self,
@@ -319,9 +328,10 @@ class Separator:
         channels: int,
         seconds: float | None,
         progress: Progress,
-    ) -> Generator[NDArray[np.float32]]:
-        stems = stream_stems(self._runner, mixture, sample_rate, channels)
-        return report_progress(stems, sample_rate, seconds, progress)
+    ) -> NDArray[np.float32]:
+        with Reporter(progress, sample_rate, seconds) as reporter:
+            stems = stream_stems(self._runner, mixture, sample_rate, channels)
+            return np.concatenate(list(reporter.through(stems)), axis=-1)
 
 
 def separate(
@@ -370,23 +380,9 @@ def _is_file(audio: object) -> TypeIs[File]:
     return isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
 
 
-def _can_seek(file: File) -> bool:
-    # What is no file at all is told by open_audio.
-    return isinstance(file, str | os.PathLike) or getattr(file, "seekable", lambda: False)()
-
-
 def _refuse_rate(file: File, sample_rate: int | None) -> None:
     if sample_rate is not None:
         raise AudioInputError(f"{file}: a file brings its own rate: leave sample_rate out")
-
-
-def _protect(audio: File, paths: Mapping[str, Path]) -> None:
-    """Refuse to replace the song by one of its own stems."""
-    if not isinstance(audio, str | os.PathLike):
-        return
-    for path in paths.values():
-        if path.exists() and path.samefile(audio):
-            raise OutputError(f"{audio} would be replaced by its own stem: name another folder")
 
 
 def _block_length(sample_rate: int) -> int:

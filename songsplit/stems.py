@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from songsplit.audio import StemFilesWriter
-from songsplit.errors import AudioInputError, OutputError, OutputExistsError
+from songsplit.errors import AudioInputError
 from songsplit.formats import Clip, FormatName, OutputFormat
-
-_MAX_GAIN = 200.0  # dB; float32 would overflow soon after
+from songsplit.mixes import MUTE, check_gains, mix_stems
+from songsplit.results import SavedStems, check_free, result_files
 
 
 class Stems(Mapping[str, Any]):
@@ -109,19 +106,28 @@ class Stems(Mapping[str, Any]):
         AudioInputError
             If there is no such stem, or a gain is no number or above 200 dB.
         """
-        for name, gain in gains.items():
-            if name not in self._stems:
-                raise AudioInputError(f"there is no stem {name!r}, only {', '.join(self._stems)}")
-            if isinstance(gain, bool) or not isinstance(gain, int | float | np.floating):
-                raise AudioInputError(f"the gain of {name} must be a number in dB, not {gain!r}")
-            if math.isnan(gain) or gain > _MAX_GAIN:
-                raise AudioInputError(
-                    f"the gain of {name} cannot be {gain} dB: give at most {_MAX_GAIN:g}"
-                )
-        parts = [
-            stem * 10 ** (float(gains.get(name, 0.0)) / 20) for name, stem in self._stems.items()
-        ]
-        return sum(parts[1:], start=parts[0])
+        check_gains(gains, self._stems)
+        return mix_stems(self._stems, gains)
+
+    def karaoke(self, vocals: float = MUTE) -> Any:
+        """Mix everything but the vocals, or with the vocals as a guide.
+
+        Parameters
+        ----------
+        vocals : float, optional
+            Gain of the vocals in dB, for example -18; by default there are none.
+
+        Returns
+        -------
+        ndarray or Tensor
+            As from :meth:`remix`.
+
+        Raises
+        ------
+        AudioInputError
+            As from :meth:`remix`.
+        """
+        return self.remix(vocals=vocals)
 
     def save(
         self,
@@ -160,7 +166,8 @@ class Stems(Mapping[str, Any]):
         """
         if isinstance(output, str):
             output = OutputFormat(output)
-        paths = stem_paths(folder, self._stems, output=output, overwrite=overwrite)
+        paths = result_files(folder, self._stems, output).stems
+        check_free(folder, paths.values(), overwrite=overwrite)
         audio = {name: np.atleast_2d(_as_numpy(stem)) for name, stem in self._stems.items()}
         for name, stem in audio.items():
             if not stem.size or stem.dtype.kind != "f" or not np.isfinite(stem).all():
@@ -170,76 +177,6 @@ class Stems(Mapping[str, Any]):
         with writer:
             writer.write({name: stem.astype(np.float32) for name, stem in audio.items()})
         return SavedStems(paths, gain=writer.gain, problems=writer.problems)
-
-
-class SavedStems(dict[str, Path]):
-    """The file of each stem, by its name.
-
-    Parameters
-    ----------
-    paths : mapping of str to Path
-    gain : float
-        What all stems were multiplied by, so that none clips.
-    problems : sequence of str
-        What went wrong beside the audio.
-
-    Attributes
-    ----------
-    gain_db : float
-        The gain in dB: 0, or less if something would have clipped.
-    problems : list of str
-        What could not be copied of the tags, for example.
-    """
-
-    def __init__(self, paths: Mapping[str, Path], *, gain: float, problems: Sequence[str]) -> None:
-        super().__init__(paths)
-        self.gain_db = 20 * math.log10(gain)
-        self.problems = list(problems)
-
-
-def stem_paths(
-    folder: str | os.PathLike[str],
-    names: Mapping[str, Any] | tuple[str, ...],
-    *,
-    output: OutputFormat,
-    overwrite: bool,
-) -> dict[str, Path]:
-    """Name the files that stems are written to.
-
-    Parameters
-    ----------
-    folder : path
-    names : mapping or tuple of str
-        Names of the stems.
-    output : OutputFormat
-        What the files are.
-    overwrite : bool
-        Whether the files may be there already.
-
-    Returns
-    -------
-    dict of str to Path
-
-    Raises
-    ------
-    OutputExistsError
-        If one is already there and ``overwrite`` is false.
-    OutputError
-        If the folder is a file, or its name is impossible.
-    """
-    file = "stems" if output.holds_all else None
-    paths = {name: Path(folder) / f"{file or name}.{output.name}" for name in names}
-    try:
-        with suppress(FileNotFoundError):
-            os.lstat(folder)  # refuses impossible names, which exists() calls missing
-        if os.path.lexists(folder) and not Path(folder).is_dir():
-            raise OutputError(f"{folder} is a file: name a folder to put the stems into")
-        for path in paths.values():
-            if not overwrite and os.path.lexists(path):
-                raise OutputExistsError(f"{path} is already there: allow overwriting, or move it")
-    except (OSError, ValueError) as error:
-        raise OutputError(f"{folder} cannot be a folder ({error}): name another") from error
-    return paths
 
 
 def _as_numpy(audio: Any) -> np.ndarray[Any, Any]:

@@ -17,7 +17,8 @@ from songsplit.audio.reading import (
 )
 from songsplit.audio.resampling import Resampler, resample, resampled_length
 from songsplit.audio.stem_files import StemFilesWriter
-from songsplit.audio.tags import read_tags
+from songsplit.audio.stretching import Stretcher
+from songsplit.audio.tags import Tags, read_tags
 from songsplit.audio.writing import WavStream
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "AudioReader",
     "Resampler",
     "StemFilesWriter",
+    "Stretcher",
+    "Tags",
     "WavStream",
     "as_samples",
     "check_sample_rate",

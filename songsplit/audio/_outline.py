@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from songsplit.audio._types import read_at
+
 # A program that writes to a pipe cannot go back to fill in the length: it leaves 0,
 # or the largest number, or a little less to make room for the header.
 _UNKNOWN_LENGTHS = (range(0, 1), range(0x7FFFF000, 0x80000100), range(0xFFFFF000, 0x100000000))
@@ -61,7 +63,7 @@ def examine(file: BinaryIO) -> Outline:
     """
     size = file.seek(0, 2)
     start = _after_id3(file)
-    head = _read_at(file, start, 16)
+    head = read_at(file, start, 16)
     for magic, offset, reader in _READERS:
         if head[offset : offset + len(magic)] == magic:
             return reader(file, start, size)
@@ -85,19 +87,19 @@ def audio_chunk(file: BinaryIO) -> tuple[int, int | None] | None:
         that far, or what comes is not enough to decode from there.
     """
     size = file.seek(0, 2)
-    head = _read_at(file, 0, 16)
+    head = read_at(file, 0, 16)
     found: tuple[int, int] | None = None
     if head[8:12] == b"WAVE":
         for name, content, length in _chunks(file, 12, size, "<4sI", 2):
             if name == b"ds64" and length >= 16 and content + 16 <= size:
-                long_length = struct.unpack("<Q", _read_at(file, content + 8, 8))[0]
+                long_length = struct.unpack("<Q", read_at(file, content + 8, 8))[0]
             elif name == b"data":
                 if length == 0 and struct.unpack("<I", head[4:8])[0] not in (0, 0xFFFFFFFF):
                     return None  # empty, or not known: only the whole file can tell
                 wide = length == 0xFFFFFFFF and head[:4] == b"RF64"
                 found = content, long_length if wide else length
                 break
-    elif head[:16] == _W64_RIFF and len(head := _read_at(file, 0, 24)) == 24:
+    elif head[:16] == _W64_RIFF and len(head := read_at(file, 0, 24)) == 24:
         # The length of everything.
         found = 0, struct.unpack("<q", head[16:24])[0]
     elif head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
@@ -115,15 +117,10 @@ def audio_chunk(file: BinaryIO) -> tuple[int, int | None] | None:
     return found[0], found[1] if known and 0 < found[1] < 1 << 62 else None
 
 
-def _read_at(file: BinaryIO, offset: int, count: int) -> bytes:
-    file.seek(offset)
-    return file.read(count)
-
-
 def _after_id3(file: BinaryIO) -> int:
     """Return where the content begins after any ID3v2 tags."""
     start = 0
-    while (tag := _read_at(file, start, 10))[:3] == b"ID3" and len(tag) == 10:
+    while (tag := read_at(file, start, 10))[:3] == b"ID3" and len(tag) == 10:
         length = 0
         for byte in tag[6:10]:
             length = length << 7 | byte & 0x7F
@@ -139,7 +136,7 @@ def _chunks(
     for _ in range(_MAX_CHUNKS):
         if offset + header_size > size:
             return
-        name, length = struct.unpack(header, _read_at(file, offset, header_size))
+        name, length = struct.unpack(header, read_at(file, offset, header_size))
         yield name, offset + header_size, length
         if length < 0:
             return
@@ -155,11 +152,11 @@ def _riff(file: BinaryIO, start: int, size: int) -> Outline:
     long_length = None
     for name, content, length in _chunks(file, start + 12, size, "<4sI", 2):
         if name == b"ds64" and length >= 16:
-            long_length = struct.unpack("<Q", _read_at(file, content + 8, 8))[0]
+            long_length = struct.unpack("<Q", read_at(file, content + 8, 8))[0]
         elif name == b"data":
             if length == 0xFFFFFFFF and long_length is not None:
                 length = long_length
-            riff_length = struct.unpack("<I", _read_at(file, start + 4, 4))[0]
+            riff_length = struct.unpack("<I", read_at(file, start + 4, 4))[0]
             # libsndfile takes a length of 0 at its word. It is true only where the
             # outer length is also right.
             streamed = length == 0 and start + 8 + riff_length != size
@@ -168,7 +165,7 @@ def _riff(file: BinaryIO, start: int, size: int) -> Outline:
 
 
 def _w64(file: BinaryIO, start: int, size: int) -> Outline:
-    length = struct.unpack("<q", _read_at(file, start + 16, 8))[0]
+    length = struct.unpack("<q", read_at(file, start + 16, 8))[0]
     return Outline(cut=_is_cut(start, length, size))
 
 
@@ -180,7 +177,7 @@ def _aiff(file: BinaryIO, start: int, size: int) -> Outline:
 
 
 def _au(file: BinaryIO, start: int, size: int) -> Outline:
-    header = _read_at(file, start + 4, 8)
+    header = read_at(file, start + 4, 8)
     if len(header) < 8:
         return Outline()
     content, length = struct.unpack(">II", header)
@@ -197,9 +194,9 @@ def _caf(file: BinaryIO, start: int, size: int) -> Outline:
 def _mp4(file: BinaryIO, start: int, size: int) -> Outline:
     offset = start
     while offset + 8 <= size:
-        length, name = struct.unpack(">I4s", _read_at(file, offset, 8))
+        length, name = struct.unpack(">I4s", read_at(file, offset, 8))
         if length == 1 and offset + 16 <= size:
-            length = struct.unpack(">Q", _read_at(file, offset + 8, 8))[0]
+            length = struct.unpack(">Q", read_at(file, offset + 8, 8))[0]
         if length < 8:
             break
         if name in (b"mdat", b"moov", b"moof") and offset + length > size:
@@ -215,7 +212,7 @@ def _matroska(file: BinaryIO, start: int, size: int) -> Outline:
         return (value if keep_marker else value & ((1 << 7 * width) - 1)), width
 
     offset = start
-    while len(head := _read_at(file, offset, 12)) == 12 and head[0]:
+    while len(head := read_at(file, offset, 12)) == 12 and head[0]:
         name, name_width = number(head, keep_marker=True)
         if head[name_width] == 0:
             break
@@ -229,7 +226,7 @@ def _matroska(file: BinaryIO, start: int, size: int) -> Outline:
 
 
 def _asf(file: BinaryIO, start: int, size: int) -> Outline:
-    head = _read_at(file, start, 65536)
+    head = read_at(file, start, 65536)
     found = head.find(_ASF_FILE_PROPERTIES)
     if found < 0 or found + 92 > len(head):
         return Outline()
@@ -241,7 +238,7 @@ def _asf(file: BinaryIO, start: int, size: int) -> Outline:
 def _ogg(file: BinaryIO, start: int, size: int) -> Outline:
     """Walk the pages to the last, and see how streams begin and end on the way."""
     offset, streams, ended, whole, joined, began = start, 0, False, True, False, False
-    while (head := _read_at(file, offset, 282))[:4] == b"OggS":
+    while (head := read_at(file, offset, 282))[:4] == b"OggS":
         body = 27 + head[26] if len(head) > 26 else len(head) + 1
         length = body + sum(head[27:body])
         if body > len(head) or offset + length > size:
@@ -265,7 +262,7 @@ def _mp3(file: BinaryIO, start: int, size: int) -> Outline:
     stops there, which loses most of a song of varying bit rate; with one, it drops
     what was appended. FFmpeg reads to the end either way.
     """
-    head = _read_at(file, start, 512)
+    head = read_at(file, start, 512)
     if head[36:40] == b"VBRI" and len(head) >= 50:
         length = struct.unpack_from(">I", head, 46)[0]
         return Outline(cut=start + length > size + _MP3_SLACK_BYTES, needs_ffmpeg=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -54,7 +55,7 @@ class SoundFileBackend:
         file.seek(0)
         try:
             self._source = NamelessFile(file)
-            self._file = _SequentialFile(self._source)
+            self._file = _SequentialFile(_descriptor(file) or self._source)
         except (soundfile.SoundFileError, OSError) as error:
             raise UnsupportedByBackendError(str(error)) from error
         # The length of an MP3 is an estimate at which libsndfile stops; see _outline._mp3.
@@ -97,6 +98,26 @@ class SoundFileBackend:
     def close(self) -> None:
         """Release the decoder."""
         self._file.close()
+
+
+def _descriptor(file: BinaryIO) -> int | None:
+    """Open a file once more, for libsndfile to read it by itself.
+
+    Without calls back into Python it is faster, and an interruption by the user cannot get
+    lost in one. A name is not passed on: see :class:`NamelessFile`.
+    """
+    name = getattr(file, "name", None)
+    # On Windows, descriptors mean nothing to another library's runtime.
+    if os.name != "posix" or not isinstance(name, str):
+        return None
+    try:
+        descriptor = os.open(name, os.O_RDONLY)
+    except OSError:
+        return None
+    if os.path.samestat(os.fstat(descriptor), os.fstat(file.fileno())):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _broken(info: AudioInfo, done: int) -> AudioFileError:

@@ -34,6 +34,9 @@ class AudioInfo:
         Duration as far as it can be told beforehand: an estimate, to show progress by.
     format : str
         Container and codec, for example ``"WAV PCM_16"`` or ``"mov aac"``.
+    stems : tuple of str
+        Names of the stems that the file holds beside the mixture, which is what is read;
+        empty but for stem files.
     """
 
     name: str
@@ -42,6 +45,7 @@ class AudioInfo:
     frames: int | None
     seconds: float | None
     format: str
+    stems: tuple[str, ...] = ()
 
 
 class Backend(Protocol):
@@ -60,6 +64,12 @@ class Backend(Protocol):
 
 class UnsupportedByBackendError(Exception):
     """A decoder cannot read the file (in full); another one may."""
+
+
+def read_at(file: BinaryIO, offset: int, count: int) -> bytes:
+    """Read up to `count` bytes from a place in a file."""
+    file.seek(offset)
+    return file.read(count)
 
 
 class NamelessFile:

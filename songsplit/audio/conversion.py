@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from songsplit.audio._types import FloatArray
 from songsplit.audio.encoding import Encoder, open_encoder
 from songsplit.audio.quantizing import Quantizer
-from songsplit.audio.resampling import Resampler, resampled_length
 from songsplit.audio.stem_mp4 import StemMp4Encoder
 from songsplit.audio.writing import PartFile, output_errors
 from songsplit.errors import OutputError
@@ -38,12 +37,17 @@ def joint_gain(peak: float, output: OutputFormat) -> float:
     float
         1 if nothing would clip.
     """
-    highest = 1.0 if output.depth is None else Quantizer(int(output.depth)).highest
+    highest = Quantizer(output.bits).highest if output.bits else 1.0
     return min(1.0, highest / peak) if peak else 1.0
 
 
-def encode_together(parts: Mapping[str, PartFile], output: OutputFormat, gain: float) -> None:
-    """Replace finished floating point files by files of another format.
+def encode_together(
+    parts: Mapping[str, PartFile],
+    output: OutputFormat,
+    gain: float,
+    alive: Callable[[], None],
+) -> None:
+    """Replace finished floating point files by files of another format, or level.
 
     Block by block and side by side, since dither of integer formats is shared out among
     the stems (:class:`songsplit.audio.quantizing.Quantizer`).
@@ -54,9 +58,10 @@ def encode_together(parts: Mapping[str, PartFile], output: OutputFormat, gain: f
         By stem, all of the same rate, channels and length. If the format holds all stems
         in one file, this takes the place of the first part, and the others are removed.
     output : OutputFormat
-        Any but floating point WAV.
     gain : float
         What to multiply samples by.
+    alive : callable
+        Called for every block; what it raises ends the work.
 
     Raises
     ------
@@ -69,16 +74,13 @@ def encode_together(parts: Mapping[str, PartFile], output: OutputFormat, gain: f
         opened = [stack.enter_context(part.part.open("rb")) for part in files]
         sources = [stack.enter_context(soundfile.SoundFile(file)) for file in opened]
         rate, channels, frames = sources[0].samplerate, sources[0].channels, sources[0].frames
-        to_rate = output.sample_rate(rate)
-        length = resampled_length(frames, rate, to_rate)
         targets = []
         for part in kept:
             with output_errors(part.path):
                 targets.append(_Target(part, stack.enter_context(part.begin_again())))
-        jobs = _jobs(stack, targets, list(parts), output, to_rate, channels, length)
-        quantize = None if output.depth is None else Quantizer(int(output.depth))
-        streams = [_resampled(_blocks(source, gain), rate, to_rate, channels) for source in sources]
-        for blocks in zip(*streams, strict=True):
+        jobs = _jobs(stack, targets, list(parts), output, rate, channels, frames)
+        quantize = Quantizer(output.bits) if output.bits else None
+        for blocks in zip(*(_blocks(source, gain) for source in sources), strict=True):
             if quantize is None:
                 written: Blocks = [np.clip(block, -1, 1) for block in blocks]
             else:
@@ -86,6 +88,7 @@ def encode_together(parts: Mapping[str, PartFile], output: OutputFormat, gain: f
             for target, _, write in jobs:
                 with target.guarded():
                     write(written)
+            alive()
         for target, encoder, _ in jobs:
             with target.guarded():
                 encoder.close()
@@ -184,15 +187,3 @@ class _Target:
 def _blocks(source: soundfile.SoundFile, gain: float) -> Iterator[FloatArray]:
     while len(block := source.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)):
         yield np.ascontiguousarray(block.T) * np.float32(gain)
-
-
-def _resampled(
-    blocks: Iterator[FloatArray], from_rate: int, to_rate: int, channels: int
-) -> Iterator[FloatArray]:
-    if from_rate == to_rate:
-        yield from blocks
-        return
-    resampler = Resampler(from_rate, to_rate, channels)
-    for block in blocks:
-        yield resampler.process(block)
-    yield resampler.flush()

@@ -49,7 +49,6 @@ def open_encoder(
     file : binary file object
         Empty, open for writing, able to seek.
     output : OutputFormat
-        Any but floating point WAV.
     sample_rate, channels : int
         Of the audio, such as the format can hold.
     frames : int
@@ -65,7 +64,7 @@ def open_encoder(
 
 
 class _SoundFileEncoder:
-    """WAV and FLAC of integers, and Vorbis, by libsndfile."""
+    """WAV, FLAC and Vorbis, by libsndfile."""
 
     def __init__(
         self, file: BinaryIO, output: OutputFormat, sample_rate: int, channels: int, frames: int
@@ -75,8 +74,8 @@ class _SoundFileEncoder:
         options: dict[str, Any] = {"format": output.name.upper(), "subtype": "VORBIS"}
         self._shift = 0
         if output.depth is not None:
-            bits = int(output.depth)
-            options["subtype"] = f"PCM_{bits}"
+            bits = output.bits or 32
+            options["subtype"] = "FLOAT" if output.is_float else f"PCM_{bits}"
             # libsndfile takes the highest bits of 32.
             self._shift = 32 - bits
             if output.name == "wav" and frames * channels * bits // 8 > _MAX_PLAIN_BYTES:

@@ -6,12 +6,14 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, TypeAlias
 
 import numpy as np
 
+from songsplit.audio._boxes import is_protected, stem_names
 from songsplit.audio._outline import examine
 from songsplit.audio._pipes import Pipe
 from songsplit.audio._soundfile_backend import SoundFileBackend
@@ -298,6 +300,12 @@ def _open_reader(file: BinaryIO | Pipe, name: str, resources: ExitStack) -> Audi
             f"{name}: the file holds several recordings joined end to end, of which only the first "
             "can be read; export them as one or as separate files"
         )
+    if is_protected(file):
+        raise AudioFileError(
+            f"{name}: the file is protected against copying (DRM), so only the program it was "
+            "bought for can play it; get the song in another way, such as from the CD"
+        )
+    stems = stem_names(file)
     try:
         backend = _open_backend(file, name, libsndfile=not outline.needs_ffmpeg)
     except AudioFileError as error:
@@ -305,6 +313,7 @@ def _open_reader(file: BinaryIO | Pipe, name: str, resources: ExitStack) -> Audi
             raise _cut(name, 0.0) from error
         raise
     reader = _checked(backend, resources)
+    reader.info = replace(reader.info, stems=stems)
     if outline.cut:
         # Decoded only to say where the audio stops: better now than after hours of work.
         length = sum(chunk.shape[1] for chunk in reader._checked_chunks())

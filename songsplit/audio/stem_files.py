@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 
 from songsplit.audio._types import FloatArray
+from songsplit.audio.channels import Converter
 from songsplit.audio.conversion import encode_together, joint_gain
 from songsplit.audio.tags import Tags, write_tags
 from songsplit.audio.writing import PartFile, output_errors
@@ -36,7 +37,8 @@ class StemFilesWriter:
     sample_rate : int
         Sample rate in Hz.
     channels : int
-        Number of channels of every stem.
+        Number of channels of every stem. Files have the rate and channels that `output`
+        makes of these.
     output : OutputFormat, optional
         What the files are; by default 32-bit float WAV.
     tags : Tags, optional
@@ -45,6 +47,11 @@ class StemFilesWriter:
         What to do, in any format but floating point, if a sample of a stem goes beyond
         full scale: make all stems quieter by the same amount, so that they still add up,
         or cut off what is beyond.
+    guarded : bool, optional
+        Do that in floating point too.
+    alive : callable, optional
+        Called now and then while the files are turned into their format; what it raises
+        ends the work.
 
     Attributes
     ----------
@@ -69,20 +76,25 @@ class StemFilesWriter:
         output: OutputFormat | None = None,
         tags: Tags | None = None,
         clip: Clip = "scale",
+        guarded: bool = False,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
         self._tags = tags
         self.problems: list[str] = []
         self._output = OutputFormat() if output is None else output
-        self._output.check_channels(channels)
+        self._source = sample_rate, channels
+        self._sample_rate = self._output.sample_rate(sample_rate)
+        self._channels = self._output.output_channels(channels)
         if clip not in CLIPS:
             raise ConfigError(f"unknown clip {clip!r}: use {' or '.join(CLIPS)}")
         self._clip = clip
+        self._can_clip = guarded or not self._output.is_float
+        self._alive = alive
         self._peak = 0.0
         self.gain = 1.0
         self._paths = {stem: Path(path) for stem, path in paths.items()}
-        self._sample_rate = sample_rate
-        self._channels = channels
         self._parts: dict[str, PartFile] = {}
+        self._converters: dict[str, Converter] = {}
         self._made_folders: list[Path] = []
 
     def __enter__(self) -> Self:
@@ -102,6 +114,7 @@ class StemFilesWriter:
                 with output_errors(path):
                     self._make_folder(path.parent)
                     self._parts[stem] = PartFile(path, self._sample_rate, self._channels)
+                self._converters[stem] = Converter(*self._source, self._sample_rate, self._channels)
         except BaseException:
             self._discard()
             raise
@@ -114,7 +127,7 @@ class StemFilesWriter:
         ----------
         blocks : mapping of str to ndarray
             For each stem, float32 ``(channels, n)`` with the same n; full scale is 1,
-            and values beyond are kept.
+            and values beyond are kept. Without any stems, nothing happens.
 
         Raises
         ------
@@ -123,15 +136,20 @@ class StemFilesWriter:
         ValueError
             If the stems, channels or lengths do not fit.
         """
+        if not blocks:
+            return
         if blocks.keys() != self._parts.keys():
             raise ValueError(f"blocks for {sorted(self._parts)} are needed, not {sorted(blocks)}")
         if len({block.shape for block in blocks.values()}) > 1:
             raise ValueError("the blocks of all stems must have the same shape")
+        self._append({stem: self._converters[stem](block) for stem, block in blocks.items()})
+
+    def _append(self, blocks: Mapping[str, FloatArray]) -> None:
         for stem, block in blocks.items():
             part = self._parts[stem]
             with output_errors(part.path):
                 part.write(block)
-        if not self._output.is_float:
+        if self._can_clip:
             heard = list(blocks.values())
             if self._output.holds_all:
                 heard.append(np.sum(heard, axis=0))
@@ -164,13 +182,14 @@ class StemFilesWriter:
                 self._made_folders.append(folder)
 
     def _commit(self) -> None:
+        self._append({stem: convert.rest() for stem, convert in self._converters.items()})
         for part in self._parts.values():
             with output_errors(part.path):
                 part.finish()
-        if not self._output.is_float:
+        if not self._output.is_float or (self._can_clip and self._peak > 1):
             if self._clip == "scale":
                 self.gain = joint_gain(self._peak, self._output)
-            encode_together(self._parts, self._output, self.gain)
+            encode_together(self._parts, self._output, self.gain, self._alive)
         if self._tags is not None:
             self._write_tags(self._tags)
         # Where a file is in the way, it is kept aside until all are in their places.

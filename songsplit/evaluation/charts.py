@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from songsplit.evaluation.drawing import (
+from songsplit.drawing import (
     COLOURS,
     COLUMN_INCHES,
     FAINT,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from songsplit.evaluation.drawing import (
+from songsplit.drawing import (
     COLOURS,
     FAINT,
     PAGE_INCHES,

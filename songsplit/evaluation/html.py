@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from songsplit.drawing import REPLACEMENT, legible
 from songsplit.errors import OutputError
 from songsplit.evaluation.charts import draw_boxes, draw_songs, rank_songs
-from songsplit.evaluation.drawing import REPLACEMENT, legible
 from songsplit.evaluation.figures import Example, draw_example
 from songsplit.evaluation.page import (
     NOTHING,

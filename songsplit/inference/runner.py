@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 
 import numpy as np
@@ -39,6 +40,9 @@ class Runner:
         self._network = network.to(device)
         self._device = device
         self._shared = shared
+        # Threads that share a separator take turns: several at once would each start as
+        # many threads of their own as there are processors, and need as much memory.
+        self._turn = threading.Lock()
         self._items = 1 if shared or device.type == "cpu" else _GPU_ITEMS
 
     @property
@@ -82,7 +86,8 @@ class Runner:
         peaks = np.abs(chunks).max(axis=(1, 2), keepdims=True)
         scaled = chunks / np.where(peaks > 0, peaks, np.float32(1))
         items = _as_pairs(scaled.astype(np.float32, copy=False))
-        stems, highs = self._run(items.reshape(-1, 2, items.shape[-1]))
+        with self._turn:
+            stems, highs = self._run(items.reshape(-1, 2, items.shape[-1]))
         shape = *items.shape[:2], *stems.shape[1:]
         stems = _from_pairs(stems.reshape(shape), chunks.shape[1])
         if not np.isfinite(stems).all():

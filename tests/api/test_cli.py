@@ -55,20 +55,21 @@ def test_output_folder_and_keeping_of_results(song):
 
 
 def test_bad_files_are_named_and_the_others_done(song):
-    (song.parent / "notes.txt").write_text("not audio")
+    (song.parent / "notes.doc").write_text("not audio")
     (song.parent / "empty.mp3").touch()
-    result = run("missing.flac", "notes.txt", "empty.mp3", song.parent, song)
+    (song.parent / "nothing").mkdir()
+    result = run("missing.flac", "notes.doc", "empty.mp3", "nothing", song)
     assert result.exit_code == 1
     errors = [line for line in result.stderr.splitlines() if line.startswith("songsplit: ")]
     assert len(errors) == 4
     for name, line in zip(
-        ("missing.flac", "notes.txt", "empty.mp3", song.parent), errors, strict=True
+        ("nothing", "missing.flac", "notes.doc", "empty.mp3"), errors, strict=True
     ):
         assert str(name) in line
     assert "Traceback" not in result.output
     assert (song.parent / "my song" / "vocals.wav").exists()
     assert {p.name for p in song.parent.iterdir()} == {
-        "my song", "my song.wav", "notes.txt", "empty.mp3"
+        "my song", "my song.wav", "notes.doc", "empty.mp3", "nothing"
     }  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def test_two_songs_of_one_name_do_not_share_a_folder(song):
     twin.write_bytes(song.read_bytes())
     result = run(song, twin)
     assert result.exit_code == 1
-    assert "already gets the stems of" in result.stderr
+    assert "is already the result of" in result.stderr
 
 
 def test_a_song_is_never_replaced_by_its_own_stem(song):
@@ -97,7 +98,7 @@ def test_half_a_result_is_not_taken_for_one(song):
     (song.parent / "my song" / "vocals.wav").unlink()
     result = run(song)
     assert result.exit_code == 1
-    assert "no vocals.wav" in result.stderr
+    assert "vocals.wav is not there" in result.stderr
 
 
 def test_a_missing_song_is_not_hidden_by_an_old_result(song):
@@ -155,8 +156,8 @@ def test_formats(song):
     assert result.exit_code == 0, result.output
     assert (song.parent / "b" / "my song" / "vocals.mp3").stat().st_size < 12_000
     result = run(song, "--format", "mp3", "--bit-depth", "16")
-    assert result.exit_code == 1
-    assert "give a bit rate instead" in result.stderr
+    assert result.exit_code == 2
+    assert "give a bit rate" in result.stderr
     assert run(song, "--format", "aac").exit_code == 2
 
 
@@ -248,6 +249,8 @@ def test_standard_output_takes_one_stem_of_one_song(song):
 
 
 def test_a_reader_that_has_had_enough_ends_the_work_quietly(song):
+    # More than a pipe holds.
+    soundfile.write(song, np.zeros((44100 * 10, 2)), 44100)
     command = f"{sys.executable} -m songsplit '{song}' --stdout vocals --device cpu | head -c 1"
     result = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command}"],
@@ -261,11 +264,13 @@ def test_a_reader_that_has_had_enough_ends_the_work_quietly(song):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches processes otherwise there")
-def test_an_interruption_leaves_nothing(song):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interruption_leaves_nothing(song, number, jobs):
     soundfile.write(song, np.random.default_rng(0).normal(size=(44100 * 600, 2)) / 10, 44100)
-    command = [sys.executable, "-m", "songsplit", str(song), "-o", "out", "--device", "cpu"]
+    command = [sys.executable, "-m", "songsplit", str(song), "-o", "out", "-d", "cpu"]
     with subprocess.Popen(
-        command,
+        [*command, "--jobs", str(jobs)],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -274,9 +279,9 @@ def test_an_interruption_leaves_nothing(song):
         deadline = time.monotonic() + 60
         while not list(song.parent.glob("out/*/.songsplit-*")) and time.monotonic() < deadline:
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "no partial results" in errors
     assert [path.name for path in song.parent.iterdir()] == [song.name]
 

@@ -18,10 +18,11 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
 
+from songsplit import drawing
+from songsplit.drawing import POINTS, legible
 from songsplit.errors import AudioInputError, MissingExtraError
-from songsplit.evaluation import charts, drawing, figures
+from songsplit.evaluation import charts, figures
 from songsplit.evaluation.charts import SONGS_PER_FIGURE, draw_boxes, draw_songs, rank_songs
-from songsplit.evaluation.drawing import POINTS, legible
 from songsplit.evaluation.figures import Example, draw_example
 from songsplit.evaluation.scores import TrackScores
 from tests.evaluation.made_up_scores import FIVE, PAIR, failed, results_of, scores_of

@@ -44,13 +44,15 @@ OTHER_FONTS = (
 REPLACEMENT = "\N{WHITE SQUARE}"
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, *, extra: str = "eval") -> Figure:
     """Make an empty figure that lays itself out.
 
     Parameters
     ----------
     width, height : float
         Size in inches.
+    extra : str, optional
+        Which extra to advise if matplotlib is not installed.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def new_figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtraError("matplotlib", "eval") from error
+        raise MissingExtraError("matplotlib", extra) from error
     return Figure(
         figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained", facecolor="white"
     )

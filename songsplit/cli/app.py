@@ -1,0 +1,98 @@
+"""The ``songsplit`` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import songsplit
+from songsplit.cli import models, songs
+from songsplit.cli.info import info
+from songsplit.data.commands import app as data_app
+
+_DEFAULT_COMMAND = "split"
+_OWN_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
+
+
+class _DefaultCommandGroup(TyperGroup):
+    """Takes anything that is not the name of a command as files to split."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *_OWN_OPTIONS}:
+            args = [_DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, [_guarded(argument) for argument in args])
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # The options of the default command are what most people look for.
+        own = self.params
+        self.params = [*own, *self.commands[_DEFAULT_COMMAND].params]
+        super().format_help(ctx, formatter)
+        self.params = own
+
+
+def _guarded(argument: str) -> str:
+    """Take a file whose name begins with a dash for a file, not for an option."""
+    is_file = argument.startswith("-") and "." in argument and Path(argument).is_file()
+    return f"./{argument}" if is_file else argument
+
+
+app = typer.Typer(
+    cls=_DefaultCommandGroup,
+    subcommand_metavar="[COMMAND] SONG...",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+for command in (songs.split, songs.karaoke, songs.acapella, songs.remix, songs.practice, info):
+    app.command()(command)
+app.command("models")(models.list_models)
+app.command("export")(models.export)
+app.add_typer(data_app, name="data")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"songsplit {songsplit.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show version.")
+    ] = False,
+) -> None:
+    """Split songs into vocals and instrumental, on this machine, offline.
+
+    `songsplit song.mp3` writes song/vocals.wav and song/instrumental.wav, which add up to
+    the song; `songsplit split --help` tells all options. `songsplit Music -o stems` does so
+    for all songs in a folder.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    # A stream that was closed before the start is None: read nothing, write to nowhere.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+    # File names may hold what the terminal's encoding cannot show.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except SystemExit as end:
+        if "torch" in sys.modules and isinstance(end.code, int):
+            # Taking torch apart takes Python half a second, and everything is written.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code)
+        raise

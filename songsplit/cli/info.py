@@ -1,0 +1,38 @@
+"""The command ``songsplit info``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from songsplit.cli.options import Songs
+from songsplit.errors import SongsplitError
+
+
+def info(
+    songs: Songs,
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print an object in JSON for every song, each on a line.")
+    ] = False,
+) -> None:
+    """Tell what is in files: format, length, level, tags, and how they look.
+
+    All of a file is read, so damage is found too.
+    """
+    # Slow to import, and --help should be quick.
+    from songsplit.batch.inputs import find_songs
+    from songsplit.cli.description import describe
+
+    found, problems = find_songs(songs)
+    failed = bool(problems)
+    for problem in problems:
+        typer.echo(f"songsplit: {problem}", err=True)
+    for song in found:
+        try:
+            describe(song.path, as_json=json_)
+        except SongsplitError as error:
+            typer.echo(f"songsplit: {error}", err=True)
+            failed = True
+    if failed:
+        raise typer.Exit(1)

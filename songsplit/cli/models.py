@@ -1,0 +1,69 @@
+"""The commands about models."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import songsplit
+from songsplit.errors import SongsplitError
+
+
+def list_models() -> None:
+    """List the models that come with songsplit, and on what terms."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    for info in songsplit.list_models():
+        table = Table("", "", show_header=False, box=None, title=info.name, title_justify="left")
+        for key in ("description", "scores", "training", "data", "terms"):
+            # As plain text: brackets in it are no markup.
+            table.add_row(key, Text(str(info.card[key])))
+        table.add_row("file", Text(f"{info.path} ({info.path.stat().st_size / 1e6:.1f} MB)"))
+        Console().print(table)
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="A .ckpt file of a training run.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT.safetensors", help="The weights file to write.")
+    ],
+    card: Annotated[
+        Path | None,
+        typer.Option(help="JSON file with more to record of the model.", show_default=False),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Terms that the weights are under.", show_default=False)
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model.", show_default="that of the file")
+    ] = None,
+    sharpness: Annotated[
+        float, typer.Option(help="Below 1, masks become softer; about 0.6 gives the best SDR.")
+    ] = 1.0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is already there.")
+    ] = False,
+) -> None:
+    """Turn a training checkpoint into a model file that --model takes.
+
+    The file records what the model was trained on and how.
+    """
+    from songsplit.training.export import export_checkpoint, read_card
+
+    try:
+        given = read_card(card) if card else {}
+        given |= {k: v for k, v in (("licence", licence), ("name", name)) if v is not None}
+        sha256 = export_checkpoint(
+            checkpoint, given, output, sharpness=sharpness, overwrite=overwrite
+        )
+    except SongsplitError as error:
+        typer.echo(f"songsplit: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
+    typer.echo(f"SHA-256 {sha256}")
+    typer.echo(f"use it with: songsplit song.mp3 --model {shlex.quote(str(output))}")

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from songsplit.batch.inputs import Song, find_songs
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in (
+        *("b.mp3", "a.FLAC", "sub/c.wav", "sub/deep er/d ♫.ogg", "film.mkv"),
+        *("cover.jpg", "notes.txt", ".hidden.mp3", ".git/e.wav", "sub/._c.wav"),
+    ):
+        path = tmp_path / "music" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+    return tmp_path / "music"
+
+
+def songs_of(*given: object, glob: str | None = None) -> list[Song]:
+    songs, problems = find_songs([str(name) for name in given], glob)
+    assert not problems
+    return songs
+
+
+def names(songs: list[Song], folder: Path) -> list[str]:
+    return [song.path.relative_to(folder).as_posix() for song in songs if song.path]
+
+
+def test_folders_are_searched_with_all_they_hold(folder: Path) -> None:
+    songs = songs_of(folder)
+    assert names(songs, folder) == [
+        "a.FLAC",
+        "b.mp3",
+        "film.mkv",
+        "sub/c.wav",
+        "sub/deep er/d ♫.ogg",
+    ]
+    assert [song.below.as_posix() for song in songs] == [".", ".", ".", "sub", "sub/deep er"]
+
+
+def test_a_pattern_chooses_in_folders_only(folder: Path) -> None:
+    songs = songs_of(folder, folder / "b.mp3", glob="*.wav")
+    assert names(songs, folder) == ["sub/c.wav", "b.mp3"]
+
+
+def test_files_come_in_the_order_they_are_named_and_once(folder: Path) -> None:
+    (folder / "link.mp3").symlink_to(folder / "b.mp3")
+    given = ["b.mp3", "sub/../a.FLAC", "b.mp3", "a.FLAC", "link.mp3"]
+    songs = songs_of(*(folder / name for name in given))
+    assert names(songs, folder) == ["b.mp3", "sub/../a.FLAC"]
+
+
+def test_standard_input_and_what_is_not_there() -> None:
+    songs = songs_of("-", "missing.wav", "./-")
+    assert [song.path for song in songs] == [None, Path("missing.wav"), Path("-")]
+    assert [song.track for song in songs] == ["stdin", "missing", "-"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.m3u", "#EXTM3U\n#EXTINF:1,d\nb.mp3\n\nsub/deep er/d ♫.ogg\n".encode()),
+        ("list.m3u8", "\ufeffb.mp3\r\nsub\\deep er\\d ♫.ogg\r\n".encode()),
+        ("list.txt", "b.mp3\nsub/deep er/d ♫.ogg".encode("utf-16")),
+        ("list.pls", "[playlist]\nFile1=b.mp3\nTitle1=x\nFile2=sub/deep er/d ♫.ogg\n".encode()),
+    ],
+)
+def test_playlists(folder: Path, name: str, content: bytes) -> None:
+    (folder / name).write_bytes(content)
+    assert names(songs_of(folder / name), folder) == ["b.mp3", "sub/deep er/d ♫.ogg"]
+
+
+def test_old_playlists_in_another_encoding(folder: Path) -> None:
+    (folder / "list.m3u").write_bytes("café.mp3\n".encode("cp1252"))
+    assert names(songs_of(folder / "list.m3u"), folder) == ["café.mp3"]
+
+
+def test_entries_that_look_like_something_else(folder: Path) -> None:
+    (folder / "#1 Hit.mp3").touch()
+    (folder / "b c%.mp3").touch()
+    address = (folder / "b c%.mp3").as_uri()
+    (folder / "list.txt").write_text(f"#1 Hit.mp3\n{address}\n")
+    assert names(songs_of(folder / "list.txt"), folder) == ["#1 Hit.mp3", "b c%.mp3"]
+    (folder / "list.m3u").write_text(address.replace("file://", "file://localhost"))
+    assert names(songs_of(folder / "list.m3u"), folder) == ["b c%.mp3"]
+    (folder / "list.pls").write_text("File1 = b.mp3\nfiles=x\nNumberOfEntries=1\n")
+    assert names(songs_of(folder / "list.pls"), folder) == ["b.mp3"]
+
+
+def test_what_cannot_be_listed_is_named_and_the_rest_is_found(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (folder / "web.m3u").write_text("https://example.org/a.mp3\n")
+    (folder / "far.m3u").write_text("file://nas/a.mp3\n")
+    (folder / "binary.txt").write_bytes(bytes(100))
+    (folder / "none.m3u").write_text("#EXTM3U\n")
+    for name, reason in (
+        (tmp_path / "empty", "no audio files"),
+        (folder / "web.m3u", "downloads nothing"),
+        (folder / "far.m3u", "another machine"),
+        (folder / "binary.txt", "no list"),
+        (folder / "none.m3u", "names no files"),
+    ):
+        songs, [problem] = find_songs([str(name), str(folder / "b.mp3")])
+        assert names(songs, folder) == ["b.mp3"]
+        assert str(name) in str(problem)
+        assert reason in str(problem)
+    _, [problem] = find_songs([str(folder)], glob="*.aac")
+    assert "no files that match '*.aac'" in str(problem)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_named_pipes_in_folders_are_left_alone(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.wav")
+    assert len(songs_of(folder)) == 5
+
+
+@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read anything")
+def test_a_folder_that_may_not_be_read_is_named(folder: Path) -> None:
+    (folder / "sub").chmod(0)
+    try:
+        songs, [problem] = find_songs([str(folder)])
+    finally:
+        (folder / "sub").chmod(0o755)
+    assert len(songs) == 3
+    assert "sub" in str(problem)
+
+
+@given(st.binary(max_size=200), st.sampled_from([".m3u", ".pls", ".txt"]))
+def test_no_list_breaks_it(content: bytes, kind: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f"list{kind}")
+        path.write_bytes(content)
+        songs, problems = find_songs([str(path)])
+    assert songs or problems

@@ -1,0 +1,222 @@
+"""What becomes of many songs: a separator that does nothing stands for the real one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from songsplit.batch.inputs import Song
+from songsplit.batch.jobs import Batch, Request, Stopped
+from songsplit.batch.outcomes import Outcome, counts
+from songsplit.errors import ModelError
+from songsplit.formats import OutputFormat
+from songsplit.song_files import write_song
+
+STEMS = ("vocals", "instrumental")
+
+
+class Halver:
+    """Takes half of everything for vocals."""
+
+    targets = STEMS
+
+    def __init__(self) -> None:
+        self.at_once = self.most_at_once = 0
+
+    def separate_to_files(self, audio, folder, **options):
+        def separate(reader) -> Iterator[np.ndarray]:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+            for block in reader.blocks(1000):
+                time.sleep(0.001)
+                yield np.stack([block / 2, block / 2])
+            self.at_once -= 1
+
+        return write_song(audio, folder, STEMS, separate, **options)
+
+
+class Quiet:
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+
+    @contextmanager
+    def song(self, name: str):
+        yield lambda done, total, left: None
+
+    def outcome(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+
+
+@pytest.fixture
+def songs(tmp_path: Path) -> list[Song]:
+    made = []
+    for index in range(6):
+        path = tmp_path / "in" / f"{index}.wav"
+        path.parent.mkdir(exist_ok=True)
+        noise = np.random.default_rng(index).normal(size=(9000, 2)) / 10
+        soundfile.write(path, noise, 44100)
+        made.append(Song(path))
+    return made
+
+
+def batch(folder: Path, load=Halver, display=None, **changes) -> Batch:
+    wanted = {
+        "folder": folder,
+        "stems": STEMS,
+        "mix": None,
+        "filename": "{track}/{stem}",
+        "output": OutputFormat(),
+        "clip": "scale",
+        "picture": False,
+        "overwrite": False,
+    }
+    return Batch(Request(**{**wanted, **changes}), load, display or Quiet(), lambda: None)
+
+
+def statuses(outcomes: list[Outcome]) -> list[tuple[str, str]]:
+    return sorted((Path(o.song).stem, o.status) for o in outcomes)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_several_at_once_give_the_same(songs: list[Song], tmp_path: Path) -> None:
+    halver = Halver()
+    for jobs in (1, 4):
+        outcomes = batch(tmp_path / str(jobs), lambda: halver).run(songs, jobs=jobs)
+        assert statuses(outcomes) == [(str(n), "done") for n in range(6)]
+        assert halver.most_at_once == jobs
+    assert contents(tmp_path / "1") == contents(tmp_path / "4")
+    assert len(contents(tmp_path / "1")) == 12
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_bad_songs_stop_no_others(songs: list[Song], tmp_path: Path, jobs: int) -> None:
+    songs[1].path.write_bytes(b"no audio")
+    songs[2].path.unlink()
+    outcomes = batch(tmp_path / "out").run(songs, jobs=jobs)
+    failed = [o for o in outcomes if o.status == "failed"]
+    assert [Path(o.song).stem for o in failed] == ["1", "2"]
+    assert all(o.song in o.error for o in failed)
+    assert counts(outcomes) == "4 done, 2 failed"
+    assert len(contents(tmp_path / "out")) == 8
+
+
+def test_a_fault_of_ours_stops_no_others(songs: list[Song], tmp_path: Path) -> None:
+    class Faulty(Halver):
+        def separate_to_files(self, audio, folder, **options):
+            if audio == songs[0].path:
+                raise ZeroDivisionError("oh")
+            return super().separate_to_files(audio, folder, **options)
+
+    outcomes = batch(tmp_path / "out", Faulty).run(songs)
+    assert counts(outcomes) == "5 done, 1 failed"
+    assert "unexpected ZeroDivisionError" in outcomes[0].error
+
+
+def test_what_is_there_is_skipped_or_replaced(songs: list[Song], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    batch(out).run(songs[:2])
+    old = out / "0" / "vocals.wav"
+    old.write_bytes(b"mine")
+
+    def never() -> Halver:
+        raise AssertionError("nothing needs a model")
+
+    assert statuses(batch(out, never).run(songs[:2])) == [("0", "skipped"), ("1", "skipped")]
+    assert old.read_bytes() == b"mine"
+    assert counts(batch(out).run(songs)) == "4 done, 2 skipped"
+    assert counts(batch(out, overwrite=True).run(songs[:1])) == "1 done"
+    assert old.read_bytes() != b"mine"
+
+
+def test_half_a_result_is_an_error_unless_a_run_was_killed(
+    songs: list[Song], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    batch(out).run(songs[:1])
+    (out / "0" / "vocals.wav").unlink()
+    [outcome] = batch(out).run(songs[:1])
+    assert outcome.status == "failed"
+    assert "--overwrite" in outcome.error
+    (out / "0" / ".songsplit-0123.part").touch()
+    assert counts(batch(out).run(songs[:1])) == "1 done"
+    assert (out / "0" / "vocals.wav").exists()
+
+
+def test_a_dry_run_does_nothing(songs: list[Song], tmp_path: Path) -> None:
+    batch(tmp_path / "out").run(songs[:1])
+    before = contents(tmp_path)
+    songs[1].path.write_bytes(b"no audio")
+    before["in/1.wav"] = b"no audio"
+
+    def never() -> Halver:
+        raise AssertionError("nothing needs a model")
+
+    outcomes = batch(tmp_path / "out", never, picture=True).run(songs, dry_run=True)
+    assert counts(outcomes) == "4 planned, 2 failed"
+    outcomes = batch(tmp_path / "out", never).run(songs, dry_run=True)
+    assert counts(outcomes) == "4 planned, 1 skipped, 1 failed"
+    planned = next(o for o in outcomes if o.status == "planned")
+    assert planned.files == {n: tmp_path / "out" / "2" / f"{n}.wav" for n in STEMS}
+    assert contents(tmp_path) == before
+
+
+def test_songs_with_one_name_do_not_share_results(songs: list[Song], tmp_path: Path) -> None:
+    twin = tmp_path / "other" / "0.WAV"
+    twin.parent.mkdir()
+    twin.write_bytes(songs[1].path.read_bytes())
+    outcomes = batch(tmp_path / "out").run([songs[0], Song(twin)])
+    assert [o.status for o in outcomes] == ["done", "failed"]
+    assert "already the result of" in outcomes[1].error
+    outcomes = batch(tmp_path / "out2").run([songs[0], Song(twin, Path("other"))])
+    assert counts(outcomes) == "2 done"
+    assert (tmp_path / "out2" / "other" / "0" / "vocals.wav").exists()
+
+
+def test_without_a_model_there_is_one_error(songs: list[Song], tmp_path: Path) -> None:
+    def load() -> Halver:
+        raise ModelError("no such model")
+
+    for jobs in (1, 2):
+        with pytest.raises(ModelError, match="no such model"):
+            batch(tmp_path / "out", load).run(songs, jobs=jobs)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_stopping_leaves_whole_songs_only(songs: list[Song], tmp_path: Path, jobs: int) -> None:
+    class Stopper(Quiet):
+        def outcome(self, outcome: Outcome) -> None:
+            super().outcome(outcome)
+            if len(self.outcomes) == 2:
+                raise Stopped
+
+    display = Stopper()
+    with pytest.raises(KeyboardInterrupt):
+        batch(tmp_path / "out", display=display).run(songs, jobs=jobs)
+    finished = {Path(o.song).stem for o in display.outcomes}
+    there = contents(tmp_path / "out")
+    assert not any(".songsplit" in name for name in there)
+    assert {Path(name).parts[0] for name in there} >= finished
+    assert threading.active_count() < 3 + jobs
+    assert counts(batch(tmp_path / "out").run(songs)).endswith("skipped")
+    assert len(contents(tmp_path / "out")) == 12
+
+
+def test_outcomes_are_ready_for_json(songs: list[Song], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    [outcome] = batch(tmp_path / "out", picture=True).run(songs[:1])
+    told = outcome.as_json()
+    assert told["status"] == "done"
+    assert told["files"]["vocals"] == str(tmp_path / "out" / "0" / "vocals.wav")
+    assert told["picture"] == str(tmp_path / "out" / "0" / "picture.png")
+    assert told["seconds"] == pytest.approx(9000 / 44100, abs=1e-3)
+    assert Path(told["picture"]).read_bytes().startswith(b"\x89PNG")
