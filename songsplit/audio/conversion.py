@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from itertools import repeat
 from typing import Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
@@ -80,24 +82,45 @@ def encode_together(
                 targets.append(_Target(part, stack.enter_context(part.begin_again())))
         jobs = _jobs(stack, targets, list(parts), output, rate, channels, frames)
         quantize = Quantizer(output.bits) if output.bits else None
+        # Encoders work outside of Python's lock, and MP3 and AAC take longer than the
+        # separation: a thread for each file. Entered last, it is waited for first.
+        pool = stack.enter_context(ThreadPoolExecutor(len(jobs)))
         for blocks in zip(*(_blocks(source, gain) for source in sources), strict=True):
             if quantize is None:
                 written: Blocks = [np.clip(block, -1, 1) for block in blocks]
             else:
                 written = quantize(blocks)
-            for target, _, write in jobs:
-                with target.guarded():
-                    write(written)
+            list(pool.map(_Job.write, jobs, repeat(written)))
             alive()
-        for target, encoder, _ in jobs:
-            with target.guarded():
-                encoder.close()
-            target.finish()
+        list(pool.map(_Job.finish, jobs))
     for part in files:
         if part in kept:
             part.use_again()
         else:
             part.discard()
+
+
+class _Job:
+    """A file, what encodes it, and what takes the blocks of all stems for it."""
+
+    def __init__(
+        self,
+        target: _Target,
+        encoder: Encoder | StemMp4Encoder,
+        encode: Callable[[Blocks], None],
+    ) -> None:
+        self._target, self._encoder, self._encode = target, encoder, encode
+
+    def write(self, blocks: Blocks) -> None:
+        """Encode a block of every stem."""
+        with self._target.guarded():
+            self._encode(blocks)
+
+    def finish(self) -> None:
+        """Complete the file."""
+        with self._target.guarded():
+            self._encoder.close()
+        self._target.finish()
 
 
 def _jobs(
@@ -108,22 +131,21 @@ def _jobs(
     sample_rate: int,
     channels: int,
     frames: int,
-) -> list[tuple[_Target, Encoder | StemMp4Encoder, Callable[[Blocks], None]]]:
-    """Give each file, what encodes it, and what takes the blocks of all stems for it."""
+) -> list[_Job]:
     if output.holds_all:
         titles = [name.capitalize() for name in stems]
         file = cast("BinaryIO", targets[0])
         with targets[0].guarded():
             whole = StemMp4Encoder(file, titles, sample_rate, channels, output.kilobits)
             stack.callback(whole.abort)
-        return [(targets[0], whole, whole.write)]
+        return [_Job(targets[0], whole, whole.write)]
 
-    def job(index: int) -> tuple[_Target, Encoder, Callable[[Blocks], None]]:
+    def job(index: int) -> _Job:
         file = cast("BinaryIO", targets[index])
         with targets[index].guarded():
             encoder = open_encoder(file, output, sample_rate, channels, frames)
             stack.callback(encoder.abort)
-        return targets[index], encoder, lambda blocks: encoder.write(blocks[index])
+        return _Job(targets[index], encoder, lambda blocks: encoder.write(blocks[index]))
 
     return [job(index) for index in range(len(targets))]
 

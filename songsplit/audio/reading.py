@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import BinaryIO, Self, TypeAlias
 import numpy as np
 
 from songsplit.audio._boxes import is_protected, stem_names
+from songsplit.audio._changes import watch
 from songsplit.audio._outline import examine
 from songsplit.audio._pipes import Pipe
 from songsplit.audio._soundfile_backend import SoundFileBackend
@@ -48,6 +49,7 @@ class AudioReader:
         self._pipe = pipe
         self._resources = resources
         self._started = False
+        self._check_unchanged: Callable[[], None] = lambda: None
 
     def __enter__(self) -> Self:
         return self
@@ -121,9 +123,11 @@ class AudioReader:
         except AudioFileError:
             if self._pipe is not None:
                 _finished(self._pipe, info.name, done)  # raises what was behind it
+            self._check_unchanged()
             raise
         if self._pipe is not None and not _finished(self._pipe, info.name, done):
             raise _cut(info.name, done / info.sample_rate)
+        self._check_unchanged()
         if done == 0:
             raise _empty(info.name)
 
@@ -163,10 +167,12 @@ def open_audio(source: AudioSource) -> AudioReader:
     """
     with ExitStack() as resources:
         file, name = _open_file(source, resources)
+        check_unchanged = watch(source, name)
         try:
             reader = _open_reader(file, name, resources)
         except OSError as error:
             raise _unreadable(name, error) from error
+        reader._check_unchanged = check_unchanged
         reader._resources = resources.pop_all()
         return reader
 

@@ -511,3 +511,29 @@ def test_ffmpeg_is_loaded_only_when_needed(tmp_path: Path) -> None:
         "sys.exit(any(name in sys.modules for name in ('av', 'torch', 'soxr')))"
     )
     assert subprocess.run([sys.executable, "-c", program, str(path)], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("change", ["append", "cut"])
+def test_a_file_that_changes_while_it_is_read(tmp_path, change):
+    path = tmp_path / "growing.wav"
+    soundfile.write(path, np.zeros((200_000, 2)), 44100)
+    with open_audio(path) as reader:
+        blocks = reader.blocks(50_000)
+        next(blocks)
+        if change == "append":
+            path.write_bytes(path.read_bytes() + b"more")
+        else:
+            os.truncate(path, 100_000)
+        with pytest.raises(AudioFileError, match=r"growing\.wav: the file changed"):
+            list(blocks)
+
+
+def test_a_file_that_is_removed_while_it_is_read(tmp_path):
+    path = tmp_path / "gone.wav"
+    soundfile.write(path, np.zeros((200_000, 2)), 44100)
+    with open_audio(path) as reader:
+        blocks = reader.blocks(50_000)
+        next(blocks)
+        path.unlink()
+        if os.name == "posix":
+            assert sum(block.shape[1] for block in blocks) == 150_000
