@@ -39,7 +39,7 @@ _LIMITS: dict[FormatName, _Limits] = {
     "opus": _Limits(rates=_OPUS_RATES, channels=2, bitrate=192, bitrates=(8, 510)),
     "stem.mp4": _Limits(rates=_AAC_RATES, channels=2, bitrate=256, bitrates=(16, 512)),
 }
-_MAX_FLAC_RATE = 655_350
+_MAX_FLAC_RATE, _MAX_FINE_FLAC_RATE = 655_350, 65_535
 _MAX_OGG_RATE = 200_000
 MIN_RATE, MAX_RATE = 1000, 768_000
 """What sample rates can be asked for, in Hz."""
@@ -146,7 +146,9 @@ class OutputFormat:
         rates = _LIMITS[self.name].rates
         if rates is None:
             highest = {"flac": _MAX_FLAC_RATE, "ogg": _MAX_OGG_RATE}.get(self.name, source)
-            return min(source, highest)
+            # High rates are counted in tens of hertz.
+            tens = self.name == "flac" and source > _MAX_FINE_FLAC_RATE
+            return min(-(-source // 10) * 10 if tens else source, highest)
         if source in rates:
             return source
         # Nothing that can be heard is lost by going up; beyond the highest there is no up.

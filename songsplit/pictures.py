@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from songsplit import drawing
-from songsplit.audio.writing import output_errors
 from songsplit.dsp.overview import Overview
 
 if TYPE_CHECKING:
@@ -51,25 +48,11 @@ class SongPicture:
         for name, block in blocks.items():
             self._rows[name].add(block)
 
-    def write(self, path: Path) -> None:
-        """Draw the picture into a PNG file, in place of any that is there.
-
-        Raises
-        ------
-        OutputError
-            If the file cannot be written.
-        """
+    def png(self) -> bytes:
+        """Draw the picture."""
         for overview in self._rows.values():
             overview.finish()
-        data = self._draw()
-        with output_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".songsplit-{secrets.token_hex(8)}.part")
-            try:
-                part.write_bytes(data)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+        return self._draw()
 
     def _draw(self) -> bytes:
         figure = self._figure

@@ -127,6 +127,9 @@ def result_files(
     fields = {} if tags is None else tags.fields
     values = {key: fields[key][0] for key in ("artist", "title", "album") if fields.get(key)}
 
+    # Who writes the extension out means no second one.
+    filename = filename.removesuffix(f".{output.name}")
+
     def path(stem: str, extension: str) -> Path:
         path = Path(folder, fill_template(filename, {**values, "track": track, "stem": stem}))
         return path.with_name(f"{path.name}.{extension}")

@@ -13,7 +13,7 @@ from songsplit.audio import AudioReader, as_samples, check_sample_rate, open_aud
 from songsplit.errors import AudioInputError
 from songsplit.formats import Clip, FormatName, OutputFormat
 from songsplit.inference.devices import choose_device
-from songsplit.inference.engine import SHORT, stream_stems
+from songsplit.inference.engine import LONG, MEDIUM, SHORT, stream_stems
 from songsplit.inference.runner import Runner
 from songsplit.mixes import Mix, check_gains
 from songsplit.models.loading import load_network
@@ -82,6 +82,7 @@ class Separator:
         self.quality = quality
         """The quality setting."""
         self._runner = Runner(network, chosen)
+        self._chunking = MEDIUM if quality == "best" else LONG
 
     @property
     def device(self) -> torch.device:
@@ -305,7 +306,8 @@ class Separator:
         def separated(reader: AudioReader) -> Iterator[NDArray[np.float32]]:
             rate = reader.info.sample_rate
             blocks = reader.blocks(_block_length(rate))
-            return stream_stems(self._runner, blocks, rate, reader.info.channels)
+            channels = reader.info.channels
+            return stream_stems(self._runner, blocks, rate, channels, self._chunking)
 
         return write_song(
             audio,
@@ -330,7 +332,7 @@ class Separator:
         progress: Progress,
     ) -> NDArray[np.float32]:
         with Reporter(progress, sample_rate, seconds) as reporter:
-            stems = stream_stems(self._runner, mixture, sample_rate, channels)
+            stems = stream_stems(self._runner, mixture, sample_rate, channels, self._chunking)
             return np.concatenate(list(reporter.through(stems)), axis=-1)
 
 

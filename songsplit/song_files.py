@@ -57,6 +57,8 @@ def write_song(
     # Before the audio: reading tags moves in the file.
     tags = read_tags(audio) if can_seek(audio) else None
     names = stems if mix is None else (mix.name,)
+    if tags is not None and mix is not None:
+        tags = tags.at_tempo(mix.tempo)
     track = track_name(
         audio if isinstance(audio, str | os.PathLike) else getattr(audio, "name", None)
     )
@@ -91,8 +93,8 @@ def write_song(
                 if drawing is not None:
                     drawing.add(named)
             writer.write(mixer.rest())
-    if drawing is not None and files.picture is not None:
-        drawing.write(files.picture)
+            if drawing is not None and files.picture is not None:
+                writer.add_file(files.picture, drawing.png())
     return SavedStems(
         files.stems, gain=writer.gain, problems=writer.problems, picture=files.picture
     )
@@ -100,7 +102,17 @@ def write_song(
 
 def can_seek(file: File) -> bool:
     """Say whether a file can be read twice; what is no file at all is told by open_audio."""
-    return isinstance(file, str | os.PathLike) or getattr(file, "seekable", lambda: False)()
+    if isinstance(file, str | os.PathLike):
+        return is_plain(Path(file))
+    return getattr(file, "seekable", lambda: False)()
+
+
+def is_plain(path: Path) -> bool:
+    """Say whether a path is no named pipe or device, which gives what is in it only once."""
+    try:
+        return not path.exists() or path.is_file()
+    except (OSError, ValueError):
+        return True
 
 
 def _protect(audio: File, paths: Iterable[Path]) -> None:

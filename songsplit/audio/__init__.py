@@ -19,7 +19,7 @@ from songsplit.audio.resampling import Resampler, resample, resampled_length
 from songsplit.audio.stem_files import StemFilesWriter
 from songsplit.audio.stretching import Stretcher
 from songsplit.audio.tags import Tags, read_tags
-from songsplit.audio.writing import WavStream
+from songsplit.audio.writing import WavStream, left_behind
 
 __all__ = [
     "ArrayInput",
@@ -32,6 +32,7 @@ __all__ = [
     "WavStream",
     "as_samples",
     "check_sample_rate",
+    "left_behind",
     "open_audio",
     "read_audio",
     "read_streams",

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -16,9 +16,16 @@ from songsplit.audio._types import FloatArray
 from songsplit.audio.channels import Converter
 from songsplit.audio.conversion import encode_together, joint_gain
 from songsplit.audio.tags import Tags, write_tags
-from songsplit.audio.writing import PartFile, output_errors
+from songsplit.audio.writing import PartFile, left_behind, output_errors, part_name
 from songsplit.errors import ConfigError, OutputError
 from songsplit.formats import CLIPS, Clip, OutputFormat
+
+
+class _Extra(NamedTuple):
+    """A finished file under its temporary name."""
+
+    path: Path
+    part: Path
 
 
 class StemFilesWriter:
@@ -95,6 +102,7 @@ class StemFilesWriter:
         self._paths = {stem: Path(path) for stem, path in paths.items()}
         self._parts: dict[str, PartFile] = {}
         self._converters: dict[str, Converter] = {}
+        self._extras: list[_Extra] = []
         self._made_folders: list[Path] = []
 
     def __enter__(self) -> Self:
@@ -113,6 +121,8 @@ class StemFilesWriter:
             for stem, path in self._paths.items():
                 with output_errors(path):
                     self._make_folder(path.parent)
+                    for part in left_behind(path):
+                        part.unlink(missing_ok=True)
                     self._parts[stem] = PartFile(path, self._sample_rate, self._channels)
                 self._converters[stem] = Converter(*self._source, self._sample_rate, self._channels)
         except BaseException:
@@ -155,6 +165,22 @@ class StemFilesWriter:
                 heard.append(np.sum(heard, axis=0))
             self._peak = max(self._peak, *(float(np.abs(b).max(initial=0)) for b in heard))
 
+    def add_file(self, path: Path, data: bytes) -> None:
+        """Write another file that appears together with the others.
+
+        Raises
+        ------
+        OutputError
+            If it cannot be written.
+        """
+        with output_errors(path):
+            if path.is_dir():
+                raise OutputError(f"{path}: this is a folder; choose another output name")
+            self._make_folder(path.parent)
+            extra = _Extra(path, part_name(path))
+            self._extras.append(extra)
+            extra.part.write_bytes(data)
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -193,25 +219,26 @@ class StemFilesWriter:
         if self._tags is not None:
             self._write_tags(self._tags)
         # Where a file is in the way, it is kept aside until all are in their places.
-        placed: list[tuple[PartFile, Path | None]] = []
+        placed: list[tuple[PartFile | _Extra, Path | None]] = []
         try:
-            for part in self._parts.values():
+            finished: list[PartFile | _Extra] = [*self._parts.values(), *self._extras]
+            for file in finished:
                 # Of a file that holds all stems, only the first part is there.
-                if not part.part.exists():
+                if not file.part.exists():
                     continue
-                with output_errors(part.path):
+                with output_errors(file.path):
                     aside = None
-                    if part.path.is_file():
-                        aside = part.part.with_suffix(".old")
-                        part.path.replace(aside)
-                    placed.append((part, aside))
-                    part.part.replace(part.path)
+                    if file.path.is_file():
+                        aside = file.part.with_suffix(".old")
+                        file.path.replace(aside)
+                    placed.append((file, aside))
+                    file.part.replace(file.path)
         except BaseException:
-            for part, aside in placed:
+            for file, aside in placed:
                 if aside is not None:
-                    aside.replace(part.path)
-                elif not part.part.exists():
-                    part.path.unlink(missing_ok=True)
+                    aside.replace(file.path)
+                elif not file.part.exists():
+                    file.path.unlink(missing_ok=True)
             raise
         for _, aside in placed:
             if aside is not None:
@@ -226,11 +253,14 @@ class StemFilesWriter:
                 with output_errors(part.path):
                     write_tags(part.part, self._output.name, own)
             except ValueError as error:
-                self.problems.append(f"{part.path}: the tags were not copied ({error})")
+                self.problems.append(f"{part.path}: {error}")
 
     def _discard(self) -> None:
         for part in self._parts.values():
             part.discard()
+        for extra in self._extras:
+            with contextlib.suppress(OSError):
+                extra.part.unlink(missing_ok=True)
         for folder in reversed(self._made_folders):
             with contextlib.suppress(OSError):
                 folder.rmdir()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import os
+import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -19,6 +21,7 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
+from songsplit.audio._other_tags import other_fields
 from songsplit.formats import FormatName
 
 # Names as in Vorbis comments, with those of ID3 (MP3, WAV, AIFF), MP4 and ASF (WMA). What
@@ -77,6 +80,15 @@ class Tags:
         titles = [f"{title} ({stem})" for title in self.fields.get("title", [])]
         return replace(self, fields={**self.fields, "title": titles} if titles else self.fields)
 
+    def at_tempo(self, tempo: float) -> Tags:
+        """Correct the beats per minute of a song that is played at a share of its speed."""
+        beats = []
+        for text in self.fields.get("bpm", []):
+            # What is no number cannot be right any longer.
+            with suppress(ValueError):
+                beats.append(f"{float(text) * tempo:.0f}")
+        return replace(self, fields={**self.fields, "bpm": beats} if tempo != 1 else self.fields)
+
 
 def read_tags(source: Source) -> Tags:
     """Read the tags of a file.
@@ -96,8 +108,8 @@ def read_tags(source: Source) -> Tags:
     # separated all the same.
     try:
         file = mutagen.File(opened)
-        if file is None or file.tags is None:
-            return Tags()
+        if file is None or not file.tags:
+            return Tags(other_fields(source))
         fields = _fields(file)
     except Exception:
         return Tags()
@@ -130,7 +142,7 @@ def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
     write = writers.get(name, _write_comments)
     fields = {key: [_encodable(value) for value in values] for key, values in tags.fields.items()}
     # The picture by itself, and last: there is more that can be wrong with it.
-    for part in (Tags(fields), Tags({}, tags.cover)):
+    for what, part in (("tags", Tags(fields)), ("cover picture", Tags({}, tags.cover))):
         if not part.fields and part.cover is None:
             continue
         try:
@@ -139,7 +151,8 @@ def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
             cause = error.__context__ if isinstance(error, mutagen.MutagenError) else error
             if isinstance(cause, OSError):
                 raise cause from error
-            raise ValueError(str(error) or type(error).__name__) from error
+            reason = str(error) or type(error).__name__
+            raise ValueError(f"the {what} could not be copied: {reason}") from error
 
 
 def _encodable(text: str) -> str:
@@ -186,7 +199,7 @@ def _cover(file: Any) -> Cover | None:
     elif isinstance(file, FLAC):
         pictures = [(p.type == _FRONT_COVER, p.data) for p in file.pictures]
     elif isinstance(file, ASF):
-        return None
+        pictures = [_asf_picture(entry.value) for entry in file.tags.get("WM/Picture", [])]
     else:
         blocks = [Picture(base64.b64decode(text)) for text in file.tags.get(_PICTURE_KEY, [])]
         pictures = [(block.type == _FRONT_COVER, block.data) for block in blocks]
@@ -198,6 +211,12 @@ def _cover(file: Any) -> Cover | None:
         if data.startswith(start):
             return Cover(data, mime)
     return Cover(data, "application/octet-stream")
+
+
+def _asf_picture(data: bytes) -> tuple[bool, bytes]:
+    """Read a WM/Picture: its type, size, MIME type and description, then the picture."""
+    kind, size = struct.unpack_from("<BI", data)
+    return kind == _FRONT_COVER, data[-size:] if size else b""
 
 
 def _write_id3(path: Path, name: FormatName, tags: Tags) -> None:

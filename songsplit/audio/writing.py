@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
+import os
 import secrets
 import struct
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from songsplit.errors import OutputError
 _SEE_LONG_LENGTH = 0xFFFFFFFF
 _MAX_PLAIN_BYTES = _SEE_LONG_LENGTH - 1
 _BYTES_PER_SAMPLE = 4
+_PART = ".part"
 _IEEE_FLOAT = 3
 _HEADER = struct.Struct("<4sI4s 4sI28s 4sIHHIIHHH 4sII 4sI")
 
@@ -87,13 +90,48 @@ class WavStream:
         self._file.flush()
 
 
+def part_name(path: Path) -> Path:
+    """Return a new temporary name beside a final one.
+
+    It tells which file it is for, by a digest, since the name itself may already be as long
+    as allowed, and which process writes it.
+    """
+    return path.with_name(f"{_mark(path)}{os.getpid()}-{secrets.token_hex(4)}{_PART}")
+
+
+def left_behind(path: Path) -> list[Path]:
+    """List temporary files for a final one whose processes ended without removing them."""
+    found = []
+    with contextlib.suppress(OSError):
+        for part in path.parent.glob(f"{_mark(path)}*"):
+            process = part.name.removeprefix(_mark(path)).partition("-")[0]
+            if process.isdecimal() and not _is_running(int(process)):
+                found.append(part)
+    return found
+
+
+def _mark(path: Path) -> str:
+    return f".songsplit-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":
+        return True  # there, signal 0 would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 class PartFile:
     """A WAV file in the making, under a temporary name beside its final one."""
 
     def __init__(self, path: Path, sample_rate: int, channels: int) -> None:
         self.path = path
-        # Not named after the final file, whose name may already be as long as allowed.
-        self.part = path.with_name(f".songsplit-{secrets.token_hex(8)}.part")
+        self.part = part_name(path)
         self._sample_rate = sample_rate
         self._channels = channels
         self._frames = 0
@@ -119,7 +157,7 @@ class PartFile:
 
     def begin_again(self) -> BinaryIO:
         """Open a second temporary file, for another format of what is finished."""
-        self._second = self.part.with_name(f".songsplit-{secrets.token_hex(8)}.part")
+        self._second = part_name(self.path)
         self._file = self._second.open("x+b")
         return self._file
 

@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 _COLOURS = {"done": "green", "planned": "cyan", "skipped": "yellow", "failed": "red"}
 
 
+class StandardOutputError(Exception):
+    """Standard output takes no more.
+
+    Attributes
+    ----------
+    reason : OSError
+        Why.
+    """
+
+    def __init__(self, reason: OSError) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 class BatchDisplay:
     """Shows on standard error how a batch goes; to be used in a ``with`` statement.
 
@@ -29,12 +43,14 @@ class BatchDisplay:
     songs : int
         How many there are.
     tell : callable
-        Gets every outcome, to print results.
+        Gives the lines about an outcome that go to standard output.
     quiet : bool
         Whether to show nothing but errors.
     """
 
-    def __init__(self, songs: int, tell: Callable[[Outcome], None], *, quiet: bool) -> None:
+    def __init__(
+        self, songs: int, tell: Callable[[Outcome], Sequence[str]], *, quiet: bool
+    ) -> None:
         self._songs, self._tell, self._quiet = songs, tell, quiet
         self._stack = ExitStack()
         self._bars: Any = None
@@ -103,7 +119,7 @@ class BatchDisplay:
             self._say(f"  turned down by {-outcome.gain_db:.2f} dB, so that nothing clips")
         for note in outcome.notes:
             self._say(f"  {note}")
-        self._tell(outcome)
+        self._print(self._tell(outcome))
 
     def summary(self, outcomes: Sequence[Outcome], elapsed: float) -> None:
         """Show a table of what was done, skipped and failed."""
@@ -125,6 +141,19 @@ class BatchDisplay:
             self._say(f"{outcome.status:8}{song}{outcome.result}")
         self._say(words)
 
+    def _print(self, lines: Sequence[str]) -> None:
+        """Print results, where they do not get mixed up with the bars."""
+        if self._bars is not None and sys.stdout.isatty():
+            for line in lines:
+                self._say(line, always=True)
+            return
+        try:
+            for line in lines:
+                sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+        except OSError as error:
+            raise StandardOutputError(error) from error
+
     def _say(self, text: str, *, always: bool = False) -> None:
         if self._quiet and not always:
             return
@@ -133,7 +162,8 @@ class BatchDisplay:
             self._stream.flush()
         else:
             # As it is: brackets in names are no markup, and paths are not to be folded.
-            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            options = {"markup": False, "highlight": False, "emoji": False, "soft_wrap": True}
+            self._bars.console.print(text, **options)
 
 
 def _bars() -> Any:
@@ -154,8 +184,7 @@ def _bars() -> Any:
         console=Console(stderr=True),
         transient=True,
         expand=True,
-        # Names of results that go to a file or a program must get there.
-        redirect_stdout=sys.stdout.isatty(),
+        redirect_stdout=False,
     )
 
 
@@ -164,7 +193,9 @@ def _print_table(outcomes: Sequence[Outcome], words: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("song", "", "results", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("song", "", "results"):
+        table.add_column(title, overflow="fold")
     for outcome in outcomes:
         status = Text(outcome.status, style=_COLOURS[outcome.status])
         table.add_row(Text(outcome.song), status, Text(outcome.result))

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -15,11 +15,13 @@ from songsplit.naming import track_name
 
 STANDARD_INPUT = "-"
 
+# Protected files too, so that it is said that they are.
 _AUDIO = frozenset(
-    {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".caf", ".au", ".flac", ".ape"}
-    | {".wv", ".tta", ".ogg", ".oga", ".opus", ".mp2", ".mp3", ".m4a", ".m4b", ".aac", ".alac"}
-    | {".wma", ".mka", ".ac3", ".dts", ".amr", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"}
-    | {".wmv", ".flv", ".3gp", ".ts"}
+    {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".caf", ".au", ".snd", ".flac"}
+    | {".ape", ".wv", ".tta", ".ogg", ".oga", ".spx", ".opus", ".mp2", ".mp3", ".m4a", ".m4b"}
+    | {".m4p", ".aax", ".aac", ".alac", ".wma", ".asf", ".mka", ".ac3", ".dts", ".amr", ".mp4"}
+    | {".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".3gp", ".3g2", ".ogv", ".mpg"}
+    | {".mpeg", ".vob", ".ts", ".mts", ".m2ts"}
 )
 _M3U = frozenset([".m3u", ".m3u8"])
 _PLS = ".pls"
@@ -38,11 +40,15 @@ class Song:
         Its file; None for standard input.
     below : Path
         Folders between the folder that was named and the file, none if the file itself
-        was named: results of folders keep the order of their songs.
+        was named: results of folders keep the order of their songs. If several folders
+        were named, these come first.
+    found : bool
+        Whether it was found in a folder, where results of earlier runs may be too.
     """
 
     path: Path | None
     below: Path = Path()
+    found: bool = False
 
     @property
     def track(self) -> str:
@@ -53,9 +59,23 @@ class Song:
         return "standard input" if self.path is None else str(self.path)
 
 
-def find_songs(
-    names: Sequence[str], glob: str | None = None
-) -> tuple[list[Song], list[AudioFileError]]:
+@dataclass(frozen=True)
+class Problem:
+    """Why songs could not be listed.
+
+    Attributes
+    ----------
+    name : str
+        What the user named.
+    error : AudioFileError
+        What is wrong with it.
+    """
+
+    name: str
+    error: AudioFileError
+
+
+def find_songs(names: Sequence[str], glob: str | None = None) -> tuple[list[Song], list[Problem]]:
     """List the songs that names stand for, each once, in the order of the names.
 
     Parameters
@@ -66,36 +86,49 @@ def find_songs(
         ``"-"`` is standard input. Whether files named by the user or a playlist are
         there and hold audio turns out when they are opened.
     glob : str, optional
-        Pattern such as ``"*.flac"``, which the names of files in folders must match; by
-        default, extensions of audio and video files count.
+        Pattern such as ``"*.flac"``, which the names of files in folders must match, or
+        with a slash in it their paths below the folder, in capitals or not; by default,
+        extensions of audio and video files count.
 
     Returns
     -------
     songs : list of Song
-    problems : list of AudioFileError
-        Folders without songs, and folders and playlists that cannot be read.
+    problems : list of Problem
+        Folders without songs, folders and playlists that cannot be read, and entries of
+        playlists that are no files.
     """
     found: dict[object, Song] = {}
-    problems: list[AudioFileError] = []
+    problems: list[Problem] = []
+    several = sum(map(_is_folder, names)) > 1
     for name in names:
-        for song in _songs(name, glob, problems.append):
-            found.setdefault(song.path and _identity(song.path), song)
+
+        def report(error: AudioFileError, name: str = name) -> None:
+            problems.append(Problem(name, error))
+
+        for song in _songs(name, glob, report, several=several):
+            found.setdefault(song.path and identity(song.path), song)
     return list(found.values()), problems
 
 
 _Report = Callable[[AudioFileError], None]
 
 
-def _songs(name: str, glob: str | None, report: _Report) -> Iterator[Song]:
+def _songs(name: str, glob: str | None, report: _Report, *, several: bool) -> Iterator[Song]:
     if name == STANDARD_INPUT:
         yield Song(None)
         return
     path = Path(name)
     try:
         if path.is_dir():
-            yield from _in_folder(path, glob, report)
+            # Discs of an album have tracks of the same names.
+            above = Path(path.resolve().name) if several else Path()
+            yield from _in_folder(path, glob, report, above)
         elif path.suffix.lower() in _PLAYLISTS and path.is_file():
-            yield from (Song(listed) for listed in _in_playlist(path))
+            for listed in _in_playlist(path, report):
+                if listed.is_dir():
+                    yield from _in_folder(listed, glob, report, Path(listed.name))
+                else:
+                    yield Song(listed)
         else:
             yield Song(path)
     except AudioFileError as error:
@@ -109,31 +142,42 @@ def _unreadable(name: object, error: Exception) -> AudioFileError:
     return AudioFileError(f"{name}: cannot be read ({reason}); check the name and its permissions")
 
 
-def _in_folder(folder: Path, glob: str | None, report: _Report) -> Iterator[Song]:
+def _in_folder(folder: Path, glob: str | None, report: _Report, above: Path) -> Iterator[Song]:
     songs = []
     failed: list[AudioFileError] = []
+    visited: set[object] = set()
+
+    def is_wanted(path: Path) -> bool:
+        if glob is None:
+            return path.suffix.lower() in _AUDIO
+        name = path.relative_to(folder).as_posix() if "/" in glob else path.name
+        return fnmatchcase(name.lower(), glob.lower())
 
     def note(error: OSError) -> None:
         failed.append(_unreadable(error.filename or folder, error))
 
-    for place, folders, files in os.walk(folder, onerror=note):
+    for place, folders, files in os.walk(folder, onerror=note, followlinks=True):
+        # Links may lead around in circles.
+        if (here := identity(Path(place))) in visited:
+            folders.clear()
+            continue
+        visited.add(here)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            wanted = fnmatch(name, glob) if glob else Path(name).suffix.lower() in _AUDIO
+        for path in (Path(place, name) for name in files):
             # Hidden files are other programs' own, such as those of macOS on USB sticks.
             # What is no plain file, such as a named pipe, could keep the program waiting.
-            if wanted and not name.startswith(".") and Path(place, name).is_file():
-                songs.append(Path(place, name))
+            if is_wanted(path) and not path.name.startswith(".") and path.is_file():
+                songs.append(path)
     for problem in failed:
         report(problem)
     if not songs and not failed:
         what = f"files that match {glob!r}" if glob else "audio files"
         raise AudioFileError(f"{folder}: the folder has no {what}; name another")
     for path in sorted(songs):
-        yield Song(path, path.parent.relative_to(folder))
+        yield Song(path, above / path.parent.relative_to(folder), found=True)
 
 
-def _in_playlist(file: Path) -> list[Path]:
+def _in_playlist(file: Path, report: _Report) -> Iterator[Path]:
     with file.open("rb") as opened:
         data = opened.read(_MAX_PLAYLIST_BYTES + 1)
     wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
@@ -144,20 +188,29 @@ def _in_playlist(file: Path) -> list[Path]:
     except UnicodeDecodeError:
         # What old programs write.
         text = data.removeprefix(b"\xef\xbb\xbf").decode("cp1252", "replace")
-    entries = list(_entries(text.splitlines(), file.suffix.lower()))
+    entries = list(_entries(text.splitlines(), file))
     if not entries:
         raise ValueError("the list names no files")
-    return [_listed(file, entry) for entry in entries]
+    for entry in entries:
+        try:
+            yield _listed(file, entry)
+        except AudioFileError as error:
+            report(error)
 
 
-def _entries(lines: Iterable[str], kind: str) -> Iterator[str]:
+def _entries(lines: Iterable[str], file: Path) -> Iterator[str]:
+    kind = file.suffix.lower()
     for line in lines:
         entry = line.strip()
         if kind == _PLS:
             match = _PLS_ENTRY.fullmatch(entry)
             entry = match[1].strip() if match else ""
-        # Comments of M3U; in other lists, "#1 Hit.mp3" may be a name.
-        if entry and not (kind in _M3U and entry.startswith("#")):
+        if len(entry) > 2 and entry[0] == entry[-1] == '"':
+            entry = entry[1:-1]
+        # A comment, but "#1 Hit.mp3" may be a name.
+        if entry.startswith("#") and (kind in _M3U or not os.path.lexists(file.parent / entry)):
+            continue
+        if entry:
             yield entry
 
 
@@ -179,7 +232,14 @@ def _listed(file: Path, entry: str) -> Path:
     return Path(file.parent, entry)
 
 
-def _identity(path: Path) -> object:
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def identity(path: Path) -> object:
     """Tell two names of one file from two files."""
     try:
         status = path.stat()

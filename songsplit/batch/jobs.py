@@ -2,58 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
-from songsplit.audio import open_audio, read_tags
 from songsplit.batch.inputs import Song
 from songsplit.batch.outcomes import Outcome
-from songsplit.errors import OutputError, SongsplitError
-from songsplit.formats import Clip, OutputFormat
-from songsplit.mixes import Mix
-from songsplit.results import result_files
+from songsplit.batch.planning import Planner, Request, Task
+from songsplit.errors import SongsplitError
+from songsplit.song_files import is_plain
 
 if TYPE_CHECKING:
     from songsplit.progress import Report
     from songsplit.separator import Separator
 
 
-@dataclass(frozen=True)
-class Request:
-    """What is wanted of every song.
-
-    Attributes
-    ----------
-    folder : Path
-        Where results go.
-    stems : tuple of str
-        What the model separates.
-    mix, filename, output, clip, picture, overwrite
-        As for :meth:`songsplit.Separator.separate_to_files`. Without ``overwrite``, songs
-        whose results are all there are skipped.
-    """
-
-    folder: Path
-    stems: tuple[str, ...]
-    mix: Mix | None
-    filename: str
-    output: OutputFormat
-    clip: Clip
-    picture: bool
-    overwrite: bool
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of what is written."""
-        return self.stems if self.mix is None else (self.mix.name,)
+_MOST_SIGNALS = 3
 
 
 class Display(Protocol):
@@ -78,16 +47,6 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__(number)
         self.signal = number
-
-
-@dataclass
-class _Task:
-    """A song that is to be separated."""
-
-    song: Song
-    folder: Path
-    overwrite: bool
-    notes: list[str]
 
 
 class Batch:
@@ -115,25 +74,21 @@ class Batch:
         self._request, self._load, self._display = request, load, display
         self._standard_input = standard_input
         self._separator: Separator | None = None
-        self._owners: dict[str, Song] = {}
+        self.outcomes: list[Outcome] = []
+        """What became of songs, in the order in which they were finished."""
         self._stopped: Stopped | None = None
 
-    def run(self, songs: Iterable[Song], *, jobs: int = 1, dry_run: bool = False) -> list[Outcome]:
-        """Separate songs and tell what became of each.
+    def run(self, songs: Sequence[Song], *, jobs: int = 1, dry_run: bool = False) -> None:
+        """Separate songs; :attr:`outcomes` tells what became of each.
 
         Parameters
         ----------
-        songs : iterable of Song
+        songs : sequence of Song
         jobs : int, optional
             How many songs to have in work at once: while one is separated, others are
             read and written. Results do not depend on it.
         dry_run : bool, optional
             Only say what would be done.
-
-        Returns
-        -------
-        list of Outcome
-            In the order in which songs were finished.
 
         Raises
         ------
@@ -142,21 +97,21 @@ class Batch:
         Stopped
             If it is interrupted or terminated: songs in work leave no files, others stay.
         """
-        outcomes: list[Outcome] = []
 
         def finished(outcome: Outcome) -> None:
-            outcomes.append(outcome)
+            self.outcomes.append(outcome)
             self._display.outcome(outcome)
 
-        tasks = self._tasks(songs, finished, dry_run)
+        planner = Planner(self._request, songs)
         with self._heeding_signals():
-            if jobs == 1:
-                for task in tasks:
-                    self._prepare()
+            if dry_run:
+                for song in planner.songs:
+                    finished(_or_failed(song, planner.foretell))
+            elif jobs == 1:
+                for task in self._tasks(planner, finished):
                     finished(self._work(task))
             else:
-                self._run_many(tasks, finished, jobs)
-        return outcomes
+                self._run_many(self._tasks(planner, finished), finished, jobs)
 
     @contextmanager
     def _heeding_signals(self) -> Iterator[None]:
@@ -164,16 +119,25 @@ class Batch:
 
         Libraries in C that call back into Python swallow what happens there.
         """
+        signals = 0
 
         def stop(number: int, frame: object) -> None:
-            self._stopped = Stopped(number)
-            raise self._stopped
+            nonlocal signals
+            signals += 1
+            if signals == 1:
+                self._stopped = Stopped(number)
+                raise self._stopped
+            # Impatience must not keep other threads from tidying up; despair may.
+            if signals > _MOST_SIGNALS:
+                os._exit(128 + number)
 
         previous = {}
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)  # not all systems have all
                 # What is ignored, as in the background of some shells, stays so.
-                if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+                usual = (signal.SIG_DFL, signal.default_int_handler)
+                if number is not None and signal.getsignal(number) in usual:
                     previous[number] = signal.signal(number, stop)
         try:
             yield
@@ -182,13 +146,16 @@ class Batch:
                 signal.signal(number, handler)
 
     def _run_many(
-        self, tasks: Iterator[_Task], finished: Callable[[Outcome], None], jobs: int
+        self, tasks: Iterator[Task], finished: Callable[[Outcome], None], jobs: int
     ) -> None:
         with ThreadPoolExecutor(jobs) as pool:
             running: set[Future[Outcome]] = set()
             try:
                 for task in tasks:
-                    self._prepare()
+                    if task.song.path is None or not is_plain(task.song.path):
+                        # Waiting for a pipe, a thread could not be stopped.
+                        finished(self._work(task))
+                        continue
                     running.add(pool.submit(self._work, task))
                     if len(running) == jobs:
                         running = self._wait(running, finished)
@@ -207,76 +174,19 @@ class Batch:
             finished(future.result())
         return rest
 
-    def _prepare(self) -> None:
-        """Load the model, in this thread: without it no song fares better."""
-        if self._separator is None:
-            self._separator = self._load()
-
-    def _tasks(
-        self, songs: Iterable[Song], finished: Callable[[Outcome], None], dry_run: bool
-    ) -> Iterator[_Task]:
+    def _tasks(self, planner: Planner, finished: Callable[[Outcome], None]) -> Iterator[Task]:
         """Yield the songs that are to be separated; settle the fate of the others."""
-        for song in songs:
-            try:
-                planned = self._plan(song, dry_run)
-            except SongsplitError as error:
-                finished(Outcome(str(song), "failed", error=str(error), cause=error))
-                continue
+        for song in planner.songs:
+            planned = _or_failed(song, planner.plan)
             if isinstance(planned, Outcome):
                 finished(planned)
-            else:
-                yield planned
+                continue
+            if self._separator is None:
+                # In this thread: without a model no song fares better.
+                self._separator = self._load()
+            yield planned
 
-    def _plan(self, song: Song, dry_run: bool) -> _Task | Outcome:
-        request, tags, seconds = self._request, None, None
-        notes = []
-        folder = request.folder / song.below
-        if song.path is not None:
-            # A missing song must not be hidden by an old result.
-            with open_audio(song.path) as reader:
-                seconds = reader.info.seconds
-                request.output.output_channels(reader.info.channels)
-                if reader.info.stems:
-                    names = ", ".join(reader.info.stems)
-                    notes.append(f"holds stems already ({names}); its mixture is what is taken")
-            tags = read_tags(song.path)
-        files = result_files(
-            folder,
-            request.names,
-            request.output,
-            filename=request.filename,
-            track=song.track,
-            tags=tags,
-            picture=request.picture,
-        )
-        self._claim(song, files)
-        there = [path for path in files if path.exists()]
-        outcome = Outcome(str(song), "planned", files.stems, files.picture, seconds, notes=notes)
-        if there and not request.overwrite:
-            missing = [path for path in files if path not in there]
-            if not missing:
-                return replace(outcome, status="skipped")
-            if not _was_interrupted(missing[0].parent):
-                raise OutputError(
-                    f"{song}: {missing[0]} is not there but {there[0]} is: use --overwrite, or "
-                    "another folder"
-                )
-        if dry_run:
-            return outcome
-        return _Task(song, folder, overwrite=bool(request.overwrite or there), notes=notes)
-
-    def _claim(self, song: Song, paths: Iterable[Path]) -> None:
-        for path in paths:
-            # As file systems compare names that take "A" for "a".
-            place = unicodedata.normalize("NFC", str(path)).casefold()
-            owner = self._owners.setdefault(place, song)
-            if owner is not song:
-                raise OutputError(
-                    f"{song}: {path} is already the result of {owner}: separate this one by "
-                    "itself, to another folder, or name files by {artist} or {album}"
-                )
-
-    def _work(self, task: _Task) -> Outcome:
+    def _work(self, task: Task) -> Outcome:
         assert self._separator is not None
         request, song = self._request, task.song
         start = time.monotonic()
@@ -293,9 +203,9 @@ class Batch:
 
                 saved = self._separator.separate_to_files(
                     self._standard_input() if song.path is None else song.path,
-                    task.folder,
+                    request.place(song),
                     mix=request.mix,
-                    filename=request.filename,
+                    filename=request.template,
                     output=request.output,
                     clip=request.clip,
                     picture=request.picture,
@@ -323,6 +233,11 @@ class Batch:
         )
 
 
-def _was_interrupted(folder: Path) -> bool:
-    """Say whether a run of songsplit ended in this folder without tidying up."""
-    return any(folder.glob(".songsplit-*.part"))
+Planned = TypeVar("Planned")
+
+
+def _or_failed(song: Song, plan: Callable[[Song], Planned]) -> Planned | Outcome:
+    try:
+        return plan(song)
+    except SongsplitError as error:
+        return Outcome(str(song), "failed", error=str(error), cause=error)

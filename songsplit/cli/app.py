@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from io import TextIOWrapper
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,10 @@ class _DefaultCommandGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in {*self.commands, *_OWN_OPTIONS}:
+            for before, name in pairwise(args):
+                is_value = before.startswith("-")
+                if name in self.commands and not is_value and not Path(name).exists():
+                    ctx.fail(f"the command comes first: songsplit {name} ...")
             args = [_DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, [_guarded(argument) for argument in args])
 

@@ -12,8 +12,11 @@ import numpy as np
 import typer
 
 from songsplit.audio import AudioInfo, Tags, open_audio, read_tags
+from songsplit.cli.separation import standard_input
 from songsplit.cli.sketch import sketch
 from songsplit.dsp.overview import Overview
+from songsplit.errors import SongsplitError
+from songsplit.song_files import is_plain
 
 _BLOCK_SECONDS = 4.0
 _BANDS = 24
@@ -34,8 +37,9 @@ def describe(path: Path | None, *, as_json: bool) -> None:
     AudioFileError
         If the file is missing, no audio, or damaged.
     """
-    source: Any = sys.stdin.buffer if path is None else path
-    tags = Tags() if path is None else read_tags(path)
+    source: Any = standard_input() if path is None else path
+    # Pipes give what they have once only.
+    tags = read_tags(path) if path is not None and is_plain(path) else Tags()
     with open_audio(source) as reader:
         about = reader.info
         columns = max(20, _width() - 12)
@@ -57,6 +61,13 @@ def describe(path: Path | None, *, as_json: bool) -> None:
             typer.echo(f"  {name.replace('_', ' '):12} {_in_words(name, value)}")
     for line in sketch(overview, unicode=_has_unicode()):
         typer.echo(f"  {line}")
+
+
+def tell_failure(name: str, error: SongsplitError, *, as_json: bool) -> None:
+    """Say why a file cannot be described, in words and if need be as JSON."""
+    typer.echo(f"songsplit: {error}", err=True)
+    if as_json:
+        typer.echo(json.dumps({"file": name, "error": str(error)}, ensure_ascii=False))
 
 
 def _facts(

@@ -22,17 +22,17 @@ def info(
     """
     # Slow to import, and --help should be quick.
     from songsplit.batch.inputs import find_songs
-    from songsplit.cli.description import describe
+    from songsplit.cli.description import describe, tell_failure
 
     found, problems = find_songs(songs)
     failed = bool(problems)
     for problem in problems:
-        typer.echo(f"songsplit: {problem}", err=True)
+        tell_failure(problem.name, problem.error, as_json=json_)
     for song in found:
         try:
             describe(song.path, as_json=json_)
         except SongsplitError as error:
-            typer.echo(f"songsplit: {error}", err=True)
+            tell_failure(str(song), error, as_json=json_)
             failed = True
     if failed:
         raise typer.Exit(1)

@@ -21,6 +21,14 @@ _IN, _HOW, _OUT, _MANY, _TALK = "Songs", "Separation", "Results", "Many songs", 
 _LEVEL = re.compile(r"(?i)([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)\s*(?:db)?")
 
 
+def kilobits(text: str | int) -> int:
+    """Read a bit rate such as ``320`` or ``320k``."""
+    digits = str(text).strip().lower().removesuffix("k")
+    if not digits.isdecimal():
+        raise typer.BadParameter(f"{text!r} is no bit rate: give kbit/s, such as 320")
+    return int(digits)
+
+
 @dataclass(frozen=True)
 class Options:
     """What the user chose; a field for each option."""
@@ -49,6 +57,8 @@ class Options:
         typer.Option(
             "--bitrate",
             "-b",
+            parser=kilobits,
+            metavar="KBIT/S",
             help="Of the other formats, in kbit/s for stereo.",
             show_default="320 for MP3, 256 for M4A and OGG, 192 for Opus",
             rich_help_panel=_OUT,
@@ -153,7 +163,9 @@ class Options:
     ] = False
     quiet: Annotated[
         bool,
-        typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=_TALK),
+        typer.Option(
+            "--quiet", "-q", help="Print nothing but results and errors.", rich_help_panel=_TALK
+        ),
     ] = False
     verbose: Annotated[
         bool,

@@ -8,18 +8,26 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import typer
 
-from songsplit.batch.display import BatchDisplay
+from songsplit.batch.display import BatchDisplay, StandardOutputError
 from songsplit.batch.inputs import STANDARD_INPUT, find_songs
-from songsplit.batch.jobs import Batch, Request
+from songsplit.batch.jobs import Batch
 from songsplit.batch.outcomes import Outcome
+from songsplit.batch.planning import Request
 from songsplit.cli.options import Options
-from songsplit.errors import AudioFileError, ConfigError, OutputError, SongsplitError
+from songsplit.errors import (
+    AudioFileError,
+    ConfigError,
+    MissingExtraError,
+    OutputError,
+    SongsplitError,
+)
 from songsplit.formats import OutputFormat
 from songsplit.mixes import Mix
 from songsplit.naming import check_template
@@ -32,7 +40,11 @@ if TYPE_CHECKING:
 _FAILED, _SIGNALLED, _BROKEN_PIPE = 1, 128, 141
 
 _STEMS = ("vocals", "instrumental")  # of the default model
-_ONE_EACH, _FOLDER_EACH = "{track} ({stem})", "{track}/{stem}"
+# Options that have no meaning where nothing is written to files.
+_OF_FILES = (
+    *("output", "output_format", "bit_depth", "bitrate", "sample_rate", "channels", "filename"),
+    *("plot", "overwrite", "dry_run", "json", "jobs"),
+)
 
 
 def separate_songs(names: Sequence[str], options: Options, mix: Mix | None = None) -> None:
@@ -45,26 +57,33 @@ def separate_songs(names: Sequence[str], options: Options, mix: Mix | None = Non
         raise typer.BadParameter(str(error)) from error
     except SongsplitError as error:
         _fail(error, options)
+    songs, problems = find_songs(names, options.glob)
+    display = BatchDisplay(len(songs), lambda o: _result(o, options), quiet=options.quiet)
+    batch = Batch(request, loader, display, standard_input)
+    stopped: KeyboardInterrupt | None = None
     try:
-        songs, problems = find_songs(names, options.glob)
-        display = BatchDisplay(len(songs), _teller(options), quiet=options.quiet)
-        batch = Batch(request, loader, display, standard_input)
-        outcomes = []
         with display:
             for problem in problems:
-                outcomes.append(Outcome("", "failed", error=str(problem), cause=problem))
-                display.outcome(outcomes[-1])
-            outcomes += batch.run(songs, jobs=options.jobs, dry_run=options.dry_run)
-            if len(outcomes) > 1:
-                display.summary(outcomes, time.monotonic() - start)
+                outcome = Outcome(
+                    problem.name, "failed", error=str(problem.error), cause=problem.error
+                )
+                batch.outcomes.append(outcome)
+                display.outcome(outcome)
+            try:
+                batch.run(songs, jobs=options.jobs, dry_run=options.dry_run)
+            except KeyboardInterrupt as stop:
+                stopped = stop
+            if len(batch.outcomes) > 1:
+                display.summary(batch.outcomes, time.monotonic() - start)
     except SongsplitError as error:
         _fail(error, options)
-    except KeyboardInterrupt as stop:
-        state = "no partial results were left; the same command goes on from here"
-        _say_stopped(state, getattr(stop, "signal", signal.SIGINT))
-    except OSError as error:
-        _fail_at_standard_output(error)
-    if any(outcome.status == "failed" for outcome in outcomes):
+    except StandardOutputError as error:
+        _fail_at_standard_output(error.reason)
+    if stopped is not None:
+        rest = "" if options.overwrite else "; the same command goes on from here"
+        number = getattr(stopped, "signal", signal.SIGINT)
+        _say_stopped(f"no partial results were left{rest}", number)
+    if any(outcome.status == "failed" for outcome in batch.outcomes):
         raise typer.Exit(_FAILED)
 
 
@@ -74,8 +93,12 @@ def pass_through(names: Sequence[str], options: Options, stem: str) -> None:
 
     if len(names) > 1:
         raise typer.BadParameter("--stdout takes one song")
-    if options.output_format != "wav":
-        raise typer.BadParameter("--stdout gives WAV: leave --format out, and convert what comes")
+    for name in _OF_FILES:
+        if getattr(options, name) != getattr(Options, name):
+            shown = "format" if name == "output_format" else name.replace("_", "-")
+            raise typer.BadParameter(
+                f"--{shown} is about files: --stdout gives WAV of the song's rate and channels"
+            )
     try:
         if sys.stdout.isatty():
             raise OutputError("standard output is a terminal: send it to a file or to a program")
@@ -93,6 +116,7 @@ def pass_through(names: Sequence[str], options: Options, stem: str) -> None:
     except KeyboardInterrupt:
         _say_stopped("before the end")
     except OSError as error:
+        # Files have errors of our own.
         _fail_at_standard_output(error)
 
 
@@ -126,6 +150,7 @@ class _Loader:
 
 
 def _request(options: Options, mix: Mix | None, loader: _Loader) -> Request:
+    _check_extras(options, mix)
     stems = _STEMS if options.model is None else loader().targets
     output = OutputFormat(
         options.output_format,
@@ -136,13 +161,13 @@ def _request(options: Options, mix: Mix | None, loader: _Loader) -> Request:
     )
     if mix is not None and output.holds_all:
         raise ConfigError(f"{output.name} holds all stems: give another format for one mixed file")
-    filename = options.filename or (_FOLDER_EACH if mix is None else _ONE_EACH)
-    check_template(filename, several=mix is None and not output.holds_all)
+    if options.filename is not None:
+        check_template(options.filename, several=mix is None and not output.holds_all)
     return Request(
         folder=options.output,
         stems=stems,
         mix=mix,
-        filename=filename,
+        filename=options.filename,
         output=output,
         clip=options.clip,
         picture=options.plot,
@@ -150,41 +175,47 @@ def _request(options: Options, mix: Mix | None, loader: _Loader) -> Request:
     )
 
 
-def _teller(options: Options) -> Callable[[Outcome], None]:
-    """Return what prints results to standard output."""
+def _check_extras(options: Options, mix: Mix | None) -> None:
+    """Ask for what is not installed before the work, not after it."""
+    stretched = mix is not None and mix.is_stretched
+    for wanted, module, package, extra in (
+        (stretched, "python_stretch", "python-stretch", "practice"),
+        (options.plot, "matplotlib", "matplotlib", "plots"),
+    ):
+        if wanted and find_spec(module) is None:
+            raise MissingExtraError(package, extra)
 
-    def tell(outcome: Outcome) -> None:
-        if options.verbose and outcome.cause is not None:
-            traceback.print_exception(outcome.cause, file=sys.stderr)
-        if options.verbose and outcome.status == "done" and outcome.seconds is not None:
-            _say(f"  {outcome.seconds:.1f} s of audio in {outcome.elapsed:.1f} s")
-        if options.json:
-            typer.echo(json.dumps(outcome.as_json(), ensure_ascii=False))
-        elif outcome.status in ("done", "planned"):
-            for path in outcome.paths:
-                typer.echo(path)
-        sys.stdout.flush()
 
-    return tell
+def _result(outcome: Outcome, options: Options) -> list[str]:
+    """Return the lines about a song that go to standard output; say what else there is."""
+    if options.verbose and outcome.cause is not None:
+        traceback.print_exception(outcome.cause, file=sys.stderr)
+    if options.verbose and outcome.status == "done" and outcome.seconds is not None:
+        _say(f"  {outcome.seconds:.1f} s of audio in {outcome.elapsed:.1f} s")
+    if options.json:
+        return [json.dumps(outcome.as_json(), ensure_ascii=False)]
+    if outcome.status in ("done", "planned"):
+        return [str(path) for path in outcome.paths]
+    return []
 
 
 def _say(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _fail(error: SongsplitError, options: Options) -> None:
+def _fail(error: SongsplitError, options: Options) -> NoReturn:
     if options.verbose:
         traceback.print_exception(error, file=sys.stderr)
     _say(f"songsplit: {error}")
     raise typer.Exit(_FAILED) from None
 
 
-def _say_stopped(state: str, number: int = signal.SIGINT) -> None:
+def _say_stopped(state: str, number: int = signal.SIGINT) -> NoReturn:
     _say(f"songsplit: stopped; {state}")
     raise typer.Exit(_SIGNALLED + number) from None
 
 
-def _fail_at_standard_output(error: OSError) -> None:
+def _fail_at_standard_output(error: OSError) -> NoReturn:
     # Files have errors of our own: this is standard output. Nothing may be left to be
     # written when Python closes it.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

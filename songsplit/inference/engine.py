@@ -49,6 +49,9 @@ class Chunking:
 LONG = Chunking(24.0)
 """For files and arrays: little is computed twice."""
 
+MEDIUM = Chunking(16.0)
+"""The same for several speeds, which take more memory for each second."""
+
 SHORT = Chunking(9.5)
 """For streams: stems come at most ten seconds after the mixture."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,8 @@ def test_practice_changes_the_length(song):
         ("split", "--sample-rate", "5", "--format", "mp3"),
         ("split", "--channels", "3"),
         ("split", "--stdout", "vocals", "--format", "flac"),
+        ("split", "--stdout", "vocals", "--channels", "1"),
+        ("split", "--bitrate", "much"),
         ("split", "--jobs", "0"),
     ],
 )
@@ -220,6 +223,44 @@ def test_info_of_silence(song):
     result = run("info", "silence.wav")
     assert "peak" not in result.stdout
     assert json.loads(run("info", "silence.wav", "--json").stdout)["peak_db"] is None
+
+
+def test_the_command_comes_first(song):
+    result = run(song, "karaoke", code=2)
+    assert "songsplit karaoke ..." in result.stderr
+    run(song, "-o", "data", "-d", "cpu")
+    assert Path("data/song/vocals.wav").exists()
+
+
+def test_an_extension_in_the_template(song):
+    run(song, "--filename", "{track}-{stem}.mp3", "-f", "mp3", "-b", "128k", "-d", "cpu")
+    assert Path("song-vocals.mp3").exists()
+
+
+def test_what_is_not_installed_is_missed_before_the_work(song, monkeypatch):
+    monkeypatch.setitem(sys.modules, "python_stretch", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = run("practice", song, "--tempo", "0.8", "--dry-run", code=1)
+    assert result.stderr.count("songsplit[practice]") == 1
+    assert "songsplit[plots]" in run(song, "--plot", "--dry-run", code=1).stderr
+    run("practice", song, "--dry-run")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_on_a_terminal_results_and_bars_do_not_mix(song):
+    Path("second.flac").write_bytes(song.read_bytes())
+    deep = "o" * 100
+    command = [sys.executable, "-m", "songsplit", "song.flac", "second.flac", "-d", "cpu"]
+    code = f"import pty; pty.spawn({[*command, '-o', deep]!r})"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=env, check=False, text=True
+    )
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", done.stdout).splitlines()
+    for track in ("song", "second"):
+        for stem in ("vocals", "instrumental"):
+            assert f"{deep}/{track}/{stem}.wav" in lines
+    assert "2 done in" in done.stdout
 
 
 def test_a_very_long_path(song):

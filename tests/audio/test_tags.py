@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import shutil
+import struct
+import subprocess
 from pathlib import Path
 
 import mutagen
 import numpy as np
 import pytest
+import soundfile
 from mutagen.id3 import APIC, ID3
 
 from songsplit.audio import StemFilesWriter, read_audio, read_streams
+from songsplit.audio import tags as tags_module
 from songsplit.audio.tags import Cover, Tags, read_tags, write_tags
 from songsplit.formats import FORMATS, OutputFormat
 
@@ -130,3 +135,31 @@ def test_stem_files_keep_what_names_their_parts(tmp_path: Path) -> None:
     assert read_tags(path) == Tags(FIELDS, COVER)
     assert b"mastering_dsp" in path.read_bytes()
     assert len(read_streams(path)[0]) == 5
+
+
+def test_beats_per_minute_follow_the_tempo() -> None:
+    tags = Tags({"title": ["a"], "bpm": ["120", "90.5", "fast"]})
+    assert tags.at_tempo(0.5).fields == {"title": ["a"], "bpm": ["60", "45"]}
+    assert tags.at_tempo(1) == tags
+
+
+@pytest.mark.parametrize("container", ["wav", "matroska"])
+def test_tags_that_only_other_libraries_read(tmp_path: Path, container: str) -> None:
+    plain = tmp_path / "plain.wav"
+    soundfile.write(plain, np.zeros((1000, 2)), 44100)
+    path = tmp_path / "a.bin"
+    command = ["ffmpeg", "-loglevel", "error", "-i", str(plain), "-metadata", "artist=Jo"]
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("no ffmpeg program")
+    subprocess.run([*command, "-metadata", "title=Sé", "-f", container, str(path)], check=True)
+    assert read_tags(path).fields["title"] == ["Sé"]
+    assert read_tags(path).fields["artist"] == ["Jo"]
+    with path.open("rb") as file:
+        assert read_tags(file).fields["artist"] == ["Jo"]
+
+
+def test_the_cover_of_a_wma() -> None:
+    picture = b"\xff\xd8\xffpicture"
+    header = struct.pack("<BI", 3, len(picture))
+    data = header + "image/jpeg\0".encode("utf-16-le") + "\0".encode("utf-16-le") + picture
+    assert tags_module._asf_picture(data) == (True, picture)

@@ -86,8 +86,10 @@ def test_entries_that_look_like_something_else(folder: Path) -> None:
     (folder / "#1 Hit.mp3").touch()
     (folder / "b c%.mp3").touch()
     address = (folder / "b c%.mp3").as_uri()
-    (folder / "list.txt").write_text(f"#1 Hit.mp3\n{address}\n")
-    assert names(songs_of(folder / "list.txt"), folder) == ["#1 Hit.mp3", "b c%.mp3"]
+    (folder / "list.txt").write_text(f'# mine\n#1 Hit.mp3\n{address}\n"b.mp3"\nsub\n')
+    assert names(songs_of(folder / "list.txt"), folder) == [
+        *("#1 Hit.mp3", "b c%.mp3", "b.mp3", "sub/c.wav", "sub/deep er/d ♫.ogg")
+    ]
     (folder / "list.m3u").write_text(address.replace("file://", "file://localhost"))
     assert names(songs_of(folder / "list.m3u"), folder) == ["b c%.mp3"]
     (folder / "list.pls").write_text("File1 = b.mp3\nfiles=x\nNumberOfEntries=1\n")
@@ -109,10 +111,40 @@ def test_what_cannot_be_listed_is_named_and_the_rest_is_found(folder: Path, tmp_
     ):
         songs, [problem] = find_songs([str(name), str(folder / "b.mp3")])
         assert names(songs, folder) == ["b.mp3"]
-        assert str(name) in str(problem)
-        assert reason in str(problem)
+        assert problem.name == str(name)
+        assert str(name) in str(problem.error)
+        assert reason in str(problem.error)
     _, [problem] = find_songs([str(folder)], glob="*.aac")
-    assert "no files that match '*.aac'" in str(problem)
+    assert "no files that match '*.aac'" in str(problem.error)
+
+
+def test_addresses_in_a_list_leave_the_rest(folder: Path) -> None:
+    (folder / "radio.m3u").write_text("a.FLAC\nhttp://radio.example/x\nb.mp3\n")
+    songs, [problem] = find_songs([str(folder / "radio.m3u")])
+    assert names(songs, folder) == ["a.FLAC", "b.mp3"]
+    assert "http://radio.example/x" in str(problem.error)
+
+
+def test_several_folders_keep_their_names(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "b.mp3").touch()
+    songs = songs_of(folder, tmp_path / "more")
+    assert {song.below.as_posix() for song in songs} == {
+        *("music", "music/sub", "music/sub/deep er", "more")
+    }
+
+
+def test_patterns_of_capitals_and_of_paths(folder: Path) -> None:
+    assert names(songs_of(folder, glob="*.flac"), folder) == ["a.FLAC"]
+    assert names(songs_of(folder, glob="sub/*.WAV"), folder) == ["sub/c.wav"]
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "e.wav").touch()
+    (folder / "linked").symlink_to(tmp_path / "far")
+    (tmp_path / "far" / "back").symlink_to(folder)
+    assert "linked/e.wav" in names(songs_of(folder), folder)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
@@ -129,7 +161,7 @@ def test_a_folder_that_may_not_be_read_is_named(folder: Path) -> None:
     finally:
         (folder / "sub").chmod(0o755)
     assert len(songs) == 3
-    assert "sub" in str(problem)
+    assert "sub" in str(problem.error)
 
 
 @given(st.binary(max_size=200), st.sampled_from([".m3u", ".pls", ".txt"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -12,11 +13,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from songsplit.batch.inputs import Song
-from songsplit.batch.jobs import Batch, Request, Stopped
+from songsplit.audio.writing import part_name
+from songsplit.batch.inputs import Song, find_songs
+from songsplit.batch.jobs import Batch, Stopped
 from songsplit.batch.outcomes import Outcome, counts
+from songsplit.batch.planning import Request
 from songsplit.errors import ModelError
-from songsplit.formats import OutputFormat
+from songsplit.mixes import Mix
 from songsplit.song_files import write_song
 
 STEMS = ("vocals", "instrumental")
@@ -67,17 +70,12 @@ def songs(tmp_path: Path) -> list[Song]:
 
 
 def batch(folder: Path, load=Halver, display=None, **changes) -> Batch:
-    wanted = {
-        "folder": folder,
-        "stems": STEMS,
-        "mix": None,
-        "filename": "{track}/{stem}",
-        "output": OutputFormat(),
-        "clip": "scale",
-        "picture": False,
-        "overwrite": False,
-    }
-    return Batch(Request(**{**wanted, **changes}), load, display or Quiet(), lambda: None)
+    return Batch(Request(folder, STEMS, **changes), load, display or Quiet(), lambda: None)
+
+
+def run(made: Batch, songs: list[Song], **options) -> list[Outcome]:
+    made.run(songs, **options)
+    return made.outcomes
 
 
 def statuses(outcomes: list[Outcome]) -> list[tuple[str, str]]:
@@ -91,7 +89,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_several_at_once_give_the_same(songs: list[Song], tmp_path: Path) -> None:
     halver = Halver()
     for jobs in (1, 4):
-        outcomes = batch(tmp_path / str(jobs), lambda: halver).run(songs, jobs=jobs)
+        outcomes = run(batch(tmp_path / str(jobs), lambda: halver), songs, jobs=jobs)
         assert statuses(outcomes) == [(str(n), "done") for n in range(6)]
         assert halver.most_at_once == jobs
     assert contents(tmp_path / "1") == contents(tmp_path / "4")
@@ -102,7 +100,7 @@ def test_several_at_once_give_the_same(songs: list[Song], tmp_path: Path) -> Non
 def test_bad_songs_stop_no_others(songs: list[Song], tmp_path: Path, jobs: int) -> None:
     songs[1].path.write_bytes(b"no audio")
     songs[2].path.unlink()
-    outcomes = batch(tmp_path / "out").run(songs, jobs=jobs)
+    outcomes = run(batch(tmp_path / "out"), songs, jobs=jobs)
     failed = [o for o in outcomes if o.status == "failed"]
     assert [Path(o.song).stem for o in failed] == ["1", "2"]
     assert all(o.song in o.error for o in failed)
@@ -117,43 +115,55 @@ def test_a_fault_of_ours_stops_no_others(songs: list[Song], tmp_path: Path) -> N
                 raise ZeroDivisionError("oh")
             return super().separate_to_files(audio, folder, **options)
 
-    outcomes = batch(tmp_path / "out", Faulty).run(songs)
+    outcomes = run(batch(tmp_path / "out", Faulty), songs)
     assert counts(outcomes) == "5 done, 1 failed"
     assert "unexpected ZeroDivisionError" in outcomes[0].error
 
 
 def test_what_is_there_is_skipped_or_replaced(songs: list[Song], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    batch(out).run(songs[:2])
+    run(batch(out), songs[:2])
     old = out / "0" / "vocals.wav"
-    old.write_bytes(b"mine")
+    soundfile.write(old, np.zeros((9000, 2)), 44100)
+    mine = old.read_bytes()
 
     def never() -> Halver:
         raise AssertionError("nothing needs a model")
 
-    assert statuses(batch(out, never).run(songs[:2])) == [("0", "skipped"), ("1", "skipped")]
-    assert old.read_bytes() == b"mine"
-    assert counts(batch(out).run(songs)) == "4 done, 2 skipped"
-    assert counts(batch(out, overwrite=True).run(songs[:1])) == "1 done"
-    assert old.read_bytes() != b"mine"
+    assert statuses(run(batch(out, never), songs[:2])) == [("0", "skipped"), ("1", "skipped")]
+    assert old.read_bytes() == mine
+    assert counts(run(batch(out), songs)) == "4 done, 2 skipped"
+    assert counts(run(batch(out, overwrite=True), songs[:1])) == "1 done"
+    assert old.read_bytes() != mine
+    old.write_bytes(b"no audio")
+    [outcome] = run(batch(out), songs[:1])
+    assert "cannot be read" in outcome.error
 
 
 def test_half_a_result_is_an_error_unless_a_run_was_killed(
     songs: list[Song], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    batch(out).run(songs[:1])
+    run(batch(out), songs[:1])
     (out / "0" / "vocals.wav").unlink()
-    [outcome] = batch(out).run(songs[:1])
+    [outcome] = run(batch(out), songs[:1])
     assert outcome.status == "failed"
     assert "--overwrite" in outcome.error
-    (out / "0" / ".songsplit-0123.part").touch()
-    assert counts(batch(out).run(songs[:1])) == "1 done"
+    # Of another song that is being written into the same folder, or by somebody alive.
+    part_name(out / "0" / "other.wav").touch()
+    alive = part_name(out / "0" / "vocals.wav")
+    alive.touch()
+    [outcome] = run(batch(out), songs[:1])
+    assert outcome.status == "failed"
+    dead = alive.with_name(alive.name.replace(f"-{os.getpid()}-", "-99999999-"))
+    dead.touch()
+    assert counts(run(batch(out), songs[:1])) == "1 done"
     assert (out / "0" / "vocals.wav").exists()
+    assert not dead.exists()
 
 
 def test_a_dry_run_does_nothing(songs: list[Song], tmp_path: Path) -> None:
-    batch(tmp_path / "out").run(songs[:1])
+    run(batch(tmp_path / "out"), songs[:1])
     before = contents(tmp_path)
     songs[1].path.write_bytes(b"no audio")
     before["in/1.wav"] = b"no audio"
@@ -161,9 +171,9 @@ def test_a_dry_run_does_nothing(songs: list[Song], tmp_path: Path) -> None:
     def never() -> Halver:
         raise AssertionError("nothing needs a model")
 
-    outcomes = batch(tmp_path / "out", never, picture=True).run(songs, dry_run=True)
+    outcomes = run(batch(tmp_path / "out", never, picture=True), songs, dry_run=True)
     assert counts(outcomes) == "4 planned, 2 failed"
-    outcomes = batch(tmp_path / "out", never).run(songs, dry_run=True)
+    outcomes = run(batch(tmp_path / "out", never), songs, dry_run=True)
     assert counts(outcomes) == "4 planned, 1 skipped, 1 failed"
     planned = next(o for o in outcomes if o.status == "planned")
     assert planned.files == {n: tmp_path / "out" / "2" / f"{n}.wav" for n in STEMS}
@@ -174,12 +184,80 @@ def test_songs_with_one_name_do_not_share_results(songs: list[Song], tmp_path: P
     twin = tmp_path / "other" / "0.WAV"
     twin.parent.mkdir()
     twin.write_bytes(songs[1].path.read_bytes())
-    outcomes = batch(tmp_path / "out").run([songs[0], Song(twin)])
+    outcomes = run(batch(tmp_path / "out"), [songs[0], Song(twin)])
     assert [o.status for o in outcomes] == ["done", "failed"]
     assert "already the result of" in outcomes[1].error
-    outcomes = batch(tmp_path / "out2").run([songs[0], Song(twin, Path("other"))])
+    outcomes = run(batch(tmp_path / "out2"), [songs[0], Song(twin, Path("other"))])
     assert counts(outcomes) == "2 done"
     assert (tmp_path / "out2" / "other" / "0" / "vocals.wav").exists()
+
+
+def test_results_never_replace_songs(songs: list[Song], tmp_path: Path) -> None:
+    stem = tmp_path / "in" / "0" / "vocals.wav"
+    stem.parent.mkdir()
+    stem.write_bytes(songs[1].path.read_bytes())
+    for options in ({"dry_run": True}, {}):
+        made = batch(tmp_path / "in", overwrite=True)
+        outcomes = run(made, [songs[0], Song(stem)], **options)
+        assert outcomes[0].status == "failed"
+        assert "would replace a song" in outcomes[0].error
+    assert stem.read_bytes() == songs[1].path.read_bytes()
+    [outcome] = run(batch(tmp_path / "in", mix=Mix("karaoke"), filename="{track}"), songs[:1])
+    assert "would replace the song itself" in outcome.error
+
+
+def test_results_among_the_songs_are_not_taken_for_songs(songs: list[Song], tmp_path: Path) -> None:
+    folder, custom = tmp_path / "in", {"filename": "{track} {stem}"}
+    for request in ({}, {"mix": Mix("karaoke")}, {}, custom, custom):
+        found, _ = find_songs([str(folder)])
+        assert len(found) >= 6
+        outcomes = run(batch(folder, **request), found)
+        assert len(outcomes) == 6
+    assert counts(outcomes) == "6 skipped"
+    # Somebody's own songs of such names are songs.
+    own = folder / "album" / "vocals.wav"
+    own.parent.mkdir()
+    own.write_bytes(songs[0].path.read_bytes())
+    found, _ = find_songs([str(folder)])
+    assert len(run(batch(folder, filename="{track} {stem}"), found)) == 7
+
+
+def test_results_of_another_song_are_not_taken_for_those_of_this_one(
+    songs: list[Song], tmp_path: Path
+) -> None:
+    run(batch(tmp_path / "out"), songs[:1])
+    soundfile.write(songs[0].path, np.zeros((44100 * 5, 2)), 44100)
+    [outcome] = run(batch(tmp_path / "out"), songs[:1])
+    assert "made from another song" in outcome.error
+
+
+def test_where_results_cannot_go(songs: list[Song], tmp_path: Path) -> None:
+    outcomes = run(batch(tmp_path / ("x" * 300)), songs[:2])
+    assert counts(outcomes) == "2 failed"
+    assert "name another" in outcomes[0].error
+
+
+def test_a_picture_and_stems_come_together_or_not_at_all(songs: list[Song], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "out" / "0" / "picture.png").mkdir(parents=True)
+    [outcome] = run(batch(tmp_path / "out", picture=True, overwrite=True), songs[:1])
+    assert "this is a folder" in outcome.error
+    assert contents(tmp_path / "out") == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_named_pipe_is_read_once(songs: list[Song], tmp_path: Path, jobs: int) -> None:
+    pipe = tmp_path / "pipe.wav"
+    os.mkfifo(pipe)
+    content = songs[0].path.read_bytes()
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True)
+    writer.start()
+    outcomes = run(batch(tmp_path / "out"), [Song(pipe), songs[1]], jobs=jobs)
+    assert counts(outcomes) == "2 done"
+    # Nobody can tell whether the next song that comes through it is the same.
+    [outcome] = run(batch(tmp_path / "out"), [Song(pipe)])
+    assert outcome.status == "failed"
 
 
 def test_without_a_model_there_is_one_error(songs: list[Song], tmp_path: Path) -> None:
@@ -188,7 +266,7 @@ def test_without_a_model_there_is_one_error(songs: list[Song], tmp_path: Path) -
 
     for jobs in (1, 2):
         with pytest.raises(ModelError, match="no such model"):
-            batch(tmp_path / "out", load).run(songs, jobs=jobs)
+            run(batch(tmp_path / "out", load), songs, jobs=jobs)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -201,19 +279,19 @@ def test_stopping_leaves_whole_songs_only(songs: list[Song], tmp_path: Path, job
 
     display = Stopper()
     with pytest.raises(KeyboardInterrupt):
-        batch(tmp_path / "out", display=display).run(songs, jobs=jobs)
+        run(batch(tmp_path / "out", display=display), songs, jobs=jobs)
     finished = {Path(o.song).stem for o in display.outcomes}
     there = contents(tmp_path / "out")
     assert not any(".songsplit" in name for name in there)
     assert {Path(name).parts[0] for name in there} >= finished
     assert threading.active_count() < 3 + jobs
-    assert counts(batch(tmp_path / "out").run(songs)).endswith("skipped")
+    assert counts(run(batch(tmp_path / "out"), songs)).endswith("skipped")
     assert len(contents(tmp_path / "out")) == 12
 
 
 def test_outcomes_are_ready_for_json(songs: list[Song], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    [outcome] = batch(tmp_path / "out", picture=True).run(songs[:1])
+    [outcome] = run(batch(tmp_path / "out", picture=True), songs[:1])
     told = outcome.as_json()
     assert told["status"] == "done"
     assert told["files"]["vocals"] == str(tmp_path / "out" / "0" / "vocals.wav")
