@@ -18,6 +18,7 @@ import time
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -54,9 +55,8 @@ def songsplit(setting: str) -> Callable[[str, str], None]:
     """Files to files, as from the command line."""
     import songsplit
 
-    device, _, quality = setting.partition("-")
-    best = quality == "best"
-    separator = songsplit.Separator(device=device, quality="best" if best else "balanced")
+    device, quality = setting.split("-")
+    separator = songsplit.Separator(device=device, quality=cast("Any", quality))
 
     def run(song: str, folder: str) -> None:
         separator.separate_to_files(song, folder, overwrite=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias, get_args
 
-Quality: TypeAlias = Literal["balanced", "best"]
+Quality: TypeAlias = Literal["fast", "balanced", "best"]
 
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
 BALANCED: Quality = "balanced"

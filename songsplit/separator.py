@@ -44,16 +44,16 @@ class Separator:
         a ``.safetensors`` file; by default the default model.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"mps"``, ...; by default the fastest there is.
-    quality : {"balanced", "best"}, optional
-        ``"best"`` separates the song at three speeds and takes the mean, in three times
-        the time.
+    quality : {"fast", "balanced", "best"}, optional
+        ``"fast"`` takes a smaller network that goes with the model, ``"best"`` separates
+        the song at three speeds and takes the mean, in three times the time.
 
     Raises
     ------
     ModelError
         If the model is unknown or damaged.
     ConfigError
-        If there is no such quality.
+        If there is no such quality, or the model has no network for it.
     DeviceError
         If there is no such device.
 

@@ -117,7 +117,11 @@ class Options:
     ] = None
     quality: Annotated[
         Quality,
-        typer.Option("--quality", help="The best takes three times as long.", rich_help_panel=_HOW),
+        typer.Option(
+            "--quality",
+            help="Fast takes a smaller network, best three times as long.",
+            rich_help_panel=_HOW,
+        ),
     ] = BALANCED
     device: Annotated[
         str | None,

@@ -111,7 +111,7 @@ class ModelSystem:
         Name of a model that comes with songsplit, or the path of a ``.safetensors`` file.
     device : str, optional
         As for :class:`songsplit.Separator`.
-    quality : {"balanced", "best"}, optional
+    quality : {"fast", "balanced", "best"}, optional
         As for :class:`songsplit.Separator`.
 
     Attributes

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from songsplit.errors import ConfigError
 from songsplit.models.fusion import fused
-from songsplit.models.registry import load_model
+from songsplit.models.registry import fast_model, load_model
 from songsplit.models.separation import SeparationModel
 from songsplit.models.speeds import SpeedAverage
 from songsplit.quality import QUALITIES, Quality
@@ -25,9 +25,9 @@ def load_network(
     ----------
     model : str or path or None
         As for :func:`songsplit.models.registry.load_model`.
-    quality : {"balanced", "best"}
+    quality : {"fast", "balanced", "best"}
         ``"balanced"`` is the model's network as it is, ``"best"`` its mean over three
-        speeds.
+        speeds, ``"fast"`` the network of a smaller model that goes with it.
 
     Returns
     -------
@@ -41,10 +41,10 @@ def load_network(
     ModelError
         If there is no such model, or its file is damaged.
     ConfigError
-        If there is no such quality.
+        If there is no such quality, or the model has none for it.
     """
     if quality not in QUALITIES:
-        raise ConfigError(f"unknown quality {quality!r}: use {' or '.join(QUALITIES)}")
-    stored = load_model(model)
+        raise ConfigError(f"unknown quality {quality!r}: use {', '.join(QUALITIES)}")
+    stored = load_model(fast_model(model) if quality == "fast" else model)
     network = fused(stored.model)
     return SpeedAverage(network).eval() if quality == "best" else network, stored.card

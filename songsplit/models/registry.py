@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from songsplit.errors import ModelError
+from songsplit.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from songsplit.models.storage import StoredModel
@@ -36,12 +36,15 @@ class ModelInfo:
         Checksum of the file.
     card : mapping
         Description, data, training, scores and terms of use.
+    fast : str or None
+        Name of the smaller model that ``quality="fast"`` takes in its place.
     """
 
     name: str
     path: Path
     sha256: str
     card: Mapping[str, Any]
+    fast: str | None = None
 
 
 def list_models() -> list[ModelInfo]:
@@ -65,9 +68,30 @@ def list_models() -> list[ModelInfo]:
     folder = Path(str(resources.files("songsplit") / "weights"))
     entries = json.loads((folder / _REGISTRY).read_text(encoding="utf-8"))
     return [
-        ModelInfo(name, folder / entry["file"], entry["sha256"], _card(folder / entry["file"]))
+        ModelInfo(
+            name,
+            folder / entry["file"],
+            entry["sha256"],
+            _card(folder / entry["file"]),
+            entry.get("fast"),
+        )
         for name, entry in entries.items()
     ]
+
+
+def fast_model(model: str | os.PathLike[str] | None = None) -> str:
+    """Return the name of the smaller model that stands for another where speed counts.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    wanted = DEFAULT_MODEL if model is None else os.fspath(model)
+    fast = {info.name: info.fast for info in list_models()}.get(wanted)
+    if fast is None:
+        raise ConfigError(f"{wanted} has no faster model: use another quality")
+    return fast
 
 
 def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:

@@ -344,7 +344,7 @@ def test_unknown_model_and_device():
 
 
 def test_unknown_quality():
-    with pytest.raises(ConfigError, match=r"'fastest'.*balanced or best"):
+    with pytest.raises(ConfigError, match=r"'fastest'.*fast, balanced, best"):
         songsplit.separate(np.zeros(9, np.float32), 44100, quality="fastest")
 
 
