@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import songsplit
-from songsplit.errors import ModelError
+from songsplit.errors import ConfigError, ModelError
 from songsplit.models import registry
 from songsplit.models.storage import save_weights
 from tests.models.tiny import tiny_model
@@ -15,6 +15,20 @@ def test_the_default_model_is_small_and_states_its_terms():
     assert default.path.stat().st_size < 10_000_000
     assert "non-commercial" in default.card["terms"]
     assert registry.load_model().card["terms"] == default.card["terms"]
+
+
+def test_a_smaller_model_stands_for_the_default_one_where_speed_counts():
+    default, fast = (registry.load_model(name) for name in ("default", registry.fast_model()))
+    sizes = [sum(p.numel() for p in stored.model.parameters()) for stored in (default, fast)]
+    assert sizes[1] < 0.7 * sizes[0]
+    assert default.model.config.targets == fast.model.config.targets
+    assert "non-commercial" in fast.card["terms"]
+
+
+def test_other_models_have_no_faster_one(tmp_path):
+    with pytest.raises(ConfigError, match="another quality"):
+        registry.fast_model(tmp_path / "mine.safetensors")
+    assert registry.fast_model("default") == registry.fast_model(None)
 
 
 def test_a_path_is_a_model(tmp_path):
@@ -45,7 +59,7 @@ def test_a_damaged_default_model_is_noticed(tmp_path, monkeypatch):
     data = bytearray(info.path.read_bytes())
     data[-1] ^= 1
     damaged.write_bytes(data)
-    broken = registry.ModelInfo(info.name, damaged, info.sha256, info.card)
+    broken = registry.ModelInfo(info.name, damaged, info.sha256, info.card, info.fast)
     monkeypatch.setattr(registry, "list_models", lambda: [broken])
     with pytest.raises(ModelError, match="install songsplit again"):
         registry.load_model()
