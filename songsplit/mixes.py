@@ -6,13 +6,16 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from songsplit.errors import AudioInputError, ConfigError
 
 _MAX_GAIN = 200.0  # dB; float32 would overflow soon after
 _TEMPOS = 0.25, 4.0
 _MAX_KEY = 24.0
+
+MixName: TypeAlias = Literal["karaoke", "acapella", "remix", "practice"]
+"""What the command line calls its mixes."""
 
 MUTE = -math.inf
 """The gain in dB of what is left out."""

@@ -32,8 +32,8 @@ def is_protected(file: BinaryIO) -> bool:
         return any(mark in header for mark in _ASF_PROTECTION)
     if head[4:8] != b"ftyp":
         return False
-    for track in _inside(file, (0, file.seek(0, 2)), b"moov", b"trak"):
-        for start, _ in _inside(file, track, b"mdia", b"minf", b"stbl", b"stsd"):
+    for track in boxes(file, (0, file.seek(0, 2)), b"moov", b"trak"):
+        for start, _ in boxes(file, track, b"mdia", b"minf", b"stbl", b"stsd"):
             # Version and count, then the first entry: its size and its kind.
             if read_at(file, start + 12, 4) in _PROTECTED:
                 return True
@@ -47,7 +47,7 @@ def stem_names(file: BinaryIO) -> tuple[str, ...]:
     """
     if read_at(file, 4, 4) != b"ftyp":
         return ()
-    for start, stop in _inside(file, (0, file.seek(0, 2)), b"moov", b"udta", b"stem"):
+    for start, stop in boxes(file, (0, file.seek(0, 2)), b"moov", b"udta", b"stem"):
         text = read_at(file, start, min(stop - start, _MAX_TEXT_BYTES))
         try:
             stems = json.loads(text)["stems"]
@@ -57,10 +57,13 @@ def stem_names(file: BinaryIO) -> tuple[str, ...]:
     return ()
 
 
-def _inside(
+def boxes(
     file: BinaryIO, place: tuple[int, int], first: bytes, *rest: bytes
 ) -> Iterator[tuple[int, int]]:
-    """Yield where the content of boxes lies that are reached by a path of names."""
+    """Yield where the content of boxes lies that are reached by a path of names.
+
+    Boxes that claim more than there is end the walk.
+    """
     start, stop = place
     for _ in range(_MAX_BOXES):
         head = read_at(file, start, 16)
@@ -78,7 +81,7 @@ def _inside(
             return
         if name == first:
             if rest:
-                yield from _inside(file, (content, end), *rest)
+                yield from boxes(file, (content, end), *rest)
             else:
                 yield content, end
         start = end

@@ -44,7 +44,8 @@ def _by_ffmpeg(file: BinaryIO) -> dict[str, list[str]]:
     # Slow to load, and few files need it.
     import av
 
-    with av.open(file, "r", metadata_errors="replace") as container:
+    options = {"protocol_whitelist": "none"}  # a file may name others, to be left alone
+    with av.open(file, "r", metadata_errors="replace", options=options) as container:
         found = {key.lower(): value for key, value in container.metadata.items()}
     names = {name: name.replace("_", "") for name in _FFMPEG}
     return {names[key]: [found[key]] for key in _FFMPEG if found.get(key)}

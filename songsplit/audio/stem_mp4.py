@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from songsplit.audio._boxes import boxes
 from songsplit.errors import OutputError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _PARTS = 4
 _EMPTY = "-"
 _COLORS = ("#E8A33D", "#3D7DE8", "#8A8A8A", "#8A8A8A")
 _FRAME = 1024  # of AAC
+_HEAD = 8  # bytes of a box before its content
 # What the format asks players to do with the sum of the parts: nothing.
 _MASTERING: dict[str, Any] = {
     "compressor": {
@@ -130,32 +132,19 @@ class StemMp4Encoder:
 
 def _insert(file: BinaryIO, description: dict[str, Any]) -> None:
     """Add the box ``moov/udta/stem`` to a file whose ``moov`` is the last box."""
-    moov, end = _box(file, b"moov", 0, file.seek(0, 2))
+    content_start, end = next(boxes(file, (0, file.seek(0, 2)), b"moov"))
+    moov = content_start - _HEAD
     file.seek(moov)
     content = bytearray(file.read(end - moov))
     text = json.dumps(description).encode()
     stem = struct.pack(">I4s", 8 + len(text), b"stem") + text
-    file_udta = _box(file, b"udta", moov + 8, end)
+    udta_start, udta_end = next(boxes(file, (content_start, end), b"udta"))
     # The last box of the last box: nothing that follows has to move.
-    assert file_udta[1] == end
-    udta = file_udta[0] - moov
+    assert udta_end == end
+    udta = udta_start - _HEAD - moov
     content += stem
     for at in (0, udta):
         size = struct.unpack_from(">I", content, at)[0]
         struct.pack_into(">I", content, at, size + len(stem))
     file.seek(moov)
     file.write(content)
-
-
-def _box(file: BinaryIO, name: bytes, start: int, stop: int) -> tuple[int, int]:
-    """Return where the box of a name starts and stops, between two places."""
-    while start < stop:
-        file.seek(start)
-        head = file.read(16)
-        size, found = struct.unpack_from(">I4s", head)
-        if size == 1:
-            size = struct.unpack_from(">Q", head, 8)[0]
-        if found == name:
-            return start, start + size
-        start += size
-    raise ValueError(f"the file has no box {name.decode()}")

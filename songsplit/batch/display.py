@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self
 
 from songsplit.batch.outcomes import Outcome, counts
 from songsplit.progress import pace
@@ -45,7 +45,7 @@ class BatchDisplay:
     tell : callable
         Gives the lines about an outcome that go to standard output.
     quiet : bool
-        Whether to show nothing but errors.
+        Whether to show nothing but results and errors.
     """
 
     def __init__(
@@ -55,7 +55,6 @@ class BatchDisplay:
         self._stack = ExitStack()
         self._bars: Any = None
         self._total: Any = None
-        self._stream: TextIO = sys.stderr
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty() and not self._quiet:
@@ -158,8 +157,8 @@ class BatchDisplay:
         if self._quiet and not always:
             return
         if self._bars is None:
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
         else:
             # As it is: brackets in names are no markup, and paths are not to be folded.
             options = {"markup": False, "highlight": False, "emoji": False, "soft_wrap": True}

@@ -7,20 +7,20 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 from songsplit.audio import Tags, left_behind, open_audio, read_tags
 from songsplit.batch.inputs import Song, identity
 from songsplit.batch.outcomes import Outcome
 from songsplit.errors import AudioFileError, OutputError
 from songsplit.formats import Clip, OutputFormat
-from songsplit.mixes import Mix
+from songsplit.mixes import Mix, MixName
 from songsplit.results import Files, result_files
 from songsplit.song_files import is_plain
 
 ONE_EACH, FOLDER_EACH = "{track} ({stem})", "{track}/{stem}"
 """How results are called by default: a single mix, and stems."""
 
-_MIXES = ("karaoke", "acapella", "remix", "practice")
 _TOLERANCE = 0.02, 1.0  # share, and seconds, by which estimates of a duration are wrong
 
 
@@ -217,7 +217,7 @@ def _results_of_songs(request: Request, songs: Sequence[Song]) -> set[Path | Non
 
     Where results are kept among the songs, the next run must not take them for songs.
     """
-    names = {FOLDER_EACH: (*request.stems, "stems"), ONE_EACH: _MIXES}
+    names = {FOLDER_EACH: (*request.stems, "stems"), ONE_EACH: get_args(MixName)}
     plain = OutputFormat("wav")
     results: set[Path | None] = set()
     for song in songs:

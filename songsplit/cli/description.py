@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,8 +106,6 @@ def _in_words(name: str, value: Any) -> str:
 
 
 def _width() -> int:
-    import shutil
-
     return min(100, shutil.get_terminal_size().columns)
 
 

@@ -9,12 +9,12 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import typer
 
+from songsplit.audio import Stretcher
 from songsplit.batch.display import BatchDisplay, StandardOutputError
 from songsplit.batch.inputs import STANDARD_INPUT, find_songs
 from songsplit.batch.jobs import Batch
@@ -24,7 +24,6 @@ from songsplit.cli.options import Options
 from songsplit.errors import (
     AudioFileError,
     ConfigError,
-    MissingExtraError,
     OutputError,
     SongsplitError,
 )
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 _FAILED, _SIGNALLED, _BROKEN_PIPE = 1, 128, 141
 
 _STEMS = ("vocals", "instrumental")  # of the default model
+_ANY_RATE = 44100
 # Options that have no meaning where nothing is written to files.
 _OF_FILES = (
     *("output", "output_format", "bit_depth", "bitrate", "sample_rate", "channels", "filename"),
@@ -177,13 +177,12 @@ def _request(options: Options, mix: Mix | None, loader: _Loader) -> Request:
 
 def _check_extras(options: Options, mix: Mix | None) -> None:
     """Ask for what is not installed before the work, not after it."""
-    stretched = mix is not None and mix.is_stretched
-    for wanted, module, package, extra in (
-        (stretched, "python_stretch", "python-stretch", "practice"),
-        (options.plot, "matplotlib", "matplotlib", "plots"),
-    ):
-        if wanted and find_spec(module) is None:
-            raise MissingExtraError(package, extra)
+    if mix is not None and mix.is_stretched:
+        Stretcher(_ANY_RATE, 1, tempo=mix.tempo, key=mix.key)
+    if options.plot:
+        from songsplit.pictures import SongPicture
+
+        SongPicture("", (), _ANY_RATE)
 
 
 def _result(outcome: Outcome, options: Options) -> list[str]:

@@ -8,9 +8,17 @@ import typer
 
 from songsplit.cli.options import Options, Songs, level, tempo, with_options
 from songsplit.errors import ConfigError
-from songsplit.mixes import MUTE, Mix
+from songsplit.mixes import MUTE, Mix, MixName
 
-_VOCALS, _INSTRUMENTAL = "vocals", "instrumental"
+_GuideVocals = Annotated[
+    float,
+    typer.Option(
+        parser=level,
+        metavar="LEVEL",
+        help="Keep the vocals as a guide, at -18dB for example.",
+        show_default="off",
+    ),
+]
 
 
 @with_options
@@ -47,15 +55,7 @@ def split(
 def karaoke(
     songs: Songs,
     options: Options,
-    vocals: Annotated[
-        float,
-        typer.Option(
-            parser=level,
-            metavar="LEVEL",
-            help="Keep the vocals as a guide, at -18dB for example.",
-            show_default="off",
-        ),
-    ] = MUTE,
+    vocals: _GuideVocals = MUTE,
 ) -> None:
     """Write each song without its vocals, or with the vocals as a soft guide."""
     _mix(songs, options, "karaoke", vocals=vocals)
@@ -95,15 +95,7 @@ def remix(
 def practice(
     songs: Songs,
     options: Options,
-    vocals: Annotated[
-        float,
-        typer.Option(
-            parser=level,
-            metavar="LEVEL",
-            help="Keep the vocals as a guide, at -18dB for example.",
-            show_default="off",
-        ),
-    ] = MUTE,
+    vocals: _GuideVocals = MUTE,
     tempo: Annotated[
         float,
         typer.Option(
@@ -124,7 +116,7 @@ def practice(
 def _mix(
     songs: list[str],
     options: Options,
-    name: str,
+    name: MixName,
     *,
     tempo: float = 1.0,
     key: float = 0.0,

@@ -239,7 +239,7 @@ def test_an_extension_in_the_template(song):
 
 def test_what_is_not_installed_is_missed_before_the_work(song, monkeypatch):
     monkeypatch.setitem(sys.modules, "python_stretch", None)
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     result = run("practice", song, "--tempo", "0.8", "--dry-run", code=1)
     assert result.stderr.count("songsplit[practice]") == 1
     assert "songsplit[plots]" in run(song, "--plot", "--dry-run", code=1).stderr
