@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from songsplit.audio import Limits
     from songsplit.errors import SongsplitError
     from songsplit.formats import OutputFormat
     from songsplit.mixes import Mix
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Limits",
     "Mix",
     "ModelInfo",
     "OutputFormat",
@@ -34,6 +36,7 @@ __all__ = [
 
 # Importing torch takes seconds; names are therefore looked up when first used.
 _HOMES = {
+    "Limits": "songsplit.audio.limits",
     "Mix": "songsplit.mixes",
     "ModelInfo": "songsplit.models.registry",
     "OutputFormat": "songsplit.formats",

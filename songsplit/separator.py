@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio import AudioReader, as_samples, check_sample_rate, open_audio
+from songsplit.audio import LIMITS, Access, AudioReader, Limits, as_samples, check_sample_rate
 from songsplit.errors import AudioInputError
 from songsplit.formats import Clip, FormatName, OutputFormat
 from songsplit.inference.devices import choose_device
@@ -47,6 +47,13 @@ class Separator:
     quality : {"fast", "balanced", "best"}, optional
         ``"fast"`` takes a smaller network that goes with the model, ``"best"`` separates
         the song at three speeds and takes the mean, in three times the time.
+    isolate : bool, optional
+        Decode files in a process of their own, for files from strangers: a decoder that
+        crashes, hangs or wants too much memory is then an :class:`AudioFileError` like any
+        other. Costs a second or so for each file.
+    limits : Limits, optional
+        How long the audio of a file may be, and how much time and memory an isolated decoder
+        may take.
 
     Raises
     ------
@@ -75,12 +82,15 @@ class Separator:
         device: str | None = None,
         *,
         quality: Quality = BALANCED,
+        isolate: bool = False,
+        limits: Limits = LIMITS,
     ) -> None:
         chosen = choose_device(device)
         network, self.card = load_network(model, quality)
         """Description of the model: data, training, scores, terms of use."""
         self.quality = quality
         """The quality setting."""
+        self._access = Access(isolate, limits)
         self._runner = Runner(network, chosen)
         self._chunking = MEDIUM if quality == "best" else LONG
 
@@ -134,7 +144,7 @@ class Separator:
         """
         if _is_file(audio):
             _refuse_rate(audio, sample_rate)
-            with open_audio(audio) as reader:
+            with self._access.audio(audio) as reader:
                 info = reader.info
                 blocks = reader.blocks(_block_length(info.sample_rate))
                 separated = self._stems(
@@ -202,7 +212,7 @@ class Separator:
         return self._streamed(blocks, check_sample_rate(sample_rate))
 
     def _streamed_file(self, file: File) -> Iterator[Stems]:
-        with open_audio(file) as reader:
+        with self._access.audio(file) as reader:
             rate = reader.info.sample_rate
             # Short blocks: what is to be read of a pipe may not be there yet.
             yield from self._streamed(reader.blocks(max(1, rate // 10)), rate)
@@ -314,6 +324,7 @@ class Separator:
             folder,
             self.targets,
             separated,
+            access=self._access,
             mix=mix,
             filename=filename,
             output=OutputFormat(output) if isinstance(output, str) else output,
@@ -343,6 +354,8 @@ def separate(
     model: ModelName | None = None,
     device: str | None = None,
     quality: Quality = BALANCED,
+    isolate: bool = False,
+    limits: Limits = LIMITS,
     progress: Progress = False,
 ) -> Stems:
     """Split a song into vocals and instrumental.
@@ -356,7 +369,7 @@ def separate(
         channels, and hold floats in [-1, 1] or integer PCM. They are not changed.
     sample_rate : int, optional
         Rate of an array or tensor in Hz. Files bring their own.
-    model, device, quality
+    model, device, quality, isolate, limits
         As for :class:`Separator`.
     progress
         As for :meth:`Separator.separate`.
@@ -374,7 +387,7 @@ def separate(
     >>> stems.vocals.shape, stems.vocals.dtype
     ((1000,), dtype('float32'))
     """
-    separator = Separator(model, device, quality=quality)
+    separator = Separator(model, device, quality=quality, isolate=isolate, limits=limits)
     return separator.separate(audio, sample_rate, progress=progress)
 
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio import AudioReader, StemFilesWriter, open_audio, read_tags
+from songsplit.audio import Access, AudioReader, StemFilesWriter
 from songsplit.errors import OutputError
 from songsplit.formats import Clip, OutputFormat
 from songsplit.mixes import Mix
@@ -28,6 +28,7 @@ def write_song(
     stems: tuple[str, ...],
     separate: Separate,
     *,
+    access: Access,
     mix: Mix | None,
     filename: str,
     output: OutputFormat,
@@ -46,6 +47,8 @@ def write_song(
         Names of the stems.
     separate : callable
         Turns an open file into blocks of stems, shape (stems, channels, n).
+    access : Access
+        How the file is opened.
     mix, filename, output, clip, picture, overwrite, progress
         As for :meth:`songsplit.Separator.separate_to_files`, which also tells what can go
         wrong.
@@ -55,14 +58,14 @@ def write_song(
     SavedStems
     """
     # Before the audio: reading tags moves in the file.
-    tags = read_tags(audio) if can_seek(audio) else None
+    tags = access.tags(audio) if can_seek(audio) else None
     names = stems if mix is None else (mix.name,)
     if tags is not None and mix is not None:
         tags = tags.at_tempo(mix.tempo)
     track = track_name(
         audio if isinstance(audio, str | os.PathLike) else getattr(audio, "name", None)
     )
-    with open_audio(audio) as reader:
+    with access.audio(audio) as reader:
         files = result_files(
             folder, names, output, filename=filename, track=track, tags=tags, picture=picture
         )

@@ -7,7 +7,9 @@ callers' arrays into that form and back again; it knows nothing of models.
 
 from __future__ import annotations
 
+from songsplit.audio.access import Access
 from songsplit.audio.arrays import ArrayInput, as_samples, check_sample_rate
+from songsplit.audio.limits import LIMITS, Limits
 from songsplit.audio.reading import (
     AudioInfo,
     AudioReader,
@@ -22,9 +24,12 @@ from songsplit.audio.tags import Tags, read_tags
 from songsplit.audio.writing import WavStream, left_behind
 
 __all__ = [
+    "LIMITS",
+    "Access",
     "ArrayInput",
     "AudioInfo",
     "AudioReader",
+    "Limits",
     "Resampler",
     "StemFilesWriter",
     "Stretcher",

@@ -26,7 +26,7 @@ _MAX_ASF_HEADER_BYTES = 1 << 20
 def is_protected(file: BinaryIO) -> bool:
     """Say whether the audio of a seekable file is encrypted; the position is left anywhere."""
     head = read_at(file, 0, 24)
-    if head[:16] == _ASF:
+    if head[:16] == _ASF and len(head) == 24:
         (size,) = struct.unpack("<Q", head[16:24])
         header = read_at(file, 0, min(size, _MAX_ASF_HEADER_BYTES))
         return any(mark in header for mark in _ASF_PROTECTION)

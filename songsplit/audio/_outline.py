@@ -7,9 +7,10 @@ container carries, and these are what this module reads.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from songsplit.audio._types import read_at
@@ -26,6 +27,12 @@ _MAX_CHUNKS = 10_000
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _MATROSKA_SEGMENT = 0x18538067
+# With the head of its first block, which always has this length.
+_FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+_FLAC_START_BYTES = 8
+# How FLV names the size of the file, and that a number follows.
+_FLV_SIZE = b"\0\x08filesize\0"
+_SEARCHED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ def audio_chunk(file: BinaryIO) -> tuple[int, int | None] | None:
     head = read_at(file, 0, 16)
     found: tuple[int, int] | None = None
     if head[8:12] == b"WAVE":
+        long_length = 0
         for name, content, length in _chunks(file, 12, size, "<4sI", 2):
             if name == b"ds64" and length >= 16 and content + 16 <= size:
                 long_length = struct.unpack("<Q", read_at(file, content + 8, 8))[0]
@@ -113,8 +121,7 @@ def audio_chunk(file: BinaryIO) -> tuple[int, int | None] | None:
         found = struct.unpack(">II", head[4:12])
     if found is None:
         return None
-    known = not any(found[1] in unknown for unknown in _UNKNOWN_LENGTHS)
-    return found[0], found[1] if known and 0 < found[1] < 1 << 62 else None
+    return found[0], found[1] if _is_known(found[1]) else None
 
 
 def _after_id3(file: BinaryIO) -> int:
@@ -129,49 +136,82 @@ def _after_id3(file: BinaryIO) -> int:
 
 
 def _chunks(
-    file: BinaryIO, offset: int, size: int, header: str, align: int
+    file: BinaryIO, offset: int, size: int, header: str, align: int, counted: int = 0
 ) -> Iterator[tuple[bytes, int, int]]:
-    """Walk IFF-like chunks: yield (identifier, start of content, declared length)."""
+    """Walk IFF-like chunks: yield (identifier, start of content, declared length).
+
+    `counted` bytes are those of the header that are part of what the file calls length.
+    """
     header_size = struct.calcsize(header)
     for _ in range(_MAX_CHUNKS):
         if offset + header_size > size:
             return
         name, length = struct.unpack(header, read_at(file, offset, header_size))
+        length -= counted
         yield name, offset + header_size, length
         if length < 0:
             return
         offset += header_size + length + -length % align
 
 
-def _is_cut(start: int, length: int, size: int) -> bool:
+def _is_known(length: int) -> bool:
     known = not any(length in unknown for unknown in _UNKNOWN_LENGTHS)
-    return known and 0 < length < 1 << 62 and start + length > size + _SLACK_BYTES
+    return known and 0 < length < 1 << 62
+
+
+def _is_cut(start: int, length: int, size: int) -> bool:
+    return _is_known(length) and start + length > size + _SLACK_BYTES
 
 
 def _riff(file: BinaryIO, start: int, size: int) -> Outline:
     long_length = None
+    found: Outline | None = None
     for name, content, length in _chunks(file, start + 12, size, "<4sI", 2):
-        if name == b"ds64" and length >= 16:
+        if found is not None:
+            if name in (b"data", b"RIFF"):
+                return replace(found, joined=True)
+        elif name == b"ds64" and length >= 16 and content + 16 <= size:
             long_length = struct.unpack("<Q", read_at(file, content + 8, 8))[0]
         elif name == b"data":
             if length == 0xFFFFFFFF and long_length is not None:
-                length = long_length
+                # What follows is out of reach for a walk by lengths of 32 bits.
+                return Outline(cut=_is_cut(content, long_length, size))
             riff_length = struct.unpack("<I", read_at(file, start + 4, 4))[0]
             # libsndfile takes a length of 0 at its word. It is true only where the
             # outer length is also right.
             streamed = length == 0 and start + 8 + riff_length != size
-            return Outline(cut=_is_cut(content, length, size), needs_ffmpeg=streamed)
-    return Outline()
+            found = Outline(cut=_is_cut(content, length, size), needs_ffmpeg=streamed)
+            if not _is_known(length):
+                break
+    return found or Outline()
+
+
+def _avi(file: BinaryIO, start: int, size: int) -> Outline:
+    # Beyond a gigabyte or two, there are several such chunks.
+    return Outline(
+        cut=any(
+            name == b"RIFF" and _is_cut(content, length, size)
+            for name, content, length in _chunks(file, start, size, "<4sI", 2)
+        )
+    )
 
 
 def _w64(file: BinaryIO, start: int, size: int) -> Outline:
-    length = struct.unpack("<q", read_at(file, start + 16, 8))[0]
-    return Outline(cut=_is_cut(start, length, size))
+    head = read_at(file, start, 24)
+    if len(head) < 24:
+        return Outline()
+    cut = _is_cut(start, struct.unpack_from("<q", head, 16)[0], size)
+    # Of a chunk, the length counts its name, a GUID, and itself.
+    for name, content, length in _chunks(file, start + 40, size, "<16sq", 8, counted=24):
+        if name[:4] == b"data":
+            cut = cut or _is_cut(content, length, size)
+            break
+    return Outline(cut=cut)
 
 
 def _aiff(file: BinaryIO, start: int, size: int) -> Outline:
     for name, content, length in _chunks(file, start + 12, size, ">4sI", 2):
-        if name == b"SSND":
+        if name in (b"SSND", b"BODY"):
             return Outline(cut=_is_cut(content, length, size))
     return Outline()
 
@@ -191,8 +231,28 @@ def _caf(file: BinaryIO, start: int, size: int) -> Outline:
     return Outline()
 
 
+def _flac(file: BinaryIO, start: int, size: int) -> Outline:
+    """Look for a second file behind the first, where libsndfile stops."""
+    file.seek(start + _FLAC_START_BYTES)
+    end = b""
+    while block := file.read(_SEARCHED_BYTES):
+        if _FLAC_START.search(end + block):
+            return Outline(joined=True)
+        end = block[1 - _FLAC_START_BYTES :]
+    return Outline()
+
+
+def _flv(file: BinaryIO, start: int, size: int) -> Outline:
+    head = read_at(file, start, 4096)
+    found = head.find(_FLV_SIZE)
+    if found < 0 or found + len(_FLV_SIZE) + 8 > len(head):
+        return Outline()
+    length = struct.unpack_from(">d", head, found + len(_FLV_SIZE))[0]
+    return Outline(cut=start + length > size)
+
+
 def _mp4(file: BinaryIO, start: int, size: int) -> Outline:
-    offset = start
+    offset, indexes = start, 0
     while offset + 8 <= size:
         length, name = struct.unpack(">I4s", read_at(file, offset, 8))
         if length == 1 and offset + 16 <= size:
@@ -201,8 +261,9 @@ def _mp4(file: BinaryIO, start: int, size: int) -> Outline:
             break
         if name in (b"mdat", b"moov", b"moof") and offset + length > size:
             return Outline(cut=True)
+        indexes += name == b"moov"
         offset += length
-    return Outline()
+    return Outline(joined=indexes > 1)
 
 
 def _matroska(file: BinaryIO, start: int, size: int) -> Outline:
@@ -278,12 +339,17 @@ def _mp3(file: BinaryIO, start: int, size: int) -> Outline:
 
 _READERS: tuple[tuple[bytes, int, Callable[[BinaryIO, int, int], Outline]], ...] = (
     (b"WAVE", 8, _riff),
+    (b"AVI ", 8, _avi),
     (_W64_RIFF, 0, _w64),
     (b"AIFF", 8, _aiff),
     (b"AIFC", 8, _aiff),
+    (b"8SVX", 8, _aiff),
+    (b"16SV", 8, _aiff),
     (b".snd", 0, _au),
     (b"caff", 0, _caf),
+    (b"fLaC", 0, _flac),
     (b"OggS", 0, _ogg),
+    (b"FLV", 0, _flv),
     (b"ftyp", 4, _mp4),
     (bytes.fromhex("1a45dfa3"), 0, _matroska),
     (bytes.fromhex("3026b2758e66cf11"), 0, _asf),

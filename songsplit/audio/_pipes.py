@@ -52,11 +52,11 @@ class Pipe:
     @property
     def streamed(self) -> bool:
         """Whether the format can be decoded as it comes, and its end be told from a break."""
-        return self._audio is not None or self._frames is not None or _is_mpeg_stream(self.head)
+        return self._audio is not None or self.frames is not None or _is_mpeg_stream(self.head)
 
     @property
-    def _frames(self) -> int | None:
-        """Samples per channel that a FLAC promises, 0 if it does not know."""
+    def frames(self) -> int | None:
+        """Samples per channel that a FLAC promises, 0 if it does not know; None of others."""
         if self.head[:4] != b"fLaC" or len(self.head) < 26:
             return None
         return int(struct.unpack_from(">Q", self.head, 18)[0] & ((1 << 36) - 1))
@@ -100,7 +100,7 @@ class Pipe:
         if self._audio is not None:
             start, length = self._audio
             return length is None or self._position >= start + length - 1  # maybe no padding
-        return frames >= (self._frames or 0)
+        return frames >= (self.frames or 0)
 
     def spooled(self, name: str, resources: ExitStack) -> BinaryIO:
         """Copy everything into a temporary file on disk, which can seek.

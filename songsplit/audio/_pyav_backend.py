@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import av
 import numpy as np
+from av.codec.context import Flags2
 from numpy.typing import NDArray
 
 from songsplit.audio._pipes import Pipe
@@ -20,21 +21,25 @@ from songsplit.errors import AudioFileError
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.stream import AudioStream
+    from av.codec.context import CodecContext
     from av.container import InputContainer
 
 _PIPE_PROBE_BYTES = 1 << 17
 _PIPE_BUFFER_BYTES = 1 << 12
 _FILE_BUFFER_BYTES = 1 << 15
-_PLANAR_TYPES = {
-    "u8p": np.uint8,
-    "s16p": np.int16,
-    "s32p": np.int32,
-    "s64p": np.int64,
-    "fltp": np.float32,
-    "dblp": np.float64,
+# By the name of the sample format, without the "p" of those that are planar.
+_TYPES = {
+    "u8": np.uint8,
+    "s16": np.int16,
+    "s32": np.int32,
+    "s64": np.int64,
+    "flt": np.float32,
+    "dbl": np.float64,
 }
-# Tags between the parts of a joined MP3, which are no audio and no damage either.
+# Tags between the parts of a joined MP3, which are no audio and no damage either. Some have
+# their mark at the end only, where another tag of 128 bytes may follow.
 _TAGS = (b"ID3", b"TAG", b"APE")
+_TAG_END = b"APETAGEX"
 
 
 class PyAVBackend:
@@ -60,6 +65,11 @@ class PyAVBackend:
             stream = next(iter(self._container.streams.audio), None)
             if stream is None:
                 raise _no_audio(name, self._container)
+            # There is no context where there is no decoder.
+            context: CodecContext | None = stream.codec_context
+            if self._container.format.name == "caf" and context is not None:
+                # FFmpeg takes the filler at the end of CAF off, which ALAC has left out already.
+                context.flags2 |= Flags2.skip_manual
             self._frames = self._decode(stream, name)
             # What the header says of rate and channels is wrong for some files (AAC
             # with spectral band replication): the first decoded frame decides.
@@ -197,7 +207,7 @@ def _decoded(
     rate = 1
     try:
         for packet in container.demux(streams):
-            if bytes(packet)[:3] in _TAGS:
+            if _is_tag(bytes(packet)):
                 continue
             index = packet.stream.index
             for frame in cast("list[AudioFrame]", packet.decode()):
@@ -214,6 +224,11 @@ def _decoded(
                     done[index] += frame.samples
                     yield index, frame
         source.check()
+    except av.DecoderNotFoundError as error:
+        raise AudioFileError(
+            f"{name}: its audio is of a kind for which there is no decoder here; export it as WAV "
+            "or FLAC"
+        ) from error
     except (av.FFmpegError, OSError) as error:
         source.check()
         raise AudioFileError(
@@ -222,18 +237,23 @@ def _decoded(
         ) from error
 
 
+def _is_tag(packet: bytes) -> bool:
+    return packet[:3] in _TAGS or _TAG_END in packet[-160:]
+
+
 def _to_float(frame: AudioFrame) -> FloatArray:
     """Return a frame as float32 ``(channels, samples)`` with full scale at 1."""
     channels = frame.layout.nb_channels
     data: NDArray[Any]
     scaled: NDArray[Any]
+    # Not to_ndarray: of eight planar channels PyAV counts nine, and the process dies; and it
+    # does not know 64-bit integers.
+    kind = _TYPES[frame.format.name.removesuffix("p")]
+    planes: tuple[Any, ...] = frame.planes
     if frame.format.is_planar:
-        # Not to_ndarray: of eight channels PyAV counts nine, and the process dies.
-        planes: tuple[Any, ...] = frame.planes[:channels]
-        kind = _PLANAR_TYPES[frame.format.name]
-        data = np.stack([np.frombuffer(plane, kind, frame.samples) for plane in planes])
+        data = np.stack([np.frombuffer(p, kind, frame.samples) for p in planes[:channels]])
     else:
-        data = frame.to_ndarray().reshape(-1, channels).T
+        data = np.frombuffer(planes[0], kind, frame.samples * channels).reshape(-1, channels).T
     if data.dtype == np.uint8:
         scaled = (data.astype(np.float32) - 128.0) / 128.0
     elif data.dtype.kind == "i":

@@ -58,9 +58,9 @@ class SoundFileBackend:
             self._file = _SequentialFile(_descriptor(file) or self._source)
         except (soundfile.SoundFileError, OSError) as error:
             raise UnsupportedByBackendError(str(error)) from error
-        # The length of an MP3 is an estimate at which libsndfile stops; see _outline._mp3.
-        # Of a FLAC without a length it does not find the end.
-        if self._file.format == "MP3" or self._file.frames >= _UNKNOWN_FRAMES:
+        # The length of an MP3, also of one inside a WAV, is an estimate at which libsndfile
+        # stops; see _outline._mp3. Of a FLAC without a length it does not find the end.
+        if self._file.subtype.startswith("MPEG") or self._file.frames >= _UNKNOWN_FRAMES:
             self._file.close()
             raise UnsupportedByBackendError("the length is not known")
         self.info = AudioInfo(

@@ -101,8 +101,11 @@ class NamelessFile:
             return b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to `offset`."""
-        return self._file.seek(offset, whence)
+        """Move to `offset`; the result is negative for an impossible one."""
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):  # damaged files send decoders before their start
+            return -1
 
     def tell(self) -> int:
         """Return the position in bytes."""

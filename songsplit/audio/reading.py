@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, TypeAlias
 
@@ -18,6 +15,7 @@ from songsplit.audio._changes import watch
 from songsplit.audio._outline import examine
 from songsplit.audio._pipes import Pipe
 from songsplit.audio._soundfile_backend import SoundFileBackend
+from songsplit.audio._sources import AudioSource, cut_off, empty, open_source, unreadable
 from songsplit.audio._types import (
     MAX_CHANNELS,
     MAX_SAMPLE_RATE,
@@ -27,11 +25,10 @@ from songsplit.audio._types import (
     FloatArray,
     UnsupportedByBackendError,
 )
+from songsplit.audio.limits import LIMITS, Limits
 from songsplit.errors import AudioFileError
 
 __all__ = ["AudioInfo", "AudioReader", "AudioSource", "open_audio", "read_audio", "read_streams"]
-
-AudioSource: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 
 class AudioReader:
@@ -43,11 +40,14 @@ class AudioReader:
         Sample rate, channels and, where known, the length.
     """
 
-    def __init__(self, backend: Backend, resources: ExitStack, pipe: Pipe | None = None) -> None:
+    def __init__(
+        self, backend: Backend, resources: ExitStack, limits: Limits, pipe: Pipe | None = None
+    ) -> None:
         self.info: AudioInfo = backend.info
         self._backend = backend
         self._pipe = pipe
         self._resources = resources
+        self._limits = limits
         self._started = False
         self._check_unchanged: Callable[[], None] = lambda: None
 
@@ -85,8 +85,8 @@ class AudioReader:
         Raises
         ------
         AudioFileError
-            If the data are damaged, cut off, empty or not finite. What came before is
-            yielded first.
+            If the data are damaged, cut off, empty, not finite or longer than allowed. What
+            came before is yielded first.
         ValueError
             If `frames` is not positive, or the file has been read already.
         """
@@ -119,6 +119,7 @@ class AudioReader:
             for chunk in self._backend.chunks():
                 _check_finite(chunk, info, done)
                 done += chunk.shape[1]
+                _check_length(info, done, self._limits)
                 yield chunk
         except AudioFileError:
             if self._pipe is not None:
@@ -126,10 +127,10 @@ class AudioReader:
             self._check_unchanged()
             raise
         if self._pipe is not None and not _finished(self._pipe, info.name, done):
-            raise _cut(info.name, done / info.sample_rate)
+            raise cut_off(info.name, done / info.sample_rate)
         self._check_unchanged()
         if done == 0:
-            raise _empty(info.name)
+            raise empty(info.name)
 
 
 def _check_finite(chunk: FloatArray, info: AudioInfo, done: int) -> None:
@@ -142,7 +143,15 @@ def _check_finite(chunk: FloatArray, info: AudioInfo, done: int) -> None:
         )
 
 
-def open_audio(source: AudioSource) -> AudioReader:
+def _check_length(info: AudioInfo, frames: int, limits: Limits) -> None:
+    if frames > limits.seconds * info.sample_rate:
+        raise AudioFileError(
+            f"{info.name}: the audio is longer than the {limits.hours} that are allowed; split it "
+            "into parts, or allow more (Limits.seconds)"
+        )
+
+
+def open_audio(source: AudioSource, *, limits: Limits = LIMITS) -> AudioReader:
     """Open an audio file for reading; use it in a ``with`` statement.
 
     The content decides how the file is read, never its name's extension.
@@ -153,6 +162,8 @@ def open_audio(source: AudioSource) -> AudioReader:
         The file. A file object is read from its start and stays open. One that cannot
         seek, such as a pipe, is decoded as it comes if it holds WAV, AIFF, AU, FLAC or
         an MP3 or AAC stream, and else goes through a temporary file.
+    limits : Limits, optional
+        How long the audio may be.
 
     Returns
     -------
@@ -163,15 +174,33 @@ def open_audio(source: AudioSource) -> AudioReader:
     ------
     AudioFileError
         If the file is missing, unreadable, no audio, empty or ends before its header
-        says, or has more than 8 channels or an impossible sample rate.
+        says, or has more than 8 channels, an impossible sample rate or more audio than
+        allowed.
+    """
+    return open_with(_decode_here, source, limits)
+
+
+Opening: TypeAlias = Callable[[BinaryIO | Pipe, str, ExitStack, Limits], AudioReader]
+
+
+def open_with(opening: Opening, source: AudioSource, limits: Limits) -> AudioReader:
+    """Open an audio file with a decoder of choice.
+
+    Parameters
+    ----------
+    opening : callable
+        Makes the reader of a file, its name for messages, what to close in the end, and the
+        limits.
+    source, limits
+        As for :func:`open_audio`, whose result and errors these are.
     """
     with ExitStack() as resources:
-        file, name = _open_file(source, resources)
+        file, name = open_source(source, resources)
         check_unchanged = watch(source, name)
         try:
-            reader = _open_reader(file, name, resources)
+            reader = opening(file, name, resources, limits)
         except OSError as error:
-            raise _unreadable(name, error) from error
+            raise unreadable(name, error) from error
         reader._check_unchanged = check_unchanged
         reader._resources = resources.pop_all()
         return reader
@@ -225,17 +254,17 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
     from songsplit.audio._pyav_backend import decode_streams
 
     with ExitStack() as resources:
-        file, name = _open_file(source, resources)
+        file, name = open_source(source, resources)
         try:
             if isinstance(file, Pipe):
                 file = file.spooled(name, resources)
             streams, sample_rate = decode_streams(file, name)
             cut = examine(file).cut
         except OSError as error:
-            raise _unreadable(name, error) from error
+            raise unreadable(name, error) from error
     length = min(stream.shape[1] for stream in streams)
     if cut:
-        raise _cut(name, length / sample_rate)
+        raise cut_off(name, length / sample_rate)
     for index, stream in enumerate(streams):
         if not np.isfinite(stream).all():
             raise AudioFileError(
@@ -245,58 +274,16 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
     return [np.ascontiguousarray(stream[:, :length]) for stream in streams], sample_rate
 
 
-def _open_file(source: AudioSource, resources: ExitStack) -> tuple[BinaryIO | Pipe, str]:
-    """Return a seekable binary file or a pipe, and the name to call it by."""
-    if isinstance(source, str | os.PathLike):
-        name = os.fspath(source)
-        try:
-            if Path(name).is_dir():
-                raise AudioFileError(f"{name}: this is a folder; name an audio file in it")
-            file: BinaryIO = Path(name).open("rb")  # noqa: SIM115
-            resources.callback(file.close)
-        except FileNotFoundError as error:
-            raise AudioFileError(
-                f"{name}: there is no such file; check the name and the folder"
-            ) from error
-        except PermissionError as error:
-            raise AudioFileError(
-                f"{name}: no permission to read the file; change its permissions or copy it"
-            ) from error
-        except (OSError, ValueError) as error:
-            raise _unreadable(name, error) from error
-    elif hasattr(source, "read"):
-        file = source
-        given = getattr(file, "name", None)
-        name = given if isinstance(given, str) and given else "<file object>"
-        handle: object = file
-        if isinstance(handle, io.TextIOBase):
-            raise AudioFileError(f"{name}: the file is open as text; open it in mode 'rb'")
-    else:
-        raise AudioFileError(
-            f"{type(source).__name__} object: not a file; give a path or a binary file object"
-        )
-    try:
-        pipe = None if file.seekable() else Pipe(file)
-        if pipe is None:
-            file.seek(0)
-            empty = not file.read(1)
-        else:
-            empty = not pipe.head
-            if not empty and not pipe.streamed:
-                file, pipe = pipe.spooled(name, resources), None
-    except (AttributeError, OSError, ValueError) as error:
-        raise _unreadable(name, error) from error
-    if empty:
-        raise AudioFileError(f"{name}: the file is empty (0 bytes); copy or download it again")
-    return pipe or file, name
-
-
-def _open_reader(file: BinaryIO | Pipe, name: str, resources: ExitStack) -> AudioReader:
+def _decode_here(
+    file: BinaryIO | Pipe, name: str, resources: ExitStack, limits: Limits
+) -> AudioReader:
     if isinstance(file, Pipe):
         from songsplit.audio._pyav_backend import PyAVBackend
 
         try:
-            return _checked(PyAVBackend(file, name), resources, file)
+            reader = make_reader(PyAVBackend(file, name), resources, limits, file)
+            _check_length(reader.info, file.frames or 0, limits)
+            return reader
         except AudioFileError:
             _finished(file, name, 0)  # what was behind it, if anything
             raise
@@ -316,16 +303,16 @@ def _open_reader(file: BinaryIO | Pipe, name: str, resources: ExitStack) -> Audi
         backend = _open_backend(file, name, libsndfile=not outline.needs_ffmpeg)
     except AudioFileError as error:
         if outline.cut:
-            raise _cut(name, 0.0) from error
+            raise cut_off(name, 0.0) from error
         raise
-    reader = _checked(backend, resources)
+    reader = make_reader(backend, resources, limits)
     reader.info = replace(reader.info, stems=stems)
     if outline.cut:
         # Decoded only to say where the audio stops: better now than after hours of work.
         length = sum(chunk.shape[1] for chunk in reader._checked_chunks())
-        raise _cut(name, length / reader.info.sample_rate)
+        raise cut_off(name, length / reader.info.sample_rate)
     if reader.info.frames == 0:
-        raise _empty(name)
+        raise empty(name)
     return reader
 
 
@@ -334,10 +321,12 @@ def _finished(pipe: Pipe, name: str, frames: int) -> bool:
     try:
         return pipe.finish(frames)
     except Exception as error:  # not interruptions
-        raise _unreadable(name, error) from error
+        raise unreadable(name, error) from error
 
 
-def _checked(backend: Backend, resources: ExitStack, pipe: Pipe | None = None) -> AudioReader:
+def make_reader(
+    backend: Backend, resources: ExitStack, limits: Limits, pipe: Pipe | None = None
+) -> AudioReader:
     """Make a reader, unless the file has more than can be separated."""
     resources.callback(backend.close)
     info, name = backend.info, backend.info.name
@@ -351,7 +340,8 @@ def _checked(backend: Backend, resources: ExitStack, pipe: Pipe | None = None) -
             f"{name}: the sample rate of {info.sample_rate} Hz is not between "
             f"{MIN_SAMPLE_RATE} and {MAX_SAMPLE_RATE} Hz; export the file at 44100 Hz"
         )
-    return AudioReader(backend, resources, pipe)
+    _check_length(info, info.frames or 0, limits)
+    return AudioReader(backend, resources, limits, pipe)
 
 
 def _open_backend(file: BinaryIO, name: str, *, libsndfile: bool) -> Backend:
@@ -364,21 +354,3 @@ def _open_backend(file: BinaryIO, name: str, *, libsndfile: bool) -> Backend:
     from songsplit.audio._pyav_backend import PyAVBackend
 
     return PyAVBackend(file, name)
-
-
-def _empty(name: str) -> AudioFileError:
-    return AudioFileError(f"{name}: the file holds no samples; export it again with audio in it")
-
-
-def _cut(name: str, seconds: float) -> AudioFileError:
-    return AudioFileError(
-        f"{name}: the file is cut off: its audio stops at {seconds:.2f} s, before the end that the "
-        "file itself gives; copy, download or export it again"
-    )
-
-
-def _unreadable(name: str, error: Exception) -> AudioFileError:
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return AudioFileError(
-        f"{name}: the file cannot be read ({reason}); check the name, the disk and the file"
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -20,6 +21,21 @@ _CHOICES = {
     "skip": get_args(Skip),
     "mask": get_args(Mask),
 }
+# Configurations come with weights from strangers: what these bounds allow fits into memory.
+_INTEGERS = {
+    "sample_rate": (1, 768_000),
+    "n_fft": (16, 1 << 16),
+    "hop_length": (1, 1 << 14),
+    "subbands": (1, 1024),
+    "bottleneck": (0, 1 << 15),
+    "narrowest": (1, 1 << 15),
+}
+_MAX_WIDTH = 4096
+_MAX_SCALES = 12
+_MAX_LEVEL_SECONDS = 600.0
+# Targets give files and arguments their names.
+_TARGET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+_MAX_TARGETS = 32
 
 
 @dataclass(frozen=True)
@@ -83,23 +99,29 @@ class MaskUNetConfig:
     mask: Mask = "soft"
 
     def __post_init__(self) -> None:
+        for name in ("targets", "widths", "bands"):
+            self._require(name, isinstance(getattr(self, name), list | tuple))
+        self._require("bands", all(isinstance(band, list | tuple) for band in self.bands))
         object.__setattr__(self, "targets", tuple(self.targets))
         object.__setattr__(self, "widths", tuple(self.widths))
         object.__setattr__(self, "bands", tuple(tuple(band) for band in self.bands))
-        self._require("targets", len(set(self.targets)) == len(self.targets) >= 2)
-        self._require("sample_rate", self.sample_rate > 0)
-        self._require("n_fft", self.n_fft >= 2 and self.n_fft % 2 == 0)
-        self._require("hop_length", 0 < self.hop_length <= self.n_fft // 4)
-        self._require("widths", len(self.widths) >= 1 and min(self.widths) > 0)
-        self._require("subbands", self.subbands > 0)
+        self._require("targets", 2 <= len(self.targets) <= _MAX_TARGETS)
+        self._require("targets", all(_is_target(name) for name in self.targets))
+        self._require("targets", len({name.lower() for name in self.targets}) == len(self.targets))
+        for name, (least, most) in _INTEGERS.items():
+            self._require(name, _is_integer(getattr(self, name), least, most))
+        self._require("n_fft", self.n_fft % 2 == 0)
+        self._require("hop_length", self.n_fft // 64 <= self.hop_length <= self.n_fft // 4)
+        self._require("widths", 1 <= len(self.widths) <= _MAX_SCALES)
+        self._require("widths", all(_is_integer(width, 1, _MAX_WIDTH) for width in self.widths))
         self._require("bands", self._bands_fit())
         for name, choices in _CHOICES.items():
             self._require(name, getattr(self, name) in choices)
-        self._require("compression", 0 < self.compression <= 1)
-        self._require("level_seconds", self.level_seconds > 0)
+        self._require("compression", _is_number(self.compression) and 0 < self.compression <= 1)
+        self._require("level_seconds", _is_number(self.level_seconds))
+        self._require("level_seconds", 0 < self.level_seconds <= _MAX_LEVEL_SECONDS)
         lowest = self.rows // self.frame_multiple
         self._require("bottleneck", 0 <= self.bottleneck <= max(lowest, self.narrowest))
-        self._require("narrowest", self.narrowest >= 1)
         # Attention has four heads.
         self._require("context", self.context != "attention" or self.widths[-1] % 4 == 0)
         if self.mask == "complex":
@@ -107,9 +129,11 @@ class MaskUNetConfig:
             self._require("mask", self.bands[0][1] == 1)
 
     def _bands_fit(self) -> bool:
+        if not all(_is_integer(edge, 1, self.n_fft) for band in self.bands for edge in band):
+            return False
         try:
             count = band_count(self.bands)
-        except (TypeError, ValueError):
+        except ValueError:
             return False
         folded = self.subbands * self.frame_multiple
         return count > 0 and self.bins <= self.n_fft // 2 + 1 and count % folded == 0
@@ -157,15 +181,26 @@ class MaskUNetConfig:
             If a setting is unknown or impossible, or the text is no JSON object.
         """
         try:
-            values: dict[str, Any] = dict(json.loads(text))
-        except (TypeError, ValueError) as error:
+            values: dict[str, Any] = json.loads(text)
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"the model's configuration is not valid JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise ConfigError("the model's configuration is no JSON object")
         if "bins" in values:  # how files were written before there were bands
             values["bands"] = ((values.pop("bins"), 1),)
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
             raise ConfigError(f"unknown model setting {unknown[0]!r}: update songsplit")
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ConfigError(f"a model setting has the wrong type: {error}") from error
+        return cls(**values)
+
+
+def _is_integer(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_target(value: object) -> bool:
+    return isinstance(value, str) and _TARGET.fullmatch(value) is not None

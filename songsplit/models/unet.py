@@ -15,6 +15,27 @@ from songsplit.models.context import AlongTimeAndFrequency, Attention, Recurrent
 _CONTEXTS = {"recurrent": Recurrent, "attention": Attention}
 
 
+def least_weights(config: MaskUNetConfig) -> int:
+    """Return a number of weights that a network has at least, without making it.
+
+    It counts the convolutions and frequency-wise layers of the encoder, which are about half
+    of all.
+    """
+    count, rows = 0, config.rows
+    channels = config.input_channels * config.subbands
+    for width in config.widths:
+        count += 9 * width * (channels + width) + 2 * rows * _inner_rows(config, rows)
+        channels, rows = width, rows // 2
+    return count
+
+
+def _inner_rows(config: MaskUNetConfig, rows: int) -> int:
+    """Return how many rows frequency-wise layers reduce a frequency axis to, 0 without them."""
+    if not config.bottleneck:
+        return 0
+    return max(rows // config.bottleneck, min(rows, config.narrowest))
+
+
 class MaskUNet(nn.Module):
     """U-Net that turns magnitude spectrograms into soft masks.
 
@@ -41,9 +62,7 @@ class MaskUNet(nn.Module):
         encoder, downs, ups, decoder = [], [], [], []
         channels = config.input_channels * config.subbands
         for level, width in enumerate(widths):
-            inner = 0
-            if config.bottleneck:
-                inner = max(rows // config.bottleneck, min(rows, config.narrowest))
+            inner = _inner_rows(config, rows)
             encoder.append(ConvFrequencyBlock(channels, width, rows, inner))
             if level + 1 < len(widths):
                 downs.append(Down(width, width))
