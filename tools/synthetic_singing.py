@@ -3,8 +3,10 @@
 ``python tools/synthetic_singing.py OUT --minutes 30`` lets Flite (``flite``) and eSpeak NG
 (``espeak-ng``) speak made-up lines, and the WORLD vocoder (``pip install pyworld``) turns them
 into singing: vowels are held, pitch follows a melody with glides and vibrato, formants are moved
-to make other singers. The results are FLAC files at the voices' own rates and a list of them,
-``manifest.csv``, as ``kind: manifest`` sources of training take it.
+to make other singers, and some sing in two takes, one to a channel, in unison or in harmony. The
+synthesisers end at 8 or 11 kHz; what lies above is made up from the top of what they have. The
+results are FLAC files at 44.1 kHz and a list of them, ``manifest.csv``, as ``kind: manifest``
+sources of training take it.
 
 The lines are drawn from a list of common words, and the output of both programs is free of any
 licence of theirs, so the singing may be used for anything. WORLD: Morise, Yokomori and Ozawa
@@ -28,14 +30,23 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
 
+RATE = 44100
+BINS = 1025  # of a spectral envelope at RATE
 FRAME_SECONDS = 0.005
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9), (0, 3, 5, 7, 10))
 # Lowest notes of a bass to those of a soprano, in Hz; each melody spans an octave and a half.
-LOWEST = (80.0, 350.0)
-FLITE = ("slt", "rms", "awb", "kal16")
-ESPEAK = ("en-us", "en-gb", "de", "es", "fr-fr", "it", "pt-br", "nl", "sv", "pl", "ro", "fi")
-VARIANTS = ("", "+f2", "+f3", "+f4", "+m3", "+m5", "+m7", "+whisper")
+LOWEST = (75.0, 350.0)
+FLITE = ("slt", "slt", "rms", "rms", "awb", "kal16")
+ESPEAK = (
+    *("en-us", "en-gb", "en-gb-scotland", "de", "es", "fr-fr", "it", "pt-br", "nl", "sv", "pl"),
+    *("ro", "fi", "cs", "da", "el", "hu", "id", "tr"),
+)
+VARIANTS = (
+    *("", "+f1", "+f2", "+f3", "+f4", "+f5", "+m1", "+m2", "+m3", "+m4", "+m5", "+m6", "+m7"),
+    *("+m8", "+klatt2", "+klatt4", "+croak", "+whisper"),
+)
 WORDS = """
 a about above again all alone always and angel arms around away baby be beautiful because before
 believe below better between blue born break breathe bring broken burn but by call can change
@@ -64,6 +75,23 @@ class Voice(NamedTuple):
     name: str
 
 
+class Singer(NamedTuple):
+    """What stays the same through a clip."""
+
+    scale: tuple[int, ...]
+    lowest: float  # Hz
+    formants: float  # factor of their frequencies
+    breath: float  # the share of noise is raised to this power
+    brightness: float  # dB per octave above 500 Hz, in what is voiced
+    highs: float  # dB per octave above the band of the synthesiser
+    consonants: float  # dB
+    note: float  # mean length in seconds
+    glide: float  # seconds
+    vibrato: tuple[float, float]  # semitones and Hz
+    unsteady: float  # semitones
+    growl: float  # depth of the modulation at half the pitch
+
+
 def main() -> None:
     """Make as much singing as asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -74,11 +102,11 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     rows = []
     seconds = 0.0
-    for number, (voice, audio, rate) in enumerate(clips(options.seed)):
+    for number, (voice, audio) in enumerate(clips(options.seed)):
         path = options.out / f"{number:04}-{voice.program}-{voice.name}.flac"
-        soundfile.write(path, audio, rate, subtype="PCM_16")
-        seconds += len(audio) / rate
-        rows.append((path.name, "vocals", "synthetic", path.stem, "CC0-1.0", rate, "train"))
+        soundfile.write(path, audio, RATE, subtype="PCM_16")
+        seconds += len(audio) / RATE
+        rows.append((path.name, "vocals", "synthetic", path.stem, "CC0-1.0", RATE, "train"))
         if seconds >= 60 * options.minutes:
             break
     with (options.out / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
@@ -87,17 +115,44 @@ def main() -> None:
         table.writerows(rows)
 
 
-def clips(seed: int) -> Iterator[tuple[Voice, Floats, int]]:
-    """Give clips of some ten seconds, each by another singer."""
+def clips(seed: int) -> Iterator[tuple[Voice, Floats]]:
+    """Give clips of some ten seconds, each by another singer, shape (samples, 1 or 2 channels)."""
     rng = np.random.default_rng(seed)
     while True:
         if rng.random() < 0.5:
             voice = Voice("flite", str(rng.choice(FLITE)))
         else:
             voice = Voice("espeak-ng", str(rng.choice(ESPEAK)) + str(rng.choice(VARIANTS)))
-        lines = [" ".join(rng.choice(WORDS.split(), rng.integers(4, 9))) for _ in range(3)]
-        speech, rate = speak(voice, ",\n".join(lines) + ".")
-        yield voice, sing(speech, rate, rng), rate
+        singer = drawn(rng)
+        # Parts are in steps of the scale: one voice, two in unison, two in harmony.
+        parts = ((0,), (0, 0), (0, 2), (0, -3))[rng.choice(4, p=(0.65, 0.2, 0.1, 0.05))]
+        phrases = []
+        for _ in range(3):
+            speech, rate = speak(voice, " ".join(rng.choice(WORDS.split(), rng.integers(4, 9))))
+            phrases.append(sing(speech, rate, singer, parts, rng) * rng.uniform(0.6, 1))
+            phrases.append(np.zeros((int(rng.exponential(0.5) * RATE), len(parts))))
+        audio = np.concatenate(phrases)
+        if len(parts) > 1:
+            audio += rng.uniform(0, 1) * audio[:, ::-1]
+        yield voice, audio / max(float(np.abs(audio).max()), 1e-6) * 0.7
+
+
+def drawn(rng: np.random.Generator) -> Singer:
+    """Draw a singer."""
+    return Singer(
+        scale=SCALES[rng.integers(len(SCALES))],
+        lowest=float(np.exp(rng.uniform(*np.log(LOWEST)))),
+        formants=rng.uniform(0.85, 1.2),
+        breath=rng.uniform(0.6, 1.8),
+        brightness=rng.uniform(0, 7),
+        highs=rng.uniform(-24, -10),
+        consonants=rng.uniform(-6, 3),
+        note=rng.uniform(0.25, 0.6),
+        glide=rng.uniform(0.01, 0.06),
+        vibrato=(rng.uniform(0, 0.7), rng.uniform(4.5, 6.5)),
+        unsteady=rng.uniform(0.1, 0.6),
+        growl=rng.uniform(0.2, 0.8) if rng.random() < 0.15 else 0.0,
+    )
 
 
 def speak(voice: Voice, text: str) -> tuple[Floats, int]:
@@ -113,29 +168,34 @@ def speak(voice: Voice, text: str) -> tuple[Floats, int]:
     return audio, rate
 
 
-def sing(speech: Floats, rate: int, rng: np.random.Generator) -> Floats:
-    """Turn speech into singing, with a melody and a timbre drawn at random."""
+def sing(
+    speech: Floats, rate: int, singer: Singer, parts: tuple[int, ...], rng: np.random.Generator
+) -> Floats:
+    """Turn speech into singing, with a melody drawn at random; one channel for each part."""
     pitch, times = pyworld.dio(speech, rate, frame_period=1000 * FRAME_SECONDS)
     pitch = pyworld.stonemask(speech, pitch, times, rate)
     envelope = pyworld.cheaptrick(speech, pitch, times, rate)
     noise = pyworld.d4c(speech, pitch, times, rate)
     voiced = pitch > 0
     frames = held(voiced, rng)
-    sung = melody(voiced[frames], rng)
-    envelope = with_formants_moved(envelope[frames], float(rng.uniform(0.85, 1.2)))
+    envelope = with_timbre(envelope, voiced, rate, singer)[frames]
     # Breathy to clear: the share of noise is raised to a power.
-    noise = noise[frames] ** float(rng.uniform(0.6, 1.8))
-    audio: Floats = pyworld.synthesize(
-        sung,
-        np.ascontiguousarray(envelope),
-        np.ascontiguousarray(noise),
-        rate,
-        1000 * FRAME_SECONDS,
-    )
-    return audio / max(float(np.abs(audio).max()), 1e-6) * 0.7
+    noise = widened(np.log(noise), rate, singer, fall=0.0)[frames] * singer.breath
+    degrees, ages = melody(voiced[frames], singer, rng)
+    audio = np.zeros((int((len(frames) + 20) * FRAME_SECONDS * RATE), len(parts)))
+    for channel, part in enumerate(parts):
+        pitch = np.where(voiced[frames], intoned(degrees + part, ages, singer, rng), 0.0)
+        take = pyworld.synthesize(
+            pitch, np.exp(envelope), np.exp(noise), RATE, 1000 * FRAME_SECONDS
+        )
+        phase = np.pi * np.cumsum(np.repeat(pitch, int(FRAME_SECONDS * RATE) + 1)[: len(take)])
+        take *= 1 + singer.growl * np.sin(phase / RATE)
+        late = int(rng.uniform(0, 0.03) * RATE) if channel else 0
+        audio[late : late + len(take), channel] = take
+    return audio / max(float(np.abs(audio).max()), 1e-6)
 
 
-def held(voiced: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.intp]:
+def held(voiced: NDArray[np.bool_], rng: np.random.Generator) -> Integers:
     """Say which frame of the speech each frame of the song takes: vowels are held."""
     step = np.ones(len(voiced))
     for start, stop in runs(voiced):
@@ -147,41 +207,60 @@ def held(voiced: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.intp
     return np.minimum(frames, len(voiced) - 1)
 
 
-def melody(voiced: NDArray[np.bool_], rng: np.random.Generator) -> Floats:
-    """Give the pitch of every frame in Hz, 0 where there is none."""
-    scale = np.array(SCALES[rng.integers(len(SCALES))])
-    notes = np.concatenate([scale, scale[: len(scale) // 2] + 12])
-    lowest = np.exp(rng.uniform(*np.log(LOWEST)))
-    at = int(rng.integers(len(notes)))
-    semitones = np.zeros(len(voiced))
-    age = np.zeros(len(voiced))  # seconds since the note began
-    length = rng.uniform(0.25, 0.6)
+def melody(
+    voiced: NDArray[np.bool_], singer: Singer, rng: np.random.Generator
+) -> tuple[Integers, Floats]:
+    """Give the step of the scale and the seconds since its note began for every frame."""
+    highest = len(singer.scale) * 3 // 2 - 1
+    at = int(rng.integers(highest + 1))
+    degrees = np.zeros(len(voiced), dtype=np.intp)
+    ages = np.zeros(len(voiced))
     for start, stop in runs(voiced):
         first = start
         while first < stop:
-            last = min(stop, first + int(rng.exponential(length) / FRAME_SECONDS) + 20)
-            at = int(np.clip(at + rng.integers(-2, 3), 0, len(notes) - 1))
-            semitones[first:last] = notes[at]
-            age[first:last] = np.arange(last - first) * FRAME_SECONDS
+            last = min(stop, first + int(rng.exponential(singer.note) / FRAME_SECONDS) + 20)
+            leap = 5 if rng.random() < 0.15 else 2
+            at = int(np.clip(at + rng.integers(-leap, leap + 1), 0, highest))
+            degrees[first:last] = at
+            ages[first:last] = np.arange(last - first) * FRAME_SECONDS
             first = last
-    glided = gaussian_filter1d(semitones, rng.uniform(0.01, 0.06) / FRAME_SECONDS)
-    time = np.arange(len(voiced)) * FRAME_SECONDS
-    depth = rng.uniform(0, 0.7) * np.clip((age - 0.2) / 0.3, 0, 1)
-    vibrato = depth * np.sin(2 * np.pi * rng.uniform(4.5, 6.5) * time)
-    unsteady = gaussian_filter1d(rng.normal(size=len(voiced)), 6) * rng.uniform(0.1, 0.6)
-    pitch: Floats = lowest * 2 ** ((glided + vibrato + unsteady) / 12)
-    return np.where(voiced, pitch, 0.0)
+    return degrees, ages
 
 
-def with_formants_moved(envelope: Floats, factor: float) -> Floats:
-    """Stretch the frequency axis of spectral envelopes, shape (frames, bins)."""
-    bins = np.arange(envelope.shape[1])
-    position = np.minimum(bins / factor, bins[-1])
-    low = position.astype(int)
-    high = np.minimum(low + 1, bins[-1])
-    weight = position - low
-    logarithm = np.log(envelope)
-    return np.exp(logarithm[:, low] * (1 - weight) + logarithm[:, high] * weight)
+def intoned(degrees: Integers, ages: Floats, singer: Singer, rng: np.random.Generator) -> Floats:
+    """Give the pitch of every frame in Hz, no two times the same."""
+    octaves, steps = np.divmod(degrees, len(singer.scale))
+    semitones = 12.0 * octaves + np.array(singer.scale)[steps]
+    glided = gaussian_filter1d(semitones, singer.glide / FRAME_SECONDS)
+    extent, speed = singer.vibrato
+    time = np.arange(len(degrees)) * FRAME_SECONDS + rng.uniform(0, 1)
+    vibrato = extent * np.clip((ages - 0.2) / 0.3, 0, 1) * np.sin(2 * np.pi * speed * time)
+    unsteady = gaussian_filter1d(rng.normal(size=len(degrees)), 6) * singer.unsteady
+    pitch: Floats = singer.lowest * 2 ** ((glided + vibrato + unsteady) / 12)
+    return pitch
+
+
+def with_timbre(envelope: Floats, voiced: NDArray[np.bool_], rate: int, singer: Singer) -> Floats:
+    """Give the logarithm of spectral envelopes, shape (frames, BINS), as the singer has them."""
+    logarithm = widened(np.log(envelope), rate, singer, fall=singer.highs)
+    octaves = np.log2(np.clip(np.arange(BINS) * RATE / 2 / (BINS - 1), 500, 5000) / 500)
+    shaped = np.where(voiced[:, np.newaxis], singer.brightness * octaves, singer.consonants)
+    return logarithm + shaped * np.log(10) / 10
+
+
+def widened(logarithm: Floats, rate: int, singer: Singer, fall: float) -> Floats:
+    """Move formants and go on above the band, by ``fall`` dB per octave; shape (frames, BINS)."""
+    bins = logarithm.shape[1] - 1
+    top = 0.9 * bins
+    position = np.arange(BINS) / (BINS - 1) * RATE / rate * bins / singer.formants
+    inside = np.minimum(position, top)
+    low = inside.astype(int)
+    weight = inside - low
+    result = logarithm[:, low] * (1 - weight) + logarithm[:, low + 1] * weight
+    above = position > top
+    edge = logarithm[:, int(0.75 * bins) : int(top)].mean(axis=1, keepdims=True)
+    result[:, above] = edge + fall * np.log2(position[above] / top) * np.log(10) / 10
+    return np.ascontiguousarray(result)
 
 
 def runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -73,7 +73,12 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and look at the checkpoint to resume from before Lightning stumbles over it."""
-        super().parse_arguments(parser, args)
+        try:
+            super().parse_arguments(parser, args)
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"a configuration is not UTF-8 text ({error}): give the YAML file"
+            ) from error
         subcommand = self.config.get("subcommand")
         wanted = self.config[subcommand].get("ckpt_path") if subcommand else None
         if wanted not in (None, *_RUN_CHECKPOINTS):

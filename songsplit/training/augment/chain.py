@@ -15,7 +15,7 @@ from songsplit.training.augment.dynamics import Compression, Saturation
 from songsplit.training.augment.effects import put
 from songsplit.training.augment.filters import Equalizer, FilterCurve
 from songsplit.training.augment.harmony import Harmony
-from songsplit.training.augment.levels import ChannelSwap, Gain, Polarity, StereoWidth
+from songsplit.training.augment.levels import ChannelSwap, Gain, Pan, Polarity, StereoWidth
 from songsplit.training.augment.mixing import Mixer
 from songsplit.training.augment.pitch_tempo import PitchTempo
 from songsplit.training.augment.reverb import Reverb
@@ -70,6 +70,7 @@ class Augmentation(nn.Module):
         self.harmony = Harmony(config.harmony, sample_rate)
         self.reverb = Reverb(config.reverb, sample_rate)
         self.gain = Gain(config.gain)
+        self.pan = Pan(config.pan)
         self.stereo_width = StereoWidth(config.stereo_width)
         self.channel_swap = ChannelSwap(config.channel_swap)
         self.polarity = Polarity(config.polarity)
@@ -134,6 +135,7 @@ class Augmentation(nn.Module):
         with torch.autocast("cpu", enabled=False):
             for effect in (self.gain, self.stereo_width, self.channel_swap, self.polarity):
                 stereo = effect.matrices(len(audio), generator, changed) @ stereo
+            stereo = self.pan.matrices(len(audio), generator, sung) @ stereo
         return self.mixer(  # type: ignore[no-any-return]
             audio.reshape(batch, -1, 2, samples),
             same_song,

@@ -12,6 +12,7 @@ from songsplit.training.augment.harmony import HarmonyConfig
 from songsplit.training.augment.levels import (
     ChannelSwapConfig,
     GainConfig,
+    PanConfig,
     PolarityConfig,
     StereoWidthConfig,
 )
@@ -40,6 +41,8 @@ class AugmentConfig:
         Of the singers of remixed examples. It belongs to the vocals.
     gain : GainConfig
         Of every part of remixed examples, before the mixer's own levels.
+    pan : PanConfig
+        Of the singers of remixed examples.
     channel_swap : ChannelSwapConfig
         Of every part of remixed examples.
     polarity : PolarityConfig
@@ -63,6 +66,7 @@ class AugmentConfig:
     harmony: HarmonyConfig = field(default_factory=HarmonyConfig)
     reverb: ReverbConfig = field(default_factory=ReverbConfig)
     gain: GainConfig = field(default_factory=GainConfig)
+    pan: PanConfig = field(default_factory=PanConfig)
     channel_swap: ChannelSwapConfig = field(default_factory=ChannelSwapConfig)
     polarity: PolarityConfig = field(default_factory=PolarityConfig)
     stereo_width: StereoWidthConfig = field(default_factory=StereoWidthConfig)

@@ -23,8 +23,6 @@ from songsplit.training.augment.resampling import (
 from songsplit.training.augment.settings import EffectSettings, Range
 from songsplit.training.augment.vocoder import N_FFT, change_tempo
 
-_VOICES = 2
-
 
 @dataclass(frozen=True)
 class HarmonyConfig(EffectSettings):
@@ -34,6 +32,10 @@ class HarmonyConfig(EffectSettings):
     ----------
     share : float
         Share of the items that are changed.
+    voices : int
+        Most voices that are added; from one on, each number is as likely.
+    alone : float
+        Share of the changed items whose own voice falls silent: a choir without its singer.
     semitones : tuple of float
         Intervals of added voices, each as likely as the others.
     level : tuple of float
@@ -44,12 +46,16 @@ class HarmonyConfig(EffectSettings):
 
     section: ClassVar[str] = "harmony"
     share: float = 0.0
+    voices: int = 2
+    alone: float = 0.0
     semitones: tuple[float, ...] = (-12.0, -5.0, -4.0, -3.0, 0.0, 0.0, 0.0, 3.0, 4.0, 5.0, 7.0)
     level: Range = (-12.0, 0.0)
     delay: Range = (0.005, 0.04)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._require_within("voices", 1, 8)
+        self._require_within("alone", 0, 1)
         within = bool(self.semitones) and all(-12 <= step <= 12 for step in self.semitones)
         self._require("semitones", within, "hold intervals between -12 and 12")
         self._require_range("level", -60, 20)
@@ -57,7 +63,7 @@ class HarmonyConfig(EffectSettings):
 
 
 class Harmony(Effect):
-    """Add one or two voices that sing the same at another pitch, a little later.
+    """Add voices that sing the same at another pitch, a little later.
 
     Each added voice is the item through a phase vocoder, as for
     :class:`~songsplit.training.augment.pitch_tempo.PitchTempo`, with its formants shifted
@@ -78,8 +84,11 @@ class Harmony(Effect):
         self.rates = smooth_rates(0.45, 2.2)
 
     def draw(self, items: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Draw, for each voice, interval, level, delay and place; silent voices have level 0."""
-        config, voices = self.config, items * _VOICES
+        """Draw each voice's interval, level, delay and place, and the level of the singer.
+
+        Silent voices have level 0.
+        """
+        config, voices = self.config, items * self.config.voices
         which = torch.randint(len(config.semitones), (voices,), generator=generator)
         detuned = draws.uniform(voices, (-0.3, 0.3), generator)
         steps = torch.tensor(config.semitones)[which]
@@ -87,18 +96,15 @@ class Harmony(Effect):
         level = draws.gain(draws.uniform(voices, config.level, generator))
         delay = draws.uniform(voices, config.delay, generator)
         place = draws.uniform(voices, (0.0, math.pi / 2), generator)
-        second = torch.rand(items, generator=generator) < 0.5
-        level = level.reshape(items, _VOICES) * torch.stack([torch.ones(items), second], dim=1)
-        return (
-            steps.reshape(items, _VOICES),
-            level,
-            delay.reshape(items, _VOICES),
-            place.reshape(items, _VOICES),
-        )
+        shape = items, config.voices
+        count = torch.randint(1, config.voices + 1, (items, 1), generator=generator)
+        level = level.reshape(shape) * (torch.arange(config.voices) < count)
+        lead = torch.rand(items, generator=generator) >= config.alone
+        return steps.reshape(shape), level, delay.reshape(shape), place.reshape(shape), lead.float()
 
     def change(self, items: Tensor, amounts: tuple[Tensor, ...]) -> Tensor:
         """Add voices to audio of shape (items, 2, samples)."""
-        steps, level, delay, place = amounts
+        steps, level, delay, place, lead = amounts
         item, voice = level.nonzero(as_tuple=True)
         sung = items.index_select(0, draws.move(item, items.device))
         added = self.transposed(sung, steps[item, voice])
@@ -106,7 +112,7 @@ class Harmony(Effect):
         pan = torch.stack([place.cos(), place.sin()], dim=-1)[item, voice] * 2**0.5
         gains = draws.move(pan * level[item, voice, None], items.device)
         added *= gains[:, :, None]
-        result = items.clone()
+        result = items * draws.per_item(lead, items)
         for row, target in enumerate(item.tolist()):
             late = round(float(delay[target, int(voice[row])]) * self.sample_rate)
             late = min(late, items.shape[-1])

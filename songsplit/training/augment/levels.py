@@ -1,4 +1,4 @@
-"""Effects that mix the two channels anew: gain, channel swap, polarity, stereo width.
+"""Effects that mix the two channels anew: gain, place, channel swap, polarity, stereo width.
 
 Each is one 2 x 2 matrix for an item. Because the mixer is linear as well, it can apply
 the product of all of them without a further pass over the audio.
@@ -6,6 +6,7 @@ the product of all of them without a further pass over the audio.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -90,6 +91,35 @@ class Gain(StereoEffect):
         else:
             decibels = draws.uniform(items, (mean - spread, mean + spread), generator)
         return (draws.gain(decibels)[:, None, None] * torch.eye(2),)
+
+
+@dataclass(frozen=True)
+class PanConfig(EffectSettings):
+    """Settings of :class:`Pan`.
+
+    Attributes
+    ----------
+    share : float
+        Share of the items that are changed.
+    """
+
+    section: ClassVar[str] = "pan"
+    share: float = 0.0
+
+
+class Pan(StereoEffect):
+    """Move items to another place between left and right, at constant power.
+
+    Solo singers are recorded in the middle, the voices behind a song's singer mostly are not.
+    """
+
+    def __init__(self, config: PanConfig) -> None:
+        super().__init__(config.share)
+
+    def draw(self, items: int, generator: torch.Generator) -> tuple[Tensor]:
+        """Draw diagonal matrices; the middle has the identity."""
+        place = draws.uniform(items, (0.0, math.pi / 2), generator)
+        return (torch.diag_embed(torch.stack([place.cos(), place.sin()], dim=1) * 2**0.5),)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,22 @@ def test_doubled_takes_are_detuned_and_placed():
     assert not torch.allclose(added[0], added[1], atol=0.1)
 
 
+def test_choirs_have_as_many_voices_as_wanted_and_may_do_without_the_singer():
+    def tones_heard(audio):
+        spectrum = torch.fft.rfft(audio.sum(0) * torch.hann_window(audio.shape[-1])).abs()
+        notes = [330.0 * 2 ** (step / 12) for step in (0, -5, 4, 7)]
+        hertz = audio.shape[-1] / RATE
+        near = [spectrum[round(n * hertz) - 8 : round(n * hertz) + 9].max() for n in notes]
+        return [bool(level > 0.02 * spectrum.max()) for level in near]
+
+    config = HarmonyConfig(1.0, voices=6, alone=0.5, semitones=(-5.0, 4.0, 7.0), level=(-3.0, 0.0))
+    audio = tone(330.0).repeat(30, 1, 1)
+    heard = [tones_heard(item) for item in Harmony(config, RATE)(audio, torch.Generator())]
+    alone = sum(not item[0] for item in heard)
+    assert 6 <= alone <= 24
+    assert {sum(item[1:]) for item in heard} == {1, 2, 3}
+
+
 def test_silence_stays_silent_and_the_source_untouched():
     audio = torch.cat([torch.zeros(1, 2, RATE), tone(330.0)])
     before = audio.clone()
@@ -63,7 +79,14 @@ def test_silence_stays_silent_and_the_source_untouched():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("share", 1.5), ("semitones", ()), ("semitones", (13.0,)), ("level", (0.0, -3.0))],
+    [
+        ("share", 1.5),
+        ("voices", 0),
+        ("alone", 2.0),
+        ("semitones", ()),
+        ("semitones", (13.0,)),
+        ("level", (0.0, -3.0)),
+    ],
 )
 def test_impossible_settings_are_refused_by_name(name, value):
     with pytest.raises(ConfigError, match=rf"harmony\.{name}"):

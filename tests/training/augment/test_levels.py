@@ -8,6 +8,8 @@ from songsplit.training.augment import (
     ChannelSwapConfig,
     Gain,
     GainConfig,
+    Pan,
+    PanConfig,
     Polarity,
     PolarityConfig,
     StereoWidth,
@@ -46,6 +48,16 @@ def test_width_scales_the_side_and_leaves_the_mid(width: float) -> None:
     changed = StereoWidth(config)(audio, seeded())
     torch.testing.assert_close(changed.sum(dim=1), audio.sum(dim=1))
     torch.testing.assert_close(changed.diff(dim=1), width * audio.diff(dim=1))
+
+
+def test_places_are_spread_from_left_to_right_at_constant_power() -> None:
+    voice = noise(400, 1, 50).repeat(1, 2, 1)
+    placed = Pan(PanConfig(1.0))(voice, seeded())
+    assert torch.allclose(placed.square().sum(1), voice.square().sum(1), rtol=1e-4)
+    share = placed[:, 0].square().sum(-1) / placed.square().sum((1, 2))
+    assert float(share.min()) < 0.01
+    assert float(share.max()) > 0.99
+    assert abs(float(share.mean()) - 0.5) < 0.05
 
 
 def test_some_items_become_mono() -> None:
