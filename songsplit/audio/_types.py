@@ -14,6 +14,8 @@ FloatArray: TypeAlias = NDArray[np.float32]
 MAX_CHANNELS = 8
 MIN_SAMPLE_RATE = 1
 MAX_SAMPLE_RATE = 768_000
+# Sums and differences of louder samples could leave the range of float32.
+MAX_SAMPLE = 1e37
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,25 @@ class Backend(Protocol):
 
 class UnsupportedByBackendError(Exception):
     """A decoder cannot read the file (in full); another one may."""
+
+
+def first_unusable(samples: FloatArray) -> int | None:
+    """Return the position of the first sample that is not finite, or too loud to compute with.
+
+    Parameters
+    ----------
+    samples : ndarray of float32, shape (channels, n)
+
+    Returns
+    -------
+    int or None
+        None if there is none.
+    """
+    # Comparisons with what is not a number are false.
+    if not samples.size or (samples.max() <= MAX_SAMPLE and samples.min() >= -MAX_SAMPLE):
+        return None
+    usable = (samples <= MAX_SAMPLE) & (samples >= -MAX_SAMPLE)
+    return int(np.argmin(usable.all(axis=0)))
 
 
 def read_at(file: BinaryIO, offset: int, count: int) -> bytes:

@@ -16,6 +16,7 @@ from songsplit.audio._types import (
     MAX_SAMPLE_RATE,
     MIN_SAMPLE_RATE,
     FloatArray,
+    first_unusable,
 )
 from songsplit.errors import AudioInputError
 
@@ -240,11 +241,11 @@ def _scaled(array: NDArray[Any]) -> FloatArray:
 
 
 def _check_finite(samples: FloatArray, sample_rate: int) -> None:
-    finite = np.isfinite(samples)
-    if finite.all():
+    position = first_unusable(samples)
+    if position is None:
         return
-    position = int(np.argmin(finite.all(axis=0)))
-    channel = int(np.argmin(finite[:, position]))
+    # Of what is not a number, nothing is larger.
+    channel = int(np.argmax(np.abs(samples[:, position])))
     raise AudioInputError(
         f"audio holds {samples[channel, position]} at sample {position} "
         f"({position / sample_rate:.2f} s) of channel {channel}; replace such samples, for example "

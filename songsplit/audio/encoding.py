@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from songsplit.audio._forking import survive_forks
 from songsplit.formats import FormatName, OutputFormat
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "
 _VORBIS_KILOBITS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 # Beyond this, sizes no longer fit the fields of a plain WAV file.
 _MAX_PLAIN_BYTES = 0xFFFFFFFF - 4096
+
+survive_forks()
 
 
 class Encoder(Protocol):

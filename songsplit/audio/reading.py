@@ -24,6 +24,7 @@ from songsplit.audio._types import (
     Backend,
     FloatArray,
     UnsupportedByBackendError,
+    first_unusable,
 )
 from songsplit.audio.limits import LIMITS, Limits
 from songsplit.errors import AudioFileError
@@ -134,11 +135,10 @@ class AudioReader:
 
 
 def _check_finite(chunk: FloatArray, info: AudioInfo, done: int) -> None:
-    finite = np.isfinite(chunk).all(axis=0)
-    if not finite.all():
-        second = (done + int(np.argmin(finite))) / info.sample_rate
+    if (position := first_unusable(chunk)) is not None:
+        second = (done + position) / info.sample_rate
         raise AudioFileError(
-            f"{info.name}: the sample at {second:.2f} s is not a number or infinite; "
+            f"{info.name}: the sample at {second:.2f} s is not a number, infinite or beyond 1e37; "
             "export the file again without such samples"
         )
 
@@ -266,7 +266,7 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
     if cut:
         raise cut_off(name, length / sample_rate)
     for index, stream in enumerate(streams):
-        if not np.isfinite(stream).all():
+        if first_unusable(stream) is not None:
             raise AudioFileError(
                 f"{name}: audio stream {index} holds samples that are not finite numbers; "
                 "export the file again without such samples"

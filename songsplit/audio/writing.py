@@ -22,6 +22,8 @@ _SEE_LONG_LENGTH = 0xFFFFFFFF
 _MAX_PLAIN_BYTES = _SEE_LONG_LENGTH - 1
 _BYTES_PER_SAMPLE = 4
 _PART = ".part"
+# In a container, the program may have the same process number every time.
+_RUN = secrets.token_hex(4)
 _IEEE_FLOAT = 3
 _HEADER = struct.Struct("<4sI4s 4sI28s 4sIHHIIHHH 4sII 4sI")
 
@@ -96,7 +98,7 @@ def part_name(path: Path) -> Path:
     It tells which file it is for, by a digest, since the name itself may already be as long
     as allowed, and which process writes it.
     """
-    return path.with_name(f"{_mark(path)}{os.getpid()}-{secrets.token_hex(4)}{_PART}")
+    return path.with_name(f"{_mark(path)}{os.getpid()}-{_RUN}-{secrets.token_hex(4)}{_PART}")
 
 
 def left_behind(path: Path) -> list[Path]:
@@ -104,8 +106,8 @@ def left_behind(path: Path) -> list[Path]:
     found = []
     with contextlib.suppress(OSError):
         for part in path.parent.glob(f"{_mark(path)}*"):
-            process = part.name.removeprefix(_mark(path)).partition("-")[0]
-            if process.isdecimal() and not _is_running(int(process)):
+            process, _, rest = part.name.removeprefix(_mark(path)).partition("-")
+            if process.isdecimal() and not _is_running(int(process), rest.partition("-")[0]):
                 found.append(part)
     return found
 
@@ -114,7 +116,9 @@ def _mark(path: Path) -> str:
     return f".songsplit-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]}-"
 
 
-def _is_running(process: int) -> bool:
+def _is_running(process: int, run: str) -> bool:
+    if process == os.getpid():
+        return run == _RUN
     if os.name != "posix":
         return True  # there, signal 0 would end it
     try:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
+from songsplit.batch.folders import Folders
 from songsplit.batch.inputs import Song
 from songsplit.batch.outcomes import Outcome
 from songsplit.batch.planning import Planner, Request, Task
+from songsplit.batch.stopping import Stopped, Stopper
 from songsplit.errors import SongsplitError
 from songsplit.song_files import is_plain
 
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from songsplit.progress import Report
     from songsplit.separator import Separator
 
-
-_MOST_SIGNALS = 3
+__all__ = ["Batch", "Display", "Stopped"]
 
 
 class Display(Protocol):
@@ -33,20 +31,6 @@ class Display(Protocol):
 
     def outcome(self, outcome: Outcome) -> None:
         """Show what became of a song."""
-
-
-class Stopped(KeyboardInterrupt):
-    """The user, or the system, wants the batch to end.
-
-    Attributes
-    ----------
-    signal : int
-        Number of the signal that said so.
-    """
-
-    def __init__(self, number: int = signal.SIGINT) -> None:
-        super().__init__(number)
-        self.signal = number
 
 
 class Batch:
@@ -76,7 +60,7 @@ class Batch:
         self._separator: Separator | None = None
         self.outcomes: list[Outcome] = []
         """What became of songs, in the order in which they were finished."""
-        self._stopped: Stopped | None = None
+        self._stopper, self._folders = Stopper(), Folders()
 
     def run(self, songs: Sequence[Song], *, jobs: int = 1, dry_run: bool = False) -> None:
         """Separate songs; :attr:`outcomes` tells what became of each.
@@ -103,7 +87,7 @@ class Batch:
             self._display.outcome(outcome)
 
         planner = Planner(self._request, songs)
-        with self._heeding_signals():
+        with self._stopper.heeding_signals(), self._folders:
             if dry_run:
                 for song in planner.songs:
                     finished(_or_failed(song, planner.foretell))
@@ -112,38 +96,7 @@ class Batch:
                     finished(self._work(task))
             else:
                 self._run_many(self._tasks(planner, finished), finished, jobs)
-
-    @contextmanager
-    def _heeding_signals(self) -> Iterator[None]:
-        """Make signals raise, and be remembered where what they raise gets lost.
-
-        Libraries in C that call back into Python swallow what happens there.
-        """
-        signals = 0
-
-        def stop(number: int, frame: object) -> None:
-            nonlocal signals
-            signals += 1
-            if signals == 1:
-                self._stopped = Stopped(number)
-                raise self._stopped
-            # Impatience must not keep other threads from tidying up; despair may.
-            if signals > _MOST_SIGNALS:
-                os._exit(128 + number)
-
-        previous = {}
-        if threading.current_thread() is threading.main_thread():
-            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-                number = getattr(signal, name, None)  # not all systems have all
-                # What is ignored, as in the background of some shells, stays so.
-                usual = (signal.SIG_DFL, signal.default_int_handler)
-                if number is not None and signal.getsignal(number) in usual:
-                    previous[number] = signal.signal(number, stop)
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        self._stopper.check()
 
     def _run_many(
         self, tasks: Iterator[Task], finished: Callable[[Outcome], None], jobs: int
@@ -162,7 +115,7 @@ class Batch:
                 while running:
                     running = self._wait(running, finished)
             except BaseException:
-                self._stopped = self._stopped or Stopped()
+                self._stopper.stop()
                 raise
 
     @staticmethod
@@ -177,6 +130,7 @@ class Batch:
     def _tasks(self, planner: Planner, finished: Callable[[Outcome], None]) -> Iterator[Task]:
         """Yield the songs that are to be separated; settle the fate of the others."""
         for song in planner.songs:
+            self._stopper.check()
             planned = _or_failed(song, planner.plan)
             if isinstance(planned, Outcome):
                 finished(planned)
@@ -184,6 +138,7 @@ class Batch:
             if self._separator is None:
                 # In this thread: without a model no song fares better.
                 self._separator = self._load()
+            self._folders.make(planned.folders)
             yield planned
 
     def _work(self, task: Task) -> Outcome:
@@ -196,8 +151,7 @@ class Batch:
 
                 def progress(done: float, total: float | None, left: float | None) -> None:
                     nonlocal seconds
-                    if self._stopped is not None:
-                        raise self._stopped
+                    self._stopper.check()
                     seconds = done
                     report(done, total, left)
 
@@ -213,8 +167,8 @@ class Batch:
                     progress=progress,
                 )
         except Exception as error:
-            if self._stopped is not None:
-                raise self._stopped from error
+            if self._stopper.stopped is not None:
+                raise self._stopper.stopped from error
             elapsed = time.monotonic() - start
             message = str(error)
             if not isinstance(error, SongsplitError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
@@ -89,11 +90,14 @@ class Task:
         Whether results that are there may be replaced.
     notes : tuple of str
         What is to be told of the song.
+    folders : tuple of Path
+        Where its results go.
     """
 
     song: Song
     overwrite: bool
     notes: tuple[str, ...]
+    folders: tuple[Path, ...]
 
 
 class Planner:
@@ -126,8 +130,11 @@ class Planner:
         """
         outcome, there = self._examine(song)
         if outcome.status == "skipped":
+            _clear_up(outcome.paths)
             return outcome
-        return Task(song, self._request.overwrite or there, tuple(outcome.notes))
+        folders = dict.fromkeys(path.parent for path in outcome.paths)
+        overwrite = self._request.overwrite or there
+        return Task(song, overwrite, tuple(outcome.notes), tuple(folders))
 
     def foretell(self, song: Song) -> Outcome:
         """Return what would become of a song; raises as :meth:`plan`."""
@@ -229,6 +236,14 @@ def _results_of_songs(request: Request, songs: Sequence[Song]) -> set[Path | Non
             if request.filename is not None:
                 results.update(_bare(path) for path in request.files(song, read_tags(song.path)))
     return results
+
+
+def _clear_up(paths: Iterable[Path]) -> None:
+    """Remove what a run that was killed left beside files that are whole."""
+    with suppress(OSError):
+        for path in paths:
+            for part in left_behind(path):
+                part.unlink(missing_ok=True)
 
 
 def _bare(path: Path | None) -> Path | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from songsplit.errors import ModelError
+from songsplit.errors import DeviceError, ModelError
 from songsplit.inference.devices import precision
+from songsplit.inference.turns import Turn
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.loading import Network
 
@@ -42,7 +42,7 @@ class Runner:
         self._shared = shared
         # Threads that share a separator take turns: several at once would each start as
         # many threads of their own as there are processors, and need as much memory.
-        self._turn = threading.Lock()
+        self._turn = Turn()
         self._items = 1 if shared or device.type == "cpu" else _GPU_ITEMS
 
     @property
@@ -80,7 +80,14 @@ class Runner:
         ------
         ModelError
             If the network computes values that are not finite.
+        DeviceError
+            If the device does not work in this process.
         """
+        if self._turn.forked and self._device.type != "cpu":
+            raise DeviceError(
+                f"{self._device} cannot be used in a process forked from one that uses it: start "
+                "processes with the method 'spawn', or separate on the CPU"
+            )
         # The network is indifferent to level, float32 is not: this keeps squares of
         # very loud or very quiet samples within its range.
         peaks = np.abs(chunks).max(axis=(1, 2), keepdims=True)

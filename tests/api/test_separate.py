@@ -133,6 +133,44 @@ def test_loud_and_silent(tiny):
     assert not silent.instrumental.any()
 
 
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    exponent=st.floats(-45, 36.9),
+    rate=st.sampled_from([8000, 22050, 44100, 48000, 96000]),
+    channels=st.integers(1, 3),
+    samples=st.integers(1, 3000),
+    kind=st.sampled_from(["noise", "square", "click", "constant", "anti-phase"]),
+)
+def test_numbers_stay_finite_and_add_up_at_any_level(
+    tiny, seed, exponent, rate, channels, samples, kind
+):
+    rng = np.random.default_rng(seed)
+    shape = channels, samples
+    mixture = {
+        "noise": rng.uniform(-1, 1, shape),
+        "square": np.sign(rng.normal(size=shape)),
+        "click": np.arange(samples) == rng.integers(0, samples, (channels, 1)),
+        "constant": np.ones(shape),
+        "anti-phase": np.resize([1.0, -1.0], (channels, 1)) * rng.uniform(-1, 1, samples),
+    }[kind]
+    mixture = (mixture * 10.0**exponent).astype(np.float32)
+    stems = tiny.separate(mixture, rate)
+    assert np.isfinite(stems.vocals).all()
+    assert np.isfinite(stems.instrumental).all()
+    parts = stems.vocals.astype(np.float64), stems.instrumental.astype(np.float64)
+    # Each of the three numbers is rounded to 24 bits, or to the smallest there are.
+    sizes = np.abs(mixture.astype(np.float64)) + np.abs(parts).sum(axis=0)
+    allowed = 2.0**-24 * sizes + np.finfo(np.float32).smallest_subnormal
+    assert (np.abs(np.sum(parts, axis=0) - mixture) <= allowed).all()
+
+
+@pytest.mark.parametrize("level", [1.1e37, np.finfo(np.float32).max])
+def test_what_is_too_loud_to_compute_with_is_refused(tiny, level):
+    with pytest.raises(AudioInputError, match="at sample 7 "):
+        tiny.separate(np.where(np.arange(20) == 7, level, 0).astype(np.float32), 44100)
+
+
 def test_files_give_what_arrays_give(tiny, tmp_path):
     mixture, rate = soundfile.read(EXAMPLE, dtype="float32", stop=30000, always_2d=True)
     path = tmp_path / "a song (live) ü.wav"

@@ -117,7 +117,7 @@ _BAD_RATES = {
     2**32 - 1: "not an audio file",
 }
 DAMAGED = Refused("cut off or damaged")
-NOT_A_NUMBER = Refused("is not a number or infinite")
+NOT_A_NUMBER = Refused("is not a number, infinite or beyond 1e37")
 
 ENTRIES = [
     *(Entry(f"{name}.wav", partial(floats, x), holds(x)) for name, x in _SIGNALS.items()),
