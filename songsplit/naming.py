@@ -21,6 +21,8 @@ _MAX_BYTES = 180  # of a part of a path, of which most file systems take 255
 _LEAST_BYTES = 24  # of a shortened value
 # What no file name may hold on one of the common systems.
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+# Control characters, line ends, changes of the direction of writing, halves of characters.
+_STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 # Of each part of the path: text, and the field that follows it or None.
@@ -98,6 +100,11 @@ def file_name(text: str) -> str:
     if not name.strip("."):
         return "_" * max(len(name), 1)
     return f"_{name}" if _RESERVED.fullmatch(name) else name
+
+
+def printable(text: str) -> str:
+    """Escape what would steer a terminal, as Python does: names and tags may hold anything."""
+    return _STEERING.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def _parsed(template: str) -> _Tokens:

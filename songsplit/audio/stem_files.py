@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from songsplit.audio.tags import Tags, write_tags
 from songsplit.audio.writing import PartFile, left_behind, output_errors, part_name
 from songsplit.errors import ConfigError, OutputError
 from songsplit.formats import CLIPS, Clip, OutputFormat
+
+_Made = TypeVar("_Made")
+_TRIES = 5
 
 
 class _Extra(NamedTuple):
@@ -120,10 +123,7 @@ class StemFilesWriter:
         try:
             for stem, path in self._paths.items():
                 with output_errors(path):
-                    self._make_folder(path.parent)
-                    for part in left_behind(path):
-                        part.unlink(missing_ok=True)
-                    self._parts[stem] = PartFile(path, self._sample_rate, self._channels)
+                    self._parts[stem] = self._made_in_folder(path, self._part_file)
                 self._converters[stem] = Converter(*self._source, self._sample_rate, self._channels)
         except BaseException:
             self._discard()
@@ -176,10 +176,9 @@ class StemFilesWriter:
         with output_errors(path):
             if path.is_dir():
                 raise OutputError(f"{path}: this is a folder; choose another output name")
-            self._make_folder(path.parent)
             extra = _Extra(path, part_name(path))
             self._extras.append(extra)
-            extra.part.write_bytes(data)
+            self._made_in_folder(path, lambda path: extra.part.write_bytes(data))
 
     def __exit__(
         self,
@@ -195,6 +194,21 @@ class StemFilesWriter:
         except BaseException:
             self._discard()
             raise
+
+    def _part_file(self, path: Path) -> PartFile:
+        for part in left_behind(path):
+            part.unlink(missing_ok=True)
+        return PartFile(path, self._sample_rate, self._channels)
+
+    def _made_in_folder(self, path: Path, make: Callable[[Path], _Made]) -> _Made:
+        """Make a file, and its folder where that is missing."""
+        for _ in range(_TRIES):
+            # Who made the folder for another song may give up, and remove it, at any time.
+            with contextlib.suppress(FileNotFoundError):
+                self._make_folder(path.parent)
+                return make(path)
+        self._make_folder(path.parent)
+        return make(path)
 
     def _make_folder(self, folder: Path) -> None:
         missing: list[Path] = []

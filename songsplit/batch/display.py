@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from songsplit.batch.outcomes import Outcome, counts
+from songsplit.naming import printable
 from songsplit.progress import pace
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class BatchDisplay:
             yield lambda done, total, left: None
             return
         start = time.monotonic()
-        bar = self._bars.add_task(name, total=None, pace="")
+        bar = self._bars.add_task(printable(name), total=None, pace="")
         before = 0.0  # what share of this song the bar of all has
 
         def report(done: float, total: float | None, left: float | None) -> None:
@@ -148,7 +149,9 @@ class BatchDisplay:
             return
         try:
             for line in lines:
-                sys.stdout.write(f"{line}\n")
+                # Programs get names as they are.
+                shown = printable(line) if sys.stdout.isatty() else line
+                sys.stdout.write(f"{shown}\n")
             sys.stdout.flush()
         except OSError as error:
             raise StandardOutputError(error) from error
@@ -156,6 +159,7 @@ class BatchDisplay:
     def _say(self, text: str, *, always: bool = False) -> None:
         if self._quiet and not always:
             return
+        text = printable(text)
         if self._bars is None:
             sys.stderr.write(f"{text}\n")
             sys.stderr.flush()
@@ -197,7 +201,7 @@ def _print_table(outcomes: Sequence[Outcome], words: str) -> None:
         table.add_column(title, overflow="fold")
     for outcome in outcomes:
         status = Text(outcome.status, style=_COLOURS[outcome.status])
-        table.add_row(Text(outcome.song), status, Text(outcome.result))
+        table.add_row(Text(printable(outcome.song)), status, Text(printable(outcome.result)))
     console = Console(stderr=True)
     console.print(table)
     console.print(words, highlight=False)

@@ -229,7 +229,14 @@ def _listed(file: Path, entry: str) -> Path:
     # Lists from Windows have its separators.
     if "\\" in entry and not os.path.lexists(file.parent / entry):
         entry = entry.replace("\\", "/")
-    return Path(file.parent, entry)
+    listed = Path(file.parent, entry)
+    # A list with "/" in it would take every song on the machine.
+    if listed.is_dir() and file.resolve().is_relative_to(listed.resolve()):
+        raise AudioFileError(
+            f"{file}: {entry or 'an entry'} is the folder that the list itself lies in; list the "
+            "songs in it"
+        )
+    return listed
 
 
 def _is_folder(name: str) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
-from songsplit.audio import Tags, left_behind, open_audio, read_tags
+from songsplit.audio import Access, Tags, left_behind
 from songsplit.batch.inputs import Song, identity
 from songsplit.batch.outcomes import Outcome
 from songsplit.errors import AudioFileError, OutputError
@@ -39,6 +39,8 @@ class Request:
         As for :meth:`songsplit.Separator.separate_to_files`. Without ``overwrite``, songs
         whose results are all there are skipped. Without ``filename``, files are called as
         is usual, in folders like those of the songs.
+    access : Access
+        How songs are opened.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class Request:
     clip: Clip = "scale"
     picture: bool = False
     overwrite: bool = False
+    access: Access = field(default_factory=Access)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -146,13 +149,13 @@ class Planner:
         # Pipes give what they have once only.
         if song.path is not None and is_plain(song.path):
             # A missing song must not be hidden by an old result.
-            with open_audio(song.path) as reader:
+            with request.access.audio(song.path) as reader:
                 seconds = reader.info.seconds
                 request.output.output_channels(reader.info.channels)
                 if reader.info.stems:
                     names = ", ".join(reader.info.stems)
                     notes.append(f"holds stems already ({names}); its mixture is what is taken")
-            tags = read_tags(song.path)
+            tags = request.access.tags(song.path)
         files = request.files(song, tags)
         outcome = Outcome(str(song), "planned", files.stems, files.picture, seconds, notes=notes)
         try:
@@ -204,7 +207,7 @@ class Planner:
         if self._request.mix is not None and self._request.mix.is_stretched:
             return
         try:
-            with open_audio(result) as reader:
+            with self._request.access.audio(result) as reader:
                 made = reader.info.seconds
         except AudioFileError as error:
             raise OutputError(
@@ -234,7 +237,9 @@ def _results_of_songs(request: Request, songs: Sequence[Song]) -> set[Path | Non
                 files = result_files(made, stems, plain, filename=template, track=song.track)
                 results.update(_bare(path) for path in files)
             if request.filename is not None:
-                results.update(_bare(path) for path in request.files(song, read_tags(song.path)))
+                results.update(
+                    _bare(path) for path in request.files(song, request.access.tags(song.path))
+                )
     return results
 
 

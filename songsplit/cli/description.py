@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 import typer
 
-from songsplit.audio import AudioInfo, Tags, open_audio, read_tags
+from songsplit.audio import Access, AudioInfo, Tags
 from songsplit.cli.separation import standard_input
 from songsplit.cli.sketch import sketch
 from songsplit.dsp.overview import Overview
 from songsplit.errors import SongsplitError
+from songsplit.naming import printable
 from songsplit.song_files import is_plain
 
 _BLOCK_SECONDS = 4.0
 _BANDS = 24
 
 
-def describe(path: Path | None, *, as_json: bool) -> None:
+def describe(path: Path | None, *, as_json: bool, access: Access) -> None:
     """Print what is in a file, or in standard input.
 
     Parameters
@@ -32,6 +33,8 @@ def describe(path: Path | None, *, as_json: bool) -> None:
         None for standard input.
     as_json : bool
         Whether to print one line of JSON instead of words and a sketch.
+    access : Access
+        How the file is opened.
 
     Raises
     ------
@@ -40,8 +43,8 @@ def describe(path: Path | None, *, as_json: bool) -> None:
     """
     source: Any = standard_input() if path is None else path
     # Pipes give what they have once only.
-    tags = read_tags(path) if path is not None and is_plain(path) else Tags()
-    with open_audio(source) as reader:
+    tags = access.tags(path) if path is not None and is_plain(path) else Tags()
+    with access.audio(source) as reader:
         about = reader.info
         columns = max(20, _width() - 12)
         overview = Overview(about.sample_rate, columns=columns, bands=_BANDS)
@@ -56,17 +59,17 @@ def describe(path: Path | None, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(facts, ensure_ascii=False))
         return
-    typer.echo(facts.pop("file"))
+    typer.echo(printable(facts.pop("file")))
     for name, value in facts.items():
         if value is not None:
-            typer.echo(f"  {name.replace('_', ' '):12} {_in_words(name, value)}")
+            typer.echo(printable(f"  {name.replace('_', ' '):12} {_in_words(name, value)}"))
     for line in sketch(overview, unicode=_has_unicode()):
         typer.echo(f"  {line}")
 
 
 def tell_failure(name: str, error: SongsplitError, *, as_json: bool) -> None:
     """Say why a file cannot be described, in words and if need be as JSON."""
-    typer.echo(f"songsplit: {error}", err=True)
+    typer.echo(printable(f"songsplit: {error}"), err=True)
     if as_json:
         typer.echo(json.dumps({"file": name, "error": str(error)}, ensure_ascii=False))
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from songsplit.cli.options import Songs
+from songsplit.cli.options import Isolate, Songs
 from songsplit.errors import SongsplitError
 
 
@@ -15,12 +15,14 @@ def info(
     json_: Annotated[
         bool, typer.Option("--json", help="Print an object in JSON for every song, each on a line.")
     ] = False,
+    isolate: Isolate = False,
 ) -> None:
     """Tell what is in files: format, length, level, tags, and how they look.
 
     All of a file is read, so damage is found too.
     """
     # Slow to import, and --help should be quick.
+    from songsplit.audio import Access
     from songsplit.batch.inputs import find_songs
     from songsplit.cli.description import describe, tell_failure
 
@@ -30,7 +32,7 @@ def info(
         tell_failure(problem.name, problem.error, as_json=json_)
     for song in found:
         try:
-            describe(song.path, as_json=json_)
+            describe(song.path, as_json=json_, access=Access(isolate))
         except SongsplitError as error:
             tell_failure(str(song), error, as_json=json_)
             failed = True

@@ -29,6 +29,16 @@ def kilobits(text: str | int) -> int:
     return int(digits)
 
 
+Isolate = Annotated[
+    bool,
+    typer.Option(
+        "--isolate",
+        help="Decode in a process of its own, for files from strangers.",
+        rich_help_panel=_IN,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Options:
     """What the user chose; a field for each option."""
@@ -133,6 +143,7 @@ class Options:
             rich_help_panel=_HOW,
         ),
     ] = None
+    isolate: Isolate = False
     glob: Annotated[
         str | None,
         typer.Option(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 import typer
 
-from songsplit.audio import Stretcher
+from songsplit.audio import Access, Stretcher
 from songsplit.batch.display import BatchDisplay, StandardOutputError
 from songsplit.batch.inputs import STANDARD_INPUT, find_songs
 from songsplit.batch.jobs import Batch
@@ -29,7 +29,7 @@ from songsplit.errors import (
 )
 from songsplit.formats import OutputFormat
 from songsplit.mixes import Mix
-from songsplit.naming import check_template
+from songsplit.naming import check_template, printable
 
 if TYPE_CHECKING:
     from songsplit.separator import Separator
@@ -140,7 +140,9 @@ class _Loader:
             from songsplit.separator import Separator
 
             options = self._options
-            self._separator = Separator(options.model, options.device, quality=options.quality)
+            self._separator = Separator(
+                options.model, options.device, quality=options.quality, isolate=options.isolate
+            )
             if options.verbose:
                 _say(
                     f"model {self._separator.card.get('name', options.model)}, quality "
@@ -172,6 +174,7 @@ def _request(options: Options, mix: Mix | None, loader: _Loader) -> Request:
         clip=options.clip,
         picture=options.plot,
         overwrite=options.overwrite,
+        access=Access(options.isolate),
     )
 
 
@@ -199,7 +202,7 @@ def _result(outcome: Outcome, options: Options) -> list[str]:
 
 
 def _say(text: str) -> None:
-    typer.echo(text, err=True)
+    typer.echo(printable(text), err=True)
 
 
 def _fail(error: SongsplitError, options: Options) -> NoReturn:

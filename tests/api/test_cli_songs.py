@@ -57,6 +57,29 @@ def test_mixes_add_up(song):
     assert mutagen.File("song (karaoke).wav").tags["TIT2"].text == ["T.N.T. (karaoke)"]
 
 
+def test_isolated_decoding_gives_the_same(song, monkeypatch):
+    run(song, "-d", "cpu", "-o", "plain")
+    run(song, "-d", "cpu", "-o", "isolated", "--isolate")
+    for stem in ("vocals", "instrumental"):
+        stems = [Path(folder, "song", f"{stem}.wav") for folder in ("plain", "isolated")]
+        assert stems[0].read_bytes() == stems[1].read_bytes()
+    plain = run("info", song).output
+    # No decoder in this process, wherever a song is looked into.
+    monkeypatch.setattr("songsplit.audio.access.open_audio", None)
+    monkeypatch.setattr("songsplit.audio.access.read_tags", None)
+    assert run("info", song, "--isolate").output == plain
+    run(song, "-d", "cpu", "-o", "again", "--isolate")
+
+
+def test_names_do_not_steer_the_terminal(song):
+    steering = song.with_name("\x1b]0;title\x07\nsong \u202egnos.flac")
+    steering.write_bytes(song.read_bytes()[:2000])
+    for arguments in ((steering, "-d", "cpu"), ("info", steering), ("--dry-run", steering)):
+        result = run(*arguments, code=1)
+        assert r"\x1b]0;title\x07\nsong \u202egnos.flac: " in result.stderr
+        assert not set(result.stderr) & set("\x1b\x07\u202e")
+
+
 def test_a_guide_vocal(song):
     run("karaoke", song, "--vocals", "-18dB", "-d", "cpu")
     run(song, "-d", "cpu")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songsplit.errors import ConfigError
-from songsplit.naming import FIELDS, check_template, file_name, fill_template, track_name
+from songsplit.naming import FIELDS, check_template, file_name, fill_template, printable, track_name
 
 
 def test_fields_are_filled_in() -> None:
@@ -109,3 +110,15 @@ def test_any_template_is_refused_or_filled(template: str) -> None:
 )
 def test_songs_go_by_their_files(file: object, track: str) -> None:
     assert track_name(file) == track
+
+
+@pytest.mark.parametrize("text", ["song.mp3", "Björk 歌.flac", "👩‍🚀 אב.wav", r"a\b", ""])
+def test_what_is_harmless_is_shown_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+@given(st.text())
+def test_nothing_shown_steers_a_terminal(text: str) -> None:
+    shown = printable(text)
+    assert len(shown.splitlines()) <= 1
+    assert not any(unicodedata.category(character) in ("Cc", "Cs") for character in shown)

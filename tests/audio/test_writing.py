@@ -11,6 +11,7 @@ import soundfile
 
 from songsplit.audio import StemFilesWriter, read_audio, writing
 from songsplit.audio._pyav_backend import PyAVBackend
+from songsplit.audio.writing import PartFile
 from songsplit.errors import OutputError
 
 from .zoo import RATE, song
@@ -168,3 +169,22 @@ def test_blocks_that_do_not_fit(tmp_path: Path) -> None:
         with pytest.raises(ValueError), StemFilesWriter(paths, RATE, 2) as writer:
             writer.write(blocks)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_another_song_takes_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Songs share folders; one that gives up removes those it made."""
+    taken: list[Path] = []
+
+    def too_late(path: Path, sample_rate: int, channels: int) -> PartFile:
+        if not taken:
+            taken.append(path.parent)
+            path.parent.rmdir()
+        return PartFile(path, sample_rate, channels)
+
+    monkeypatch.setattr("songsplit.audio.stem_files.PartFile", too_late)
+    with StemFilesWriter({"vocals": tmp_path / "a" / "vocals.wav"}, 44100, 1) as writer:
+        writer.write({"vocals": np.zeros((1, 10), np.float32)})
+    assert taken
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["vocals.wav"]

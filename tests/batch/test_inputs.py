@@ -171,3 +171,12 @@ def test_no_list_breaks_it(content: bytes, kind: str) -> None:
         path.write_bytes(content)
         songs, problems = find_songs([str(path)])
     assert songs or problems
+
+
+@pytest.mark.parametrize("entry", ["/", ".", "..", "file:", "\\\\"])
+def test_a_list_does_not_name_the_folder_that_it_lies_in(folder: Path, entry: str) -> None:
+    playlist = folder / "list.m3u"
+    playlist.write_text(f"{entry}\nother.mp3\n", encoding="utf-8")
+    songs, problems = find_songs([str(playlist)])
+    assert [song.path for song in songs] == [folder / "other.mp3"]
+    assert "lies in" in str(problems[0].error)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from songsplit.audio import Access
 from songsplit.audio.writing import part_name
 from songsplit.batch.inputs import Song, find_songs
 from songsplit.batch.jobs import Batch, Stopped
@@ -42,7 +43,7 @@ class Halver:
                 yield np.stack([block / 2, block / 2])
             self.at_once -= 1
 
-        return write_song(audio, folder, STEMS, separate, **options)
+        return write_song(audio, folder, STEMS, separate, access=Access(), **options)
 
 
 class Quiet:

@@ -165,6 +165,8 @@ def name_files(data: bytes) -> None:
     """Fill a template with values; whatever they hold, the file is below the folder."""
     template, *values = data.split(b"\n")
     given = dict(zip(FIELDS, (_text(value) for value in values), strict=False))
+    # Names of stems are not cut, but no model may have longer ones.
+    given["stem"] = given.get("stem", "")[:32]
     try:
         text = _text(template)
         check_template(text, several=False)
