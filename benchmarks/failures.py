@@ -1,12 +1,13 @@
 """Why the worst songs are bad: pictures of the errors, what they consist of, what oracles gain.
 
-``python failures.py --musdb PATH --output DIR`` separates the validation songs of MUSDB18 and
-takes the worst ten by SDR of vocals. For each it draws mixture, vocals, estimate and the two
-kinds of error, missing voice and leaked music, to ``DIR/NAME.png``. ``DIR/songs.csv`` and the
-first table tell what the errors consist of; the second table tells by how much the mean SDR of
-the ten would rise if a part of the error was mended: an ideal mask in a part of the
-spectrogram, stems that do not leak, the right gain for each frame, and so on.
-``--model`` takes the name or file of a model.
+``python benchmarks/failures.py --musdb PATH --output DIR`` separates the validation songs of
+MUSDB18 and takes the worst ten by SDR of vocals. For each it draws mixture, vocals, estimate
+and the two kinds of error, missing voice and leaked music, to ``DIR/NAME.png``.
+``DIR/songs.csv`` and the first table tell what the errors consist of; the second table tells by
+how much the mean SDR of the ten would rise if a part of the error was mended: an ideal mask in
+a part of the spectrogram, stems that do not leak, the right gain for each frame, and so on.
+``--model`` takes the name or file of a model; ``--before`` takes another, and what changed since
+then is drawn for the two songs that gained most and printed for all.
 """
 
 from __future__ import annotations
@@ -255,12 +256,48 @@ def draw(clip: Clip, path: Path) -> None:
     plt.close(figure)
 
 
+def draw_changes(changes: list[tuple[Clip, Clip]], path: Path) -> None:
+    """Draw true vocals, those of an earlier model and those of this one, a song in each row."""
+    size = 15, 4.2 * len(changes)
+    figure, axes = plt.subplots(len(changes), 3, squeeze=False, figsize=size, layout="constrained")
+    for row, (before, after) in zip(axes, changes, strict=True):
+        voice = before.spectra[VOCALS]
+        top = decibels(power(voice).max())
+        panels = [("true vocals", voice)]
+        for when, clip in (("before", before), ("after", after)):
+            found = clip.masked(clip.mask)
+            panels.append((f"{when}, {clip.sdr(found)[0]:.1f} dB", found))
+        seconds = torch.arange(voice.shape[-1]) * before.model.stft.hop_length
+        for axis, (title, spectrum) in zip(row, panels, strict=True):
+            image = 10 * torch.log10(power(spectrum)[2:] + TINY)
+            limits = {"vmin": top - 60, "vmax": top - 5, "cmap": "magma"}
+            where = seconds / before.audio.sample_rate, before.hertz[2:, 0]
+            axis.pcolormesh(*where, image, rasterized=True, **limits)
+            axis.set(title=f"{before.name}: {title}", yscale="log", ylim=(80, 8000), ylabel="Hz")
+    figure.savefig(path, dpi=70)
+    plt.close(figure)
+
+
+def compare(old: SeparationModel, clips: list[Clip], folder: Path, console: Console) -> None:
+    """Print what changed since an earlier model, and draw where it changed most."""
+    pairs = [(clip_of(clip.name, clip.audio, old), clip) for clip in clips]
+    scores = [[clip.sdr(clip.masked(clip.mask)) for clip in pair] for pair in pairs]
+    table = Table("song", "vocals before", "after", "missing alone, before", "after")
+    for (before, after), (first, second) in zip(pairs, scores, strict=True):
+        alone = [f"{missing_alone(clip):.1f}" for clip in (before, after)]
+        table.add_row(after.name, f"{first[0]:.2f}", f"{second[0]:.2f}", *alone)
+    console.print(table)
+    gains = np.array([second[0] - first[0] for first, second in scores])
+    draw_changes([pairs[index] for index in np.argsort(-gains)[:2]], folder / "changes.png")
+
+
 def main() -> None:
     """Draw, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--musdb", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--model")
+    parser.add_argument("--before", help="an earlier model to compare with")
     parser.add_argument("--worst", type=int, default=10)
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -268,6 +305,8 @@ def main() -> None:
     songs = musdb_songs(options.musdb, "train", "valid")
     clips = [clip_of(s.name, s.read(), model) for s in track(songs, "songs", console=console)]
     clips.sort(key=lambda clip: clip.sdr(clip.masked(clip.mask))[0])
+    if options.before is not None:
+        compare(load_model(options.before).model, clips, options.output, console)
     gains: dict[str, list[NDArray[np.float64]]] = {}
     rows = []
     for clip in track(clips[: options.worst], "worst", console=console):
