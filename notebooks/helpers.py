@@ -1,0 +1,193 @@
+"""What the notebooks share: where things lie, players of sound, and pictures of spectrograms."""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import HTML
+
+from songsplit import OutputFormat, Stems
+from songsplit.audio import read_audio
+from songsplit.drawing import COLOURS
+from songsplit.evaluation.spectrogram import log_spectrogram
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+    from numpy.typing import NDArray
+
+__all__ = ["BLUE", "EXAMPLES", "GREY", "LINES", "ORANGE", "listen", "program", "read", "spectra"]
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+
+LINES = COLOURS
+"""Colours that the colour-blind tell apart."""
+BLUE, GREY, ORANGE = COLOURS[:3]
+
+LOWEST, HIGHEST = 70.0, 14000.0
+"""Limits in Hz of the spectrograms that are drawn."""
+
+plt.rcParams.update(
+    {
+        "figure.dpi": 80,
+        "figure.constrained_layout.use": True,
+        "font.size": 9,
+        "axes.titlesize": 10,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "image.cmap": "magma",
+        "axes.prop_cycle": plt.cycler(color=COLOURS),
+    }
+)
+
+
+def read(*path: str) -> tuple[NDArray[np.float32], int]:
+    """Read one of the example files.
+
+    Parameters
+    ----------
+    *path : str
+        Its place below ``examples``.
+
+    Returns
+    -------
+    audio : ndarray of float32, shape (channels, samples)
+    sample_rate : int
+        In Hz.
+    """
+    return read_audio(EXAMPLES.joinpath(*path))
+
+
+def listen(
+    sounds: Mapping[str, NDArray[np.floating]],
+    sample_rate: int,
+    start: float = 0.0,
+    seconds: float = 4.0,
+) -> HTML:
+    """Give players of excerpts, one below the other.
+
+    The excerpts are MP3 made by songsplit's own writer, so that saved notebooks stay small.
+    All of a list keep their levels relative to each other.
+
+    Parameters
+    ----------
+    sounds : mapping of str to ndarray, shape (channels, samples) or (samples,)
+        What is to be heard, by name.
+    sample_rate : int
+        In Hz.
+    start, seconds : float, optional
+        Where the excerpt begins, and how long it is.
+    """
+    first = round(start * sample_rate)
+    excerpts = {
+        f"sound-{number}": np.atleast_2d(sound)[:, first : first + round(seconds * sample_rate)]
+        for number, sound in enumerate(sounds.values())
+    }
+    # A hundredth of a second to fade in and out: a cut in a wave is a click.
+    length = next(iter(excerpts.values())).shape[1]
+    ramp = np.minimum(np.arange(length), np.arange(length)[::-1]) / (0.01 * sample_rate)
+    faded = {name: (sound * ramp.clip(0, 1)).astype(np.float32) for name, sound in excerpts.items()}
+    with TemporaryDirectory() as folder:
+        files = Stems(faded, sample_rate).save(folder, output=OutputFormat("mp3", bitrate=96))
+        encoded = [base64.b64encode(path.read_bytes()).decode() for path in files.values()]
+    rows = (
+        f'<tr><td style="text-align:left">{html.escape(name)}</td><td><audio controls '
+        f'title="{html.escape(name)}" preload="none" src="data:audio/mpeg;base64,{content}">'
+        "</audio></td></tr>"
+        for name, content in zip(sounds, encoded, strict=True)
+    )
+    return HTML(f"<table>{''.join(rows)}</table>")
+
+
+def spectra(
+    panels: Mapping[Axes, NDArray[np.floating]],
+    sample_rate: int,
+    start: float = 0.0,
+    seconds: float | None = None,
+    decibels: float = 70.0,
+) -> AxesImage:
+    """Draw spectrograms on one scale, with a logarithmic frequency axis and a colour bar.
+
+    Parameters
+    ----------
+    panels : mapping of Axes to ndarray, shape (channels, samples) or (samples,)
+        What to draw where.
+    sample_rate : int
+        In Hz.
+    start, seconds : float, optional
+        Where the excerpt begins, and how long it is.
+    decibels : float, optional
+        Range from the highest power in any of them down to black.
+    """
+    first = round(start * sample_rate)
+    last = None if seconds is None else first + round(seconds * sample_rate)
+    powers = {}
+    for axes, audio in panels.items():
+        excerpt = np.atleast_2d(audio)[:, first:last]
+        powers[axes], (low, high) = log_spectrogram(excerpt, sample_rate, columns=400, bands=180)
+    end = start + excerpt.shape[1] / sample_rate
+    peak = max(power.max() for power in powers.values())
+    ticks = [hertz for hertz in (100, 300, 1000, 3000, 10000) if hertz < high]
+    for axes, power in powers.items():
+        image = axes.imshow(
+            10 * np.log10(np.maximum(power / peak, 1e-12)),
+            vmin=-decibels,
+            vmax=0,
+            origin="lower",
+            aspect="auto",
+            extent=(start, end, math.log(low), math.log(high)),
+        )
+        axes.set_yticks(np.log(ticks), [f"{t // 1000}k" if t >= 1000 else f"{t}" for t in ticks])
+        axes.set_ylim(math.log(LOWEST), math.log(min(HIGHEST, high)))
+        axes.set_xlabel("seconds")
+        axes.label_outer()
+    next(iter(powers)).set_ylabel("frequency in Hz")
+    image.figure.colorbar(image, ax=list(powers), label="power in dB", pad=0.01, aspect=30)
+    return image
+
+
+def program(*arguments: str | Path, status: int = 0, only: str = "") -> None:
+    """Run a program of songsplit as in a terminal, and show what it says.
+
+    Parameters
+    ----------
+    *arguments : str or Path
+        What would follow ``python`` on a command line, such as ``"train.py", "fit"`` or
+        ``"-m", "songsplit"``.
+    status : int, optional
+        The exit status that is due.
+    only : str, optional
+        A regular expression that lines to be shown begin with; by default all are shown.
+    """
+    words = [
+        str(ROOT / word) if word in ("train.py", "evaluate.py") else word for word in arguments
+    ]
+    # As into a file: Jupyter asks programs for colours and moving bars.
+    environment = {key: value for key, value in os.environ.items() if key != "FORCE_COLOR"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", *map(str, words)],
+        env=environment | {"TERM": "dumb", "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != status:
+        raise RuntimeError(f"ended with status {done.returncode}:\n{done.stdout}")
+    text = done.stdout.replace(f"{Path.cwd()}/", "")
+    sys.stdout.writelines(line for line in text.splitlines(True) if re.match(only, line))

@@ -1,0 +1,37 @@
+"""Averages the weights of two models of one lineage: ``average_models.py FIRST SECOND OUT``.
+
+A model that was trained on from another one and the one it came from make different mistakes;
+the mean of their weights often does better than both (Wortsman et al. 2022, "Robust fine-tuning
+of zero-shot models"). Configuration and card are those of the second.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from songsplit.models.storage import load_weights, save_weights
+
+
+def main() -> None:
+    """Average, and write the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("first", type=Path)
+    parser.add_argument("second", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--share", type=float, default=0.5, help="of the second model")
+    options = parser.parse_args()
+    first, second = (load_weights(path) for path in (options.first, options.second))
+    if first.model.config != second.model.config:
+        parser.error("the models have different configurations")
+    old, new = first.model.state_dict(), second.model.state_dict()
+    mixed = {
+        name: old[name].lerp(value, options.share) if value.is_floating_point() else value
+        for name, value in new.items()
+    }
+    second.model.load_state_dict(mixed)
+    save_weights(second.model, second.card, options.out)
+
+
+if __name__ == "__main__":
+    main()
