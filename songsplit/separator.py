@@ -86,7 +86,8 @@ class Separator:
         limits: Limits = LIMITS,
     ) -> None:
         chosen = choose_device(device)
-        network, self.card = load_network(model, quality)
+        network, card = load_network(model, quality)
+        self.card = card
         """Description of the model: data, training, scores, terms of use."""
         self.quality = quality
         """The quality setting."""

@@ -26,8 +26,8 @@ class Chunking:
         Length of a chunk.
     margin : float
         Seconds at either end of a chunk that only give context. The network looks about
-        two seconds to either side, and so does the measure of the level that its input is
-        divided by, but what lies far away has little weight.
+        a second to either side; the level that its input is divided by is measured over two,
+        but what lies far away has little weight.
     fade : float
         Seconds over which one chunk fades into the next.
     """

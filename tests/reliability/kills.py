@@ -69,6 +69,7 @@ class Killer:
         self._random = random.Random(seed)
         self._songs, self._out = work / "songs", work / "out"
         self._known: set[Path] = set()
+        self._known_folders: set[Path] = set()
         make_songs(self._songs, songs)
         self._options = options
         self.figures = Figures()
@@ -172,11 +173,14 @@ class Killer:
         # Files of an earlier SIGKILL stay until their song is begun again: only what is of
         # this process is its fault.
         if number is signal.SIGKILL:
-            self._known = set(left)
+            self._known, self._known_folders = set(left), set(empty)
             return
         fresh = [path.name for path in left if path not in self._known]
-        if fresh or (empty and not self._known):
-            figures.faults.append(f"{number.name} left {fresh or empty}: {errors[-300:]!r}")
+        # A folder in which it cleared up such files and then was stopped is not.
+        fresh_folders = [] if self._known else sorted(set(empty) - self._known_folders)
+        if fresh or fresh_folders:
+            what = fresh or fresh_folders
+            figures.faults.append(f"{number.name} left {what}: {errors[-300:]!r}")
 
 
 def kill(
