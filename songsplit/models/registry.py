@@ -63,7 +63,7 @@ def list_models() -> list[ModelInfo]:
     --------
     >>> import songsplit
     >>> [model.name for model in songsplit.list_models()]
-    ['default', 'default-fast']
+    ['default', 'default-fast', 'open']
     """
     folder = Path(str(resources.files("songsplit") / "weights"))
     entries = json.loads((folder / _REGISTRY).read_text(encoding="utf-8"))

@@ -25,6 +25,12 @@ def test_a_smaller_model_stands_for_the_default_one_where_speed_counts():
     assert "non-commercial" in fast.card["terms"]
 
 
+def test_a_model_for_any_use_says_so():
+    card = registry.load_model("open").card
+    assert "commercial use too" in card["terms"]
+    assert "NC" not in card["data"]
+
+
 def test_other_models_have_no_faster_one(tmp_path):
     with pytest.raises(ConfigError, match="another quality"):
         registry.fast_model(tmp_path / "mine.safetensors")
