@@ -229,7 +229,9 @@ class StemFilesWriter:
         if not self._output.is_float or (self._can_clip and self._peak > 1):
             if self._clip == "scale":
                 self.gain = joint_gain(self._peak, self._output)
-            encode_together(self._parts, self._output, self.gain, self._alive)
+            # Closing files on a full disk fails too, after what has been reported of it.
+            with output_errors(next(iter(self._paths.values()))):
+                encode_together(self._parts, self._output, self.gain, self._alive)
         if self._tags is not None:
             self._write_tags(self._tags)
         # Where a file is in the way, it is kept aside until all are in their places.
