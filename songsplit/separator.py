@@ -50,7 +50,7 @@ class Separator:
     isolate : bool, optional
         Decode files in a process of their own, for files from strangers: a decoder that
         crashes, hangs or wants too much memory is then an :class:`AudioFileError` like any
-        other. Costs a second or so for each file.
+        other. Costs a third of a second or so for each file.
     limits : Limits, optional
         How long the audio of a file may be, and how much time and memory an isolated decoder
         may take.
