@@ -20,12 +20,11 @@ from songsplit.models.loading import load_network
 from songsplit.progress import Progress, Reporter
 from songsplit.quality import BALANCED, Quality
 from songsplit.results import STEM_ONLY, SavedStems
-from songsplit.song_files import File, write_song
+from songsplit.song_files import File, is_file, write_song
 from songsplit.stems import Stems
 
 if TYPE_CHECKING:
     import torch
-    from typing_extensions import TypeIs
 
 Array: TypeAlias = "NDArray[Any] | torch.Tensor"
 Audio: TypeAlias = "File | Array"
@@ -143,7 +142,7 @@ class Separator:
         Of more than two channels, the first two are taken as a stereo pair and each of
         the others is separated as mono.
         """
-        if _is_file(audio):
+        if is_file(audio):
             _refuse_rate(audio, sample_rate)
             with self._access.audio(audio) as reader:
                 info = reader.info
@@ -199,7 +198,7 @@ class Separator:
         >>> sum(stems.vocals.shape[-1] for stems in separator.stream(radio(), 44100))
         882000
         """
-        if _is_file(audio):
+        if is_file(audio):
             _refuse_rate(audio, sample_rate)
             return self._streamed_file(audio)
         try:
@@ -390,10 +389,6 @@ def separate(
     """
     separator = Separator(model, device, quality=quality, isolate=isolate, limits=limits)
     return separator.separate(audio, sample_rate, progress=progress)
-
-
-def _is_file(audio: object) -> TypeIs[File]:
-    return isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
 
 
 def _refuse_rate(file: File, sample_rate: int | None) -> None:

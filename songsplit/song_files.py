@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from songsplit.mixes import Mix
 from songsplit.naming import track_name
 from songsplit.progress import Progress, Reporter
 from songsplit.results import Mixer, SavedStems, check_free, result_files
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 File: TypeAlias = str | os.PathLike[str] | BinaryIO
 Separate: TypeAlias = Callable[[AudioReader], Iterator[NDArray[np.float32]]]
@@ -101,6 +104,11 @@ def write_song(
     return SavedStems(
         files.stems, gain=writer.gain, problems=writer.problems, picture=files.picture
     )
+
+
+def is_file(audio: object) -> TypeIs[File]:
+    """Say whether audio is a file, by its path or open, and no array."""
+    return isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
 
 
 def can_seek(file: File) -> bool:

@@ -47,7 +47,7 @@ class Limits:
                 raise ConfigError(f"the limit {setting.name} must be more than 0, not {value!r}")
 
     @property
-    def hours(self) -> str:
+    def longest(self) -> str:
         """The longest audio in words."""
         if self.seconds >= 7200:
             return f"{self.seconds / 3600:.4g} hours"

@@ -146,8 +146,8 @@ def _check_finite(chunk: FloatArray, info: AudioInfo, done: int) -> None:
 def _check_length(info: AudioInfo, frames: int, limits: Limits) -> None:
     if frames > limits.seconds * info.sample_rate:
         raise AudioFileError(
-            f"{info.name}: the audio is longer than the {limits.hours} that are allowed; split it "
-            "into parts, or allow more (Limits.seconds)"
+            f"{info.name}: the audio is longer than the {limits.longest} that are allowed; split "
+            "it into parts, or allow more (Limits.seconds)"
         )
 
 
