@@ -94,7 +94,7 @@ def main() -> None:
         cells.append(f"{milliseconds:.1f}")
         for folder in folders:
             cells.append(scores(run, folder))
-            cells.append("| |" if run == reference else difference(reference, run, folder))
+            cells.append("|" if run == reference else difference(reference, run, folder))
         write("| " + " | ".join(cells) + " |\n")
 
 

@@ -310,7 +310,7 @@ def main() -> None:
     gains: dict[str, list[NDArray[np.float64]]] = {}
     rows = []
     for clip in track(clips[: options.worst], "worst", console=console):
-        draw(clip, options.output / f"{clip.name.split(' - ')[0].replace(' ', '-')}.png")
+        draw(clip, options.output / f"{'-'.join(clip.name.split())}.png")
         found = {name: clip.sdr(spectrum) for name, spectrum in oracles(clip)}
         own, ceiling = list(found.values())[:2]
         for name, sdr in found.items():

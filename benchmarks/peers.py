@@ -25,6 +25,7 @@ import numpy as np
 RATE = 44100
 
 Stems = dict[str, np.ndarray]
+Statistics = tuple[np.ndarray | None, np.ndarray | None]
 
 
 def process_start() -> float:
@@ -72,18 +73,28 @@ def spleeter(setting: str) -> Callable[[str, str], None]:
     return in_memory(separator.separate)
 
 
-def openunmix(setting: str) -> Callable[[str, str], None]:
-    """Run the vocals target, with the rest of the mixture as instrumental."""
+def openunmix_separator(scale: Statistics = (None, None)) -> Any:
+    """Make Open-Unmix's vocals network in its published shape, in the program that uses it.
+
+    ``scale`` is the mean and the deviation of magnitudes by bin that it is to begin with.
+    """
     import types
 
     # For its transforms only, which are not used here; no build of it fits every torch.
     sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
-    import torch
     from openunmix.model import OpenUnmix, Separator
 
+    mean, deviation = scale
+    target = OpenUnmix(2049, 2, 512, input_mean=mean, input_scale=deviation, max_bin=1487)
+    return Separator({"vocals": target}, niter=1, residual=True, n_fft=4096, n_hop=1024)
+
+
+def openunmix(setting: str) -> Callable[[str, str], None]:
+    """Run the vocals target, with the rest of the mixture as instrumental."""
+    import torch
+
     device = setting or "cpu"
-    target = OpenUnmix(nb_bins=2049, nb_channels=2, hidden_size=512, max_bin=1487)
-    separator = Separator({"vocals": target}, niter=1, residual=True, n_fft=4096, n_hop=1024)
+    separator = openunmix_separator()
     separator.eval().to(device)
 
     def separate(mixture: np.ndarray) -> Stems:

@@ -2,7 +2,7 @@
 
 A model that was trained on from another one and the one it came from make different mistakes;
 the mean of their weights often does better than both (Wortsman et al. 2022, "Robust fine-tuning
-of zero-shot models"). Configuration and card are those of the second.
+of zero-shot models"). The card is that of the second, with a note of what went into the mean.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def main() -> None:
         for name, value in new.items()
     }
     second.model.load_state_dict(mixed)
-    save_weights(second.model, second.card, options.out)
+    shares = (1 - options.share, first), (options.share, second)
+    parts = [{"share": share, "sha256": model.digest} for share, model in shares]
+    save_weights(second.model, {**second.card, "average": parts}, options.out)
 
 
 if __name__ == "__main__":

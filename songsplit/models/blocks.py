@@ -1,8 +1,8 @@
 """Building blocks of the mask U-Net.
 
-All blocks take and give feature maps of shape (batch, channels, frequency, time)
-and are laid out so that every normalisation follows a convolution or a linear
-layer directly and can be fused into it.
+All blocks take and give feature maps of shape (batch, channels, frequency, time).
+Normalisations of channels follow convolutions directly, so that
+:mod:`songsplit.models.fusion` can fold them into these.
 """
 
 from __future__ import annotations

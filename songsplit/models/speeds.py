@@ -11,8 +11,9 @@ from torch.nn import functional
 from songsplit.dsp.speed import resample_to
 from songsplit.models.separation import Foreground, SeparationModel
 
-SPEEDS = (Fraction(20, 21), Fraction(21, 20))
-"""Speeds besides the true one: not quite a semitone down and up."""
+SPEEDS = (Fraction(21, 20), Fraction(11, 10))
+"""Speeds besides the true one. Faster ones cost less than slower ones and help more: higher
+voices have their harmonics further apart (docs/experiments.md)."""
 
 _EDGE = 2048  # zeros on either side, so that the ends do not ring into each other
 
@@ -20,9 +21,8 @@ _EDGE = 2048  # zeros on either side, so that the ends do not ring into each oth
 class SpeedAverage(nn.Module):
     """Mean of a network's stems at the song's own speed and at others.
 
-    A voice that is heard a little lower and a little higher falls on other bins of the
-    spectrogram; the network's mistakes change with that, the voice does not, so the mean
-    is nearer to it.
+    A voice that is heard a little higher falls on other bins of the spectrogram; the
+    network's mistakes change with that, the voice does not, so the mean is nearer to it.
 
     Parameters
     ----------
@@ -61,11 +61,10 @@ class SpeedAverage(nn.Module):
         own = functional.pad(stems, (_EDGE, length - samples - _EDGE))
         total = own
         for speed in SPEEDS:
-            played = self.model.foreground(resample_to(padded, int(length / speed))).stems
-            total = total + resample_to(played, length)
-            if speed > 1:
-                # Faster, there was no room for the highest frequencies: take one's own.
-                total = total + own - resample_to(resample_to(own, int(length / speed)), length)
+            shorter = int(length / speed)
+            played = self.model.foreground(resample_to(padded, shorter)).stems
+            # Faster, there was no room for the highest frequencies: take one's own.
+            total = total + own + resample_to(played - resample_to(own, shorter), length)
         return Foreground(total[..., _EDGE : _EDGE + samples] / (1 + len(SPEEDS)), highs)
 
 

@@ -37,7 +37,7 @@ def _inner_rows(config: MaskUNetConfig, rows: int) -> int:
 
 
 class MaskUNet(nn.Module):
-    """U-Net that turns magnitude spectrograms into soft masks.
+    """U-Net that turns the power of a spectrogram into soft masks.
 
     Powers are pooled into bands, divided by their local level, compressed, normalised per
     band, and folded: ranges of the spectrum become channels, which makes the maps smaller
@@ -45,7 +45,8 @@ class MaskUNet(nn.Module):
     :class:`~songsplit.models.blocks.ConvFrequencyBlock` with skips between them follow
     (U-Net: Ronneberger et al. 2015; for voices: Jansson et al. 2017). Masks of all
     targets add up to one at every bin; the last target's logit is fixed at zero, so
-    two targets make a plain sigmoid.
+    two targets make a plain sigmoid. A study in ``docs/experiments.md`` also tries complex
+    masks, for which the network takes real and imaginary parts.
 
     Parameters
     ----------

@@ -39,6 +39,6 @@ def test_the_mean_is_over_three_runs():
     model.stft.register_forward_pre_hook(lambda module, inputs: calls.append(inputs[0].shape[-1]))
     with torch.inference_mode():
         SpeedAverage(model).foreground(torch.randn(1, 2, 44100))
-    own, slow, fast = sorted(calls, key=lambda n: abs(n - 44100))
+    own, fast, faster = calls
     assert own == 44100
-    assert slow * 21 * 21 == fast * 20 * 20 or fast * 21 * 21 == slow * 20 * 20
+    assert fast * 21 * 10 == faster * 20 * 11
