@@ -24,6 +24,7 @@ import librosa
 import matplotlib as mpl
 import numpy as np
 import torch
+from measures import TINY, decibels, song_sdr, vocals_mask
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -31,11 +32,8 @@ from rich.table import Table
 from torch import Tensor
 
 from songsplit.data.songs import VOCALS
-from songsplit.dsp.masks import continue_masks
-from songsplit.evaluation.ratios import frame_sdr
 from songsplit.evaluation.scores import ACCOMPANIMENT
 from songsplit.evaluation.songs import SongAudio, musdb_songs
-from songsplit.inference.devices import precision
 from songsplit.models.registry import load_model
 from songsplit.models.separation import SeparationModel
 
@@ -45,17 +43,11 @@ from matplotlib import pyplot as plt
 BACKING = ("drums", "bass", "other")
 EDGES = (0, 300, 1000, 4000, 10_000, 22_050)  # Hz
 PAUSE_DB, SOFT_DB = -40.0, -15.0  # of the voice in a frame, below its loudest frame
-TINY = 1e-10
 
 
 def power(spectrum: Tensor) -> Tensor:
     """Mean of the squared magnitudes over channels, shape (bins, frames)."""
     return spectrum.abs().square().mean(dim=0)
-
-
-def decibels(ratio: float | Tensor) -> float:
-    """Turn a ratio of powers into decibels."""
-    return float(10 * np.log10(float(ratio) + TINY))
 
 
 @dataclass
@@ -112,19 +104,14 @@ class Clip:
 
     def sdr(self, spectrum: Tensor) -> NDArray[np.float64]:
         """Median over seconds of the SDR of vocals and accompaniment."""
-        length, second = self.audio.mixture.shape[-1], self.audio.sample_rate
-        vocals = self.model.stft.inverse(spectrum[None], length)[0].numpy()
-        references = np.stack([self.audio.references[name] for name in (VOCALS, ACCOMPANIMENT)])
-        estimates = np.stack([vocals, self.audio.mixture - vocals])
-        return np.nanmedian(frame_sdr(references, estimates, window=second, hop=second), axis=1)
+        length = self.audio.mixture.shape[-1]
+        return song_sdr(self.model.stft.inverse(spectrum[None], length)[0].numpy(), self.audio)
 
 
 def clip_of(name: str, audio: SongAudio, model: SeparationModel) -> Clip:
     """Let the model make its mask."""
-    with torch.inference_mode(), precision(torch.device("cpu")):
-        spectrogram = model.stft(torch.from_numpy(audio.mixture)[None])
-        mask = continue_masks(model.foreground_masks(spectrogram)[:, 0], model.stft.bins)[0]
-    return Clip(name, audio, mask.float().clone(), model)
+    mask = vocals_mask(model, torch.from_numpy(audio.mixture))
+    return Clip(name, audio, mask, model)
 
 
 def missing_alone(clip: Clip) -> float:

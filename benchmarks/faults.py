@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from measures import TINY, decibels
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -30,7 +31,6 @@ WINDOW = 2048
 SILENT_DB = -45.0  # of the voice, below its own loudest frame: what counts as a pause
 SOFT_DB = -15.0  # from here down to SILENT_DB, ends of notes, breath and reverberation lie
 HIGHS = 5000.0  # consonants have most of their power above this frequency, in Hz
-TINY = 1e-12
 
 
 def spectra(audio: Samples, sample_rate: int) -> NDArray[np.complex64]:
@@ -42,11 +42,6 @@ def spectra(audio: Samples, sample_rate: int) -> NDArray[np.complex64]:
 def power(spectrum: NDArray[np.complex64]) -> Power:
     """Mean over channels of the squared magnitudes."""
     return np.asarray(np.square(np.abs(spectrum), dtype=np.float64).mean(axis=0))
-
-
-def decibels(ratio: float) -> float:
-    """Turn a ratio of powers into decibels."""
-    return float(10 * np.log10(ratio + TINY))
 
 
 def kurtosis_ratio(estimate: Power, mixture: Power) -> float:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from measures import TINY, song_sdr, vocals_mask
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -27,8 +28,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from songsplit.audio import read_audio, resample
-from songsplit.dsp.masks import continue_masks
-from songsplit.evaluation.ratios import frame_sdr
 from songsplit.evaluation.scores import TWO_TARGETS
 from songsplit.evaluation.songs import SongAudio, musdb_songs
 from songsplit.inference.devices import precision
@@ -39,16 +38,12 @@ from songsplit.models.speeds import SpeedAverage
 SHARPNESS = (0.8, 0.7, 0.6, 0.5, 0.4)
 WINDOWS = (None, 4.0, 1.0)  # seconds; None: the whole song
 NOISE = 1e-3  # share of the spatial covariance that is the same in all directions
-TINY = 1e-10
 RATE = 44100
 
 
 def logits(model: SeparationModel, mixture: Tensor) -> Tensor:
     """Give the logarithm of the odds of vocals, shape (2, bins, frames)."""
-    with torch.inference_mode(), precision(torch.device("cpu")):
-        spectrogram = model.stft(mixture[None])
-        masks = continue_masks(model.foreground_masks(spectrogram)[:, 0], model.stft.bins)[0]
-    return torch.logit(masks.float().clamp(1e-6, 1 - 1e-6))
+    return torch.logit(vocals_mask(model, mixture).clamp(1e-6, 1 - 1e-6))
 
 
 def average(values: Tensor, frames: int | None) -> Tensor:
@@ -148,15 +143,6 @@ def middle(file: Path) -> NDArray[np.float32]:
     )
 
 
-def song_sdr(vocals: NDArray[np.float32], song: SongAudio) -> list[float]:
-    """Median over windows of a second of the SDR of vocals and accompaniment."""
-    references = np.stack([song.references[name] for name in TWO_TARGETS])
-    estimates = np.stack([vocals, song.mixture - vocals])
-    second = song.sample_rate
-    frames = frame_sdr(references, estimates, window=second, hop=second)
-    return [float(np.nanmedian(values)) for values in frames]
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -167,7 +153,7 @@ def main() -> None:
     options = parser.parse_args()
     console = Console(width=100)
     models = [load_model(name).model for name in options.model or [None]]
-    scores: dict[str, list[list[float]]] = {}
+    scores: dict[str, list[NDArray[np.float64]]] = {}
     songs = combinations(options.singing, options.backing)
     if options.musdb:
         songs = chain(musdb(options.musdb), songs)
