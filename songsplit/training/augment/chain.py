@@ -100,7 +100,8 @@ class Augmentation(nn.Module):
             In the order of :data:`~songsplit.data.songs.PART_NAMES`, at least
             ``read_samples(samples)`` long. They stay as they are.
         same_song : Tensor of bool, shape (batch,)
-            Items whose parts belong together, on the CPU. Their parts are only mixed.
+            Items whose parts belong together, on the CPU. Their parts are only mixed, or
+            change their speed alike.
         generator : torch.Generator
             On the CPU.
         samples : int
@@ -126,6 +127,8 @@ class Augmentation(nn.Module):
             vocoded = vocoded & ~(_OTHER & alone)
         vocoded = vocoded.flatten()
         put(audio, self.pitch_tempo.changes(source, generator, samples, changed, vocoded))
+        songs = self.pitch_tempo.song_changes(parts, generator, samples, same_song)
+        put(audio.view(*parts.shape[:-1], samples), songs)
         put(audio, self.saturation.changes(audio, generator, changed))
         put(audio, self.compression.changes(audio, generator, changed))
         sung = (remixed & _SUNG).flatten()

@@ -30,7 +30,8 @@ class AugmentConfig:
     Attributes
     ----------
     pitch_tempo : PitchTempoConfig
-        Of every part of remixed examples; drums only change their speed.
+        Of every part of remixed examples, of which drums only change their speed; of the
+        others, the speed of all parts alike.
     saturation : SaturationConfig
         Of every part of remixed examples.
     compression : CompressionConfig

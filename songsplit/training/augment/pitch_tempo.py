@@ -42,6 +42,10 @@ class PitchTempoConfig(EffectSettings):
     vocoded : float
         Share of the changed items that change tempo alone or pitch alone, each as often
         as the other. These cost about 25 times as much as a change of speed.
+    songs : float
+        Share of the examples whose parts come from one song that change their speed, all
+        parts alike. A network that hears the same few songs for long knows them by heart,
+        and at other speeds it does not.
     """
 
     section: ClassVar[str] = "pitch_tempo"
@@ -50,9 +54,11 @@ class PitchTempoConfig(EffectSettings):
     tempo: float = 0.12
     semitones: float = 3.0
     vocoded: float = 0.15
+    songs: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._require_within("songs", 0, 1)
         self._require_within("speed", 0, 0.5)
         self._require_within("tempo", 0, 0.5)
         self._require_within("semitones", 0, 12)
@@ -60,7 +66,7 @@ class PitchTempoConfig(EffectSettings):
 
     def read_samples(self, samples: int) -> int:
         """Return how many samples must be read to get that many out of the effect."""
-        if self.share == 0:
+        if self.share == self.songs == 0:
             return samples
         return samples_needed(samples, 1 + max(self.speed, self.tempo))
 
@@ -133,11 +139,7 @@ class PitchTempo(nn.Module):
         vocoded: Tensor | None = None,
     ) -> Changes:
         """Like calling the effect, but return the changed items alone."""
-        if audio.shape[-1] < self.config.read_samples(samples):
-            raise ValueError(
-                f"{samples} samples are made of {self.config.read_samples(samples)}, "
-                f"but there are only {audio.shape[-1]}"
-            )
+        self._require_enough(audio, samples)
         items, config = len(audio), self.config
         kind = torch.randint(_TEMPO, _PITCH + 1, (items,), generator=generator)
         by_vocoder = torch.rand(items, generator=generator) < config.vocoded
@@ -149,14 +151,61 @@ class PitchTempo(nn.Module):
         kind, amount = kind[index], amount[index]
         changed = audio.new_empty(len(index), *audio.shape[1:-1], samples)
         for row in (kind == _VARISPEED).nonzero().flatten().tolist():
-            rate = nearest_rate(1 + config.speed * float(amount[row]), self.speeds)
-            changed[row] = resample(audio[int(index[row])], rate, samples)
+            changed[row] = self._at_speed(audio[int(index[row])], float(amount[row]), samples)
         rows = (kind != _VARISPEED).nonzero().flatten()
         if len(rows):
             chosen = audio.index_select(0, draws.move(index[rows], audio.device))
             played = self._vocoded(chosen, kind[rows] == _PITCH, amount[rows], samples)
             changed.index_copy_(0, draws.move(rows, audio.device), played)
         return index, changed
+
+    def song_changes(
+        self, parts: Tensor, generator: torch.Generator, samples: int, eligible: Tensor
+    ) -> Changes:
+        """Change the speed of whole songs.
+
+        Parameters
+        ----------
+        parts : Tensor of float32, shape (songs, parts, 2, n)
+            At least ``config.read_samples(samples)`` samples. Stays as it is.
+        generator : torch.Generator
+            On the CPU. Nothing is drawn from it if ``config.songs`` is 0.
+        samples : int
+            Length of the result.
+        eligible : Tensor of bool, shape (songs,)
+            Songs that may be changed, on the CPU.
+
+        Returns
+        -------
+        tuple of Tensor
+            Which songs, and what becomes of them, shape (chosen, parts, 2, samples).
+
+        Raises
+        ------
+        ValueError
+            If the audio is too short.
+        """
+        self._require_enough(parts, samples)
+        if self.config.songs == 0:
+            return torch.empty(0, dtype=torch.int64), parts[:0, ..., :samples]
+        amount = draws.uniform(len(parts), (-1, 1), generator)
+        index = draws.choose(self.config.songs, len(parts), generator, eligible)
+        changed = parts.new_empty(len(index), *parts.shape[1:-1], samples)
+        for row, song in enumerate(index.tolist()):
+            changed[row] = self._at_speed(parts[song], float(amount[song]), samples)
+        return index, changed
+
+    def _require_enough(self, audio: Tensor, samples: int) -> None:
+        needed = self.config.read_samples(samples)
+        if audio.shape[-1] < needed:
+            raise ValueError(
+                f"{samples} samples are made of {needed}, but there are only {audio.shape[-1]}"
+            )
+
+    def _at_speed(self, audio: Tensor, amount: float, samples: int) -> Tensor:
+        """Play at a speed between the slowest, for an amount of -1, and the fastest, for 1."""
+        rate = nearest_rate(1 + self.config.speed * amount, self.speeds)
+        return resample(audio, rate, samples)
 
     def _vocoded(self, audio: Tensor, pitched: Tensor, amount: Tensor, samples: int) -> Tensor:
         """Change the pitch of some items and the tempo of the others."""

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from songsplit.data.songs import PART_NAMES
 from songsplit.errors import ConfigError
 from songsplit.training.augment import (
     Augmentation,
@@ -257,3 +258,17 @@ def test_settings_are_read_as_configuration_files_give_them() -> None:
 def test_other_targets_are_refused() -> None:
     with pytest.raises(ConfigError, match="vocals and instrumental"):
         augmentation(AugmentConfig(), ("singing", "rest"))
+
+
+def test_songs_change_their_speed_as_a_whole() -> None:
+    chain = augmentation(replace(OFF, pitch_tempo=PitchTempoConfig(0.0, songs=1.0)))
+    part = noise(3, 2, chain.read_samples(SAMPLES))
+    parts = torch.zeros(3, len(PART_NAMES), *part.shape[1:])
+    parts[:, PART_NAMES.index("vocals")], parts[:, PART_NAMES.index("drums")] = part, -part
+    stems = chain.stems(parts, torch.tensor([True, True, False]), seeded(), SAMPLES)
+    likeness = torch.cosine_similarity(stems[:, 0].flatten(1), part[..., :SAMPLES].flatten(1))
+    assert likeness[:2].abs().max() < 0.5
+    assert likeness[2] > 0.999
+    # Drums at another speed than the voice would no longer cancel it.
+    assert stems[:2, 0].std() > 0.01
+    assert stems[:2].sum(dim=1).abs().max() < 1e-5

@@ -189,6 +189,30 @@ def test_a_share_of_zero_reads_no_more_than_it_gives() -> None:
     assert torch.equal(PitchTempo(config)(audio, seeded(), 1000), audio)
 
 
+def test_all_parts_of_a_song_change_alike() -> None:
+    config = PitchTempoConfig(0.0, songs=0.5)
+    effect = PitchTempo(config)
+    one_part = noise(12, 1, 2, config.read_samples(3000))
+    parts = torch.cat([one_part, -one_part, one_part], dim=1)
+    eligible = torch.arange(12) < 9
+    index, changed = effect.song_changes(parts, seeded(), 3000, eligible)
+    assert 2 <= len(index) <= 8
+    assert eligible[index].all()
+    assert torch.allclose(changed[:, 0], -changed[:, 1], atol=1e-6)
+    assert torch.allclose(changed[:, 0], changed[:, 2], atol=1e-6)
+    assert not (changed == parts[index][..., :3000]).flatten(1).all(dim=1).any()
+
+
+def test_no_random_numbers_are_spent_on_songs_that_never_change() -> None:
+    generator, config = seeded(), PitchTempoConfig(0.5)
+    before = generator.get_state()
+    index, _ = PitchTempo(config).song_changes(
+        noise(3, 5, 2, config.read_samples(100)), generator, 100, torch.ones(3, dtype=torch.bool)
+    )
+    assert not len(index)
+    assert torch.equal(generator.get_state(), before)
+
+
 def test_too_short_audio_is_refused() -> None:
     with pytest.raises(ValueError, match="but there are only 3000"):
         PitchTempo(PitchTempoConfig(1.0))(noise(3, 2, 3000), seeded(), 3000)
