@@ -81,17 +81,18 @@ def main() -> None:
     options = parser.parse_args()
     reference, *_ = options.runs
     folders = ["scores", *(["scores-train"] if options.train_scores else [])]
-    heads = ["experiment", "parameters", "GMAC/s", "ms/s"]
+    heads = ["experiment", "parameters", "GMAC/s", "ms/s", "steps"]
     for _ in folders:
         heads += ["vocals", "accomp.", "change vocals", "change accomp."]
     write = sys.stdout.write
     write("| " + " | ".join(heads) + " |\n" + "|---" * len(heads) + "|\n")
     for run in options.runs:
-        model = load_weights(run / "model.safetensors").model
+        stored = load_weights(run / "model.safetensors")
+        model = stored.model
         parameters = sum(parameter.numel() for parameter in model.parameters())
         multiply_adds, milliseconds = cost(model)
         cells = [run.name, f"{parameters / 1e6:.2f} M", f"{multiply_adds:.2f}"]
-        cells.append(f"{milliseconds:.1f}")
+        cells += [f"{milliseconds:.1f}", str(stored.card["steps"])]
         for folder in folders:
             cells.append(scores(run, folder))
             cells.append("|" if run == reference else difference(reference, run, folder))
