@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,10 @@ def _refuse_second_run(folder: Path) -> None:
         )
 
 
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return "Tip: For seamless" not in record.getMessage()
+
+
 def build_cli(arguments: list[str] | None = None, *, run: bool = True) -> TrainingCLI:
     """Read a command line and build, or run, what it describes.
 
@@ -170,6 +175,8 @@ def build_cli(arguments: list[str] | None = None, *, run: bool = True) -> Traini
     TrainingCLI
         With the trainer, the module and the data.
     """
+    # Lightning recommends services of its maker at every start; all else that it says stays.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_is_no_advertisement)
     return TrainingCLI(
         SeparationTraining,
         StemDataModule,

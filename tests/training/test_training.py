@@ -308,6 +308,13 @@ def test_every_config_builds_its_network(path):
     SeparationTraining(MaskUNetConfig(**model))
 
 
+def test_nothing_is_advertised(caplog):
+    caplog.set_level("INFO")
+    build_cli(["--config", str(REFERENCE)], run=False)
+    assert "GPU available" in caplog.text
+    assert "Tip" not in caplog.text
+
+
 @pytest.fixture(scope="module")
 def reference_settings():
     return settings(REFERENCE)
