@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from songsplit.models.storage import StoredModel
 
 DEFAULT_MODEL = "default"
+_FOLDER = Path(str(resources.files("songsplit") / "weights"))
 _REGISTRY = "registry.json"
 
 
@@ -65,17 +66,9 @@ def list_models() -> list[ModelInfo]:
     >>> [model.name for model in songsplit.list_models()]
     ['default', 'default-fast', 'open']
     """
-    folder = Path(str(resources.files("songsplit") / "weights"))
-    entries = json.loads((folder / _REGISTRY).read_text(encoding="utf-8"))
     return [
-        ModelInfo(
-            name,
-            folder / entry["file"],
-            entry["sha256"],
-            _card(folder / entry["file"]),
-            entry.get("fast"),
-        )
-        for name, entry in entries.items()
+        ModelInfo(name, entry.path, entry.sha256, _card(entry.path), entry.fast)
+        for name, entry in _entries().items()
     ]
 
 
@@ -88,10 +81,10 @@ def fast_model(model: str | os.PathLike[str] | None = None) -> str:
         If there is none.
     """
     wanted = DEFAULT_MODEL if model is None else os.fspath(model)
-    fast = {info.name: info.fast for info in list_models()}.get(wanted)
-    if fast is None:
+    entry = _entries().get(wanted)
+    if entry is None or entry.fast is None:
         raise ConfigError(f"{wanted} has no faster model: use another quality")
-    return fast
+    return entry.fast
 
 
 def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
@@ -119,17 +112,39 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
     if wanted.endswith(".safetensors"):
         # Before the list is read: a damaged installation must not stand in the way.
         return load_weights(wanted)
-    known = {info.name: info for info in list_models()}
+    known = _entries()
     if wanted in known:
-        info = known[wanted]
-        if not info.path.is_file() or _checksum(info.path) != info.sha256:
-            raise ModelError(f"{info.path} is missing or damaged: install songsplit again")
-        return load_weights(info.path)
+        # No other model is looked at: one that is damaged must not stop this one.
+        entry = known[wanted]
+        if not entry.path.is_file() or _checksum(entry.path) != entry.sha256:
+            raise ModelError(f"{entry.path} is missing or damaged: install songsplit again")
+        return load_weights(entry.path)
     if Path(wanted).exists():
         return load_weights(wanted)
     raise ModelError(
         f"unknown model {wanted!r}: use {', '.join(known)} or the path of a .safetensors file"
     )
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What the list of models says of one, without opening its file."""
+
+    path: Path
+    sha256: str
+    fast: str | None
+
+
+def _entries() -> dict[str, _Entry]:
+    path = _FOLDER / _REGISTRY
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is missing or damaged: install songsplit again") from error
+    return {
+        name: _Entry(_FOLDER / entry["file"], entry["sha256"], entry.get("fast"))
+        for name, entry in entries.items()
+    }
 
 
 def _card(path: Path) -> Mapping[str, Any]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 import songsplit
@@ -44,28 +46,48 @@ def test_a_path_is_a_model(tmp_path):
     assert registry.load_model(str(path)).card["name"] == "mine"
 
 
-def test_a_damaged_installation_does_not_stop_other_models(tmp_path, monkeypatch):
-    def damaged():
-        raise ModelError("install songsplit again")
+@pytest.fixture
+def damaged_open(tmp_path, monkeypatch):
+    """The models as they are installed, the file of one cut short."""
+    folder = tmp_path / "weights"
+    shutil.copytree(registry.list_models()[0].path.parent, folder)
+    (folder / "open.safetensors").write_bytes(b"cut short")
+    monkeypatch.setattr(registry, "_FOLDER", folder)
+    return folder
 
+
+def test_a_damaged_model_is_noticed(damaged_open):
+    with pytest.raises(ModelError, match=r"open\.safetensors.*install songsplit again"):
+        registry.load_model("open")
+    with pytest.raises(ModelError, match=r"open\.safetensors.*install songsplit again"):
+        registry.list_models()
+
+
+def test_one_changed_byte_is_noticed(damaged_open):
+    path = damaged_open / "default.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match="install songsplit again"):
+        registry.load_model()
+
+
+@pytest.mark.parametrize("content", [b"{", None])
+def test_a_damaged_list_is_noticed(damaged_open, content):
+    path = damaged_open / "registry.json"
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"registry\.json.*install songsplit again"):
+        registry.load_model()
+
+
+def test_a_damaged_model_does_not_stop_others(damaged_open, tmp_path):
     path = tmp_path / "mine.safetensors"
     save_weights(tiny_model(), {"name": "mine"}, path)
-    monkeypatch.setattr(registry, "list_models", damaged)
     assert registry.load_model(path).card["name"] == "mine"
+    assert "non-commercial" in registry.load_model().card["terms"]
+    assert "non-commercial" in registry.load_model(registry.fast_model()).card["terms"]
 
 
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ModelError, match=r"'defualt'.*default"):
         registry.load_model("defualt")
-
-
-def test_a_damaged_default_model_is_noticed(tmp_path, monkeypatch):
-    (info,) = [m for m in registry.list_models() if m.name == "default"]
-    damaged = tmp_path / "default.safetensors"
-    data = bytearray(info.path.read_bytes())
-    data[-1] ^= 1
-    damaged.write_bytes(data)
-    broken = registry.ModelInfo(info.name, damaged, info.sha256, info.card, info.fast)
-    monkeypatch.setattr(registry, "list_models", lambda: [broken])
-    with pytest.raises(ModelError, match="install songsplit again"):
-        registry.load_model()
