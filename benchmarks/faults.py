@@ -3,14 +3,17 @@
 ``python benchmarks/faults.py --musdb PATH`` measures them on the validation songs of MUSDB18,
 ``--instrumentals FILE ...`` how silent the vocals of music without a voice are, and
 ``--singing FILE ...`` how silent the instrumental of unaccompanied voices is. All of them can
-be asked for at once; ``--model`` takes the name or file of a model.
+be asked for at once; ``--model`` takes the name or file of a model. Another program's stems are
+measured with ``--estimates FOLDER``, where a folder named like each song or file holds
+``vocals.wav`` and ``accompaniment.wav``.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from measures import TINY, decibels
@@ -26,6 +29,7 @@ from songsplit.evaluation.songs import musdb_songs
 
 Samples = NDArray[np.float32]
 Power = NDArray[np.float64]  # shape (bins, frames), mean over channels
+Separate: TypeAlias = Callable[[str, Samples, int], Mapping[str, Samples]]  # name, audio, rate
 
 WINDOW = 2048
 SILENT_DB = -45.0  # of the voice, below its own loudest frame: what counts as a pause
@@ -95,7 +99,32 @@ def leak(audio: Samples, stem: Samples) -> float:
     return decibels(float(np.square(stem).mean()) / float(np.square(audio).mean()))
 
 
-def print_songs(root: Path, separator: songsplit.Separator, console: Console) -> None:
+def by_model(model: str | None) -> Separate:
+    """Separate with a model, whatever the name."""
+    separator = songsplit.Separator(model)
+
+    def separate(_name: str, audio: Samples, sample_rate: int) -> Mapping[str, Samples]:
+        return separator.separate(audio, sample_rate)
+
+    return separate
+
+
+def by_files(folder: Path) -> Separate:
+    """Read what another program has made."""
+
+    def separate(name: str, audio: Samples, sample_rate: int) -> Mapping[str, Samples]:
+        stems = {}
+        for stem, file in (("vocals", "vocals.wav"), ("instrumental", "accompaniment.wav")):
+            path = folder / name / file
+            stems[stem], rate = read_audio(path)
+            if (stems[stem].shape, rate) != (audio.shape, sample_rate):
+                raise SystemExit(f"{path}: not of the shape and rate of the mixture")
+        return stems
+
+    return separate
+
+
+def print_songs(root: Path, separate: Separate, console: Console) -> None:
     """Measure and print the validation songs of MUSDB18."""
     table = Table(title="Vocals of validation songs: medians are over songs that have the place")
     table.add_column("song")
@@ -105,7 +134,7 @@ def print_songs(root: Path, separator: songsplit.Separator, console: Console) ->
     rows = []
     for song in track(musdb_songs(root, "train", "valid"), "songs", console=console):
         audio = song.read()
-        stems = separator.separate(audio.mixture, audio.sample_rate)
+        stems = separate(song.name, audio.mixture, audio.sample_rate)
         rows.append(
             faults(audio.mixture, audio.references["vocals"], stems["vocals"], audio.sample_rate)
         )
@@ -121,7 +150,7 @@ def print_leaks(
     title: str,
     files: Sequence[Path],
     silent: str,
-    separator: songsplit.Separator,
+    separate: Separate,
     console: Console,
 ) -> None:
     """Measure and print the stem that should be silent."""
@@ -131,7 +160,7 @@ def print_leaks(
     values = []
     for file in track(files, "files", console=console):
         audio, sample_rate = read_audio(file)
-        values.append(leak(audio, separator.separate(audio, sample_rate)[silent]))
+        values.append(leak(audio, separate(file.stem, audio, sample_rate)[silent]))
         table.add_row(str(file.name), f"{values[-1]:.1f}")
     table.add_section()
     table.add_row("median", f"{np.median(values):.1f}")
@@ -146,17 +175,18 @@ def main() -> None:
     parser.add_argument("--instrumentals", type=Path, nargs="+", default=[])
     parser.add_argument("--singing", type=Path, nargs="+", default=[])
     parser.add_argument("--model")
+    parser.add_argument("--estimates", type=Path, help="stems that another program made")
     options = parser.parse_args()
     console = Console(width=120)
-    separator = songsplit.Separator(options.model)
+    separate = by_files(options.estimates) if options.estimates else by_model(options.model)
     if options.musdb:
-        print_songs(options.musdb, separator, console)
+        print_songs(options.musdb, separate, console)
     for title, files, silent in (
         ("Vocals of music without a voice", options.instrumentals, "vocals"),
         ("Instrumental of voices alone", options.singing, "instrumental"),
     ):
         if files:
-            print_leaks(title, files, silent, separator, console)
+            print_leaks(title, files, silent, separate, console)
 
 
 if __name__ == "__main__":
