@@ -11,7 +11,6 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from unittest import mock
 
 import numpy as np
@@ -22,40 +21,30 @@ from songsplit.models.separation import SeparationModel
 from songsplit.quality import QUALITIES, Quality
 
 SECONDS = 60
-
-
-class Clock:
-    """Adds up the seconds that calls of a function take."""
-
-    def __init__(self, function: Callable[[SeparationModel, Tensor], Tensor]) -> None:
-        self.function = function
-        self.seconds = 0.0
-
-    def bound(self) -> Callable[[SeparationModel, Tensor], Tensor]:
-        """Give a method that does what the function does, and is timed."""
-
-        def timed(model: SeparationModel, spectrogram: Tensor) -> Tensor:
-            start = time.perf_counter()
-            found = self.function(model, spectrogram)
-            self.seconds += time.perf_counter() - start
-            return found
-
-        return timed
+RATE = 44100
 
 
 def measure(quality: Quality, repetitions: int) -> tuple[float, float]:
     """Give milliseconds per second of audio: of the network, and of everything."""
     separator = Separator(quality=quality)
-    rate = 44100
-    mixture = 0.1 * np.random.default_rng(0).normal(size=(2, SECONDS * rate)).astype(np.float32)
+    mixture = 0.1 * np.random.default_rng(0).normal(size=(2, SECONDS * RATE)).astype(np.float32)
+    masks = SeparationModel.foreground_masks
+    calls: list[float] = []
+
+    def timed(model: SeparationModel, spectrogram: Tensor) -> Tensor:
+        start = time.perf_counter()
+        found = masks(model, spectrogram)
+        calls.append(time.perf_counter() - start)
+        return found
+
     network, whole = [], []
-    for _ in range(1 + repetitions):
-        clock = Clock(SeparationModel.foreground_masks)
-        with mock.patch.object(SeparationModel, "foreground_masks", clock.bound()):
+    with mock.patch.object(SeparationModel, "foreground_masks", timed):
+        for _ in range(1 + repetitions):
+            calls.clear()
             start = time.perf_counter()
-            separator.separate(mixture, rate)
+            separator.separate(mixture, RATE)
             whole.append(time.perf_counter() - start)
-        network.append(clock.seconds)
+            network.append(sum(calls))
     # The first time is for warming up.
     network_time, whole_time = statistics.median(network[1:]), statistics.median(whole[1:])
     return 1e3 * network_time / SECONDS, 1e3 * whole_time / SECONDS
