@@ -1,4 +1,4 @@
-"""Audio that callers hand in as NumPy arrays or PyTorch tensors, and back again."""
+"""Samples: what is allowed, and what callers hand in as NumPy arrays or PyTorch tensors."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import math
 import numbers
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio._types import (
-    MAX_CHANNELS,
-    MAX_SAMPLE_RATE,
-    MIN_SAMPLE_RATE,
-    FloatArray,
-    first_unusable,
-)
 from songsplit.errors import AudioInputError
 
 if TYPE_CHECKING:
     import torch
 
+FloatArray: TypeAlias = NDArray[np.float32]
 AudioArray: TypeAlias = "NDArray[Any] | torch.Tensor"
 
+MAX_CHANNELS = 8
+MIN_SAMPLE_RATE = 1
+MAX_SAMPLE_RATE = 768_000
+# Sums and differences of louder samples could leave the range of float32.
+MAX_SAMPLE = 1e37
 # 16, 32 and 64 bits of unsigned and 64 bits of signed integers are not used for audio,
 # so such an array has most likely been converted by mistake.
 _INTEGER_TYPES = {"uint8", "int8", "int16", "int32"}
@@ -33,54 +32,21 @@ _TYPES_HINT = "give floats from -1 to 1, or int16, int32, int8 or uint8 samples"
 
 @dataclass(frozen=True)
 class ArrayInput:
-    """A caller's audio in the internal form, and how to give results back.
+    """A caller's audio in the internal form, and what is needed to give results back.
 
-    Attributes
-    ----------
-    samples : ndarray
-        float32 ``(channels, samples)``, C-contiguous, with full scale at 1; never
-        shares memory with the caller's audio.
-    sample_rate : int
-        Sample rate in Hz.
-    kind : {"numpy", "torch"}
-        What the caller's audio was.
-    ndim : {1, 2}
-        Dimensions of the caller's audio.
-    dtype : numpy dtype
-        Type of results: float64 for float64 audio, else float32.
-    device : torch.device or None
-        Where results go; None for NumPy.
+    The samples are a C-contiguous copy, float32 ``(channels, samples)`` with full scale at 1.
     """
 
     samples: FloatArray
     sample_rate: int
-    kind: Literal["numpy", "torch"]
     ndim: int
-    dtype: np.dtype[Any]
-    device: torch.device | None
+    dtype: np.dtype[Any]  # float64 for float64 audio, else float32
+    device: torch.device | None  # None for NumPy
 
     def restore(self, samples: NDArray[np.float32] | NDArray[np.float64]) -> AudioArray:
-        """Give a result the kind, dimensions, type and device of the caller's audio.
-
-        Parameters
-        ----------
-        samples : ndarray
-            ``(channels, n)``, with 1 channel if the caller's audio was ``(samples,)``.
-
-        Returns
-        -------
-        ndarray or torch.Tensor
-            ``(channels, n)`` or ``(n,)``, float32 or float64, in memory of its own.
-
-        Raises
-        ------
-        ValueError
-            If the shape does not fit.
-        """
-        if samples.ndim != 2 or (self.ndim == 1 and samples.shape[0] != 1):
-            raise ValueError(f"{samples.shape} does not fit audio of {self.ndim} dimension(s)")
+        """Give a result ``(channels, n)`` the kind, dimensions and device of the caller's audio."""
         result = np.array(samples[0] if self.ndim == 1 else samples, dtype=self.dtype, order="C")
-        if self.kind == "numpy":
+        if self.device is None:
             return result
         import torch
 
@@ -88,33 +54,21 @@ class ArrayInput:
 
 
 def as_samples(audio: AudioArray, sample_rate: float | None) -> ArrayInput:
-    """Bring a caller's audio into the internal form.
+    """Bring a caller's audio into the internal form, or raise an AudioInputError.
 
-    Parameters
-    ----------
-    audio : ndarray or torch.Tensor
-        ``(samples,)`` or ``(channels, samples)`` with at most 8 channels. Floating
-        point with full scale at 1 (values beyond are kept), or integers: int8, int16
-        and int32 of full range, or uint8 around 128. A tensor may be on any device and
-        may need a gradient, which is not kept.
-    sample_rate : int or float
-        Sample rate in Hz, a whole number from 1 to 768000.
-
-    Returns
-    -------
-    ArrayInput
-        The audio as float32, and how to give results back.
-
-    Raises
-    ------
-    AudioInputError
-        If the audio or the sample rate is of another kind, shape, type or range, or
-        samples are not finite.
+    It has shape ``(samples,)`` or ``(channels, samples)`` with at most 8 channels, and holds floats
+    with full scale at 1 (values beyond are kept) or integers: int8, int16 and int32 of full range,
+    or uint8 around 128. A tensor may be on any device, and its gradient is not kept. The sample
+    rate is a whole number from 1 to 768000 Hz.
     """
     torch = sys.modules.get("torch")
     device = None
     if isinstance(audio, np.ndarray):
-        array = _from_numpy(audio)
+        if np.ma.is_masked(audio):
+            raise AudioInputError(
+                "audio has masked samples; fill them first, for example audio.filled(0)"
+            )
+        array = np.asarray(audio)
     elif torch is not None and isinstance(audio, torch.Tensor):
         array, device = _from_torch(audio)
     else:
@@ -123,38 +77,23 @@ def as_samples(audio: AudioArray, sample_rate: float | None) -> ArrayInput:
             "example numpy.asarray(audio, dtype='float32')"
         )
     rate = check_sample_rate(sample_rate)
-    _check_type(array.dtype)
+    is_float = array.dtype.kind == "f"
+    if not is_float and array.dtype.newbyteorder("=").name not in _INTEGER_TYPES:
+        raise AudioInputError(f"audio of type {array.dtype} cannot be used; {_TYPES_HINT}")
     _check_shape(array.shape)
     samples = _scaled(np.atleast_2d(array))
     _check_finite(samples, rate)
     return ArrayInput(
         samples=samples,
         sample_rate=rate,
-        kind="numpy" if device is None else "torch",
         ndim=array.ndim,
-        dtype=np.dtype(np.float64 if _is_double(array.dtype) else np.float32),
+        dtype=np.dtype(np.float64 if is_float and array.dtype.itemsize >= 8 else np.float32),
         device=device,
     )
 
 
 def check_sample_rate(sample_rate: object) -> int:
-    """Return a caller's sample rate as an int.
-
-    Parameters
-    ----------
-    sample_rate : object
-        What the caller gave, in Hz.
-
-    Returns
-    -------
-    int
-        The rate, from 1 to 768000.
-
-    Raises
-    ------
-    AudioInputError
-        If it is None, no number, not whole or out of range.
-    """
+    """Return a caller's sample rate in Hz as an int, or raise an AudioInputError."""
     if sample_rate is None:
         raise AudioInputError(
             "sample_rate is needed for audio given as an array; give it in Hz, for example 44100"
@@ -173,16 +112,6 @@ def check_sample_rate(sample_rate: object) -> int:
     return int(rate)
 
 
-def _from_numpy(audio: NDArray[Any]) -> NDArray[Any]:
-    if isinstance(audio, np.ma.MaskedArray):
-        if np.ma.is_masked(audio):
-            raise AudioInputError(
-                "audio has masked samples; fill them first, for example audio.filled(0)"
-            )
-        return np.asarray(audio.data)
-    return np.asarray(audio)
-
-
 def _from_torch(audio: torch.Tensor) -> tuple[NDArray[Any], torch.device]:
     device = audio.device
     try:
@@ -195,16 +124,6 @@ def _from_torch(audio: torch.Tensor) -> tuple[NDArray[Any], torch.device]:
             f"audio is a tensor whose samples cannot be read ({audio.layout}, {audio.dtype}, "
             f"{device}); give a dense float32 tensor with data"
         ) from error
-
-
-def _is_double(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind == "f" and dtype.itemsize >= 8
-
-
-def _check_type(dtype: np.dtype[Any]) -> None:
-    if dtype.kind == "f" or dtype.newbyteorder("=").name in _INTEGER_TYPES:
-        return
-    raise AudioInputError(f"audio of type {dtype} cannot be used; {_TYPES_HINT}")
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:
@@ -244,10 +163,22 @@ def _check_finite(samples: FloatArray, sample_rate: int) -> None:
     position = first_unusable(samples)
     if position is None:
         return
-    # Of what is not a number, nothing is larger.
+    # NumPy takes NaN for the largest value.
     channel = int(np.argmax(np.abs(samples[:, position])))
     raise AudioInputError(
         f"audio holds {samples[channel, position]} at sample {position} "
         f"({position / sample_rate:.2f} s) of channel {channel}; replace such samples, for example "
         "with numpy.nan_to_num(audio, posinf=0, neginf=0)"
     )
+
+
+def first_unusable(samples: FloatArray) -> int | None:
+    """Return the position of the first sample that is not finite, or too loud to compute with.
+
+    The samples have shape (channels, n).
+    """
+    # Comparisons with what is not a number are false.
+    if not samples.size or (samples.max() <= MAX_SAMPLE and samples.min() >= -MAX_SAMPLE):
+        return None
+    usable = (samples <= MAX_SAMPLE) & (samples >= -MAX_SAMPLE)
+    return int(np.argmin(usable.all(axis=0)))

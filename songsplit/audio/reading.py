@@ -4,63 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
-from types import TracebackType
-from typing import BinaryIO, Self, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias
 
 import numpy as np
 
-from songsplit.audio._boxes import is_protected, stem_names
-from songsplit.audio._changes import watch
-from songsplit.audio._outline import examine
-from songsplit.audio._pipes import Pipe
-from songsplit.audio._soundfile_backend import SoundFileBackend
-from songsplit.audio._sources import AudioSource, cut_off, empty, open_source, unreadable
-from songsplit.audio._types import (
+from songsplit.audio.arrays import (
     MAX_CHANNELS,
     MAX_SAMPLE_RATE,
     MIN_SAMPLE_RATE,
-    AudioInfo,
-    Backend,
     FloatArray,
-    UnsupportedByBackendError,
     first_unusable,
 )
-from songsplit.audio.limits import LIMITS, Limits
-from songsplit.errors import AudioFileError
+from songsplit.audio.containers import Structure, examine
+from songsplit.audio.opening import (
+    AudioSource,
+    Pipe,
+    cut_off,
+    empty,
+    open_source,
+    unreadable,
+    watch,
+)
+from songsplit.audio.soundfile_decoder import SoundFileDecoder, UnsupportedError
+from songsplit.errors import AudioFileError, ConfigError
 
-__all__ = ["AudioInfo", "AudioReader", "AudioSource", "open_audio", "read_audio", "read_streams"]
+if TYPE_CHECKING:
+    from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
+
+    Decoder: TypeAlias = SoundFileDecoder | FFmpegDecoder
+
+MAX_HOURS = 24.0
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What is known of an audio file before its samples are read.
+
+    The number of `frames` is None where the file does not say for certain, while `seconds` may be
+    an estimate. `stems` names what a stem file holds beside its mixture, which is what is read.
+    """
+
+    name: str
+    sample_rate: int
+    channels: int
+    frames: int | None
+    seconds: float | None
+    format: str
+    stems: tuple[str, ...] = ()
 
 
 class AudioReader:
-    """An open audio file; made by :func:`open_audio`.
-
-    Attributes
-    ----------
-    info : AudioInfo
-        Sample rate, channels and, where known, the length.
-    """
+    """An open audio file; made by :func:`open_audio`."""
 
     def __init__(
-        self, backend: Backend, resources: ExitStack, limits: Limits, pipe: Pipe | None = None
+        self,
+        decoder: Decoder,
+        info: AudioInfo,
+        resources: ExitStack,
+        max_hours: float,
+        pipe: Pipe | None,
+        check_unchanged: Callable[[], None],
     ) -> None:
-        self.info: AudioInfo = backend.info
-        self._backend = backend
-        self._pipe = pipe
+        self.info = info
+        self._decoder = decoder
         self._resources = resources
-        self._limits = limits
-        self._started = False
-        self._check_unchanged: Callable[[], None] = lambda: None
+        self._max_hours = max_hours
+        self._pipe = pipe
+        self._check_unchanged = check_unchanged
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -68,40 +84,15 @@ class AudioReader:
         self._resources.close()
 
     def blocks(self, frames: int) -> Iterator[FloatArray]:
-        """Yield the file from start to end, in blocks of equal length.
+        """Yield float32 ``(channels, frames)`` blocks, of which the last may be shorter.
 
-        Memory use is that of a block and one decoded piece, whatever the file's length.
-
-        Parameters
-        ----------
-        frames : int
-            Samples per channel of each block but the last, which may be shorter; > 0.
-
-        Yields
-        ------
-        ndarray
-            float32 ``(channels, n)`` with ``1 <= n <= frames`` and full scale at 1.
-            Files of floating point samples may go beyond.
-
-        Raises
-        ------
-        AudioFileError
-            If the data are damaged, cut off, empty, not finite or longer than allowed. What
-            came before is yielded first.
-        ValueError
-            If `frames` is not positive, or the file has been read already.
+        A reader reads its file once.
+        Memory use is that of a block and one decoded piece. Where data are damaged, cut off,
+        empty, not finite or longer than allowed, an AudioFileError follows what came before.
         """
-        if frames < 1:
-            raise ValueError(f"frames must be at least 1, not {frames}")
-        if self._started:
-            raise ValueError("a reader reads its file once; open the file again")
-        self._started = True
-        return self._blocks(frames)
-
-    def _blocks(self, frames: int) -> Iterator[FloatArray]:
         pending: list[FloatArray] = []
         held = 0
-        for chunk in self._checked_chunks():
+        for chunk in self._chunks():
             while held + chunk.shape[1] >= frames:
                 needed = frames - held
                 pending.append(chunk[:, :needed])
@@ -114,144 +105,95 @@ class AudioReader:
         if pending:
             yield np.concatenate(pending, axis=1)
 
-    def _checked_chunks(self) -> Iterator[FloatArray]:
-        info, done = self.info, 0
+    def read(self) -> FloatArray:
+        """Return all samples, float32 ``(channels, samples)``."""
+        return np.concatenate(list(self._chunks()), axis=1)
+
+    def _chunks(self) -> Iterator[FloatArray]:
+        name, rate, done = self.info.name, self.info.sample_rate, 0
         try:
-            for chunk in self._backend.chunks():
-                _check_finite(chunk, info, done)
+            for chunk in self._decoder.chunks():
+                if (position := first_unusable(chunk)) is not None:
+                    raise AudioFileError(
+                        f"{name}: the sample at {(done + position) / rate:.2f} s is not a number, "
+                        "infinite or beyond 1e37; export the file again without such samples"
+                    )
                 done += chunk.shape[1]
-                _check_length(info, done, self._limits)
+                _check_length(name, done / rate, self._max_hours)
                 yield chunk
         except AudioFileError:
             if self._pipe is not None:
-                _finished(self._pipe, info.name, done)  # raises what was behind it
+                self._pipe.finish(name, done)  # raises what was behind it
             self._check_unchanged()
             raise
-        if self._pipe is not None and not _finished(self._pipe, info.name, done):
-            raise cut_off(info.name, done / info.sample_rate)
+        if self._pipe is not None and not self._pipe.finish(name, done):
+            raise cut_off(name, done / rate)
         self._check_unchanged()
         if done == 0:
-            raise empty(info.name)
+            raise empty(name)
 
 
-def _check_finite(chunk: FloatArray, info: AudioInfo, done: int) -> None:
-    if (position := first_unusable(chunk)) is not None:
-        second = (done + position) / info.sample_rate
-        raise AudioFileError(
-            f"{info.name}: the sample at {second:.2f} s is not a number, infinite or beyond 1e37; "
-            "export the file again without such samples"
-        )
-
-
-def _check_length(info: AudioInfo, frames: int, limits: Limits) -> None:
-    if frames > limits.seconds * info.sample_rate:
-        raise AudioFileError(
-            f"{info.name}: the audio is longer than the {limits.longest} that are allowed; split "
-            "it into parts, or allow more (Limits.seconds)"
-        )
-
-
-def open_audio(source: AudioSource, *, limits: Limits = LIMITS) -> AudioReader:
+def open_audio(source: AudioSource, *, max_hours: float = MAX_HOURS) -> AudioReader:
     """Open an audio file for reading; use it in a ``with`` statement.
 
-    The content decides how the file is read, never its name's extension.
+    The content decides how the file is read, never its name's extension. A file object is read
+    from its start and stays open. A pipe is decoded as it comes if it holds WAV, AIFF, AU, FLAC
+    or an MP3 or AAC stream, and else goes through a temporary file.
 
-    Parameters
-    ----------
-    source : str, path-like or binary file object
-        The file. A file object is read from its start and stays open. One that cannot
-        seek, such as a pipe, is decoded as it comes if it holds WAV, AIFF, AU, FLAC or
-        an MP3 or AAC stream, and else goes through a temporary file.
-    limits : Limits, optional
-        How long the audio may be.
-
-    Returns
-    -------
-    AudioReader
-        The open file.
-
-    Raises
-    ------
-    AudioFileError
-        If the file is missing, unreadable, no audio, empty or ends before its header
-        says, or has more than 8 channels, an impossible sample rate or more audio than
-        allowed.
+    An AudioFileError says if the file is missing, unreadable, no audio, empty, protected or cut
+    off, or has more than 8 channels, an impossible sample rate or more than `max_hours` of audio.
     """
-    return open_with(_decode_here, source, limits)
-
-
-Opening: TypeAlias = Callable[[BinaryIO | Pipe, str, ExitStack, Limits], AudioReader]
-
-
-def open_with(opening: Opening, source: AudioSource, limits: Limits) -> AudioReader:
-    """Open an audio file with a decoder of choice.
-
-    Parameters
-    ----------
-    opening : callable
-        Makes the reader of a file, its name for messages, what to close in the end, and the
-        limits.
-    source, limits
-        As for :func:`open_audio`, whose result and errors these are.
-    """
+    if not max_hours > 0:
+        raise ConfigError(f"max_hours must be more than 0, not {max_hours!r}")
     with ExitStack() as resources:
         file, name = open_source(source, resources)
         check_unchanged = watch(source, name)
+        pipe = file if isinstance(file, Pipe) else None
         try:
-            reader = opening(file, name, resources, limits)
+            if isinstance(file, Pipe):
+                decoder, structure = _decode_pipe(file, name), Structure()
+            else:
+                structure = examine(file)
+                decoder = _decode_file(file, name, structure)
         except OSError as error:
             raise unreadable(name, error) from error
-        reader._check_unchanged = check_unchanged
+        resources.callback(decoder.close)
+        info = AudioInfo(
+            name,
+            decoder.sample_rate,
+            decoder.channels,
+            decoder.frames,
+            decoder.seconds,
+            decoder.format,
+            structure.stems,
+        )
+        _check_kind(info)
+        known = info.frames or (pipe.frames if pipe else 0) or 0
+        _check_length(name, known / info.sample_rate, max_hours)
+        reader = AudioReader(decoder, info, resources, max_hours, pipe, check_unchanged)
+        if structure.is_cut:
+            # Decoded only to say where the audio stops: better now than after hours of work.
+            length = sum(chunk.shape[1] for chunk in reader._chunks())
+            raise cut_off(name, length / info.sample_rate)
+        if info.frames == 0:
+            raise empty(name)
         reader._resources = resources.pop_all()
         return reader
 
 
 def read_audio(source: AudioSource) -> tuple[FloatArray, int]:
-    """Read a whole audio file.
-
-    Parameters
-    ----------
-    source : str, path-like or binary file object
-        The file, as for :func:`open_audio`.
-
-    Returns
-    -------
-    samples : ndarray
-        float32 ``(channels, samples)`` with full scale at 1.
-    sample_rate : int
-        Sample rate in Hz.
-
-    Raises
-    ------
-    AudioFileError
-        As :func:`open_audio` and :meth:`AudioReader.blocks`.
-    """
+    """Read a whole audio file: float32 ``(channels, samples)``, and the sample rate in Hz."""
     with open_audio(source) as reader:
-        return np.concatenate(list(reader._checked_chunks()), axis=1), reader.info.sample_rate
+        return reader.read(), reader.info.sample_rate
 
 
 def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
     """Read all audio streams of a file, such as the stems of a ``.stem.mp4``.
 
-    Parameters
-    ----------
-    source : str, path-like or binary file object
-        The file, as for :func:`open_audio`.
-
-    Returns
-    -------
-    streams : list of ndarray
-        float32 ``(channels, samples)`` in the file's order, all cut to the length of
-        the shortest.
-    sample_rate : int
-        Sample rate in Hz.
-
-    Raises
-    ------
-    AudioFileError
-        As :func:`read_audio`, or if the streams differ in sample rate.
+    They are float32 ``(channels, samples)`` in the file's order, all cut to the length of the
+    shortest, and have one sample rate in Hz.
     """
-    from songsplit.audio._pyav_backend import decode_streams
+    from songsplit.audio.ffmpeg_decoder import decode_streams
 
     with ExitStack() as resources:
         file, name = open_source(source, resources)
@@ -259,11 +201,11 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
             if isinstance(file, Pipe):
                 file = file.spooled(name, resources)
             streams, sample_rate = decode_streams(file, name)
-            cut = examine(file).cut
+            is_cut = examine(file).is_cut
         except OSError as error:
             raise unreadable(name, error) from error
     length = min(stream.shape[1] for stream in streams)
-    if cut:
+    if is_cut:
         raise cut_off(name, length / sample_rate)
     for index, stream in enumerate(streams):
         if first_unusable(stream) is not None:
@@ -274,83 +216,59 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
     return [np.ascontiguousarray(stream[:, :length]) for stream in streams], sample_rate
 
 
-def _decode_here(
-    file: BinaryIO | Pipe, name: str, resources: ExitStack, limits: Limits
-) -> AudioReader:
-    if isinstance(file, Pipe):
-        from songsplit.audio._pyav_backend import PyAVBackend
+def _decode_pipe(pipe: Pipe, name: str) -> Decoder:
+    from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
 
-        try:
-            reader = make_reader(PyAVBackend(file, name), resources, limits, file)
-            _check_length(reader.info, file.frames or 0, limits)
-            return reader
-        except AudioFileError:
-            _finished(file, name, 0)  # what was behind it, if anything
-            raise
-    outline = examine(file)
-    if outline.joined:
+    try:
+        return FFmpegDecoder(pipe, name)
+    except AudioFileError:
+        pipe.finish(name, 0)  # raises what was behind it, if anything
+        raise
+
+
+def _decode_file(file: BinaryIO, name: str, structure: Structure) -> Decoder:
+    if structure.is_joined:
         raise AudioFileError(
             f"{name}: the file holds several recordings joined end to end, of which only the first "
             "can be read; export them as one or as separate files"
         )
-    if is_protected(file):
+    if structure.is_protected:
         raise AudioFileError(
             f"{name}: the file is protected against copying (DRM), so only the program it was "
             "bought for can play it; get the song in another way, such as from the CD"
         )
-    stems = stem_names(file)
     try:
-        backend = _open_backend(file, name, libsndfile=not outline.needs_ffmpeg)
+        if not structure.needs_ffmpeg:
+            return SoundFileDecoder(file, name)
+    except UnsupportedError:
+        pass
+    # FFmpeg's libraries are slow to load, and most files do without.
+    from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
+
+    try:
+        return FFmpegDecoder(file, name)
     except AudioFileError as error:
-        if outline.cut:
+        if structure.is_cut:
             raise cut_off(name, 0.0) from error
         raise
-    reader = make_reader(backend, resources, limits)
-    reader.info = replace(reader.info, stems=stems)
-    if outline.cut:
-        # Decoded only to say where the audio stops: better now than after hours of work.
-        length = sum(chunk.shape[1] for chunk in reader._checked_chunks())
-        raise cut_off(name, length / reader.info.sample_rate)
-    if reader.info.frames == 0:
-        raise empty(name)
-    return reader
 
 
-def _finished(pipe: Pipe, name: str, frames: int) -> bool:
-    """Say whether all of a pipe has come; raise what reading it raised."""
-    try:
-        return pipe.finish(frames)
-    except Exception as error:  # not interruptions
-        raise unreadable(name, error) from error
-
-
-def make_reader(
-    backend: Backend, resources: ExitStack, limits: Limits, pipe: Pipe | None = None
-) -> AudioReader:
-    """Make a reader, unless the file has more than can be separated."""
-    resources.callback(backend.close)
-    info, name = backend.info, backend.info.name
+def _check_kind(info: AudioInfo) -> None:
     if not 1 <= info.channels <= MAX_CHANNELS:
         raise AudioFileError(
-            f"{name}: the file has {info.channels} channels, more than the {MAX_CHANNELS} that "
-            "can be read; export it as stereo"
+            f"{info.name}: the file has {info.channels} channels, more than the {MAX_CHANNELS} "
+            "that can be read; export it as stereo"
         )
     if not MIN_SAMPLE_RATE <= info.sample_rate <= MAX_SAMPLE_RATE:
         raise AudioFileError(
-            f"{name}: the sample rate of {info.sample_rate} Hz is not between "
+            f"{info.name}: the sample rate of {info.sample_rate} Hz is not between "
             f"{MIN_SAMPLE_RATE} and {MAX_SAMPLE_RATE} Hz; export the file at 44100 Hz"
         )
-    _check_length(info, info.frames or 0, limits)
-    return AudioReader(backend, resources, limits, pipe)
 
 
-def _open_backend(file: BinaryIO, name: str, *, libsndfile: bool) -> Backend:
-    if libsndfile:
-        try:
-            return SoundFileBackend(file, name)
-        except UnsupportedByBackendError:
-            pass
-    # FFmpeg's libraries are slow to load, and most files do without.
-    from songsplit.audio._pyav_backend import PyAVBackend
-
-    return PyAVBackend(file, name)
+def _check_length(name: str, seconds: float, max_hours: float) -> None:
+    if seconds > 3600 * max_hours:
+        raise AudioFileError(
+            f"{name}: the audio is longer than the {max_hours:.4g} hours that are allowed; split "
+            "it into parts, or allow more with max_hours"
+        )

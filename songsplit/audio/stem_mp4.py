@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio._boxes import boxes
+from songsplit.audio.containers import boxes
 from songsplit.errors import OutputError
 
 if TYPE_CHECKING:
@@ -45,25 +45,9 @@ _MASTERING: dict[str, Any] = {
 
 
 class StemMp4Encoder:
-    """Writes the stems of a song, and their sum, into one file.
+    """Writes up to four mono or stereo stems, and their sum, into one file in stereo.
 
-    Parameters
-    ----------
-    file : binary file object
-        Empty, open for reading and writing, able to seek.
-    names : sequence of str
-        Names of the stems, at most four.
-    sample_rate : int
-        In Hz, such as AAC can have.
-    channels : int
-        Of each stem, one or two; the file is in stereo.
-    kilobits : int
-        Bit rate of each stream in kbit/s.
-
-    Raises
-    ------
-    OutputError
-        If there are more stems or channels.
+    The file is empty, open for reading and writing, and able to seek.
     """
 
     def __init__(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from songsplit.audio._types import FloatArray
+from songsplit.audio.arrays import FloatArray
 from songsplit.errors import MissingExtraError, OutputError
 
 _SEGMENT_SECONDS = 360.0
@@ -18,24 +18,9 @@ _LEAST_RATE = 4000  # below, a block of the stretcher is shorter than it can be
 class Stretcher:
     """Changes the tempo, the key, or both, of audio that comes in blocks.
 
-    The work is that of Signalsmith Stretch. It takes audio as a whole, so audio of more
-    than six minutes goes through in pieces, which are cross-faded: memory does not grow.
-
-    Parameters
-    ----------
-    sample_rate, channels : int
-        Of the audio.
-    tempo : float
-        Speed as a share of the original one.
-    key : float
-        Semitones up.
-
-    Raises
-    ------
-    MissingExtraError
-        If ``python-stretch`` is not installed.
-    OutputError
-        If the rate is below 4 kHz.
+    Tempo is a share of the original speed, and key is in semitones up. The work is that of
+    Signalsmith Stretch. It takes audio as a whole, so audio of more than six minutes goes through
+    in pieces, which are cross-faded: memory does not grow.
     """
 
     def __init__(self, sample_rate: int, channels: int, *, tempo: float, key: float) -> None:
@@ -45,7 +30,7 @@ class Stretcher:
             raise MissingExtraError("python-stretch", "practice") from error
         if sample_rate < _LEAST_RATE:
             raise OutputError(
-                f"tempo and key cannot be changed at {sample_rate} Hz: ask for a higher rate"
+                f"tempo and key cannot be changed at {sample_rate} Hz: use a song of a higher rate"
             )
         self._make: Any = Signalsmith.Stretch
         self._rate, self._channels = sample_rate, channels

@@ -21,8 +21,7 @@ from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
 
-from songsplit.audio._other_tags import other_fields
-from songsplit.formats import FormatName
+from songsplit.audio.formats import FormatName
 
 # Names as in Vorbis comments, with those of ID3 (MP3, WAV, AIFF), MP4 and ASF (WMA). What
 # describes the sound of the mixture, such as its loudness, does not hold for a stem.
@@ -41,6 +40,8 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "copyright": ("TCOP", "cprt", "Copyright"),
 }
 _PAIRS = ("tracknumber", "discnumber")  # MP4: (number, total)
+# WAV, AIFF, CAF and Matroska.
+_FFMPEG_HEADS = (b"RIFF", b"RF64", b"RIFX", b"FORM", b"caff", b"\x1aE\xdf\xa3")
 _FRONT_COVER = 3
 _PICTURES = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -63,14 +64,7 @@ class Cover:
 
 @dataclass(frozen=True)
 class Tags:
-    """What a file says of its song.
-
-    Attributes
-    ----------
-    fields : mapping of str to list of str
-        By name as in Vorbis comments: title, artist, album and so on.
-    cover : Cover or None
-    """
+    """What a file says of its song; fields are named as in Vorbis comments, such as albumartist."""
 
     fields: Mapping[str, list[str]] = field(default_factory=dict)
     cover: Cover | None = None
@@ -91,17 +85,9 @@ class Tags:
 
 
 def read_tags(source: Source) -> Tags:
-    """Read the tags of a file.
+    """Read the tags of a path or seekable binary file, whose position changes.
 
-    Parameters
-    ----------
-    source : path or binary file object
-        A file object that can seek; it is read, and moved, from its start.
-
-    Returns
-    -------
-    Tags
-        Empty if there are none, or none that can be read.
+    They are empty if there are none, or none that can be read.
     """
     opened = source if isinstance(source, str | os.PathLike) else _Rewound(source)
     # Tags come in a hundred broken ways, and mutagen has an error for each; the song is
@@ -109,7 +95,7 @@ def read_tags(source: Source) -> Tags:
     try:
         file = mutagen.File(opened)
         if file is None or not file.tags:
-            return Tags(other_fields(source))
+            return Tags(_fields_by_ffmpeg(source))
         fields = _fields(file)
     except Exception:
         return Tags()
@@ -120,27 +106,17 @@ def read_tags(source: Source) -> Tags:
 
 
 def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
-    """Add tags to a finished file.
+    """Add tags to a finished file of any name, or raise an OSError.
 
-    Parameters
-    ----------
-    path : Path
-        May have any name.
-    name : str
-        What the file is.
-    tags : Tags
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written; it may be damaged then.
-    ValueError
-        If files of this kind cannot hold such tags, or such a picture, which is then left
-        out: a WAV beyond 4 GiB, or a picture that is no JPEG or PNG in M4A.
+    A ValueError says that files of this kind cannot hold such tags, or such a picture, which is
+    then left out: a WAV beyond 4 GiB, or a picture that is no JPEG or PNG in M4A.
     """
     writers = {"mp3": _write_id3, "wav": _write_id3, "m4a": _write_mp4, "stem.mp4": _write_mp4}
     write = writers.get(name, _write_comments)
-    fields = {key: [_encodable(value) for value in values] for key, values in tags.fields.items()}
+    fields = {
+        key: [value.encode("utf-8", "replace").decode("utf-8") for value in values]
+        for key, values in tags.fields.items()
+    }
     # The picture by itself, and last: there is more that can be wrong with it.
     for what, part in (("tags", Tags(fields)), ("cover picture", Tags({}, tags.cover))):
         if not part.fields and part.cover is None:
@@ -153,10 +129,6 @@ def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
                 raise cause from error
             reason = str(error) or type(error).__name__
             raise ValueError(f"the {what} could not be copied: {reason}") from error
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class _Rewound:
@@ -181,6 +153,26 @@ def _fields(file: Any) -> dict[str, list[str]]:
             values = value.text if column == 0 else value
             found[name] = [_text(item) for item in values]
     return found
+
+
+def _fields_by_ffmpeg(source: Source) -> dict[str, list[str]]:
+    """Read tags that mutagen does not know: of plain WAV and AIFF, and of Matroska."""
+    if isinstance(source, str | os.PathLike):
+        with Path(source).open("rb") as file:
+            return _fields_by_ffmpeg(file)
+    source.seek(0)
+    head = source.read(4)
+    source.seek(0)
+    if head not in _FFMPEG_HEADS:
+        return {}
+    import av
+
+    options = {"protocol_whitelist": "none"}  # a file may name others, to be left alone
+    with av.open(source, "r", metadata_errors="replace", options=options) as container:
+        found = {key.lower().replace("_", ""): v for key, v in container.metadata.items()}
+    if "author" in found:  # of AIFF
+        found.setdefault("artist", found["author"])
+    return {name: [found[name]] for name in _NAMES if found.get(name)}
 
 
 def _text(value: Any) -> str:

@@ -93,23 +93,6 @@ def test_odd_memory_is_no_matter() -> None:
     np.testing.assert_array_equal(as_samples(transposed, 1).samples, base.T[:8].astype(np.float32))
 
 
-def test_restoring_another_length_or_shape() -> None:
-    mono = as_samples(np.zeros(5), 44100)
-    assert mono.restore(np.ones((1, 9), np.float32)).shape == (9,)
-    with pytest.raises(ValueError, match="does not fit"):
-        mono.restore(np.ones((2, 9), np.float32))
-    stereo = as_samples(np.zeros((2, 5), np.float32), 44100)
-    result = np.ones((2, 9), np.float64)
-    back = stereo.restore(result)
-    assert back.dtype == np.float32
-    assert not np.shares_memory(back, result)
-
-
-def test_float64_results_keep_their_precision() -> None:
-    given_audio = as_samples(np.zeros(1), 44100)
-    assert given_audio.restore(np.array([[1 / 3]])) == 1 / 3
-
-
 @pytest.mark.parametrize("dtype", ["bool", "int64", "uint16", "uint32", "complex64", "O", "U3"])
 def test_types_that_are_no_audio(dtype: str) -> None:
     assert "cannot be used" in refusal(np.zeros(10).astype(dtype))

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
 
-from songsplit.audio import StemFilesWriter, conversion, read_audio, read_streams, resample
-from songsplit.audio.quantizing import Quantizer
+from songsplit.audio import (
+    OutputFormat,
+    StemFilesWriter,
+    encoders,
+    read_audio,
+    resample,
+)
+from songsplit.audio.formats import FORMATS
 from songsplit.errors import ConfigError, OutputError
-from songsplit.formats import FORMATS, OutputFormat
-
-from .zoo import RATE, song
+from tests.zoo.encoding import RATE, song
 
 ALL = [
     OutputFormat(),
@@ -54,71 +56,34 @@ def test_what_is_written_is_read_back(tmp_path: Path, output: OutputFormat, chan
     assert 10 * np.log10(error + 1e-20) < ALLOWED[output.depth]
 
 
-def test_stems_in_one_file(tmp_path: Path) -> None:
-    vocals, rest = song() / 2, song()[:, ::-1] / 3
-    path = tmp_path / "song.stem.mp4"
-    writer = StemFilesWriter(
-        {"vocals": path, "instrumental": path}, RATE, 2, output=OutputFormat("stem.mp4")
-    )
-    with writer:
-        writer.write({"vocals": vocals, "instrumental": rest})
-    assert [p.name for p in tmp_path.iterdir()] == ["song.stem.mp4"]
-    streams, _ = read_streams(path)
-    for stream, expected in zip(streams, (vocals + rest, vocals, rest), strict=False):
-        error = np.square(stream[:, : expected.shape[1]] - expected).mean()
-        assert error <= 0.05 * np.square(expected).mean()
-
-
-@given(
-    stems=st.integers(1, 4),
-    level=st.sampled_from([1e-4, 0.1, 1.0, 3.0]),
-    bits=st.sampled_from([16, 24]),
-    samples=st.integers(1, 3000),
-)
-def test_integer_stems_add_up(stems: int, level: float, bits: int, samples: int) -> None:
-    rng = np.random.default_rng(samples)
-    parts = rng.uniform(-level, level, (stems, 2, samples)).astype(np.float32)
-    gain = conversion.joint_gain(float(np.abs(parts).max()), OutputFormat("wav", str(bits)))
-    integers = Quantizer(bits)(list(parts * np.float32(gain)))
-    scale = 2 ** (bits - 1)
-    for part, integer in zip(parts, integers, strict=True):
-        assert np.abs(integer - part * gain * scale).max() <= 1.5 + scale * 1e-7
-        assert -scale <= integer.min() <= integer.max() < scale
-    error = np.sum(integers, axis=0) - parts.astype(np.float64).sum(axis=0) * gain * scale
-    if stems > 1:
-        assert np.abs(error).max() <= 0.5 * stems + stems * scale * 3e-7
-
-
-def test_two_stems_on_disk_add_up_within_two_steps(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "bits", "steps"), [("wav", "24", 1.5), ("flac", "16", 3.5)])
+def test_two_stems_on_disk_add_up(tmp_path: Path, name: str, bits: str, steps: float) -> None:
     vocals, rest = song(), np.random.default_rng(1).normal(0, 0.5, song().shape).astype(np.float32)
-    gain, read = write(tmp_path, OutputFormat("flac", "16"), vocals, rest)
+    gain, read = write(tmp_path, OutputFormat(name, bits), vocals, rest)
     assert 0.2 < gain < 1
-    total = (read[0][0] + read[1][0]) * 2**15
-    assert np.abs(total - gain * (vocals + rest) * 2**15).max() <= 2
+    scale = 2 ** (int(bits) - 1)
+    total = read[0][0].astype(np.float64) + read[1][0]
+    error = total - gain * (vocals.astype(np.float64) + rest)
+    assert np.abs(error).max() * scale <= steps + scale * 2e-7
     assert max(np.abs(part).max() for part, _ in read) > 0.999
-
-
-def test_what_is_not_too_loud_keeps_its_level(tmp_path: Path) -> None:
-    for output in ALL:
-        folder = tmp_path / f"{output.name}{output.depth}"
-        folder.mkdir()
-        gain, _ = write(folder, output, song() * 0.9 / np.abs(song()).max())
-        assert gain == 1
 
 
 def test_beyond_full_scale(tmp_path: Path) -> None:
     loud = song() * 4
-    for name, output, options, highest in (
-        ("float", OutputFormat(), {}, np.abs(loud).max()),
-        ("clamped", OutputFormat("wav", "16"), {"clip": "clamp"}, 1.0),
-        ("scaled", OutputFormat("wav", "16"), {}, 1.0),
-    ):
-        (tmp_path / name).mkdir()
-        gain, [(read, _)] = write(tmp_path / name, output, loud, **options)
+    peak = np.abs(loud).max()
+    integers = OutputFormat("wav", "16")
+    cases = [(OutputFormat(), False, peak), (integers, False, 1.0), (OutputFormat(), True, 1.0)]
+    for index, (output, guarded, highest) in enumerate(cases):
+        (tmp_path / str(index)).mkdir()
+        gain, [(read, _)] = write(tmp_path / str(index), output, loud, guarded=guarded)
         assert np.abs(read).max() == pytest.approx(highest, abs=1e-3)
-        assert gain == (pytest.approx(1 / np.abs(loud).max(), rel=1e-3) if name == "scaled" else 1)
-        # Cut off: many samples at the end of the scale; scaled: one or two.
-        assert (np.sum(np.abs(read) > 0.999) > 50) == (name != "scaled")
+        assert gain == pytest.approx(highest / peak, rel=1e-3)
+
+
+def test_what_is_below_one_step_is_still_heard(tmp_path: Path) -> None:
+    tone = np.sin(np.arange(200_000) * 0.1, dtype=np.float32)[np.newaxis]
+    _, [(read, _)] = write(tmp_path, OutputFormat("wav", "16"), 0.3 * tone / 2**15)
+    assert np.vdot(read * 2**15, tone) / np.vdot(tone, tone) == pytest.approx(0.3, abs=0.02)
 
 
 def test_the_same_stems_give_the_same_bytes(tmp_path: Path) -> None:
@@ -128,12 +93,6 @@ def test_the_same_stems_give_the_same_bytes(tmp_path: Path) -> None:
         write(tmp_path / name, OutputFormat("flac", "16"), song(), song()[::-1])
         found.append([path.read_bytes() for path in sorted((tmp_path / name).iterdir())])
     assert found[0] == found[1]
-
-
-def test_what_is_below_one_step_is_still_heard() -> None:
-    tone = np.sin(np.arange(200_000) * 0.1, dtype=np.float32)[np.newaxis]
-    dithered = Quantizer(16)([0.3 * tone / 2**15])[0]
-    assert np.vdot(dithered, tone) / np.vdot(tone, tone) == pytest.approx(0.3, abs=0.02)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +124,7 @@ def test_formats_that_there_are_not(arguments: tuple, message: str) -> None:
         OutputFormat(*arguments)
 
 
-@pytest.mark.parametrize("samples", [1, 2, 1024, 1031, 20495, 50000])
+@pytest.mark.parametrize("samples", [1, 1024, 20495])
 @pytest.mark.parametrize("name", ["m4a", "mp3", "opus", "ogg", "flac", "stem.mp4"])
 def test_no_length_loses_its_end(tmp_path: Path, name: str, samples: int) -> None:
     rate = 48000 if name == "opus" else RATE
@@ -187,6 +146,7 @@ def test_every_channel_comes_through_m4a(tmp_path: Path, channels: int) -> None:
     assert full <= set(heard)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["flac", "wav", "mp3", "m4a", "ogg", "opus", "stem.mp4"])
 def test_a_disk_that_fills_up_while_encoding(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -200,27 +160,16 @@ def test_a_disk_that_fills_up_while_encoding(
 
     limit = [0]
 
-    class Full(io.FileIO):
-        def write(self, data: Any) -> int:
-            if self.tell() + len(data) > limit[0]:
-                raise OSError(errno.ENOSPC, "No space left on device")
-            return super().write(data)
+    def write_some(file: Any, data: memoryview) -> int:
+        if file.tell() + len(data) > limit[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return io.FileIO.write(file, data)
 
-    def begin_again(part: Any) -> Any:
-        part._second = part.part.with_suffix(".second")
-        part._file = Full(part._second, "x+")
-        return part._file
-
-    monkeypatch.setattr("songsplit.audio.writing.PartFile.begin_again", begin_again)
+    monkeypatch.setattr(encoders._OutputFile, "_write_some", write_some)
     for limit[0] in (0, size // 2, size - 1):
         with pytest.raises(OutputError, match="free some space"):
             write(tmp_path, output, stem)
         assert not list(tmp_path.iterdir())
-
-
-def test_clip_must_be_known(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="scale or clamp"):
-        write(tmp_path, OutputFormat(), song(), clip="Scale")
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -229,25 +178,13 @@ def test_more_channels_than_a_file_can_have(tmp_path: Path, name: str) -> None:
     if name in ("wav", "flac", "m4a"):
         write(tmp_path, OutputFormat(name), samples)
         return
-    with pytest.raises(OutputError, match="at most 2 channels, not 6"):
+    with pytest.raises(OutputError, match="at most 2 channels, not 6: use wav, flac, m4a"):
         write(tmp_path, OutputFormat(name), samples)
 
 
-@pytest.mark.parametrize("name", ["flac", "mp3"])
-def test_a_full_disk_leaves_nothing(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*arguments: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(conversion, "open_encoder", full)
-    with pytest.raises(OutputError, match="free some space"):
-        write(tmp_path, OutputFormat(name), song())
-    assert not list(tmp_path.iterdir())
-
-
+@pytest.mark.slow
 def test_bit_rates_are_heeded(tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).normal(0, 0.1, (2, 10 * RATE)).astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 4 * RATE)).astype(np.float32)
     for name in ("mp3", "m4a", "ogg", "opus"):
         sizes = []
         for bitrate in (96, 192):
@@ -256,12 +193,12 @@ def test_bit_rates_are_heeded(tmp_path: Path) -> None:
             write(folder, OutputFormat(name, bitrate=bitrate), noise)
             sizes.append((folder / f"0.{name}").stat().st_size)
         assert 1.5 < sizes[1] / sizes[0] < 2.6
-        assert sizes[0] == pytest.approx(96_000 / 8 * 10, rel=0.45)
+        assert sizes[0] == pytest.approx(96_000 / 8 * 4, rel=0.45)
 
 
 def test_integer_files_beyond_four_gigabytes_are_rf64(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("songsplit.audio.encoding._MAX_PLAIN_BYTES", 1000)
+    monkeypatch.setattr("songsplit.audio.encoders._MAX_PLAIN_BYTES", 1000)
     write(tmp_path, OutputFormat("wav", "16"), song())
     assert soundfile.info(str(tmp_path / "0.wav")).format == "RF64"

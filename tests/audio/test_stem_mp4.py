@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import io
-import json
-import struct
 
 import numpy as np
 import pytest
@@ -10,8 +8,7 @@ import pytest
 from songsplit.audio import read_audio, read_streams
 from songsplit.audio.stem_mp4 import StemMp4Encoder
 from songsplit.errors import OutputError
-
-from .zoo import RATE, song
+from tests.zoo.encoding import RATE, song
 
 
 def stem_file(*stems: np.ndarray, names: tuple[str, ...] = ("Vocals", "Instrumental")) -> bytes:
@@ -21,16 +18,6 @@ def stem_file(*stems: np.ndarray, names: tuple[str, ...] = ("Vocals", "Instrumen
         encoder.write([stem[:, start : start + 7777] for stem in stems])
     encoder.close()
     return file.getvalue()
-
-
-def boxes(data: bytes) -> dict[bytes, bytes]:
-    found, at = {}, 0
-    while at < len(data):
-        size, name = struct.unpack_from(">I4s", data, at)
-        assert size >= 8
-        found[name] = data[at + 8 : at + size]
-        at += size
-    return found
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -53,15 +40,7 @@ def test_mixture_first_then_four_parts(channels: int) -> None:
     )
 
 
-def test_the_parts_are_named_and_coloured() -> None:
-    inside = boxes(boxes(stem_file(song(), song()))[b"moov"])
-    description = json.loads(boxes(inside[b"udta"])[b"stem"])
-    assert description["version"] == 1
-    assert [stem["name"] for stem in description["stems"]] == ["Vocals", "Instrumental", "-", "-"]
-    assert all(len(stem["color"]) == 7 for stem in description["stems"])
-    assert not description["mastering_dsp"]["limiter"]["enabled"]
-
-
+@pytest.mark.slow
 def test_stempeg_reads_it(tmp_path) -> None:
     stempeg = pytest.importorskip("stempeg")
     path = tmp_path / "song.stem.mp4"

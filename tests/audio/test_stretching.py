@@ -28,7 +28,7 @@ def loudest(audio: np.ndarray) -> float:
     return np.argmax(np.abs(np.fft.rfft(middle))) / 2
 
 
-@pytest.mark.parametrize(("tempo", "key"), [(0.5, 0), (0.8, -2), (1, 12), (1.5, 3)])
+@pytest.mark.parametrize(("tempo", "key"), [(0.8, -2), (1.5, 3)])
 def test_tempo_changes_the_length_and_key_the_pitch(tempo: float, key: float) -> None:
     result = stretched(tone(), 50_000, tempo=tempo, key=key)
     assert result.shape == (2, round(8 * RATE / tempo))

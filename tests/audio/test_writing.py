@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,12 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from songsplit.audio import StemFilesWriter, read_audio, writing
-from songsplit.audio._pyav_backend import PyAVBackend
-from songsplit.audio.writing import PartFile
+from songsplit.audio import StemFilesWriter, clear_stale_parts, read_audio, wav
+from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
 from songsplit.errors import OutputError
-
-from .zoo import RATE, song
+from songsplit.files import TEMPORARY_PREFIX, WholeFiles, write_whole
+from tests.zoo.encoding import RATE, song
 
 STEMS = ("vocals", "instrumental")
 
@@ -41,9 +41,9 @@ def test_what_is_written_is_read_back(tmp_path: Path, channels: int) -> None:
     np.testing.assert_array_equal(read, samples)
     assert soundfile.info(str(path)).subtype == "FLOAT"
     with path.open("rb") as file:
-        backend = PyAVBackend(file, "out.wav")
-        np.testing.assert_array_equal(np.concatenate(list(backend.chunks()), axis=1), samples)
-        backend.close()
+        decoder = FFmpegDecoder(file, "out.wav")
+        np.testing.assert_array_equal(np.concatenate(list(decoder.chunks()), axis=1), samples)
+        decoder.close()
     assert [p.name for p in path.parent.iterdir()] == ["out.wav"]
 
 
@@ -58,7 +58,7 @@ def test_very_long_files_become_rf64(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "long.wav"
     with monkeypatch.context() as patch:
         # The fields of 32 bits still say 0xFFFFFFFF; only the choice is made earlier.
-        patch.setattr(writing, "_MAX_PLAIN_BYTES", 1000)
+        patch.setattr(wav, "_MAX_PLAIN_BYTES", 1000)
         write_audio(path, song(), RATE)
     assert path.read_bytes()[:4] == b"RF64"
     assert soundfile.info(str(path)).format == "RF64"
@@ -105,16 +105,18 @@ def test_an_error_keeps_the_old_files_and_others_in_the_folder(tmp_path: Path) -
 
 
 def test_when_one_name_cannot_be_taken_none_is(tmp_path: Path) -> None:
-    paths = {stem: tmp_path / f"{stem}.wav" for stem in STEMS}
+    paths = {stem: tmp_path / f"{stem}.wav" for stem in ("drums", *STEMS)}
+    paths["vocals"].write_text("old")
 
     def work() -> None:
         with StemFilesWriter(paths, RATE, 2) as writer:
-            writer.write(dict.fromkeys(STEMS, song()))
+            writer.write(dict.fromkeys(paths, song()))
             paths["instrumental"].mkdir()
 
     with pytest.raises(OutputError):
         work()
-    assert [p.name for p in tmp_path.iterdir()] == ["instrumental.wav"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["instrumental.wav", "vocals.wav"]
+    assert paths["vocals"].read_text() == "old"
 
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
@@ -159,32 +161,59 @@ def test_no_space_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_blocks_that_do_not_fit(tmp_path: Path) -> None:
-    paths = {stem: tmp_path / f"{stem}.wav" for stem in STEMS}
-    for blocks in (
-        {"vocals": song()},
-        {"vocals": song(), "instrumental": song(frames=5)},
-        dict.fromkeys(STEMS, song(channels=1)),
-    ):
-        with pytest.raises(ValueError), StemFilesWriter(paths, RATE, 2) as writer:
-            writer.write(blocks)
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_folder_that_another_song_takes_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Songs share folders; one that gives up removes those it made."""
     taken: list[Path] = []
+    make = WholeFiles._make_folder
 
-    def too_late(path: Path, sample_rate: int, channels: int) -> PartFile:
+    def too_late(files: WholeFiles, folder: Path) -> None:
+        make(files, folder)
         if not taken:
-            taken.append(path.parent)
-            path.parent.rmdir()
-        return PartFile(path, sample_rate, channels)
+            taken.append(folder)
+            folder.rmdir()
 
-    monkeypatch.setattr("songsplit.audio.stem_files.PartFile", too_late)
+    monkeypatch.setattr(WholeFiles, "_make_folder", too_late)
     with StemFilesWriter({"vocals": tmp_path / "a" / "vocals.wav"}, 44100, 1) as writer:
         writer.write({"vocals": np.zeros((1, 10), np.float32)})
     assert taken
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["vocals.wav"]
+
+
+def test_results_keep_their_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.touch()
+    path.chmod(0o640)
+    write_audio(path, song(), RATE)
+    write_whole(path, b"new")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there, only age tells")
+def test_what_a_killed_writer_left_is_stale_at_once(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from songsplit.audio import StemFilesWriter;"
+        "StemFilesWriter({'a': Path(sys.argv[1]) / 'a.wav'}, 44100, 1).__enter__(); os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    [left] = tmp_path.iterdir()
+    assert left.name.startswith(TEMPORARY_PREFIX)
+    with StemFilesWriter({"a": tmp_path / "a.wav"}, RATE, 2) as writer:
+        assert clear_stale_parts(tmp_path)
+        assert not left.exists()
+        # What somebody still writes is left alone.
+        assert not clear_stale_parts(tmp_path)
+        writer.write({"a": song()})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+    assert not clear_stale_parts(tmp_path / "missing")
+
+
+def test_without_locks_age_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("songsplit.files._lock", lambda handle, unknown=True: unknown)
+    old, new = tmp_path / f"{TEMPORARY_PREFIX}a", tmp_path / f"{TEMPORARY_PREFIX}b"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    assert clear_stale_parts(tmp_path)
+    assert list(tmp_path.iterdir()) == [new]

@@ -1,12 +1,13 @@
 """Decoding with FFmpeg's libraries (PyAV): AAC, MP3, WMA, Matroska and all the rest.
 
-FFmpeg's own resampler is kept out: it would mix channels down and change levels
-unasked. Frames are turned into float32 here.
+FFmpeg's own resampler is kept out: it would mix channels down and change levels unasked. Frames
+are turned into float32 here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import av
@@ -14,8 +15,9 @@ import numpy as np
 from av.codec.context import Flags2
 from numpy.typing import NDArray
 
-from songsplit.audio._pipes import Pipe
-from songsplit.audio._types import AudioInfo, FloatArray, NamelessFile
+from songsplit.audio.arrays import FloatArray
+from songsplit.audio.containers import read_at
+from songsplit.audio.opening import NamelessFile, Pipe, broken, cut_off, empty
 from songsplit.errors import AudioFileError
 
 if TYPE_CHECKING:
@@ -40,25 +42,18 @@ _TYPES = {
 # their mark at the end only, where another tag of 128 bytes may follow.
 _TAGS = (b"ID3", b"TAG", b"APE")
 _TAG_END = b"APETAGEX"
+# Containers whose duration is written down by whoever made the file, by the first of FFmpeg's
+# names for them. Of others, FFmpeg estimates it.
+_WITH_DURATION = ("mov", "matroska", "asf")
+# Encoders' delays and rounding make decoded audio a little shorter.
+_TOLERANCE = 0.02, 0.25  # share, and seconds
 
 
-class PyAVBackend:
-    """Reads one audio stream of a file with FFmpeg's libraries.
-
-    Parameters
-    ----------
-    file : BinaryIO or Pipe
-        Read from its start.
-    name : str
-        The file's name for messages.
-
-    Raises
-    ------
-    AudioFileError
-        If the file is no audio, holds no audio or cannot be decoded.
-    """
+class FFmpegDecoder:
+    """Reads the first audio stream of a file or pipe with FFmpeg's libraries."""
 
     def __init__(self, file: BinaryIO | Pipe, name: str) -> None:
+        self._name = name
         self._container, self._source = _open(file, name)
         try:
             # The first, not FFmpeg's "best": in a stem file that may be a single stem.
@@ -70,71 +65,42 @@ class PyAVBackend:
             if self._container.format.name == "caf" and context is not None:
                 # FFmpeg takes the filler at the end of CAF off, which ALAC has left out already.
                 context.flags2 |= Flags2.skip_manual
-            self._frames = self._decode(stream, name)
-            # What the header says of rate and channels is wrong for some files (AAC
-            # with spectral band replication): the first decoded frame decides.
-            self._first = next(self._frames, None)
-            if self._first is None:
-                raise AudioFileError(
-                    f"{name}: the file holds no samples; export it again with audio in it"
-                )
+            decoded = _decoded(self._container, self._source, [stream], name)
+            self._frames = (frame for _, frame in decoded)
+            # What the header says of rate and channels is wrong for some files (AAC with
+            # spectral band replication): the first decoded frame decides.
+            first = next(self._frames, None)
+            if first is None:
+                raise empty(name)
         except BaseException:
             self._container.close()
             raise
-        self.info = AudioInfo(
-            name=name,
-            sample_rate=self._first.sample_rate,
-            channels=self._first.layout.nb_channels,
-            frames=None,
-            seconds=_duration(self._container, stream),
-            format=f"{self._container.format.name} {stream.codec_context.name}",
-        )
-
-    def _decode(self, stream: AudioStream, name: str) -> Iterator[AudioFrame]:
-        for _, frame in _decoded(self._container, self._source, [stream], name):
-            yield frame
+        self._first = first
+        self.sample_rate: int = first.sample_rate
+        self.channels: int = first.layout.nb_channels
+        self.frames: int | None = None
+        self.seconds: float | None = _duration(self._container, stream)
+        self.format = f"{self._container.format.name} {stream.codec_context.name}"
+        self._promised = _promised_seconds(self._container, stream)
 
     def chunks(self) -> Iterator[FloatArray]:
-        """Yield the decoder's ``(channels, n)`` frames up to the end of the file.
-
-        Raises
-        ------
-        AudioFileError
-            If the data are damaged, or sample rate or channels change on the way.
-        """
-        if self._first is not None:
-            yield _to_float(self._first)
-            self._first = None
-        for frame in self._frames:
+        """Yield ``(channels, n)`` pieces up to the end of the file."""
+        done = 0
+        for frame in chain([self._first], self._frames):
+            done += frame.samples
             yield _to_float(frame)
+        seconds = done / self.sample_rate
+        share, least = _TOLERANCE
+        if self._promised - seconds > max(least, share * self._promised):
+            raise cut_off(self._name, seconds)
 
     def close(self) -> None:
-        """Release the decoder."""
+        """Release the decoder; the file itself stays open."""
         self._container.close()
 
 
-def decode_streams(file: BinaryIO | Pipe, name: str) -> tuple[list[FloatArray], int]:
-    """Decode all audio streams of a file side by side.
-
-    Parameters
-    ----------
-    file : BinaryIO or Pipe
-        Read from its start.
-    name : str
-        The file's name for messages.
-
-    Returns
-    -------
-    streams : list of ndarray
-        float32 ``(channels, samples)``, in the file's order, each of its own length.
-    sample_rate : int
-        Sample rate in Hz, the same for all.
-
-    Raises
-    ------
-    AudioFileError
-        If the file is no audio or damaged, or its streams differ in sample rate.
-    """
+def decode_streams(file: BinaryIO, name: str) -> tuple[list[FloatArray], int]:
+    """Decode all audio streams of a file side by side, each of its own length, at one rate."""
     container, source = _open(file, name)
     with container:
         streams = list(container.streams.audio)
@@ -161,6 +127,16 @@ def _duration(container: InputContainer, stream: AudioStream) -> float | None:
     return None if container.duration is None else container.duration / 1_000_000
 
 
+def _promised_seconds(container: InputContainer, stream: AudioStream) -> float:
+    """Return how long the container says that the audio is, or 0 where it does not say."""
+    if not container.format.name.startswith(_WITH_DURATION):
+        return 0.0
+    # The duration of a container is that of its longest stream, such as the pictures.
+    if stream.duration is None and len(container.streams) > 1:
+        return 0.0
+    return _duration(container, stream) or 0.0
+
+
 def _open(file: BinaryIO | Pipe, name: str) -> tuple[InputContainer, NamelessFile | Pipe]:
     # A playlist could name other files or addresses: FFmpeg may open none.
     options = {"protocol_whitelist": "none"}
@@ -181,18 +157,13 @@ def _open(file: BinaryIO | Pipe, name: str) -> tuple[InputContainer, NamelessFil
         return container, source
     except (av.FFmpegError, OSError, ValueError) as error:
         source.check()
-        if not isinstance(file, Pipe) and _is_mp4(file):
+        if not isinstance(file, Pipe) and read_at(file, 4, 4) == b"ftyp":
             reason = "the file is cut off or damaged: its index is missing or unreadable"
             raise AudioFileError(f"{name}: {reason}; copy, download or export it again") from error
         raise AudioFileError(
             f"{name}: not an audio file that can be read; use WAV, FLAC, MP3, M4A, Ogg or another "
             "common format"
         ) from error
-
-
-def _is_mp4(file: BinaryIO) -> bool:
-    file.seek(4)
-    return file.read(4) == b"ftyp"
 
 
 def _decoded(
@@ -231,10 +202,7 @@ def _decoded(
         ) from error
     except (av.FFmpegError, OSError) as error:
         source.check()
-        raise AudioFileError(
-            f"{name}: the file is cut off or damaged: its audio can be read up to about "
-            f"{min(done.values()) / rate:.2f} s only; copy, download or export it again"
-        ) from error
+        raise broken(name, min(done.values()) / rate) from error
 
 
 def _is_tag(packet: bytes) -> bool:

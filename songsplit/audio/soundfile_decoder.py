@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
 import soundfile
 
-from songsplit.audio._types import (
-    AudioInfo,
-    FloatArray,
-    NamelessFile,
-    UnsupportedByBackendError,
-)
-from songsplit.errors import AudioFileError
+from songsplit.audio.arrays import FloatArray
+from songsplit.audio.opening import NamelessFile, broken
 
 # libsndfile reports the largest count where it does not know the length.
 _UNKNOWN_FRAMES = 1 << 62
@@ -23,11 +19,30 @@ _UNKNOWN_FRAMES = 1 << 62
 _CHUNK_FRAMES = 4096
 
 
+class UnsupportedError(Exception):
+    """The file is one for FFmpeg."""
+
+
+def _renew_lock() -> None:
+    """Give soundfile a new lock for opening files.
+
+    A thread that is opening a file while another one forks does not come along into the child:
+    nobody would ever open its lock there.
+    """
+    name = "_sf_error_lock"  # not in older versions
+    if hasattr(soundfile.SoundFile, name):
+        setattr(soundfile.SoundFile, name, threading.Lock())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
 class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
     """A file read from start to end only.
 
-    The base class seeks to where it already is after each read, which for compressed
-    files means decoding again.
+    The base class seeks to where it already is after each read, which for compressed files
+    means decoding again.
     """
 
     def seekable(self) -> bool:
@@ -35,21 +50,8 @@ class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-class SoundFileBackend:
-    """Reads one file with libsndfile.
-
-    Parameters
-    ----------
-    file : BinaryIO
-        A seekable file, read from its start.
-    name : str
-        The file's name for messages.
-
-    Raises
-    ------
-    UnsupportedByBackendError
-        If libsndfile cannot read the file.
-    """
+class SoundFileDecoder:
+    """Reads a seekable file with libsndfile, or raises UnsupportedError."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         file.seek(0)
@@ -57,29 +59,21 @@ class SoundFileBackend:
             self._source = NamelessFile(file)
             self._file = _SequentialFile(_descriptor(file) or self._source)
         except (soundfile.SoundFileError, OSError) as error:
-            raise UnsupportedByBackendError(str(error)) from error
+            raise UnsupportedError from error
         # The length of an MP3, also of one inside a WAV, is an estimate at which libsndfile
-        # stops; see _outline._mp3. Of a FLAC without a length it does not find the end.
+        # stops, and of a FLAC without a length it does not find the end.
         if self._file.subtype.startswith("MPEG") or self._file.frames >= _UNKNOWN_FRAMES:
             self._file.close()
-            raise UnsupportedByBackendError("the length is not known")
-        self.info = AudioInfo(
-            name=name,
-            sample_rate=self._file.samplerate,
-            channels=self._file.channels,
-            frames=self._file.frames,
-            seconds=self._file.frames / self._file.samplerate,
-            format=f"{self._file.format} {self._file.subtype}",
-        )
+            raise UnsupportedError
+        self._name = name
+        self.sample_rate: int = self._file.samplerate
+        self.channels: int = self._file.channels
+        self.frames: int | None = self._file.frames
+        self.seconds: float | None = self._file.frames / self.sample_rate
+        self.format = f"{self._file.format} {self._file.subtype}"
 
     def chunks(self) -> Iterator[FloatArray]:
-        """Yield ``(channels, n)`` pieces up to the end of the file.
-
-        Raises
-        ------
-        AudioFileError
-            If the data are damaged or fewer than the header promises.
-        """
+        """Yield ``(channels, n)`` pieces up to the end of the file."""
         done, total = 0, self._file.frames
         while done < total:
             try:
@@ -88,15 +82,15 @@ class SoundFileBackend:
                 block = self._file.read(count, dtype="float32", always_2d=True)
             except soundfile.SoundFileError as error:
                 self._source.check()
-                raise _broken(self.info, done) from error
+                raise broken(self._name, done / self.sample_rate, self.seconds) from error
             self._source.check()
             if not len(block):
-                raise _broken(self.info, done)
+                raise broken(self._name, done / self.sample_rate, self.seconds)
             done += len(block)
             yield np.ascontiguousarray(block.T)
 
     def close(self) -> None:
-        """Release the decoder."""
+        """Release the decoder; the file itself stays open."""
         self._file.close()
 
 
@@ -118,11 +112,3 @@ def _descriptor(file: BinaryIO) -> int | None:
         return descriptor
     os.close(descriptor)
     return None
-
-
-def _broken(info: AudioInfo, done: int) -> AudioFileError:
-    length = "" if info.frames is None else f" of {info.frames / info.sample_rate:.2f} s"
-    return AudioFileError(
-        f"{info.name}: the file is cut off or damaged: its audio can be read up to about "
-        f"{done / info.sample_rate:.2f} s{length} only; copy, download or export it again"
-    )

@@ -1,0 +1,50 @@
+"""Which files of a folder are songs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from songsplit.files import TEMPORARY_PREFIX
+
+# Protected files too, so that it is said that they are.
+AUDIO_SUFFIXES = frozenset(
+    {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".caf", ".au", ".snd", ".flac"}
+    | {".ape", ".wv", ".tta", ".ogg", ".oga", ".spx", ".opus", ".mp2", ".mp3", ".m4a", ".m4b"}
+    | {".m4p", ".aax", ".aac", ".alac", ".wma", ".asf", ".mka", ".ac3", ".dts", ".amr", ".mp4"}
+    | {".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".3gp", ".3g2", ".ogv", ".mpg"}
+    | {".mpeg", ".vob", ".ts", ".mts", ".m2ts"}
+)
+# Files of macOS about other files, and our own unfinished ones. Names of songs may begin with
+# a dot too.
+_NOT_SONGS = ("._", TEMPORARY_PREFIX)
+
+
+def audio_files(folder: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
+    """List the audio and video files below a folder, by extension, sorted by path.
+
+    Links are followed, each folder once. Hidden folders are left out, and so is whatever is
+    no plain file, such as a named pipe, which would keep the program waiting. What
+    `on_error` gets are folders that cannot be read; without it, they are an OSError.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    visited: set[str] = set()
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=on_error or refuse, followlinks=True):
+        if (here := os.path.realpath(place)) in visited:
+            folders.clear()
+            continue
+        visited.add(here)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = (Path(place, name) for name in names if is_audio_name(name))
+        found.extend(path for path in paths if path.is_file())
+    return sorted(found)
+
+
+def is_audio_name(name: str) -> bool:
+    """Say whether a file of this name may be a song."""
+    return Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(_NOT_SONGS)
