@@ -11,18 +11,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from songsplit.audio import Limits
+    from songsplit.audio.formats import OutputFormat
     from songsplit.errors import SongsplitError
-    from songsplit.formats import OutputFormat
-    from songsplit.mixes import Mix
-    from songsplit.models.registry import ModelInfo, list_models
+    from songsplit.models.weights import ModelInfo, list_models
     from songsplit.separator import Separator, separate
-    from songsplit.stems import Stems
+    from songsplit.stems import Mix, Stems
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Limits",
     "Mix",
     "ModelInfo",
     "OutputFormat",
@@ -36,14 +33,13 @@ __all__ = [
 
 # Importing torch takes seconds; names are therefore looked up when first used.
 _HOMES = {
-    "Limits": "songsplit.audio.limits",
-    "Mix": "songsplit.mixes",
-    "ModelInfo": "songsplit.models.registry",
-    "OutputFormat": "songsplit.formats",
+    "Mix": "songsplit.stems",
+    "ModelInfo": "songsplit.models.weights",
+    "OutputFormat": "songsplit.audio.formats",
     "Separator": "songsplit.separator",
     "SongsplitError": "songsplit.errors",
     "Stems": "songsplit.stems",
-    "list_models": "songsplit.models.registry",
+    "list_models": "songsplit.models.weights",
     "separate": "songsplit.separator",
 }
 

@@ -1,4 +1,4 @@
-"""Names of files that results are written to, from a template."""
+"""Files that results are written to: their names, from a template, and whether they are free."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import hashlib
 import os
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from songsplit.errors import ConfigError
+from songsplit.errors import ConfigError, OutputError, OutputExistsError
+
+if TYPE_CHECKING:
+    from songsplit.audio import Tags
+    from songsplit.audio.formats import OutputFormat
 
 FIELDS = ("track", "stem", "artist", "title", "album")
 """What templates may hold in braces."""
 EXTENSION = ".{ext}"
+STEM_ONLY = "{stem}"
+"""The template of names where a song has a folder for itself."""
 
 _UNKNOWN = "unknown"
 _MAX_BYTES = 180  # of a part of a path, of which most file systems take 255
@@ -30,22 +38,12 @@ _Tokens: TypeAlias = list[list[tuple[str, str | None]]]
 
 
 def check_template(template: str, *, several: bool = False) -> None:
-    """Refuse a template that names cannot be made of.
+    """Raise ConfigError for a template that names of files cannot be made of.
 
-    Parameters
-    ----------
-    template : str
-        A path below the output folder with fields in braces: ``{track}``, the name of the
-        song's file without its extension, ``{stem}``, ``{artist}``, ``{title}`` and
-        ``{album}``. The extension is added; ``.{ext}`` at the end is allowed for it.
-    several : bool, optional
-        Whether each song gives several files, which only ``{stem}`` can tell apart.
-
-    Raises
-    ------
-    ConfigError
-        If it has other fields, is empty, absolute or leads out of the folder, or gives
-        several files one name.
+    A template is a path below the output folder with fields in braces: ``{track}``, the name of
+    the song's file without its extension, ``{stem}``, ``{artist}``, ``{title}`` and ``{album}``.
+    The extension is added; ``.{ext}`` at the end is allowed for it. Where each song gives
+    `several` files, only ``{stem}`` can tell them apart.
     """
     fields = [field for part in _parsed(template) for _, field in part]
     if several and "stem" not in fields:
@@ -55,31 +53,84 @@ def check_template(template: str, *, several: bool = False) -> None:
 
 
 def fill_template(template: str, values: Mapping[str, str]) -> Path:
-    """Make a relative path of a template.
+    """Make a relative path, without extension, of a template and the values of its fields.
 
-    Parameters
-    ----------
-    template : str
-        As :func:`check_template` takes it.
-    values : mapping of str to str
-        By field. Without a title it is the track's name; other fields without a value
-        become "unknown".
-
-    Returns
-    -------
-    Path
-        Without extension. Values cannot add folders, lead out of the folder, or make
-        names that a file system refuses. Values that make a name too long are shortened,
-        with a mark of the whole at their end so that two names remain two.
-
-    Raises
-    ------
-    ConfigError
-        As :func:`check_template`.
+    Without a title it is the track's name; other fields without a value become "unknown".
+    Values cannot add folders, lead out of the folder, or make names that a file system refuses.
+    Values that make a name too long are shortened, with a mark of the whole at their end so
+    that two names remain two.
     """
     given = {"title": values.get("track", ""), **{k: v for k, v in values.items() if v.strip()}}
     known = {field: _legal(given.get(field) or _UNKNOWN).strip() for field in FIELDS}
     return Path(*(_fill(part, known) for part in _parsed(template)))
+
+
+@dataclass(frozen=True)
+class Files:
+    """The file of each stem, or of a mix, and that of the picture if there is to be one."""
+
+    stems: Mapping[str, Path]
+    picture: Path | None = None
+
+    def __iter__(self) -> Iterator[Path]:
+        """Iterate over all files, each once."""
+        yield from dict.fromkeys(self.stems.values())
+        if self.picture is not None:
+            yield self.picture
+
+
+def result_files(
+    folder: str | os.PathLike[str],
+    names: Iterable[str],
+    output: OutputFormat,
+    *,
+    filename: str = STEM_ONLY,
+    track: str = "",
+    tags: Tags | None = None,
+    picture: bool = False,
+) -> Files:
+    """Name the files that results of a song are written to.
+
+    `filename` is a template as :func:`check_template` takes it, `track` the name of the song's
+    file without extension. A picture is called as a stem "picture" would be. Raises ConfigError
+    if the template is impossible, or gives several files one name.
+    """
+    names = list(names)
+    check_template(filename, several=len(names) > 1 and not output.holds_all)
+    fields = {} if tags is None else tags.fields
+    values = {key: fields[key][0] for key in ("artist", "title", "album") if fields.get(key)}
+
+    # Who writes the extension out means no second one.
+    filename = filename.removesuffix(f".{output.name}")
+
+    def path(stem: str, extension: str) -> Path:
+        path = Path(folder, fill_template(filename, {**values, "track": track, "stem": stem}))
+        return path.with_name(f"{path.name}.{extension}")
+
+    stems = {name: path("stems" if output.holds_all else name, output.name) for name in names}
+    return Files(stems, path("picture", "png") if picture else None)
+
+
+def check_free(folder: str | os.PathLike[str], paths: Iterable[Path], *, overwrite: bool) -> None:
+    """Raise OutputError if results cannot be written to `folder`, or are there already."""
+    try:
+        with suppress(FileNotFoundError):
+            os.lstat(folder)  # refuses impossible names, which exists() calls missing
+        if os.path.lexists(folder) and not Path(folder).is_dir():
+            raise OutputError(f"{folder} is a file: name a folder to put the stems into")
+        for path in paths:
+            if not overwrite and os.path.lexists(path):
+                raise OutputExistsError(f"{path} is already there: allow overwriting, or move it")
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{folder} cannot be a folder ({error}): name another") from error
+
+
+def is_plain(path: Path) -> bool:
+    """Say whether a path is no named pipe or device, which gives what is in it only once."""
+    try:
+        return not path.exists() or path.is_file()
+    except (OSError, ValueError):
+        return True
 
 
 def track_name(file: object) -> str:

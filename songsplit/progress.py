@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,8 @@ Progress: TypeAlias = bool | Report
 class Reporter:
     """Tells how far a separation is; to be used in a ``with`` statement.
 
-    Parameters
-    ----------
-    progress : bool or callable
-        Whether to show a bar on standard error, or a function that gets the seconds
-        done, the total, and an estimate of how many seconds are left to wait.
-    sample_rate : int
-        Rate in Hz.
-    total : float or None
-        Seconds of audio in all, if known.
+    `progress` is whether to show a bar on standard error, or a function that gets the seconds
+    done, the total if it is known, and an estimate of how many seconds are left to wait.
     """
 
     def __init__(self, progress: Progress, sample_rate: int, total: float | None) -> None:
@@ -69,6 +62,24 @@ class Reporter:
             if self._total is not None and done:
                 left = elapsed * max(0.0, self._total / done - 1)
             self._report(done, self._total, left)
+
+
+_Item = TypeVar("_Item")
+
+
+def track(
+    items: Iterable[_Item], description: str, total: int | None = None, *, quiet: bool = False
+) -> Iterator[_Item]:
+    """Pass items through and show a bar on standard error, if that is a terminal.
+
+    The bar has the description before it. Give the total where `items` has no length.
+    """
+    from rich.console import Console
+    from rich.progress import track as bar
+
+    console = Console(stderr=True)
+    hidden = quiet or not console.is_terminal
+    yield from bar(items, description, total, console=console, transient=True, disable=hidden)
 
 
 def pace(done: float, elapsed: float, left: float | None) -> str:

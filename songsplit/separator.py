@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio import LIMITS, Access, AudioReader, Limits, as_samples, check_sample_rate
-from songsplit.errors import AudioInputError
-from songsplit.formats import Clip, FormatName, OutputFormat
-from songsplit.inference.devices import choose_device
-from songsplit.inference.engine import LONG, MEDIUM, SHORT, stream_stems
-from songsplit.inference.runner import Runner
-from songsplit.mixes import Mix, check_gains
-from songsplit.models.loading import load_network
+from songsplit.audio import (
+    StemFilesWriter,
+    Stretcher,
+    as_samples,
+    check_sample_rate,
+    open_audio,
+    read_tags,
+)
+from songsplit.audio.formats import FormatName, OutputFormat
+from songsplit.errors import AudioInputError, ConfigError, OutputError
+from songsplit.inference import BALANCED, QUALITIES, Quality
+from songsplit.inference.pipeline import LONG, MEDIUM, SHORT, stream_stems
+from songsplit.inference.runner import Runner, choose_device
+from songsplit.models.separation_model import SeparationModel, SpeedAverage, fused
+from songsplit.models.weights import load_model
+from songsplit.naming import STEM_ONLY, check_free, is_plain, result_files, track_name
+from songsplit.pictures import SongPicture
 from songsplit.progress import Progress, Reporter
-from songsplit.quality import BALANCED, Quality
-from songsplit.results import STEM_ONLY, SavedStems
-from songsplit.song_files import File, is_file, write_song
-from songsplit.stems import Stems
+from songsplit.stems import Mix, SavedStems, Stems, check_gains, mix_stems
 
 if TYPE_CHECKING:
     import torch
+    from typing_extensions import TypeIs
 
+File: TypeAlias = str | os.PathLike[str] | BinaryIO
 Array: TypeAlias = "NDArray[Any] | torch.Tensor"
 Audio: TypeAlias = "File | Array"
-ModelName: TypeAlias = str | os.PathLike[str]
+Model: TypeAlias = str | os.PathLike[str] | SeparationModel
+Samples: TypeAlias = NDArray[np.float32]
 
-_BLOCK_SECONDS = 4.0
+_BLOCK_SECONDS = 4
 
 
 class Separator:
@@ -38,30 +50,21 @@ class Separator:
 
     Parameters
     ----------
-    model : str or path, optional
-        Name of a model that comes with songsplit (see :func:`songsplit.list_models`), or
-        a ``.safetensors`` file; by default the default model.
+    model : str, path or SeparationModel, optional
+        Name of a model that comes with songsplit, as :func:`songsplit.list_models` gives it,
+        a ``.safetensors`` file, or a model of your own.
     device : str, optional
         ``"cpu"``, ``"cuda"``, ``"mps"``, ...; by default the fastest there is.
-    quality : {"fast", "balanced", "best"}, optional
-        ``"fast"`` takes a smaller network that goes with the model, ``"best"`` separates
-        the song at three speeds and takes the mean, in three times the time.
-    isolate : bool, optional
-        Decode files in a process of their own, for files from strangers: a decoder that
-        crashes, hangs or wants too much memory is then an :class:`AudioFileError` like any
-        other. Costs a third of a second or so for each file.
-    limits : Limits, optional
-        How long the audio of a file may be, and how much time and memory an isolated decoder
-        may take.
+    quality : {"balanced", "best"}, optional
+        ``"best"`` takes the mean of the stems at three speeds, in three times the time.
+    max_hours : float, optional
+        Longest audio that a file may hold: a small file may hold years of silence.
 
     Raises
     ------
-    ModelError
-        If the model is unknown or damaged.
-    ConfigError
-        If there is no such quality, or the model has no network for it.
-    DeviceError
-        If there is no such device.
+    ModelError, ConfigError, DeviceError
+        If the model is damaged, if there is no such model, quality or device, or if
+        `max_hours` is not above zero.
 
     Examples
     --------
@@ -71,27 +74,33 @@ class Separator:
     >>> stems = separator.separate(noise, 44100)
     >>> stems
     Stems(vocals, instrumental; shape (2, 44100), 44100 Hz)
-    >>> bool(np.allclose(stems.vocals + stems.instrumental, noise, atol=1e-6))
-    True
     """
 
     def __init__(
         self,
-        model: ModelName | None = None,
+        model: Model | None = None,
         device: str | None = None,
         *,
         quality: Quality = BALANCED,
-        isolate: bool = False,
-        limits: Limits = LIMITS,
+        max_hours: float = 24.0,
     ) -> None:
+        if quality not in QUALITIES:
+            raise ConfigError(f"unknown quality {quality!r}: use {', '.join(QUALITIES)}")
+        if not max_hours > 0:  # NaN is not either
+            raise ConfigError(f"max_hours must be above 0, not {max_hours!r}")
         chosen = choose_device(device)
-        network, card = load_network(model, quality)
-        self.card = card
+        self.card: Mapping[str, Any] = {}
         """Description of the model: data, training, scores, terms of use."""
+        if not isinstance(model, SeparationModel):
+            stored = load_model(model)
+            model, self.card = stored.model, stored.card
         self.quality = quality
         """The quality setting."""
-        self._access = Access(isolate, limits)
-        self._runner = Runner(network, chosen)
+        self._max_hours = max_hours
+        network = fused(model)
+        self._runner = Runner(
+            SpeedAverage(network).eval() if quality == "best" else network, chosen
+        )
         self._chunking = MEDIUM if quality == "best" else LONG
 
     @property
@@ -113,22 +122,21 @@ class Separator:
         ----------
         audio : path, binary file, ndarray or Tensor
             Arrays and tensors have shape (samples,) or (channels, samples), at most 8
-            channels, and hold floats in [-1, 1] or integer PCM. They are not changed.
+            channels, and hold floats in [-1, 1] or integer PCM. Of more than two channels,
+            the first two are a stereo pair and each of the others is separated as mono.
         sample_rate : int, optional
             Rate of an array or tensor in Hz. Files bring their own.
         progress : bool or callable, optional
             Show a progress bar on standard error, or call ``progress(done, total, left)``:
             seconds of audio done and in all, and an estimate of the seconds still to wait.
-            ``total`` is an estimate where a file holds MP3, AAC and the like, and
-            ``None`` where it does not tell; ``left`` is ``None`` where nothing can be
-            said yet. What the function raises ends the separation.
+            ``total`` and ``left`` are ``None`` while they are unknown; of MP3, AAC and the
+            like ``total`` is an estimate. An exception from the function ends the separation.
 
         Returns
         -------
         Stems
-            Vocals and instrumental, which add up to the mixture within rounding, of the
-            kind, shape, length and rate of what came in, as floating point: integers
-            are scaled to [-1, 1]. A file gives float32 arrays (channels, samples).
+            Floating point of the kind, shape and rate of what came in; they add up to it
+            within rounding. A file gives float32 arrays (channels, samples).
 
         Raises
         ------
@@ -136,29 +144,25 @@ class Separator:
             If a file is missing, no audio, damaged, or holds samples that are not finite.
         AudioInputError
             If an array's shape, type, samples or rate cannot be used.
-
-        Notes
-        -----
-        Of more than two channels, the first two are taken as a stereo pair and each of
-        the others is separated as mono.
         """
-        if is_file(audio):
-            _refuse_rate(audio, sample_rate)
-            with self._access.audio(audio) as reader:
-                info = reader.info
-                blocks = reader.blocks(_block_length(info.sample_rate))
-                separated = self._stems(
-                    blocks, info.sample_rate, info.channels, info.seconds, progress
-                )
-            return Stems(dict(zip(self.targets, separated, strict=True)), info.sample_rate)
-        given = as_samples(audio, sample_rate)
-        mixture, rate = given.samples, given.sample_rate
-        channels, length = mixture.shape
-        step = _block_length(rate)
-        blocks = (mixture[:, start : start + step] for start in range(0, length, step))
-        separated = self._stems(blocks, rate, channels, length / rate, progress)
-        restored = [given.restore(stem) for stem in separated]
-        return Stems(dict(zip(self.targets, restored, strict=True)), rate)
+        given = None
+        with ExitStack() as stack:
+            if _is_file(audio):
+                _refuse_rate(audio, sample_rate)
+                reader = stack.enter_context(open_audio(audio, max_hours=self._max_hours))
+                rate, channels = reader.info.sample_rate, reader.info.channels
+                seconds = reader.info.seconds
+                blocks = reader.blocks(_BLOCK_SECONDS * rate)
+            else:
+                given = as_samples(audio, sample_rate)
+                mixture, rate = given.samples, given.sample_rate
+                channels, seconds = len(mixture), mixture.shape[1] / rate
+                starts = range(_BLOCK_SECONDS * rate, mixture.shape[1], _BLOCK_SECONDS * rate)
+                blocks = iter(np.split(mixture, starts, axis=1))
+            reporter = stack.enter_context(Reporter(progress, rate, seconds))
+            parts = stream_stems(self._runner, blocks, rate, channels, self._chunking)
+            stems = np.concatenate(list(reporter.through(parts)), axis=-1)
+        return self._named([given.restore(stem) for stem in stems] if given else stems, rate)
 
     def stream(
         self, audio: File | Iterable[Array], sample_rate: int | None = None
@@ -168,37 +172,31 @@ class Separator:
         Parameters
         ----------
         audio : path, binary file, or iterable of ndarray or Tensor
-            Read only as far as needed for the next stems. Arrays are blocks of any
-            length, of shape (samples,) or (channels, samples), as :meth:`separate` takes
-            them, all of one kind and with the same channels. Files may be pipes.
+            Read only as far as needed for the next stems. Files may be pipes. Arrays are
+            blocks of any length, as :meth:`separate` takes them, with the same channels.
         sample_rate : int, optional
             Rate of arrays in Hz. Files bring their own.
 
         Yields
         ------
         Stems
-            Vocals and instrumental of the next piece of the audio, of the kind of the
-            first block. They come some ten seconds of audio after it, and all together
-            are as long as the audio.
+            Those of the next piece of the audio, of the kind of the first block, some ten
+            seconds of audio later. All together are as long as the audio.
 
         Raises
         ------
-        AudioFileError
-            As from :meth:`separate`, but only when the place is reached.
-        AudioInputError
-            If the rate or a block cannot be used, or does not fit the first one.
+        AudioFileError, AudioInputError
+            As from :meth:`separate`, when the place is reached; and if blocks differ.
 
         Examples
         --------
         >>> import numpy as np, songsplit
-        >>> def radio():
-        ...     for second in range(20):
-        ...         yield np.zeros((2, 44100), dtype="float32")
+        >>> radio = (np.zeros((2, 44100), dtype="float32") for second in range(20))
         >>> separator = songsplit.Separator(device="cpu")
-        >>> sum(stems.vocals.shape[-1] for stems in separator.stream(radio(), 44100))
+        >>> sum(stems.vocals.shape[-1] for stems in separator.stream(radio, 44100))
         882000
         """
-        if is_file(audio):
+        if _is_file(audio):
             _refuse_rate(audio, sample_rate)
             return self._streamed_file(audio)
         try:
@@ -212,32 +210,30 @@ class Separator:
         return self._streamed(blocks, check_sample_rate(sample_rate))
 
     def _streamed_file(self, file: File) -> Iterator[Stems]:
-        with self._access.audio(file) as reader:
+        with open_audio(file, max_hours=self._max_hours) as reader:
             rate = reader.info.sample_rate
             # Short blocks: what is to be read of a pipe may not be there yet.
             yield from self._streamed(reader.blocks(max(1, rate // 10)), rate)
 
     def _streamed(self, blocks: Iterator[Array], rate: int) -> Iterator[Stems]:
         filled = (block for block in blocks if 0 not in getattr(block, "shape", ()))
-        first = next(filled, None)
+        given = (as_samples(block, rate) for block in filled)
+        first = next(given, None)
         if first is None:
             return
-        kind = as_samples(first, rate)
+        channels = len(first.samples)
 
-        def samples() -> Iterator[NDArray[np.float32]]:
-            yield kind.samples
-            for block in filled:
-                given = as_samples(block, rate)
-                if len(given.samples) != len(kind.samples):
+        def samples() -> Iterator[Samples]:
+            for block in chain([first], given):
+                if len(block.samples) != channels:
                     raise AudioInputError(
-                        f"a block has {len(given.samples)} channels, the first one had "
-                        f"{len(kind.samples)}: stream audio with the same channels throughout"
+                        f"a block has {len(block.samples)} channels, the first one had "
+                        f"{channels}: stream audio with the same channels throughout"
                     )
-                yield given.samples
+                yield block.samples
 
-        for stems in stream_stems(self._runner, samples(), rate, len(kind.samples), SHORT):
-            restored = [kind.restore(stem) for stem in stems]
-            yield Stems(dict(zip(self.targets, restored, strict=True)), rate)
+        for stems in stream_stems(self._runner, samples(), rate, channels, SHORT):
+            yield self._named([first.restore(stem) for stem in stems], rate)
 
     def separate_to_files(
         self,
@@ -247,15 +243,13 @@ class Separator:
         mix: Mix | None = None,
         filename: str = STEM_ONLY,
         output: OutputFormat | FormatName = "wav",
-        clip: Clip = "scale",
         picture: bool = False,
         overwrite: bool = False,
         progress: Progress = False,
     ) -> SavedStems:
         """Split a file into ``<folder>/vocals.wav`` and ``<folder>/instrumental.wav``.
 
-        Reading, separating and writing go on side by side, so memory does not grow with
-        the length of the song.
+        Memory does not grow with the length of the song.
 
         Parameters
         ----------
@@ -263,29 +257,20 @@ class Separator:
         folder : path
             Created if it is not there.
         mix : Mix, optional
-            Write only this mix of the stems, to one file that has its name.
+            Write only this mix, to one file that has its name.
         filename : str, optional
-            How files are called below the folder, without extension: text with
-            ``{stem}``, ``{track}`` (the song's file), ``{artist}``, ``{title}`` and
-            ``{album}`` in it, and slashes between folders.
+            Path below the folder, without extension, made of text and ``{stem}``, ``{track}``
+            (the song's file), ``{artist}``, ``{title}`` and ``{album}``.
         output : OutputFormat or str, optional
-            What the files are: ``"wav"`` (32-bit float), ``"flac"``, ``"mp3"``, ``"m4a"``,
-            ``"ogg"``, ``"opus"``, or ``"stem.mp4"`` for one file ``stems.stem.mp4`` that DJ
-            programs play; an :class:`songsplit.OutputFormat` also chooses bit depth, bit
-            rate, sample rate and channels. By default rate and channels are those of the
-            source, if the format has them.
-        clip : {"scale", "clamp"}, optional
-            What to do where a stem goes beyond full scale: make all stems quieter by the
-            same amount, or cut off what is beyond. Stems in floating point stay as they
-            are; a mix does not.
-        picture : bool, optional
-            Also draw spectrograms and waveforms of song and stems into a PNG file, which
-            is called as a stem "picture" would be.
-        overwrite : bool, optional
-            Replace files that are already there.
+            ``"wav"`` (32-bit float), ``"flac"``, ``"mp3"``, ``"m4a"``, ``"ogg"``, ``"opus"``,
+            ``"stem.mp4"`` (one file for DJ programs), or an :class:`songsplit.OutputFormat`.
+            Rate and channels are the source's, if the format has them. Where a stem would
+            clip, all stems become quieter by the same amount, except in floating point.
+        picture, overwrite : bool, optional
+            Also draw song and stems into a PNG file, named like a stem "picture"; replace
+            files that are already there.
         progress : bool or callable, optional
-            As for :meth:`separate`. Where files have another format than the default, the
-            function is still called while they are made, with all of the song done.
+            As for :meth:`separate`. The function is still called while files are encoded.
 
         Returns
         -------
@@ -296,66 +281,72 @@ class Separator:
         Raises
         ------
         AudioFileError
-            If the file is missing, no audio, damaged, or holds samples that are not
-            finite.
+            As from :meth:`separate`.
         OutputExistsError
             If a result is already there and ``overwrite`` is false.
         OutputError
             If a result cannot be written, or the format has fewer channels than the
             source. Nothing partial is left behind.
-        ConfigError
-            If there is no such format, or names cannot be made of the template.
-        AudioInputError
-            If the mix names a stem that there is not.
+        ConfigError, AudioInputError
+            If the format, the template or a stem of the mix is impossible.
         MissingExtraError
             If a picture, or another tempo or key, needs what is not installed.
         """
         if mix is not None:
             check_gains(mix.gains, self.targets)
-
-        def separated(reader: AudioReader) -> Iterator[NDArray[np.float32]]:
-            rate = reader.info.sample_rate
-            blocks = reader.blocks(_block_length(rate))
-            channels = reader.info.channels
-            return stream_stems(self._runner, blocks, rate, channels, self._chunking)
-
-        return write_song(
-            audio,
-            folder,
-            self.targets,
-            separated,
-            access=self._access,
-            mix=mix,
-            filename=filename,
-            output=OutputFormat(output) if isinstance(output, str) else output,
-            clip=clip,
-            picture=picture,
-            overwrite=overwrite,
-            progress=progress,
+        output = OutputFormat(output) if isinstance(output, str) else output
+        song = Path(audio) if isinstance(audio, str | os.PathLike) else None
+        can_seek = is_plain(song) if song else getattr(audio, "seekable", lambda: False)()
+        # Before the audio: reading tags moves in the file.
+        tags = read_tags(audio) if can_seek else None
+        if tags is not None and mix is not None:
+            tags = tags.at_tempo(mix.tempo)
+        names = self.targets if mix is None else (mix.name,)
+        track = track_name(song or getattr(audio, "name", None))
+        with open_audio(audio, max_hours=self._max_hours) as reader:
+            rate, channels = reader.info.sample_rate, reader.info.channels
+            files = result_files(
+                folder, names, output, filename=filename, track=track, tags=tags, picture=picture
+            )
+            check_free(folder, files, overwrite=overwrite)
+            if song and any(path.exists() and path.samefile(song) for path in files):
+                raise OutputError(f"{song} would be replaced by its own stem: name another folder")
+            drawing = SongPicture(track, self.targets, rate) if files.picture else None
+            reporter = Reporter(progress, rate, reader.info.seconds)
+            writer = StemFilesWriter(
+                files.stems,
+                rate,
+                channels,
+                output=output,
+                tags=tags,
+                guarded=mix is not None,
+                alive=reporter.report,
+            )
+            with reporter, writer:
+                mixture = reader.blocks(_BLOCK_SECONDS * rate)
+                parts = stream_stems(self._runner, mixture, rate, channels, self._chunking)
+                named = (dict(zip(self.targets, p, strict=True)) for p in reporter.through(parts))
+                stems = drawing.watching(named) if drawing else named
+                for results in _mixed(stems, mix, rate, channels) if mix else stems:
+                    writer.write(results)
+                if drawing and files.picture:
+                    writer.add_file(files.picture, drawing.png())
+        return SavedStems(
+            files.stems, gain=writer.gain, problems=writer.problems, picture=files.picture
         )
 
-    def _stems(
-        self,
-        mixture: Iterable[NDArray[np.float32]],
-        sample_rate: int,
-        channels: int,
-        seconds: float | None,
-        progress: Progress,
-    ) -> NDArray[np.float32]:
-        with Reporter(progress, sample_rate, seconds) as reporter:
-            stems = stream_stems(self._runner, mixture, sample_rate, channels, self._chunking)
-            return np.concatenate(list(reporter.through(stems)), axis=-1)
+    def _named(self, stems: Iterable[Array], sample_rate: int) -> Stems:
+        return Stems(dict(zip(self.targets, stems, strict=True)), sample_rate)
 
 
 def separate(
     audio: Audio,
     sample_rate: int | None = None,
     *,
-    model: ModelName | None = None,
+    model: Model | None = None,
     device: str | None = None,
     quality: Quality = BALANCED,
-    isolate: bool = False,
-    limits: Limits = LIMITS,
+    max_hours: float = 24.0,
     progress: Progress = False,
 ) -> Stems:
     """Split a song into vocals and instrumental.
@@ -364,15 +355,10 @@ def separate(
 
     Parameters
     ----------
-    audio : path, binary file, ndarray or Tensor
-        Arrays and tensors have shape (samples,) or (channels, samples), at most 8
-        channels, and hold floats in [-1, 1] or integer PCM. They are not changed.
-    sample_rate : int, optional
-        Rate of an array or tensor in Hz. Files bring their own.
-    model, device, quality, isolate, limits
-        As for :class:`Separator`.
-    progress
+    audio, sample_rate, progress
         As for :meth:`Separator.separate`.
+    model, device, quality, max_hours
+        As for :class:`Separator`.
 
     Returns
     -------
@@ -382,12 +368,11 @@ def separate(
     Examples
     --------
     >>> import numpy as np, songsplit
-    >>> silence = np.zeros(1000, dtype=np.int16)
-    >>> stems = songsplit.separate(silence, 22050, device="cpu")
+    >>> stems = songsplit.separate(np.zeros(1000, np.int16), 22050, device="cpu")
     >>> stems.vocals.shape, stems.vocals.dtype
     ((1000,), dtype('float32'))
     """
-    separator = Separator(model, device, quality=quality, isolate=isolate, limits=limits)
+    separator = Separator(model, device, quality=quality, max_hours=max_hours)
     return separator.separate(audio, sample_rate, progress=progress)
 
 
@@ -396,5 +381,19 @@ def _refuse_rate(file: File, sample_rate: int | None) -> None:
         raise AudioInputError(f"{file}: a file brings its own rate: leave sample_rate out")
 
 
-def _block_length(sample_rate: int) -> int:
-    return max(1, int(_BLOCK_SECONDS * sample_rate))
+def _is_file(audio: object) -> TypeIs[File]:
+    return isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
+
+
+def _mixed(
+    blocks: Iterable[Mapping[str, Samples]], mix: Mix, sample_rate: int, channels: int
+) -> Iterator[dict[str, Samples]]:
+    """Turn blocks of stems, each (channels, n), into blocks of a mix."""
+    stretcher = None
+    if mix.is_stretched:
+        stretcher = Stretcher(sample_rate, channels, tempo=mix.tempo, key=mix.key)
+    for stems in blocks:
+        mixed = np.asarray(mix_stems(stems, mix.gains), np.float32)
+        yield {mix.name: stretcher.process(mixed) if stretcher else mixed}
+    if stretcher:
+        yield {mix.name: stretcher.rest()}

@@ -1,4 +1,4 @@
-"""Grouping of neighbouring frequency bins, finely where voices have their harmonics."""
+"""Frequency bands: groups of neighbouring bins, finest where voices have their harmonics."""
 
 from __future__ import annotations
 
@@ -11,36 +11,8 @@ Bands = Sequence[tuple[int, int]]
 """Pairs (stop bin, width): bins up to ``stop`` form bands of ``width`` bins each."""
 
 
-def band_count(bands: Bands) -> int:
-    """Return the number of bands.
-
-    Raises
-    ------
-    ValueError
-        If the stops do not rise or a range is no multiple of its width.
-    """
-    count = start = 0
-    for stop, width in bands:
-        if width < 1 or stop <= start or (stop - start) % width:
-            raise ValueError(f"bins {start} to {stop} cannot be split into bands of {width}")
-        count += (stop - start) // width
-        start = stop
-    return count
-
-
 def pool_bands(powers: Tensor, bands: Bands) -> Tensor:
-    """Mean of the powers in each band.
-
-    Parameters
-    ----------
-    powers : Tensor, shape (..., bins, frames)
-        At least as many bins as the bands cover.
-    bands : sequence of (int, int)
-
-    Returns
-    -------
-    Tensor, shape (..., bands, frames)
-    """
+    """Average powers, shape (..., bins, frames), over each band: (..., bands, frames)."""
     parts = []
     for start, stop, width in _ranges(bands):
         part = powers[..., start:stop, :]
@@ -51,17 +23,7 @@ def pool_bands(powers: Tensor, bands: Bands) -> Tensor:
 
 
 def expand_bands(values: Tensor, bands: Bands) -> Tensor:
-    """Give every bin the value of its band.
-
-    Parameters
-    ----------
-    values : Tensor, shape (..., bands, frames)
-    bands : sequence of (int, int)
-
-    Returns
-    -------
-    Tensor, shape (..., bins, frames)
-    """
+    """Give every bin the value of its band: (..., bands, frames) to (..., bins, frames)."""
     parts, row = [], 0
     for start, stop, width in _ranges(bands):
         rows = (stop - start) // width

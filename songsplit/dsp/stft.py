@@ -9,25 +9,19 @@ from torch import Tensor, nn
 class STFT(nn.Module):
     """STFT with a periodic Hann window, and its weighted overlap-add inverse.
 
-    The analysis window is used again for synthesis and the result divided by the
-    sum of the squared windows, which is the least-squares inverse of Griffin and
-    Lim (1984), "Signal estimation from modified short-time Fourier transform".
-    Everything is computed in float32, also under autocast, because half precision
-    has neither complex numbers nor the dynamic range of music.
+    The inverse is the least-squares one of Griffin and Lim (1984), "Signal estimation from
+    modified short-time Fourier transform". Everything is computed in float32, also under
+    autocast, because half precision has neither complex numbers nor the dynamic range of
+    music. Signals are padded with ``n_fft // 2`` zeros on both sides, so frame ``t`` is centred
+    on sample ``t * hop_length``, and a signal of any length is reconstructed in full.
 
     Parameters
     ----------
     n_fft : int
         Window and transform length in samples, even.
     hop_length : int
-        Samples between frames, at most ``n_fft // 4``, so that also the last samples
-        of a signal lie well inside a window.
-
-    Notes
-    -----
-    Signals are padded with ``n_fft // 2`` zeros on both sides, so frame ``t`` is
-    centred on sample ``t * hop_length`` and a signal of any length from one sample
-    up is reconstructed in full.
+        Samples between frames, at most ``n_fft // 4``, so that also the last samples of a
+        signal lie well inside a window.
     """
 
     window: Tensor
@@ -49,17 +43,7 @@ class STFT(nn.Module):
         return self.n_fft // 2 + 1
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Transform samples into a complex spectrogram.
-
-        Parameters
-        ----------
-        samples : Tensor, shape (..., samples)
-            At least one sample.
-
-        Returns
-        -------
-        Tensor of complex64, shape (..., bins, frames)
-        """
+        """Transform (..., samples), at least one sample, into complex64 (..., bins, frames)."""
         with torch.autocast(samples.device.type, enabled=False):
             spectrogram = torch.stft(
                 samples.float().reshape(-1, samples.shape[-1]),
@@ -73,17 +57,9 @@ class STFT(nn.Module):
         return spectrogram.reshape(*samples.shape[:-1], *spectrogram.shape[-2:])
 
     def inverse(self, spectrogram: Tensor, samples: int) -> Tensor:
-        """Transform a complex spectrogram back into samples.
+        """Transform (..., bins, frames) back into float32 (..., samples).
 
-        Parameters
-        ----------
-        spectrogram : Tensor of complex64, shape (..., bins, frames)
-        samples : int
-            Length of the result, the one that :meth:`forward` was given.
-
-        Returns
-        -------
-        Tensor of float32, shape (..., samples)
+        `samples` is the length that :meth:`forward` was given.
         """
         with torch.autocast(spectrogram.device.type, enabled=False):
             signal = torch.istft(

@@ -2,13 +2,16 @@
 
 All blocks take and give feature maps of shape (batch, channels, frequency, time).
 Normalisations of channels follow convolutions directly, so that
-:mod:`songsplit.models.fusion` can fold them into these.
+:func:`songsplit.models.separation_model.fused` can fold them into these.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+_HEADS = 4  # of attention
 
 
 def conv_norm(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
@@ -20,13 +23,7 @@ def conv_norm(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential
 
 
 class FrequencyLinear(nn.Module):
-    """Linear layer along the frequency axis, shared by all channels and frames.
-
-    Parameters
-    ----------
-    in_bins, out_bins : int
-        Size of the frequency axis before and after.
-    """
+    """Linear layer along the frequency axis, shared by all channels and frames."""
 
     def __init__(self, in_bins: int, out_bins: int) -> None:
         super().__init__()
@@ -49,15 +46,8 @@ class FrequencyBlock(nn.Module):
     The "time-distributed fully connected" block of Choi et al. (2020),
     "Investigating U-Nets with various intermediate blocks for spectrogram-based
     singing voice separation": it lets every frequency see all others, so harmonics
-    far apart are recognised as one voice, which small convolutions cannot do.
-
-    Parameters
-    ----------
-    channels : int
-    bins : int
-        Size of the frequency axis.
-    inner : int
-        Size of the axis between the two layers.
+    far apart are recognised as one voice, which small convolutions cannot do. Between the
+    layers the frequency axis has `inner` rows.
     """
 
     def __init__(self, channels: int, bins: int, inner: int) -> None:
@@ -80,13 +70,7 @@ class FrequencyBlock(nn.Module):
 class ConvFrequencyBlock(nn.Module):
     """Convolution, frequency block, convolution, with a shortcut around them.
 
-    Parameters
-    ----------
-    in_channels, out_channels : int
-    bins : int
-        Size of the frequency axis.
-    inner : int
-        Size of that axis inside the frequency block; 0 leaves this block out.
+    Without `inner` rows, the frequency block is left out.
     """
 
     def __init__(self, in_channels: int, out_channels: int, bins: int, inner: int) -> None:
@@ -129,3 +113,55 @@ class Up(nn.Sequential):
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )
+
+
+class AlongTimeAndFrequency(nn.Module):
+    """Apply one layer along time, then another along frequency, each with a shortcut.
+
+    The dual-path scheme of Luo et al. (2020), "Dual-path RNN". Layers map
+    (sequences, length, channels) to the same shape.
+    """
+
+    def __init__(self, channels: int, layer: type[nn.Module]) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
+        self.layers = nn.ModuleList(layer(channels) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, channels, frequency, time) to the same shape."""
+        x = x.permute(0, 2, 3, 1)  # (batch, frequency, time, channels)
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            sequences = norm(x).flatten(0, 1)
+            x = x + layer(sequences).reshape(x.shape)
+            x = x.transpose(1, 2)  # the other axis next, and back after both
+        return x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+
+
+class Recurrent(nn.Module):
+    """Bidirectional GRU and a linear layer back to the number of channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(channels, channels // 2, batch_first=True, bidirectional=True)
+        self.out = nn.Linear(channels // 2 * 2, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (sequences, length, channels) to the same shape."""
+        out: Tensor = self.out(self.gru(x)[0])
+        return out
+
+
+class Attention(nn.Module):
+    """Multi-head attention of every place to all others (Vaswani et al. 2017)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.inputs = nn.Linear(channels, 3 * channels, bias=False)
+        self.out = nn.Linear(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (sequences, length, channels) to the same shape."""
+        heads = self.inputs(x).unflatten(-1, (3, _HEADS, -1)).permute(2, 0, 3, 1, 4)
+        seen = functional.scaled_dot_product_attention(heads[0], heads[1], heads[2])
+        out: Tensor = self.out(seen.transpose(1, 2).flatten(2))
+        return out

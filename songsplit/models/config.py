@@ -7,20 +7,12 @@ import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from songsplit.dsp.bands import band_count
 from songsplit.errors import ConfigError
 
-StereoInput = Literal["left-right", "left-right-mid-side"]
 Context = Literal["none", "recurrent", "attention"]
-Skip = Literal["sum", "product", "concatenation"]
-Mask = Literal["soft", "complex"]
 
-_CHOICES = {
-    "stereo_input": get_args(StereoInput),
-    "context": get_args(Context),
-    "skip": get_args(Skip),
-    "mask": get_args(Mask),
-}
+# Settings of version 0.1, with the only value that is left.
+_FORMER = {"stereo_input": "left-right-mid-side", "skip": "sum", "mask": "soft"}
 # Configurations come with weights from strangers: what these bounds allow fits into memory.
 _INTEGERS = {
     "sample_rate": (1, 768_000),
@@ -54,9 +46,6 @@ class MaskUNetConfig:
         Pairs (stop bin, width): up to bin ``stop``, counted from 0 Hz, the network sees
         ``width`` neighbouring bins as one. The number of bands must be a multiple of
         ``subbands * 2 ** (len(widths) - 1)``. Above the last stop the masks are continued.
-    stereo_input : {"left-right", "left-right-mid-side"}
-        Magnitudes that the network gets. Mid and side magnitudes tell it about the
-        phase between the channels, hence about what stands in the middle.
     compression : float
         Exponent in (0, 1] that magnitudes are raised to.
     level_seconds : float
@@ -74,12 +63,6 @@ class MaskUNetConfig:
     context : {"none", "recurrent", "attention"}
         Layers along the whole of time and of frequency at the lowest scale, whose width
         must be a multiple of four for attention.
-    skip : {"sum", "product", "concatenation"}
-        How the decoder takes in what the encoder saw at the same scale.
-    mask : {"soft", "complex"}
-        Masks in [0, 1], or complex masks of at most that magnitude, which turn the
-        mixture's phase too. These see real and imaginary parts instead of magnitudes, for
-        two targets, without wider bands and whatever ``stereo_input`` says.
     """
 
     targets: tuple[str, ...] = ("vocals", "instrumental")
@@ -87,7 +70,6 @@ class MaskUNetConfig:
     n_fft: int = 4096
     hop_length: int = 1024
     bands: tuple[tuple[int, int], ...] = ((1536, 1),)
-    stereo_input: StereoInput = "left-right-mid-side"
     compression: float = 0.4
     level_seconds: float = 4.0
     subbands: int = 8
@@ -95,8 +77,6 @@ class MaskUNetConfig:
     bottleneck: int = 8
     narrowest: int = 1
     context: Context = "none"
-    skip: Skip = "sum"
-    mask: Mask = "soft"
 
     def __post_init__(self) -> None:
         for name in ("targets", "widths", "bands"):
@@ -115,8 +95,7 @@ class MaskUNetConfig:
         self._require("widths", 1 <= len(self.widths) <= _MAX_SCALES)
         self._require("widths", all(_is_integer(width, 1, _MAX_WIDTH) for width in self.widths))
         self._require("bands", self._bands_fit())
-        for name, choices in _CHOICES.items():
-            self._require(name, getattr(self, name) in choices)
+        self._require("context", self.context in get_args(Context))
         self._require("compression", _is_number(self.compression) and 0 < self.compression <= 1)
         self._require("level_seconds", _is_number(self.level_seconds))
         self._require("level_seconds", 0 < self.level_seconds <= _MAX_LEVEL_SECONDS)
@@ -124,19 +103,18 @@ class MaskUNetConfig:
         self._require("bottleneck", 0 <= self.bottleneck <= max(lowest, self.narrowest))
         # Attention has four heads.
         self._require("context", self.context != "attention" or self.widths[-1] % 4 == 0)
-        if self.mask == "complex":
-            self._require("mask", len(self.targets) == 2 and len(self.bands) == 1)
-            self._require("mask", self.bands[0][1] == 1)
 
     def _bands_fit(self) -> bool:
         if not all(_is_integer(edge, 1, self.n_fft) for band in self.bands for edge in band):
             return False
-        try:
-            count = band_count(self.bands)
-        except ValueError:
+        if not self.bands or any(len(band) != 2 for band in self.bands):
             return False
+        starts = [0, *(stop for stop, _ in self.bands)]
+        for start, (stop, width) in zip(starts, self.bands, strict=False):
+            if stop <= start or (stop - start) % width:
+                return False
         folded = self.subbands * self.frame_multiple
-        return count > 0 and self.bins <= self.n_fft // 2 + 1 and count % folded == 0
+        return self.bins <= self.n_fft // 2 + 1 and self.band_count % folded == 0
 
     def _require(self, name: str, holds: bool) -> None:
         if not holds:
@@ -148,19 +126,23 @@ class MaskUNetConfig:
         return self.bands[-1][0]
 
     @property
+    def band_count(self) -> int:
+        """Number of frequency bands."""
+        starts = [0, *(stop for stop, _ in self.bands)]
+        return sum(
+            (stop - start) // width
+            for start, (stop, width) in zip(starts, self.bands, strict=False)
+        )
+
+    @property
     def rows(self) -> int:
         """Length of the frequency axis after folding."""
-        return band_count(self.bands) // self.subbands
+        return self.band_count // self.subbands
 
     @property
     def frame_multiple(self) -> int:
         """The network works on numbers of frames that are multiples of this."""
         return int(2 ** (len(self.widths) - 1))
-
-    @property
-    def input_channels(self) -> int:
-        """Number of real spectrograms that go in."""
-        return 2 if self.stereo_input == "left-right" and self.mask == "soft" else 4
 
     @property
     def level_frames(self) -> int:
@@ -173,21 +155,21 @@ class MaskUNetConfig:
 
     @classmethod
     def from_json(cls, text: str) -> MaskUNetConfig:
-        """Read what :meth:`to_json` wrote.
-
-        Raises
-        ------
-        ConfigError
-            If a setting is unknown or impossible, or the text is no JSON object.
-        """
+        """Read what :meth:`to_json` wrote; raise ConfigError if that is not possible."""
         try:
             values: dict[str, Any] = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"the model's configuration is not valid JSON: {error}") from error
         if not isinstance(values, dict):
-            raise ConfigError("the model's configuration is no JSON object")
+            raise ConfigError("the model's configuration is not a JSON object")
         if "bins" in values:  # how files were written before there were bands
             values["bands"] = ((values.pop("bins"), 1),)
+        for name, remaining in _FORMER.items():
+            if (value := values.pop(name, remaining)) != remaining:
+                raise ConfigError(
+                    f"model setting {name} cannot be {value!r} any more, only {remaining!r}: "
+                    "use the model with songsplit 0.1"
+                )
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
             raise ConfigError(f"unknown model setting {unknown[0]!r}: update songsplit")

@@ -7,11 +7,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from songsplit.dsp.bands import expand_bands, pool_bands
-from songsplit.dsp.masks import complex_masks
-from songsplit.models.blocks import ConvFrequencyBlock, Down, Up
+from songsplit.models.blocks import (
+    AlongTimeAndFrequency,
+    Attention,
+    ConvFrequencyBlock,
+    Down,
+    Recurrent,
+    Up,
+)
 from songsplit.models.config import MaskUNetConfig
-from songsplit.models.context import AlongTimeAndFrequency, Attention, Recurrent
 
+_INPUTS = 4  # powers of left, right, mid and side
 _CONTEXTS = {"recurrent": Recurrent, "attention": Attention}
 
 
@@ -22,7 +28,7 @@ def least_weights(config: MaskUNetConfig) -> int:
     of all.
     """
     count, rows = 0, config.rows
-    channels = config.input_channels * config.subbands
+    channels = _INPUTS * config.subbands
     for width in config.widths:
         count += 9 * width * (channels + width) + 2 * rows * _inner_rows(config, rows)
         channels, rows = width, rows // 2
@@ -45,8 +51,7 @@ class MaskUNet(nn.Module):
     :class:`~songsplit.models.blocks.ConvFrequencyBlock` with skips between them follow
     (U-Net: Ronneberger et al. 2015; for voices: Jansson et al. 2017). Masks of all
     targets add up to one at every bin; the last target's logit is fixed at zero, so
-    two targets make a plain sigmoid. A study in ``docs/experiments.md`` also tries complex
-    masks, for which the network takes real and imaginary parts.
+    two targets make a plain sigmoid.
 
     Parameters
     ----------
@@ -61,15 +66,14 @@ class MaskUNet(nn.Module):
 
         widths, rows = config.widths, config.rows
         encoder, downs, ups, decoder = [], [], [], []
-        channels = config.input_channels * config.subbands
+        channels = _INPUTS * config.subbands
         for level, width in enumerate(widths):
             inner = _inner_rows(config, rows)
             encoder.append(ConvFrequencyBlock(channels, width, rows, inner))
             if level + 1 < len(widths):
                 downs.append(Down(width, width))
                 ups.append(Up(widths[level + 1], width))
-                joined = 2 * width if config.skip == "concatenation" else width
-                decoder.append(ConvFrequencyBlock(joined, width, rows, inner))
+                decoder.append(ConvFrequencyBlock(width, width, rows, inner))
                 channels, rows = width, rows // 2
         self.encoder = nn.ModuleList(encoder)
         self.downs = nn.ModuleList(downs)
@@ -80,32 +84,28 @@ class MaskUNet(nn.Module):
         )
         self.ups = nn.ModuleList(ups)
         self.decoder = nn.ModuleList(decoder)
-        values = 3 if config.mask == "complex" else 1  # per bin and channel
-        self.head = nn.Conv2d(widths[0], values * 2 * self.outputs * config.subbands, 1)
+        self.head = nn.Conv2d(widths[0], 2 * self.outputs * config.subbands, 1)
 
-    def forward(self, spectrograms: Tensor) -> Tensor:
+    def forward(self, powers: Tensor) -> Tensor:
         """Predict the masks of all targets but the last.
 
         Parameters
         ----------
-        spectrograms : Tensor, shape (batch, config.input_channels, bins, frames)
-            What :func:`songsplit.dsp.masks.input_powers` gives, or
-            :func:`~songsplit.dsp.masks.input_parts` for complex masks; bins at least
+        powers : Tensor, shape (batch, 4, bins, frames)
+            What :func:`songsplit.dsp.masks.input_powers` gives; bins at least
             ``config.bins``, any number of frames.
 
         Returns
         -------
-        Tensor of float32 or complex64, shape (batch, targets - 1, 2, config.bins, frames)
-            Masks for the left and right channel. Soft masks and their sum lie in [0, 1].
+        Tensor of float32, shape (batch, targets - 1, 2, config.bins, frames)
+            Masks for the left and right channel, which lie in [0, 1], as does their sum.
         """
         config = self.config
-        frames = spectrograms.shape[-1]
-        x = self.features(spectrograms)
+        frames = powers.shape[-1]
+        x = self.features(powers)
         x = functional.pad(x, (0, -frames % config.frame_multiple))
         x = self._fold(x).contiguous(memory_format=torch.channels_last)
         logits = self._unfold(self._unet(x))[..., :frames].float()
-        if config.mask == "complex":
-            return complex_masks(logits).unsqueeze(1)
         logits = logits.reshape(len(logits), self.outputs, 2, *logits.shape[2:])
         if self.outputs == 1:
             masks = logits.sigmoid()  # what the softmax below comes to, at half the cost
@@ -114,7 +114,7 @@ class MaskUNet(nn.Module):
             masks = torch.cat([logits, zero], dim=1).softmax(dim=1)[:, :-1]
         return expand_bands(masks, config.bands)
 
-    def features(self, spectrograms: Tensor) -> Tensor:
+    def features(self, powers: Tensor) -> Tensor:
         """Pool into bands, divide out the local level, compress, and normalise per band.
 
         From shape (batch, channels, bins, frames) to (batch, channels, bands, frames). The
@@ -123,10 +123,8 @@ class MaskUNet(nn.Module):
         result depend little on where a long song is cut into chunks.
         """
         config = self.config
-        with torch.autocast(spectrograms.device.type, enabled=False):
-            signed = spectrograms.float() if config.mask == "complex" else None
-            powers = spectrograms.float() if signed is None else signed.square()
-            powers = pool_bands(powers, config.bands)
+        with torch.autocast(powers.device.type, enabled=False):
+            powers = pool_bands(powers.float(), config.bands)
             level = functional.avg_pool1d(
                 powers.mean(dim=(1, 2)).unsqueeze(1),
                 config.level_frames,
@@ -137,8 +135,6 @@ class MaskUNet(nn.Module):
             relative = powers / level.unsqueeze(1).clamp_min(1e-16)
             # The small constants bound the slopes of root and power function near zero.
             compressed = ((relative + 1e-20).sqrt() + 1e-5).pow(config.compression)
-            if signed is not None:
-                compressed = compressed * signed[:, :, : config.bins].sign()
             batch, channels, bins, frames = compressed.shape
             per_bin = compressed.transpose(1, 2).reshape(batch, bins, channels * frames)
             normalized: Tensor = self.normalize(per_bin)
@@ -163,13 +159,6 @@ class MaskUNet(nn.Module):
                 x = self.downs[level](x)
         x = self.context(x)
         for level in reversed(range(len(self.ups))):
-            x = self.decoder[level](self._join(self.ups[level](x), skips[level]))
+            x = self.decoder[level](self.ups[level](x) + skips[level])
         logits: Tensor = self.head(x)
         return logits
-
-    def _join(self, x: Tensor, skip: Tensor) -> Tensor:
-        if self.config.skip == "product":
-            return x * skip
-        if self.config.skip == "concatenation":
-            return torch.cat([x, skip], dim=1)
-        return x + skip

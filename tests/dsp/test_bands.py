@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from songsplit.dsp.bands import band_count, expand_bands, pool_bands
+from songsplit.dsp.bands import expand_bands, pool_bands
 
 
 @st.composite
@@ -20,7 +20,8 @@ def layouts(draw):
 
 @given(bands=layouts(), frames=st.integers(1, 4))
 def test_values_that_are_alike_within_bands_survive_pooling(bands, frames):
-    values = torch.rand(2, band_count(bands), frames)
+    powers = torch.rand(2, bands[-1][0], frames)
+    values = pool_bands(powers, bands)
     whole = expand_bands(values, bands)
     assert whole.shape == (2, bands[-1][0], frames)
     assert torch.allclose(pool_bands(whole, bands), values, atol=1e-6)
@@ -38,9 +39,3 @@ def test_a_bin_counts_only_in_its_own_band():
     powers = torch.zeros(9, 1)
     powers[4] = 3.0
     assert pool_bands(powers, bands).flatten() == pytest.approx([0, 0, 1, 0])
-
-
-@pytest.mark.parametrize("bands", [((4, 3),), ((4, 1), (4, 1)), ((4, 0),), ((4, 1), (2, 1))])
-def test_impossible_bands_are_refused(bands):
-    with pytest.raises(ValueError, match="bins"):
-        band_count(bands)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from songsplit.models.config import MaskUNetConfig
-from songsplit.models.separation import SeparationModel
+from songsplit.models.separation_model import SeparationModel
 
 TINY = MaskUNetConfig(
     n_fft=512, hop_length=128, bands=((192, 1),), subbands=4, widths=(4, 6, 8), bottleneck=2

@@ -15,15 +15,9 @@ Samples = NDArray[np.float32]
 class ChunkPlan:
     """How a signal is cut into overlapping chunks.
 
-    Attributes
-    ----------
-    chunk : int
-        Length of a chunk in samples.
-    margin : int
-        Samples at either end of a chunk that only give context and are thrown away,
-        except at the ends of the signal.
-    fade : int
-        Samples over which one chunk fades into the next.
+    A chunk has `chunk` samples. Of these, `margin` at either end only give context and are
+    thrown away, except at the ends of the signal; over `fade` samples one chunk fades into the
+    next.
     """
 
     chunk: int
@@ -53,6 +47,10 @@ def overlap_add(
 ) -> Iterator[Samples]:
     """Process a signal of any length chunk by chunk.
 
+    Neighbouring chunks are cross-faded linearly: with weights ``w`` and ``1 - w`` that add up
+    to one at every sample, a process that changes nothing gives back its input. At most a group
+    of chunks is held in memory, and that is also the delay.
+
     Parameters
     ----------
     blocks : iterable of ndarray of float32, shape (channels, n)
@@ -67,24 +65,20 @@ def overlap_add(
     Yields
     ------
     ndarray of float32, shape (..., channels, n)
-        The processed signal in blocks, together exactly as long as the input. At most
-        a group of chunks is held in memory, and that is also the delay.
-
-    Notes
-    -----
-    Neighbouring chunks are cross-faded linearly: with weights ``w`` and ``1 - w`` that
-    add up to one at every sample, a process that changes nothing gives back its input.
+        The processed signal in blocks, together exactly as long as the input.
     """
     # Ramp values lie strictly between 0 and 1, so no sample of the fade is wasted.
     rise = (np.arange(1, plan.fade + 1, dtype=np.float32)) / np.float32(plan.fade + 1)
     tail: Samples | None = None  # end of the last chunk, still to be faded out
-    for chunks, last in _grouped(blocks, plan, group):
+    for chunks, is_last in _grouped(blocks, plan, group):
         for chunk in process(chunks):
-            if last:
-                yield chunk if tail is None else _faded(chunk, tail, rise, plan)
+            faded = chunk if tail is None else _fade_in(chunk, tail, rise, plan)
+            if is_last:
+                yield faded
             else:
-                body, tail = _join(chunk, tail, rise, plan)
-                yield body
+                end = faded.shape[-1] - plan.margin
+                yield faded[..., : end - plan.fade]
+                tail = faded[..., end - plan.fade : end]
 
 
 def _grouped(
@@ -115,19 +109,8 @@ def _cut(signal: Samples, plan: ChunkPlan, count: int) -> list[Samples]:
     return [signal[..., start : start + plan.chunk] for start in starts]
 
 
-def _join(
-    chunk: Samples, tail: Samples | None, rise: Samples, plan: ChunkPlan
-) -> tuple[Samples, Samples]:
-    """Fade the last tail into a chunk; return what is final and the new tail."""
-    start = chunk if tail is None else _faded(chunk, tail, rise, plan)
-    kept = plan.margin + plan.fade
-    return start[..., : start.shape[-1] - kept], start[..., start.shape[-1] - kept :][
-        ..., : plan.fade
-    ]
-
-
-def _faded(chunk: Samples, tail: Samples, rise: Samples, plan: ChunkPlan) -> Samples:
-    """Drop the leading margin of a chunk and fade it in over the tail."""
+def _fade_in(chunk: Samples, tail: Samples, rise: Samples, plan: ChunkPlan) -> Samples:
+    """Drop the leading margin of a chunk and fade it in over the tail of the one before."""
     inner = chunk[..., plan.margin :].copy()
     fade = plan.fade
     inner[..., :fade] = tail * (1 - rise) + inner[..., :fade] * rise

@@ -1,4 +1,4 @@
-"""The engine with models that nobody ships, and its use of memory."""
+"""The pipeline with models that nobody ships, and its use of memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songsplit.inference.engine import LONG, SHORT, Chunking, stream_stems
+from songsplit.inference.pipeline import LONG, SHORT, Chunking, stream_stems
 from songsplit.inference.runner import Runner
 from tests.models.tiny import all_vocals, tiny_model
 
@@ -17,6 +17,7 @@ def runner(model):
     return Runner(model, torch.device("cpu"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -38,7 +39,8 @@ def test_every_model_that_can_be_made_can_separate(settings):
     np.testing.assert_allclose(stems.sum(axis=0), mixture, atol=1e-5)
 
 
-@settings(max_examples=60)
+@pytest.mark.slow
+@settings(max_examples=30)
 @given(
     rate=st.sampled_from([8000, 22050, 44100, 48000, 96000, 192000]),
     samples=st.one_of(st.integers(1, 40), st.integers(41, 600_000)),
@@ -69,6 +71,7 @@ def test_highs_that_the_network_does_not_see_go_where_the_highest_it_sees_go():
         np.testing.assert_allclose(stems[0, 0, 9000:-9000], share * tone[9000:-9000], atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [44100, 48000])
 @pytest.mark.parametrize(("chunking", "delay"), [(LONG, 27), (SHORT, 10)])
 def test_blocks_come_while_the_song_is_read(rate, chunking, delay):

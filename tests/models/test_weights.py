@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from dataclasses import asdict
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import songsplit
 from songsplit.errors import ModelError
-from songsplit.models import storage
-from songsplit.models.storage import load_weights, save_weights
+from songsplit.models import weights
+from songsplit.models.separation_model import SeparationModel
 from songsplit.models.unet import least_weights
+from songsplit.models.weights import load_model, load_weights, save_weights
 from tests.models.tiny import tiny_model
 
 
@@ -102,7 +105,7 @@ def test_a_changed_card_is_noticed(stored):
 def relabelled(path, **changes):
     """Change the configuration and put everything else right."""
     config = json.dumps({**asdict(tiny_model().config), **changes})
-    digest = storage._digest({"config": config, "card": "{}"}, load_file(path))
+    digest = weights._digest({"config": config, "card": "{}"}, load_file(path))
     return rewritten(path, config=config, card="{}", sha256=digest)
 
 
@@ -118,9 +121,12 @@ def relabelled(path, **changes):
 def test_a_configuration_that_asks_for_more_than_there_is_takes_no_memory(
     stored, changes, monkeypatch
 ):
-    monkeypatch.setattr(storage, "SeparationModel", lambda config: pytest.fail("was made"))
+    path = relabelled(stored, **changes)
+    monkeypatch.setattr(
+        "songsplit.models.separation_model.MaskUNet", lambda config: pytest.fail("was made")
+    )
     with pytest.raises(ModelError, match=r"configuration|cannot be"):
-        load_weights(relabelled(stored, **changes))
+        load_weights(path)
 
 
 @pytest.mark.parametrize(
@@ -173,13 +179,11 @@ def test_weights_that_are_no_numbers(tmp_path):
         load_weights(path)
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"bottleneck": 0}, {"context": "recurrent"}, {"skip": "concatenation"}]
-)
+@pytest.mark.parametrize("changes", [{}, {"bottleneck": 0}, {"context": "recurrent"}])
 def test_a_network_has_no_fewer_weights_than_is_said_beforehand(changes):
     model = tiny_model(**changes)
-    weights = sum(value.numel() for value in model.state_dict().values())
-    assert weights / 4 < least_weights(model.config) < weights
+    count = sum(value.numel() for value in model.state_dict().values())
+    assert count / 4 < least_weights(model.config) < count
 
 
 def test_a_pickle_is_never_loaded(tmp_path):
@@ -191,3 +195,91 @@ def test_a_pickle_is_never_loaded(tmp_path):
     path.write_bytes(pickle.dumps(Trap()))
     with pytest.raises(ModelError, match="safetensors"):
         load_weights(path)
+
+
+def test_other_networks_cannot_be_stored(tmp_path):
+    model = SeparationModel(tiny_model().config, torch.nn.Identity())
+    with pytest.raises(ModelError, match="Identity"):
+        save_weights(model, {}, tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+FORMER = [
+    ("stereo_input", "left-right-mid-side", "left-right"),
+    ("skip", "sum", "product"),
+    ("mask", "soft", "complex"),
+]
+
+
+@pytest.mark.parametrize(("setting", "remaining", "former"), FORMER)
+def test_settings_of_version_0_1(stored, setting, remaining, former):
+    assert load_weights(relabelled(stored, **{setting: remaining})).card == {}
+    with pytest.raises(ModelError, match=setting):
+        load_weights(relabelled(stored, **{setting: former}))
+
+
+def test_the_default_model_is_small_and_states_its_terms():
+    default = songsplit.list_models()[0]
+    assert default.name == "default"
+    assert default.path.stat().st_size < 10_000_000
+    assert "non-commercial" in default.card["terms"]
+    assert load_model().card["terms"] == default.card["terms"]
+
+
+def test_a_model_for_any_use_says_so():
+    card = load_model("open").card
+    assert "commercial use too" in card["terms"]
+    assert "NC" not in card["data"]
+
+
+def test_a_path_is_a_model(tmp_path):
+    path = tmp_path / "mine.safetensors"
+    save_weights(tiny_model(), {"name": "mine"}, path)
+    assert load_model(path).card["name"] == "mine"
+    assert load_model(str(path)).card["name"] == "mine"
+
+
+@pytest.fixture
+def damaged_open(tmp_path, monkeypatch):
+    """The models as they are installed, the file of one cut short."""
+    folder = tmp_path / "weights"
+    shutil.copytree(songsplit.list_models()[0].path.parent, folder)
+    (folder / "open.safetensors").write_bytes(b"cut short")
+    monkeypatch.setattr(weights, "_FOLDER", folder)
+    return folder
+
+
+def test_a_damaged_model_is_noticed(damaged_open):
+    with pytest.raises(ModelError, match=r"open\.safetensors.*install songsplit again"):
+        load_model("open")
+    with pytest.raises(ModelError, match=r"open\.safetensors.*install songsplit again"):
+        songsplit.list_models()
+
+
+def test_one_changed_byte_is_noticed(damaged_open):
+    path = damaged_open / "default.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match="install songsplit again"):
+        load_model()
+
+
+@pytest.mark.parametrize("content", [b"{", None])
+def test_a_damaged_list_is_noticed(damaged_open, content):
+    path = damaged_open / "registry.json"
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"registry\.json.*install songsplit again"):
+        load_model()
+
+
+def test_a_damaged_model_does_not_stop_others(damaged_open, tmp_path):
+    path = tmp_path / "mine.safetensors"
+    save_weights(tiny_model(), {"name": "mine"}, path)
+    assert load_model(path).card["name"] == "mine"
+    assert "non-commercial" in load_model().card["terms"]
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ModelError, match=r"'defualt'.*default"):
+        load_model("defualt")

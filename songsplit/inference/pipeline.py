@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from songsplit.audio import Resampler
-from songsplit.dsp.interpolation import Interpolator
-from songsplit.dsp.overlap import ChunkPlan, overlap_add
+from songsplit.dsp.overlap_add import ChunkPlan, overlap_add
+from songsplit.dsp.varispeed import Interpolator
 from songsplit.inference.runner import Runner
 
 Samples = NDArray[np.float32]
@@ -18,23 +18,18 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Chunking:
-    """How a song is cut into chunks that are separated one by one.
+    """How a song is cut into chunks of `seconds` that are separated one by one.
 
-    Attributes
-    ----------
-    seconds : float
-        Length of a chunk.
-    margin : float
-        Seconds at either end of a chunk that only give context. The network looks about
-        a second to either side; the level that its input is divided by is measured over two,
-        but what lies far away has little weight.
-    fade : float
-        Seconds over which one chunk fades into the next.
+    The first and last `margin` seconds of a chunk only give context. The network looks about a
+    second to either side; the level that its input is divided by is measured over two, but what
+    lies far away has little weight. Over `fade` seconds one chunk fades into the next. Where
+    chunks are `grouped`, several are waited for and computed at once if the device likes that.
     """
 
     seconds: float
     margin: float = 1.5
     fade: float = 0.5
+    grouped: bool = True
 
     def plan(self, sample_rate: int, grid: int) -> ChunkPlan:
         """Round to multiples of a number of samples."""
@@ -52,7 +47,7 @@ LONG = Chunking(24.0)
 MEDIUM = Chunking(16.0)
 """The same for several speeds, which take more memory for each second."""
 
-SHORT = Chunking(9.5)
+SHORT = Chunking(9.5, grouped=False)
 """For streams: stems come at most ten seconds after the mixture."""
 
 
@@ -63,7 +58,13 @@ def stream_stems(
     channels: int,
     chunking: Chunking = LONG,
 ) -> Iterator[Samples]:
-    """Separate a mixture of any length, block by block.
+    """Separate a mixture of any length, block by block; memory does not grow with length.
+
+    The network works at a rate of its own. Resampling to it and back loses what lies above the
+    lower of the two Nyquist frequencies. With the mixture ``x``, resampling back ``B``, the stem
+    ``v`` and its share ``h`` of all that lies above the network's band, the result is
+    ``B(v - h x) + h x``: as much of the lost highs as ``h`` says. If a mask is one everywhere,
+    ``v`` is ``x`` and so is the result, at any rate.
 
     Parameters
     ----------
@@ -74,29 +75,21 @@ def stream_stems(
     sample_rate : int
         Rate of the mixture in Hz; the stems come at the same rate.
     channels : int
-        Number of channels. Two are taken as a stereo pair; of more than two, the first
-        two are a stereo pair and each of the others is separated as mono.
+        Number of channels. Two are taken as a stereo pair; of more than two, the first two are
+        a stereo pair and each of the others is separated as mono.
     chunking : Chunking, optional
 
     Yields
     ------
     ndarray of float32, shape (targets, channels, n)
-        In the order of ``runner.config.targets``. All but the last come from the masks;
-        the last is the mixture less the others, so that the stems add up to it. The
-        blocks together are as long as the mixture. Memory does not grow with length.
+        In the order of ``runner.config.targets``. All but the last come from the masks; the
+        last is the mixture less the others, so that the stems add up to it. The blocks together
+        are as long as the mixture.
 
     Raises
     ------
     ModelError
         If the network computes values that are not finite.
-
-    Notes
-    -----
-    The network works at a rate of its own. Resampling to it and back loses what lies
-    above the lower of the two Nyquist frequencies. With the mixture ``x``, resampling
-    back ``B``, the stem ``v`` and its share ``h`` of all that lies above the network's
-    band, the result is ``B(v - h x) + h x``: as much of the lost highs as ``h`` says. If
-    a mask is one everywhere, ``v`` is ``x`` and so is the result, at any rate.
     """
     kept: list[Samples] = []  # mixture whose stems are not out yet
 
@@ -106,32 +99,39 @@ def stream_stems(
             yield block
 
     config = runner.config
-    rate, outer = config.sample_rate, channels * (len(config.targets) - 1)
+    rate, foreground = config.sample_rate, len(config.targets) - 1
     # Chunks start on the grid of the network's coarsest frames, wherever they are cut.
     plan = chunking.plan(rate, config.hop_length * config.frame_multiple)
-    # Several at once would only make streams wait.
-    group = 1 if chunking is SHORT else runner.group(channels)
-    split = sample_rate != rate
+    group = runner.group(channels) if chunking.grouped else 1
+    is_resampled = sample_rate != rate
 
-    def process(chunks: list[Samples]) -> list[Samples]:
-        return runner.foreground(np.stack(chunks), split=split)
+    def process(chunks: list[Samples]) -> Samples:
+        """Return stems and shares of the highs, (chunks, 2, targets - 1, channels, n)."""
+        stacked = np.stack(chunks)
+        # The network is indifferent to level, float32 is not: this keeps squares of
+        # very loud or very quiet samples within its range.
+        peaks = np.abs(stacked).max(axis=(1, 2), keepdims=True)
+        scaled = (stacked / np.where(peaks > 0, peaks, np.float32(1))).astype(np.float32)
+        stems, highs = runner.foreground(scaled)
+        if is_resampled:
+            stems = stems - highs * scaled[:, np.newaxis]
+        return np.stack([stems * peaks[:, np.newaxis], highs], axis=1)
 
     shares = Interpolator(rate, sample_rate)
 
     def estimates() -> Iterator[Samples]:
         blocks = _resampled(remembered(), sample_rate, rate, channels)
-        for block in overlap_add(blocks, process, plan, group):
-            if split:
-                shares.push(block[1])
-                block = block[0]
-            yield block.reshape(outer, -1)
+        for stems, highs in overlap_add(blocks, process, plan, group):
+            shares.push(highs)
+            yield stems.reshape(foreground * channels, -1)
 
     def complete(stems: Samples, whole: Samples) -> Samples:
-        if split:
-            stems = stems + shares.read(whole.shape[-1]) * whole
+        share = shares.read(whole.shape[-1])
+        if is_resampled:
+            stems = stems + share * whole
         return np.concatenate([stems, (whole - stems.sum(axis=0))[np.newaxis]])
 
-    for block in _resampled(estimates(), rate, sample_rate, outer):
+    for block in _resampled(estimates(), rate, sample_rate, foreground * channels):
         whole, kept[:] = _take(kept, block.shape[-1])
         # Resampling there and back may end some samples late.
         block = block[:, : whole.shape[-1]]
@@ -140,7 +140,7 @@ def stream_stems(
     if kept:
         # Or early.
         whole = np.concatenate(kept, axis=-1)
-        yield complete(np.zeros((len(config.targets) - 1, *whole.shape), np.float32), whole)
+        yield complete(np.zeros((foreground, *whole.shape), np.float32), whole)
 
 
 def _resampled(

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songsplit.dsp.overlap import ChunkPlan, overlap_add
+from songsplit.dsp.overlap_add import ChunkPlan, overlap_add
 
 
 @st.composite

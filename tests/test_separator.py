@@ -21,19 +21,23 @@ from songsplit.errors import (
     ConfigError,
     DeviceError,
     ModelError,
+    OutputError,
     OutputExistsError,
 )
-from songsplit.models.storage import save_weights
+from songsplit.models.separation_model import SeparationModel
 from tests.conftest import EXAMPLE
-from tests.models.tiny import tiny_model
+from tests.models.tiny import TINY, tiny_model
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Separator:
+    """An untrained, quick network: for everything but how stems sound."""
+    return Separator(tiny_model(), device="cpu")
 
 
 @pytest.fixture(scope="module", params=["balanced", "best"])
-def tiny(tmp_path_factory, request) -> Separator:
-    """An untrained, quick network: for everything but how stems sound."""
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    save_weights(tiny_model(), {"name": "tiny"}, path)
-    return Separator(path, device="cpu", quality=request.param)
+def any_quality(request) -> Separator:
+    return Separator(tiny_model(), device="cpu", quality=request.param)
 
 
 def assert_adds_up(stems, mixture):
@@ -56,7 +60,8 @@ def test_the_example_song(separator):
         assert 0.02 * energy < np.square(stem).sum() < 0.98 * energy
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=25)
 @given(
     samples=st.one_of(st.integers(1, 50), st.integers(51, 30000)),
     channels=st.integers(1, 8),
@@ -65,7 +70,7 @@ def test_the_example_song(separator):
     flat=st.booleans(),
     kind=st.sampled_from(["numpy", "torch"]),
 )
-def test_any_length_rate_channels_and_type(tiny, samples, channels, rate, dtype, flat, kind):
+def test_any_length_rate_channels_and_type(any_quality, samples, channels, rate, dtype, flat, kind):
     rng = np.random.default_rng(samples)
     shape = (samples,) if flat else (channels, samples)
     if dtype.startswith("float"):
@@ -79,7 +84,7 @@ def test_any_length_rate_channels_and_type(tiny, samples, channels, rate, dtype,
     if not flat and channels > samples:
         return
     given_audio = torch.from_numpy(audio.copy()) if kind == "torch" else audio.copy()
-    stems = tiny.separate(given_audio, rate)
+    stems = any_quality.separate(given_audio, rate)
     assert stems.sample_rate == rate
     for stem in stems.values():
         assert isinstance(stem, torch.Tensor if kind == "torch" else np.ndarray)
@@ -97,6 +102,7 @@ def test_rates_far_from_the_usual(tiny, rate):
     assert_adds_up(stems, mixture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [23.9, 24.5, 50.0])
 def test_joins_between_chunks_are_inaudible(tiny, seconds):
     t = np.arange(int(seconds * 44100)) / 44100
@@ -108,21 +114,26 @@ def test_joins_between_chunks_are_inaudible(tiny, seconds):
     assert curvature.max() < 3 * np.percentile(curvature, 99)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jump", [0, 40])
-def test_chunked_equals_unchunked(tiny, jump):
+def test_chunked_equals_unchunked(any_quality, jump):
     rng = np.random.default_rng(0)
     mixture = rng.normal(size=(2, 44100 * 50)).astype(np.float32)
     # Louder from a second after the first join on: the level is measured across it.
     mixture[:, int(44100 * 22.5) :] *= 10 ** (jump / 20)
-    whole = tiny.separate(mixture, 44100).vocals
+    whole = any_quality.separate(mixture, 44100).vocals
     with torch.inference_mode():
         reference = (
-            tiny._runner._network.foreground(torch.from_numpy(mixture[None])).stems[0, 0].numpy()
+            any_quality._runner._network.foreground(torch.from_numpy(mixture[None]))
+            .stems[0, 0]
+            .numpy()
         )
     error = np.square(whole - reference)[:, : 44100 * 49].reshape(-1, 4410).mean(axis=1)
     level = np.square(mixture)[:, : 44100 * 49].reshape(-1, 4410).mean(axis=1)
     # Frames of a song that is played faster or slower fall elsewhere in every chunk.
-    assert 10 * np.log10((error / level).max()) < (-40 if tiny.quality == "balanced" else -25)
+    assert 10 * np.log10((error / level).max()) < (
+        -40 if any_quality.quality == "balanced" else -25
+    )
 
 
 def test_loud_and_silent(tiny):
@@ -133,6 +144,7 @@ def test_loud_and_silent(tiny):
     assert not silent.instrumental.any()
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32 - 1),
@@ -143,7 +155,7 @@ def test_loud_and_silent(tiny):
     kind=st.sampled_from(["noise", "square", "click", "constant", "anti-phase"]),
 )
 def test_numbers_stay_finite_and_add_up_at_any_level(
-    tiny, seed, exponent, rate, channels, samples, kind
+    any_quality, seed, exponent, rate, channels, samples, kind
 ):
     rng = np.random.default_rng(seed)
     shape = channels, samples
@@ -155,7 +167,7 @@ def test_numbers_stay_finite_and_add_up_at_any_level(
         "anti-phase": np.resize([1.0, -1.0], (channels, 1)) * rng.uniform(-1, 1, samples),
     }[kind]
     mixture = (mixture * 10.0**exponent).astype(np.float32)
-    stems = tiny.separate(mixture, rate)
+    stems = any_quality.separate(mixture, rate)
     assert np.isfinite(stems.vocals).all()
     assert np.isfinite(stems.instrumental).all()
     parts = stems.vocals.astype(np.float64), stems.instrumental.astype(np.float64)
@@ -204,6 +216,7 @@ def test_separate_to_files(tiny, tmp_path):
     assert {p.name for p in (tmp_path / "new" / "stems").iterdir()} == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["flac", "mp3", "stem.mp4"])
 def test_other_kinds_of_files(tiny, tmp_path, name):
     source = tmp_path / "song.flac"
@@ -273,13 +286,15 @@ def test_an_exception_from_progress_stops_and_leaves_nothing(tiny, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
-@pytest.mark.parametrize("shape", [(44100 * 25,), (2, 48000 * 25)])
-def test_a_stream_gives_what_the_whole_gives(tiny, kind, shape):
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "shape"), [(np.asarray, (44100 * 25,)), (torch.as_tensor, (2, 48000 * 25))]
+)
+def test_a_stream_gives_what_the_whole_gives(any_quality, kind, shape):
     rate = shape[-1] // 25
     mixture = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     blocks = [kind(block) for block in np.array_split(mixture, 31, axis=-1)]
-    stems = list(tiny.stream(iter(blocks), rate))
+    stems = list(any_quality.stream(iter(blocks), rate))
     assert len(stems) > 2
     assert type(stems[0].vocals) is type(blocks[0])
     assert stems[0].sample_rate == rate
@@ -288,9 +303,9 @@ def test_a_stream_gives_what_the_whole_gives(tiny, kind, shape):
     )
     assert vocals.shape == shape
     np.testing.assert_allclose(vocals + instrumental, mixture, atol=1e-5)
-    whole = tiny.separate(mixture, rate).vocals
+    whole = any_quality.separate(mixture, rate).vocals
     error = np.square(vocals - whole).mean() / np.square(mixture).mean()
-    assert 10 * np.log10(error) < (-40 if tiny.quality == "balanced" else -25)
+    assert 10 * np.log10(error) < (-40 if any_quality.quality == "balanced" else -25)
 
 
 def test_an_array_by_itself_is_one_block(tiny):
@@ -353,6 +368,7 @@ def test_unusable_files_are_refused(tiny, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["truncated", "nan", "infinite", "nine channels", "no samples"])
 def test_faults_deep_in_a_file_leave_no_results(tiny, tmp_path, fault):
     path = tmp_path / "song.wav"
@@ -382,8 +398,8 @@ def test_unknown_model_and_device():
 
 
 def test_unknown_quality():
-    with pytest.raises(ConfigError, match=r"'fastest'.*fast, balanced, best"):
-        songsplit.separate(np.zeros(9, np.float32), 44100, quality="fastest")
+    with pytest.raises(ConfigError, match=r"'fast'.*use balanced, best"):
+        songsplit.separate(np.zeros(9, np.float32), 44100, quality="fast")
 
 
 def test_the_same_input_gives_the_same_output(tiny):
@@ -391,3 +407,39 @@ def test_the_same_input_gives_the_same_output(tiny):
     first = tiny.separate(mixture, 44100)
     second = tiny.separate(mixture, 44100)
     assert np.array_equal(first.vocals, second.vocals)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3"])
+def test_files_longer_than_allowed_are_refused(suffix, tmp_path):
+    path = tmp_path / f"song.{suffix}"
+    soundfile.write(path, np.zeros((44100, 2)), 44100)
+    short = Separator(tiny_model(), device="cpu", max_hours=0.5 / 3600)
+    with pytest.raises(AudioFileError, match="longer"):
+        short.separate(path)
+    assert Separator(tiny_model(), device="cpu", max_hours=1).separate(path).sample_rate == 44100
+    with pytest.raises(ConfigError, match="max_hours"):
+        Separator(tiny_model(), device="cpu", max_hours=0)
+
+
+class Halves(torch.nn.Module):
+    """Gives each stem half of everything."""
+
+    def forward(self, powers):
+        batch, channels, bins, frames = powers.shape
+        assert channels == 4
+        return powers.new_full((batch, 1, 2, bins, frames), 0.5)
+
+
+@pytest.mark.parametrize("quality", ["balanced", "best"])
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_a_network_of_ones_own(quality, rate):
+    separator = Separator(SeparationModel(TINY, Halves()), device="cpu", quality=quality)
+    mixture = np.random.default_rng(0).normal(size=(2, 30000)).astype(np.float32)
+    vocals = separator.separate(mixture, rate).vocals
+    np.testing.assert_allclose(vocals, mixture / 2, atol=1e-2 if quality == "best" else 1e-5)
+
+
+def test_a_song_is_not_replaced_by_its_stem(tiny, tmp_path):
+    soundfile.write(tmp_path / "vocals.wav", np.full((9000, 2), 0.1), 44100)
+    with pytest.raises(OutputError, match="its own stem"):
+        tiny.separate_to_files(tmp_path / "vocals.wav", tmp_path, overwrite=True)

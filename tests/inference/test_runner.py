@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 import torch
 
 from songsplit.inference.runner import Runner
-from songsplit.models.separation import Foreground
+from songsplit.models.separation_model import Foreground
 from tests.models.tiny import TINY, tiny_model
 
 
@@ -41,7 +44,7 @@ def test_less_memory_means_fewer_chunks_at_once():
     assert runner.group(channels=2) == 8
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        stems = runner.foreground(np.ones((8, 2, 100), np.float32))
+        stems, _ = runner.foreground(np.ones((8, 2, 100), np.float32))
     assert len(stems) == 8
     assert network.runs == [("meta", 2)] * 4
     assert runner.group(channels=2) == 2
@@ -80,9 +83,42 @@ def test_the_number_of_chunks_at_once_changes_nothing(channels):
     chunks = np.random.default_rng(0).normal(size=(5, channels, 9000)).astype(np.float32)
     chunks[1] = 0
     runner = Runner(tiny_model(), torch.device("cpu"))
-    alone = [runner.foreground(chunk[None], split=True)[0] for chunk in chunks]
+    alone = np.concatenate([runner.foreground(chunk[None]) for chunk in chunks], axis=1)
     runner._items = 3
-    together = runner.foreground(chunks, split=True)
-    assert alone[0].shape == (2, 1, channels, 9000)
-    error = np.square(np.subtract(alone, together)).mean()
+    together = np.stack(runner.foreground(chunks))
+    assert together.shape == (2, 5, 1, channels, 9000)
+    error = np.square(alone - together).mean()
     assert error < 1e-4 * np.square(alone).mean()
+
+
+FORKED = """
+import os, sys, time
+import numpy as np
+import songsplit
+
+audio = np.random.default_rng(0).normal(size=(2, 4410)).astype("float32") / 10
+separator = songsplit.Separator(device="cpu")
+expected = separator.separate(audio, 44100).vocals if "used" in sys.argv else None
+child = os.fork()
+if not child:
+    vocals = separator.separate(audio, 44100).vocals
+    os._exit(0 if expected is None or np.allclose(vocals, expected, atol=1e-5) else 3)
+end = time.monotonic() + 60
+while time.monotonic() < end:
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        sys.exit(os.waitstatus_to_exitcode(status))
+    time.sleep(0.05)
+os.kill(child, 9)
+sys.exit("the child hangs")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("state", ["unused", "used"])
+def test_a_forked_process_separates_whether_or_not_its_parent_has(state):
+    # With threads, of which a child has none.
+    env = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", FORKED, state], env=env, stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr.decode()

@@ -1,0 +1,72 @@
+"""Signals spread over another number of samples."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Samples = NDArray[np.float32]
+
+
+def resample_to(samples: Tensor, length: int) -> Tensor:
+    """Spread a signal over another number of samples, which changes pitch and tempo.
+
+    The result has the same Fourier series up to the lower of the two Nyquist frequencies; there
+    and back gives the same signal, save what lies above that. The signal is taken as periodic:
+    fade or pad its ends, or throw away what comes from there.
+
+    Parameters
+    ----------
+    samples : Tensor, shape (..., n)
+        At least one sample.
+    length : int
+        Number of samples wanted, at least one.
+
+    Returns
+    -------
+    Tensor of float32, shape (..., length)
+    """
+    given = samples.shape[-1]
+    with torch.autocast(samples.device.type, enabled=False):
+        spectrum = torch.fft.rfft(samples.float())
+        # At the lower Nyquist frequency itself, phase is lost: leave that line out.
+        kept = spectrum[..., : (min(given, length) + 1) // 2]
+        resampled: Tensor = torch.fft.irfft(kept, n=length) * (length / given)
+    return resampled
+
+
+class Interpolator:
+    """Reads a slow signal, such as a gain, at another rate, on straight lines between samples.
+
+    Unlike a resampling filter it has no delay and does not ring, and beyond the ends the first
+    and the last sample go on; so a gain of one stays one everywhere. It is not meant for sound.
+    """
+
+    def __init__(self, from_rate: int, to_rate: int) -> None:
+        self._from, self._to = from_rate, to_rate
+        self._held: Samples | None = None
+        self._start = 0  # number of the first held sample
+        self._given = 0
+
+    def push(self, block: Samples) -> None:
+        """Append a block, shape (..., n), n >= 1."""
+        held = [block] if self._held is None else [self._held, block]
+        self._held = np.concatenate(held, axis=-1)
+
+    def read(self, count: int) -> Samples:
+        """Return the next samples, shape (..., count); push at least one block before."""
+        if self._held is None:
+            raise ValueError("there is nothing to interpolate between yet")
+        # In whole numbers: positions of hours of audio do not fit floating point.
+        numbers = (self._given + np.arange(count, dtype=np.int64)) * self._from
+        last = self._held.shape[-1] - 1
+        index = numbers // self._to - self._start
+        weight = ((numbers % self._to) / self._to).astype(np.float32)
+        low, high = np.minimum(index, last), np.minimum(index + 1, last)
+        result: Samples = self._held[..., low] * (1 - weight) + self._held[..., high] * weight
+        self._given += count
+        used = min(self._given * self._from // self._to - self._start, last)
+        self._held, self._start = self._held[..., used:], self._start + used
+        return result

@@ -1,0 +1,169 @@
+"""The network with its front end: stereo samples in, stem samples out."""
+
+from __future__ import annotations
+
+import copy
+import math
+from fractions import Fraction
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from songsplit.dsp.masks import apply_masks, between_frames, continue_masks, input_powers
+from songsplit.dsp.stft import STFT
+from songsplit.dsp.varispeed import resample_to
+from songsplit.models.config import MaskUNetConfig
+from songsplit.models.unet import MaskUNet
+
+SPEEDS = (Fraction(21, 20), Fraction(11, 10))
+"""Speeds besides the true one. Faster ones cost less than slower ones and help more: higher
+voices have their harmonics further apart (docs/experiments.md)."""
+
+_EDGE = 2048  # zeros on either side, so that the ends do not ring into each other
+
+
+class Foreground(NamedTuple):
+    """All targets but the last, which is the mixture less the others."""
+
+    stems: Tensor
+    """Of float32, shape (batch, targets - 1, 2, samples)."""
+    highs: Tensor
+    """Share of each stem in all that lies above the network's band, in the same shape."""
+
+
+class SeparationModel(nn.Module):
+    """STFT, network that predicts masks, and inverse STFT.
+
+    Parameters
+    ----------
+    config : MaskUNetConfig
+        Targets, sample rate, STFT and band of the network, and all settings of a
+        :class:`~songsplit.models.unet.MaskUNet`.
+    network : Module, optional
+        Another network than that. It maps powers of left, right, mid and side, shape
+        (batch, 4, config.bins, frames), to masks for left and right of all targets but the
+        last, shape (batch, targets - 1, 2, config.bins, frames). Masks and their sum over the
+        targets lie in [0, 1].
+    """
+
+    def __init__(self, config: MaskUNetConfig, network: nn.Module | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.stft = STFT(config.n_fft, config.hop_length)
+        # Weights files and checkpoints know the network by this name.
+        self.unet = MaskUNet(config) if network is None else network
+
+    def foreground_masks(self, spectrogram: Tensor) -> Tensor:
+        """Predict the masks of all targets but the last over the network's band.
+
+        From complex64 (batch, 2, bins, frames) to (batch, targets - 1, 2, config.bins, frames).
+        """
+        masks: Tensor = self.unet(input_powers(spectrogram[:, :, : self.config.bins]))
+        return masks
+
+    def masks(self, spectrogram: Tensor) -> Tensor:
+        """Predict the masks of all targets, which add up to one, over the network's band.
+
+        From complex64 (batch, 2, bins, frames) to (batch, targets, 2, config.bins, frames).
+        """
+        first = self.foreground_masks(spectrogram)
+        return torch.cat([first, 1 - first.sum(dim=1, keepdim=True)], dim=1)
+
+    def foreground(self, mixture: Tensor) -> Foreground:
+        """Separate all targets but the last; they have the mixture's own phase.
+
+        The mixture has shape (batch, 2, samples), at least one sample, and the rate
+        ``config.sample_rate``.
+        """
+        spectrogram, samples = self.stft(mixture), mixture.shape[-1]
+        masks = continue_masks(self.foreground_masks(spectrogram), self.stft.bins)
+        stems = self.stft.inverse(apply_masks(masks, spectrogram), samples)
+        highs = between_frames(masks[..., -1, :], self.stft.hop_length, samples)
+        return Foreground(stems, highs)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Separate stereo mixtures.
+
+        Parameters
+        ----------
+        mixture : Tensor, shape (batch, 2, samples)
+            At ``config.sample_rate``, at least one sample.
+
+        Returns
+        -------
+        Tensor of float32, shape (batch, targets, 2, samples)
+            Adding up to the mixture.
+        """
+        first = self.foreground(mixture).stems
+        return torch.cat([first, (mixture - first.sum(dim=1)).unsqueeze(1)], dim=1)
+
+
+def fused(model: SeparationModel) -> SeparationModel:
+    """Copy a model for inference; its results are the same within rounding.
+
+    In evaluation a batch normalisation is a fixed scale and shift per channel. In a U-Net, the
+    convolution before it takes these over, which saves time.
+    """
+    result = copy.deepcopy(model).eval()
+    if isinstance(result.unet, MaskUNet):
+        for module in result.modules():
+            if isinstance(module, nn.Sequential):
+                _fuse(module)
+    return result.requires_grad_(False)
+
+
+def _fuse(layers: nn.Sequential) -> None:
+    for index in range(len(layers) - 1):
+        convolution, normalisation = layers[index], layers[index + 1]
+        if isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d) and isinstance(
+            normalisation, nn.BatchNorm2d
+        ):
+            is_transposed = isinstance(convolution, nn.ConvTranspose2d)
+            layers[index] = fuse_conv_bn_eval(convolution, normalisation, transpose=is_transposed)
+            layers[index + 1] = nn.Identity()
+
+
+class SpeedAverage(nn.Module):
+    """Mean of a model's stems at the song's own speed and at others.
+
+    A voice that is heard a little higher falls on other bins of the spectrogram; the
+    network's mistakes change with that, the voice does not, so the mean is nearer to it.
+    """
+
+    def __init__(self, model: SeparationModel) -> None:
+        super().__init__()
+        self.model = model
+        self.config = model.config
+
+    def foreground(self, mixture: Tensor) -> Foreground:
+        """Separate all targets but the last, as :meth:`SeparationModel.foreground` does."""
+        samples = mixture.shape[-1]
+        stems, highs = self.model.foreground(mixture)
+        # Of a length from which all speeds lead to whole numbers of samples, and to fast
+        # Fourier transforms.
+        unit = math.lcm(*(speed.numerator for speed in SPEEDS))
+        length = _smooth(math.ceil((samples + 2 * _EDGE) / unit)) * unit
+        padded = functional.pad(mixture, (_EDGE, length - samples - _EDGE))
+        own = functional.pad(stems, (_EDGE, length - samples - _EDGE))
+        total = own
+        for speed in SPEEDS:
+            shorter = int(length / speed)
+            played = self.model.foreground(resample_to(padded, shorter)).stems
+            # Faster, there was no room for the highest frequencies: take one's own.
+            total = total + own + resample_to(played - resample_to(own, shorter), length)
+        return Foreground(total[..., _EDGE : _EDGE + samples] / (1 + len(SPEEDS)), highs)
+
+
+def _smooth(number: int) -> int:
+    """Return the next number that has no prime factor above 5."""
+    while True:
+        rest = number
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return number
+        number += 1

@@ -1,0 +1,232 @@
+"""Weights files, and the list of the models that come with songsplit.
+
+A weights file is safetensors with the model's configuration and card in its metadata. The card
+says where the weights come from: name, data, training, scores, terms of use. Importing torch
+takes seconds, so only the functions that need it do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from songsplit.errors import ConfigError, ModelError
+from songsplit.files import write_whole
+from songsplit.models.config import MaskUNetConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from songsplit.models.separation_model import SeparationModel
+
+DEFAULT_MODEL = "default"
+_FORMAT = "songsplit-2"
+_FOLDER = Path(str(resources.files("songsplit") / "weights"))
+_REGISTRY = "registry.json"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model that comes with songsplit.
+
+    Attributes
+    ----------
+    name : str
+        What ``model=`` accepts.
+    path : Path
+        The weights file.
+    sha256 : str
+        Checksum of the file.
+    card : mapping
+        Description, data, training, scores and terms of use.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    card: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model in evaluation mode on the CPU, its card, and the SHA-256 of all three parts."""
+
+    model: SeparationModel
+    card: Mapping[str, Any]
+    digest: str
+
+
+def list_models() -> list[ModelInfo]:
+    """List the models that come with songsplit, the default one first.
+
+    Returns
+    -------
+    list of ModelInfo
+
+    Raises
+    ------
+    ModelError
+        If one is missing or damaged.
+
+    Examples
+    --------
+    >>> import songsplit
+    >>> [model.name for model in songsplit.list_models()]
+    ['default', 'open']
+    """
+    return [
+        ModelInfo(name, path, sha256, _card(path)) for name, (path, sha256) in _registry().items()
+    ]
+
+
+def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
+    """Load a model by its name or from a ``.safetensors`` file; by default the default model."""
+    wanted = DEFAULT_MODEL if model is None else os.fspath(model)
+    if wanted.endswith(".safetensors"):
+        # Before the list is read: a damaged installation must not stand in the way.
+        return load_weights(wanted)
+    known = _registry()
+    if wanted in known:
+        # No other model is looked at: one that is damaged must not stop this one.
+        path, sha256 = known[wanted]
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            raise ModelError(f"{path} is missing or damaged: install songsplit again")
+        return load_weights(path)
+    if Path(wanted).exists():
+        return load_weights(wanted)
+    raise ModelError(
+        f"unknown model {wanted!r}: use {', '.join(known)} or the path of a .safetensors file"
+    )
+
+
+def load_weights(path: str | os.PathLike[str]) -> StoredModel:
+    """Read and check a weights file; raise ModelError if it is missing or damaged."""
+    from songsplit.models.separation_model import SeparationModel
+    from songsplit.models.unet import least_weights
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise ModelError(f"{path} holds no songsplit model, or one of a newer songsplit")
+            config, card = _described(path, metadata)
+            names = list(file.keys())
+            weights = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+            # Before anything is made of the size that the configuration asks for.
+            if least_weights(config) > weights:
+                raise ModelError(f"{path} does not fit its own configuration: export it again")
+            tensors = {name: file.get_tensor(name) for name in names}
+    except FileNotFoundError:
+        raise ModelError(f"{path}: there is no such model file; check the name") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelError(
+            f"{path} is not a readable safetensors file ({error}): copy or export it again"
+        ) from error
+    digest = _digest(metadata, tensors)
+    if digest != metadata.get("sha256"):
+        raise ModelError(f"{path} is damaged, its checksum is wrong: copy or export it again")
+    model = SeparationModel(config)
+    values = {name: tensor.float() for name, tensor in tensors.items()}
+    try:
+        missing, unexpected = model.load_state_dict(values, strict=False)
+    except RuntimeError as error:
+        raise ModelError(f"{path} does not fit its own configuration: export it again") from error
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ModelError(
+            f"{path} does not fit this version of songsplit ({(missing + unexpected)[0]})"
+        )
+    if not all(bool(value.isfinite().all()) for value in values.values()):
+        raise ModelError(f"{path} holds weights that are not finite: export it again")
+    return StoredModel(model.eval(), card, digest)
+
+
+def save_weights(
+    model: SeparationModel, card: Mapping[str, Any], path: str | os.PathLike[str]
+) -> str:
+    """Write a weights file whole or not at all; return the SHA-256 of its content.
+
+    The card may hold anything that JSON can. Matrices and kernels are stored in half precision,
+    which is finer than what the network is trained in; statistics and biases stay in float32.
+    Only models with our own U-Net can be stored, others raise ModelError.
+    """
+    from safetensors.torch import save
+
+    from songsplit.models.unet import MaskUNet
+
+    if not isinstance(model.unet, MaskUNet):
+        raise ModelError(
+            f"a weights file holds a MaskUNet, not a {type(model.unet).__name__}: save the "
+            "network with torch.save, and give Separator a SeparationModel"
+        )
+    tensors = {
+        name: _stored(tensor)
+        for name, tensor in model.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    described = {"config": model.config.to_json(), "card": json.dumps(dict(card))}
+    digest = _digest(described, tensors)
+    metadata = {"format": _FORMAT, **described, "sha256": digest}
+    write_whole(Path(path), save(tensors, metadata))
+    return digest
+
+
+def _registry() -> dict[str, tuple[Path, str]]:
+    """Read the path and the checksum of each model that comes with songsplit."""
+    path = _FOLDER / _REGISTRY
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is missing or damaged: install songsplit again") from error
+    return {name: (_FOLDER / entry["file"], entry["sha256"]) for name, entry in entries.items()}
+
+
+def _card(path: Path) -> Mapping[str, Any]:
+    """Read the card in a weights file, without its weights."""
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            card: dict[str, Any] = json.loads(file.metadata()["card"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is missing or damaged: install songsplit again") from error
+    return card
+
+
+def _described(
+    path: str | os.PathLike[str], metadata: Mapping[str, str]
+) -> tuple[MaskUNetConfig, Mapping[str, Any]]:
+    """Read configuration and card."""
+    try:
+        config = MaskUNetConfig.from_json(metadata.get("config", ""))
+        card = json.loads(metadata.get("card", ""))
+    except (ConfigError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: {error}") from error
+    if not isinstance(card, dict):
+        raise ModelError(f"{path}: the model's card is not a JSON object: export it again")
+    return config, card
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if tensor.ndim > 1 else tensor.float()
+
+
+def _digest(described: Mapping[str, str], tensors: Mapping[str, Tensor]) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for part in (described["config"], described["card"]):
+        digest.update(hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
