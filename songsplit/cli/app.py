@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from contextlib import suppress
+from difflib import get_close_matches
 from io import TextIOWrapper
 from itertools import pairwise
 from pathlib import Path
@@ -13,12 +16,13 @@ import typer
 from typer.core import TyperGroup
 
 import songsplit
-from songsplit.cli import models, songs
+from songsplit.cli import models, separate
 from songsplit.cli.info import info
 from songsplit.data.commands import app as data_app
 
 _DEFAULT_COMMAND = "split"
 _OWN_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
+_LIKE_A_COMMAND = re.compile(r"[A-Za-z][A-Za-z-]{0,19}")
 
 
 class _DefaultCommandGroup(TyperGroup):
@@ -26,19 +30,28 @@ class _DefaultCommandGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in {*self.commands, *_OWN_OPTIONS}:
+            is_word = _LIKE_A_COMMAND.fullmatch(args[0]) and not os.path.lexists(args[0])
+            if is_word and not ctx.resilient_parsing:  # for completion, which must not fail
+                ctx.fail(f"{args[0]!r}: no command and no file of that name; {self._advice(args)}")
             for before, name in pairwise(args):
                 is_value = before.startswith("-")
-                if name in self.commands and not is_value and not Path(name).exists():
+                if name in self.commands and not is_value and not os.path.lexists(name):
                     ctx.fail(f"the command comes first: songsplit {name} ...")
             args = [_DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, [_guarded(argument) for argument in args])
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        # The options of the default command are what most people look for.
-        own = self.params
-        self.params = [*own, *self.commands[_DEFAULT_COMMAND].params]
-        super().format_help(ctx, formatter)
-        self.params = own
+    def _advice(self, args: list[str]) -> str:
+        if close := get_close_matches(args[0].lower(), self.commands, n=1):
+            return f"did you mean {close[0]}?"
+        return "songsplit --help lists the commands"
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        # Commands first. The options of the default command are what most people look for.
+        self.format_commands(ctx, formatter)
+        shown = [*self.commands[_DEFAULT_COMMAND].params, *self.get_params(ctx)]
+        records = [record for p in shown if (record := p.get_help_record(ctx))]
+        with formatter.section("Options"):
+            formatter.write_dl(records)
 
 
 def _guarded(argument: str) -> str:
@@ -52,11 +65,15 @@ app = typer.Typer(
     subcommand_metavar="[COMMAND] SONG...",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (songs.split, songs.karaoke, songs.acapella, songs.remix, songs.practice, info):
-    app.command()(command)
+app.command()(separate.split)
+app.command()(separate.karaoke)
+app.command()(separate.acapella)
+app.command()(separate.remix)
+app.command()(separate.practice)
+app.command()(info)
 app.command("models")(models.list_models)
 app.command("export")(models.export)
 app.add_typer(data_app, name="data")
@@ -77,8 +94,7 @@ def _main(
     """Split songs into vocals and instrumental, on this machine, offline.
 
     `songsplit song.mp3` writes song/vocals.wav and song/instrumental.wav, which add up to
-    the song; `songsplit split --help` tells all options. `songsplit Music -o stems` does so
-    for all songs in a folder.
+    the song. `songsplit Music -o stems` does so for all songs in a folder.
     """
 
 
@@ -97,7 +113,8 @@ def main() -> None:
     except SystemExit as end:
         if "torch" in sys.modules and isinstance(end.code, int):
             # Taking torch apart takes Python half a second, and everything is written.
+            with suppress(OSError):
+                sys.stderr.flush()
             sys.stdout.flush()
-            sys.stderr.flush()
             os._exit(end.code)
         raise

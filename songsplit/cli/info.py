@@ -1,13 +1,20 @@
-"""The command ``songsplit info``."""
+"""The command ``songsplit info``: what is in a file."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from songsplit.cli.options import Isolate, Songs
+from songsplit.cli.display import say
+from songsplit.cli.options import Songs
 from songsplit.errors import SongsplitError
+from songsplit.naming import printable
+
+_BLOCK_SECONDS = 4.0
 
 
 def info(
@@ -15,26 +22,88 @@ def info(
     json_: Annotated[
         bool, typer.Option("--json", help="Print an object in JSON for every song, each on a line.")
     ] = False,
-    isolate: Isolate = False,
 ) -> None:
-    """Tell what is in files: format, length, level, tags, and how they look.
+    """Tell what is in files: format, length, level and tags.
 
     All of a file is read, so damage is found too.
     """
     # Slow to import, and --help should be quick.
-    from songsplit.audio import Access
-    from songsplit.batch.inputs import find_songs
-    from songsplit.cli.description import describe, tell_failure
+    from songsplit.cli.inputs import find_songs
 
     found, problems = find_songs(songs)
-    failed = bool(problems)
+    failed = False
+
+    def tell_failure(name: str, error: SongsplitError) -> None:
+        nonlocal failed
+        failed = True
+        say(f"songsplit: {error}")
+        if json_:
+            typer.echo(json.dumps({"file": name, "error": str(error)}, ensure_ascii=False))
+
     for problem in problems:
-        tell_failure(problem.name, problem.error, as_json=json_)
+        tell_failure(problem.name, problem.error)
     for song in found:
         try:
-            describe(song.path, as_json=json_, access=Access(isolate))
+            facts = _facts(song.path)
         except SongsplitError as error:
-            tell_failure(str(song), error, as_json=json_)
-            failed = True
+            tell_failure(str(song), error)
+            continue
+        if json_:
+            typer.echo(json.dumps(facts, ensure_ascii=False))
+            continue
+        typer.echo(printable(facts.pop("file")))
+        for name, value in facts.items():
+            if value is not None:
+                typer.echo(printable(f"  {name.replace('_', ' '):12} {_in_words(name, value)}"))
     if failed:
         raise typer.Exit(1)
+
+
+def _facts(path: Path | None) -> dict[str, Any]:
+    """Read all of a file, or of standard input."""
+    import numpy as np
+
+    from songsplit.audio import Tags, open_audio, read_tags
+    from songsplit.cli.inputs import standard_input
+    from songsplit.naming import is_plain
+
+    # Pipes give what they have once only.
+    tags = read_tags(path) if path is not None and is_plain(path) else Tags()
+    samples, peak, power = 0, 0.0, 0.0
+    with open_audio(standard_input() if path is None else path) as reader:
+        about = reader.info
+        for block in reader.blocks(int(_BLOCK_SECONDS * about.sample_rate) + 1):
+            samples += block.shape[1]
+            peak = max(peak, float(np.abs(block).max(initial=0)))
+            power += float(np.square(block, dtype=np.float64).mean(axis=0).sum())
+    facts = {
+        "file": about.name,
+        "format": about.format,
+        "seconds": round(samples / about.sample_rate, 3),
+        "samples": samples,
+        "sample_rate": about.sample_rate,
+        "channels": about.channels,
+        "peak_db": _decibels(peak**2),
+        "rms_db": _decibels(power / samples),
+    }
+    for name in ("artist", "title", "album"):
+        facts[name] = ", ".join(tags.fields.get(name, ())) or None
+    facts["cover"] = None if tags.cover is None else tags.cover.mime
+    facts["stems"] = list(about.stems) or None
+    return facts
+
+
+def _decibels(power: float) -> float | None:
+    return round(10 * math.log10(power), 2) if power > 0 else None
+
+
+def _in_words(name: str, value: Any) -> str:
+    if name == "seconds":
+        minutes, seconds = divmod(value, 60)
+        hours, minutes = divmod(int(minutes), 60)
+        clock = f"{minutes}:{seconds:05.2f}"
+        return f"{hours}:{minutes:02}:{seconds:05.2f}" if hours else clock
+    if name == "stems":
+        return ", ".join(value) + " (a stem file; its mixture is what songsplit takes)"
+    units = {"sample_rate": " Hz", "peak_db": " dB", "rms_db": " dB"}
+    return f"{value}{units.get(name, '')}"

@@ -9,183 +9,124 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_type_hints
 
 import typer
 
-from songsplit.formats import BitDepth, Clip, FormatName
-from songsplit.mixes import MUTE
-from songsplit.quality import BALANCED, Quality
+# The names that the library knows too. They stand here once more because importing them takes
+# longer than --help may; mypy compares both.
+Format: TypeAlias = Literal["wav", "flac", "mp3", "m4a", "ogg", "opus", "stem.mp4"]
+BitDepth: TypeAlias = Literal["16", "24", "32f"]
+Quality: TypeAlias = Literal["balanced", "best"]
 
-_IN, _HOW, _OUT, _MANY, _TALK = "Songs", "Separation", "Results", "Many songs", "Messages"
+_MUTE = -math.inf
 _LEVEL = re.compile(r"(?i)([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)\s*(?:db)?")
+_FASTEST = 4.0
+# What people call formats that have another name here.
+_OTHER_NAMES = {"aac": "m4a", "mp4": "m4a", "alac": "m4a", "vorbis": "ogg", "stem": "stem.mp4"}
+
+
+def format_name(text: str) -> str:
+    """Read the name of a format."""
+    name = text.strip().lower().removeprefix(".")
+    known = get_args(Format)
+    if name not in known:
+        other = _OTHER_NAMES.get(name)
+        advice = f"use {other}" if other else f"use one of {', '.join(known)}"
+        raise typer.BadParameter(f"there is no format {text!r}: {advice}")
+    return name
+
+
+def _format_names() -> list[str]:
+    return list(get_args(Format))
 
 
 def kilobits(text: str | int) -> int:
     """Read a bit rate such as ``320`` or ``320k``."""
     digits = str(text).strip().lower().removesuffix("k")
     if not digits.isdecimal():
-        raise typer.BadParameter(f"{text!r} is no bit rate: give kbit/s, such as 320")
+        raise typer.BadParameter(f"{text!r} is not a bit rate: give kbit/s, such as 320")
     return int(digits)
 
 
-Isolate = Annotated[
-    bool,
-    typer.Option(
-        "--isolate",
-        help="Decode in a process of its own, for files from strangers.",
-        rich_help_panel=_IN,
-    ),
-]
+_out = functools.partial(typer.Option, rich_help_panel="Results")
+_how = functools.partial(typer.Option, rich_help_panel="Separation")
+_many = functools.partial(typer.Option, rich_help_panel="Many songs")
+_talk = functools.partial(typer.Option, rich_help_panel="Messages")
 
 
 @dataclass(frozen=True)
 class Options:
     """What the user chose; a field for each option."""
 
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", "--out", help="Folder for the results.", rich_help_panel=_OUT
-        ),
-    ] = Path()
+    output: Annotated[Path, _out("--output", "-o", "--out", help="Folder for the results.")] = (
+        Path()
+    )
     output_format: Annotated[
-        FormatName,
-        typer.Option(
+        Format,
+        _out(
             "--format",
             "-f",
+            parser=format_name,
+            metavar="|".join(get_args(Format)),
+            autocompletion=_format_names,
             help="Kind of file; stem.mp4 is for DJ programs.",
-            rich_help_panel=_OUT,
         ),
     ] = "wav"
     bit_depth: Annotated[
-        BitDepth | None,
-        typer.Option(help="Of WAV and FLAC.", show_default="32f, of FLAC 24", rich_help_panel=_OUT),
+        BitDepth | None, _out(help="Of WAV and FLAC.", show_default="32f, of FLAC 24")
     ] = None
     bitrate: Annotated[
         int | None,
-        typer.Option(
+        _out(
             "--bitrate",
             "-b",
             parser=kilobits,
             metavar="KBIT/S",
             help="Of the other formats, in kbit/s for stereo.",
             show_default="320 for MP3, 256 for M4A and OGG, 192 for Opus",
-            rich_help_panel=_OUT,
         ),
     ] = None
-    sample_rate: Annotated[
-        int | None,
-        typer.Option(
-            help="In Hz.", show_default="the song's, if the format has it", rich_help_panel=_OUT
-        ),
-    ] = None
-    channels: Annotated[
-        int | None,
-        typer.Option(
-            help="1 for mono, 2 for stereo.", show_default="the song's", rich_help_panel=_OUT
-        ),
-    ] = None
-    clip: Annotated[
-        Clip,
-        typer.Option(
-            help="Where a result would clip: make all quieter, or cut off what is beyond.",
-            rich_help_panel=_OUT,
-        ),
-    ] = "scale"
     filename: Annotated[
         str | None,
-        typer.Option(
+        _out(
             help="Names of results: a path with {track}, {stem}, {artist}, {title}, {album}.",
             show_default="{track}/{stem}, of one mixed file {track} ({stem})",
-            rich_help_panel=_OUT,
         ),
     ] = None
-    plot: Annotated[
-        bool,
-        typer.Option(
-            "--plot", help="Also draw spectrograms and waveforms, as PNG.", rich_help_panel=_OUT
-        ),
-    ] = False
+    plot: Annotated[bool, _out("--plot", help="Also draw spectrograms and waveforms, as PNG.")] = (
+        False
+    )
     overwrite: Annotated[
         bool,
-        typer.Option(
+        _out(
             "--overwrite/--skip-existing",
             help="Replace results that are there, or keep them and skip the song.",
-            rich_help_panel=_OUT,
         ),
     ] = False
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Name of a model, or a .safetensors file.",
-            show_default="default",
-            rich_help_panel=_HOW,
+        _how(
+            "--model", "-m", help="Name of a model, or a .safetensors file.", show_default="default"
         ),
     ] = None
-    quality: Annotated[
-        Quality,
-        typer.Option(
-            "--quality",
-            help="Fast takes a smaller network, best three times as long.",
-            rich_help_panel=_HOW,
-        ),
-    ] = BALANCED
+    quality: Annotated[Quality, _how(help="Best takes three times as long.")] = "balanced"
     device: Annotated[
         str | None,
-        typer.Option(
-            "--device",
-            "-d",
-            help="Compute on: cpu, cuda, mps, ...",
-            show_default="the fastest",
-            rich_help_panel=_HOW,
-        ),
-    ] = None
-    isolate: Isolate = False
-    glob: Annotated[
-        str | None,
-        typer.Option(
-            help="Which files of folders to take.",
-            metavar="PATTERN",
-            show_default="audio and video files",
-            rich_help_panel=_MANY,
-        ),
+        _how("--device", "-d", help="Compute on: cpu, cuda, mps, ...", show_default="the fastest"),
     ] = None
     jobs: Annotated[
         int,
-        typer.Option(
-            "--jobs",
-            "-j",
-            min=1,
-            help="Songs to have in work at once: some are read and written while one is "
-            "separated. Each takes memory.",
-            rich_help_panel=_MANY,
-        ),
+        _many("--jobs", "-j", min=1, help="Songs to have in work at once. Each takes memory."),
     ] = 1
-    dry_run: Annotated[
-        bool,
-        typer.Option("--dry-run", help="Only say what would be done.", rich_help_panel=_MANY),
-    ] = False
+    dry_run: Annotated[bool, _many("--dry-run", help="Only say what would be done.")] = False
     json: Annotated[
-        bool,
-        typer.Option(
-            "--json",
-            help="Print an object in JSON for every song, each on a line.",
-            rich_help_panel=_TALK,
-        ),
+        bool, _talk("--json", help="Print an object in JSON for every song, each on a line.")
     ] = False
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "--quiet", "-q", help="Print nothing but results and errors.", rich_help_panel=_TALK
-        ),
-    ] = False
-    verbose: Annotated[
-        bool,
-        typer.Option("--verbose", "-v", help="Say more, for fault reports.", rich_help_panel=_TALK),
-    ] = False
+    quiet: Annotated[bool, _talk("--quiet", "-q", help="Print nothing but results and errors.")] = (
+        False
+    )
+    verbose: Annotated[bool, _talk("--verbose", "-v", help="Say more, for fault reports.")] = False
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -224,10 +165,10 @@ def level(text: str | float) -> float:
     if not isinstance(text, str):
         return text
     if text.strip().lower() in ("off", "mute", "none", "-inf"):
-        return MUTE
+        return _MUTE
     match = _LEVEL.fullmatch(text.strip())
     if match is None:
-        raise typer.BadParameter(f"{text!r} is no level: give dB, such as -18dB, or off")
+        raise typer.BadParameter(f"{text!r} is not a level: give dB, such as -18dB, or off")
     return float(match[1])
 
 
@@ -241,7 +182,9 @@ def tempo(text: str | float) -> float:
     except ValueError:
         value = math.nan
     if rest or not math.isfinite(value):
-        raise typer.BadParameter(f"{text!r} is no tempo: give a share, such as 80% or 0.8")
+        raise typer.BadParameter(f"{text!r} is not a tempo: give a share, such as 80% or 0.8")
+    if value > _FASTEST and not percent:
+        raise typer.BadParameter(f"{text!r} is that many times as fast: say {value:g}%")
     return value
 
 
@@ -249,8 +192,7 @@ Songs = Annotated[
     list[str],
     typer.Argument(
         metavar="SONG...",
-        help="Audio or video files, folders, playlists (.m3u, .pls, .txt), or - for standard "
-        "input.",
+        help="Audio or video files, folders, .m3u playlists, - for standard input.",
         show_default=False,
     ),
 ]

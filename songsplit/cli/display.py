@@ -5,28 +5,28 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from songsplit.batch.outcomes import Outcome, counts
 from songsplit.naming import printable
-from songsplit.progress import pace
 
 if TYPE_CHECKING:
+    from songsplit.cli.plan import Outcome
     from songsplit.progress import Report
 
 _COLOURS = {"done": "green", "planned": "cyan", "skipped": "yellow", "failed": "red"}
 
 
-class StandardOutputError(Exception):
-    """Standard output takes no more.
+def say(text: str) -> None:
+    """Write a line to standard error; where that takes no more, the work goes on without."""
+    with suppress(OSError):
+        sys.stderr.write(f"{printable(text)}\n")
+        sys.stderr.flush()
 
-    Attributes
-    ----------
-    reason : OSError
-        Why.
-    """
+
+class StandardOutputError(Exception):
+    """Standard output takes no more; `reason` says why."""
 
     def __init__(self, reason: OSError) -> None:
         super().__init__(str(reason))
@@ -37,16 +37,9 @@ class BatchDisplay:
     """Shows on standard error how a batch goes; to be used in a ``with`` statement.
 
     On a terminal there is a bar for every song in work and, if there are several, one for
-    all; elsewhere, such as in a log, there is a line for every song and no more.
-
-    Parameters
-    ----------
-    songs : int
-        How many there are.
-    tell : callable
-        Gives the lines about an outcome that go to standard output.
-    quiet : bool
-        Whether to show nothing but results and errors.
+    all; elsewhere, such as in a log, there is a line for every song and no more. `tell` gives
+    the lines about an outcome that go to standard output; `quiet` leaves only results and
+    errors.
     """
 
     def __init__(
@@ -81,6 +74,8 @@ class BatchDisplay:
             self._say(name)
             yield lambda done, total, left: None
             return
+        from songsplit.progress import pace  # brings NumPy, which takes long
+
         start = time.monotonic()
         bar = self._bars.add_task(printable(name), total=None, pace="")
         before = 0.0  # what share of this song the bar of all has
@@ -127,7 +122,7 @@ class BatchDisplay:
         self._bars = None
         if self._quiet:
             return
-        words = f"{counts(outcomes)} in {_clock(elapsed)}"
+        words = f"{_counts(outcomes)} in {_clock(elapsed)}"
         seconds = sum(outcome.seconds or 0 for outcome in outcomes if outcome.status == "done")
         if seconds and elapsed:
             words += f", {seconds / elapsed:.1f}x real time"
@@ -159,14 +154,12 @@ class BatchDisplay:
     def _say(self, text: str, *, always: bool = False) -> None:
         if self._quiet and not always:
             return
-        text = printable(text)
         if self._bars is None:
-            sys.stderr.write(f"{text}\n")
-            sys.stderr.flush()
+            say(text)
         else:
             # As it is: brackets in names are no markup, and paths are not to be folded.
             options = {"markup": False, "highlight": False, "emoji": False, "soft_wrap": True}
-            self._bars.console.print(text, **options)
+            self._bars.console.print(printable(text), **options)
 
 
 def _bars() -> Any:
@@ -205,6 +198,12 @@ def _print_table(outcomes: Sequence[Outcome], words: str) -> None:
     console = Console(stderr=True)
     console.print(table)
     console.print(words, highlight=False)
+
+
+def _counts(outcomes: Sequence[Outcome]) -> str:
+    numbers = {s: sum(outcome.status == s for outcome in outcomes) for s in _COLOURS}
+    words = [f"{number} {status}" for status, number in numbers.items() if number]
+    return ", ".join(words) or "nothing to do"
 
 
 def _clock(seconds: float) -> str:

@@ -4,59 +4,82 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
-from songsplit.audio import Access, Tags, left_behind
-from songsplit.batch.inputs import Song, identity
-from songsplit.batch.outcomes import Outcome
+from songsplit.audio import Tags, clear_stale_parts, open_audio, read_tags
+from songsplit.audio.formats import OutputFormat
+from songsplit.cli.inputs import Song, identity
 from songsplit.errors import AudioFileError, OutputError
-from songsplit.formats import Clip, OutputFormat
-from songsplit.mixes import Mix, MixName
-from songsplit.results import Files, result_files
-from songsplit.song_files import is_plain
+from songsplit.naming import Files, is_plain, result_files
+from songsplit.stems import Mix, MixName
 
 ONE_EACH, FOLDER_EACH = "{track} ({stem})", "{track}/{stem}"
 """How results are called by default: a single mix, and stems."""
+
+Status: TypeAlias = Literal["done", "planned", "skipped", "failed"]
 
 _TOLERANCE = 0.02, 1.0  # share, and seconds, by which estimates of a duration are wrong
 
 
 @dataclass(frozen=True)
-class Request:
-    """What is wanted of every song.
+class Outcome:
+    """What became of a song, or in a dry run would become of it."""
 
-    Attributes
-    ----------
-    folder : Path
-        Where results go.
-    stems : tuple of str
-        What the model separates.
-    mix, filename, output, clip, picture, overwrite
-        As for :meth:`songsplit.Separator.separate_to_files`. Without ``overwrite``, songs
-        whose results are all there are skipped. Without ``filename``, files are called as
-        is usual, in folders like those of the songs.
-    access : Access
-        How songs are opened.
+    song: str
+    status: Status
+    files: Mapping[str, Path] = field(default_factory=dict)  # by stem
+    picture: Path | None = None
+    seconds: float | None = None  # duration of the song, where it is known
+    elapsed: float = 0.0  # seconds that the work took
+    gain_db: float = 0.0  # what all stems were turned down by, 0 or less
+    notes: Sequence[str] = ()
+    error: str | None = None
+    cause: BaseException | None = None
+
+    @property
+    def result(self) -> str:
+        """Where results are, or why there are none."""
+        return self.error or ", ".join(map(str, self.paths))
+
+    @property
+    def paths(self) -> list[Path]:
+        """All files, each once."""
+        found = dict.fromkeys(self.files.values())
+        return [*found] if self.picture is None else [*found, self.picture]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what programs want to know, ready for JSON."""
+        return {
+            "song": self.song,
+            "status": self.status,
+            "files": {name: str(path) for name, path in self.files.items()},
+            "picture": None if self.picture is None else str(self.picture),
+            "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "elapsed": round(self.elapsed, 3),
+            "gain_db": round(self.gain_db, 3),
+            "notes": list(self.notes),
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of every song; fields are as for ``Separator.separate_to_files``.
+
+    Without `overwrite`, songs whose results are all there are skipped. Without `filename`,
+    files are called as is usual, in folders like those of the songs.
     """
 
     folder: Path
-    stems: tuple[str, ...]
+    stems: tuple[str, ...]  # what the model separates
     mix: Mix | None = None
     filename: str | None = None
     output: OutputFormat = field(default_factory=OutputFormat)
-    clip: Clip = "scale"
     picture: bool = False
     overwrite: bool = False
-    access: Access = field(default_factory=Access)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of what is written."""
-        return self.stems if self.mix is None else (self.mix.name,)
 
     @property
     def template(self) -> str:
@@ -73,7 +96,7 @@ class Request:
         """Name the files that results of a song go to."""
         return result_files(
             self.place(song),
-            self.names,
+            self.stems if self.mix is None else (self.mix.name,),
             self.output,
             filename=self.template,
             track=song.track,
@@ -82,35 +105,18 @@ class Request:
         )
 
 
-@dataclass(frozen=True)
-class Task:
-    """A song that is to be separated.
-
-    Attributes
-    ----------
-    song : Song
-    overwrite : bool
-        Whether results that are there may be replaced.
-    notes : tuple of str
-        What is to be told of the song.
-    folders : tuple of Path
-        Where its results go.
-    """
+class Task(NamedTuple):
+    """A song that is to be separated, and whether results that are there may be replaced."""
 
     song: Song
+    outcome: Outcome
     overwrite: bool
-    notes: tuple[str, ...]
-    folders: tuple[Path, ...]
 
 
 class Planner:
     """Decides song by song what is to be done.
 
-    Parameters
-    ----------
-    request : Request
-    songs : sequence of Song
-        All of the batch.
+    `songs` are all of the batch but files in folders that are results of other songs.
     """
 
     def __init__(self, request: Request, songs: Sequence[Song]) -> None:
@@ -118,56 +124,33 @@ class Planner:
         self._owners: dict[str, Song] = {}
         results = _results_of_songs(request, songs)
         self.songs = [s for s in songs if not (s.found and _bare(s.path) in results)]
-        """The songs, but for files in folders that are results of other songs."""
         self._inputs = {identity(s.path): s for s in self.songs if s.path is not None}
 
-    def plan(self, song: Song) -> Task | Outcome:
-        """Return what is to be done for a song, or its outcome if that is certain.
+    def plan(self, song: Song) -> Task:
+        """Return a task whose outcome is "planned", or "skipped" where all results are there.
 
-        An outcome "planned" never comes: see :meth:`foretell`.
-
-        Raises
-        ------
-        SongsplitError
-            If the song cannot be read, or its results cannot be written.
+        A song that cannot be read, or whose results cannot be written, is a SongsplitError.
         """
-        outcome, there = self._examine(song)
-        if outcome.status == "skipped":
-            _clear_up(outcome.paths)
-            return outcome
-        folders = dict.fromkeys(path.parent for path in outcome.paths)
-        overwrite = self._request.overwrite or there
-        return Task(song, overwrite, tuple(outcome.notes), tuple(folders))
-
-    def foretell(self, song: Song) -> Outcome:
-        """Return what would become of a song; raises as :meth:`plan`."""
-        return self._examine(song)[0]
-
-    def _examine(self, song: Song) -> tuple[Outcome, bool]:
-        """Return "skipped" or "planned", and whether parts of results are there."""
         request, tags, seconds, notes = self._request, None, None, []
         # Pipes give what they have once only.
         if song.path is not None and is_plain(song.path):
             # A missing song must not be hidden by an old result.
-            with request.access.audio(song.path) as reader:
+            with open_audio(song.path) as reader:
                 seconds = reader.info.seconds
-                request.output.output_channels(reader.info.channels)
+                request.output.check_channels(reader.info.channels)
                 if reader.info.stems:
                     names = ", ".join(reader.info.stems)
                     notes.append(f"holds stems already ({names}); its mixture is what is taken")
-            tags = request.access.tags(song.path)
+            tags = read_tags(song.path)
         files = request.files(song, tags)
         outcome = Outcome(str(song), "planned", files.stems, files.picture, seconds, notes=notes)
         try:
             self._claim(song, files)
             there = [path for path in files if os.path.lexists(path)]
             if not there or request.overwrite:
-                return outcome, False
+                return Task(song, outcome, request.overwrite)
             missing = [path for path in files if path not in there]
             if missing:
-                # Left by a run that was killed while it put files into their places.
-                if any(left_behind(path) for path in missing):
-                    return outcome, True
                 raise OutputError(
                     f"{song}: {missing[0]} is not there but {there[0]} is: use --overwrite, or "
                     "another folder"
@@ -178,9 +161,10 @@ class Planner:
             raise OutputError(
                 f"{song}: results cannot go to {request.place(song)} ({reason}): use another folder"
             ) from error
-        return replace(outcome, status="skipped"), False
+        return Task(song, replace(outcome, status="skipped"), overwrite=False)
 
     def _claim(self, song: Song, paths: Iterable[Path]) -> None:
+        """Refuse results that would replace a song, or another song's results."""
         for path in paths:
             if os.path.lexists(path) and (owner := self._inputs.get(identity(path))):
                 raise OutputError(
@@ -198,7 +182,11 @@ class Planner:
                 )
 
     def _check_made_from(self, song: Song, seconds: float | None, result: Path) -> None:
-        """Refuse to take results of another song of the same name for those of this one."""
+        """Refuse to keep results that were not made from this song, or by another request.
+
+        Only lengths are compared. A mix at another tempo, key or level looks the same from
+        here; what would tell them apart belongs in this function.
+        """
         if seconds is None:
             raise OutputError(
                 f"{song}: {result} is already there, and nobody can tell if it was made from this "
@@ -207,7 +195,7 @@ class Planner:
         if self._request.mix is not None and self._request.mix.is_stretched:
             return
         try:
-            with self._request.access.audio(result) as reader:
+            with open_audio(result) as reader:
                 made = reader.info.seconds
         except AudioFileError as error:
             raise OutputError(
@@ -220,6 +208,12 @@ class Planner:
                 f"{song}: {result} is already there but lasts {made:.1f} s, not {seconds:.1f} s: "
                 "it was made from another song; use --overwrite, or another folder"
             )
+
+
+def clear_up(outcome: Outcome) -> None:
+    """Remove what a run that was killed left beside files that are whole."""
+    for folder in {path.parent for path in outcome.paths}:
+        clear_stale_parts(folder)
 
 
 def _results_of_songs(request: Request, songs: Sequence[Song]) -> set[Path | None]:
@@ -237,21 +231,12 @@ def _results_of_songs(request: Request, songs: Sequence[Song]) -> set[Path | Non
                 files = result_files(made, stems, plain, filename=template, track=song.track)
                 results.update(_bare(path) for path in files)
             if request.filename is not None:
-                results.update(
-                    _bare(path) for path in request.files(song, request.access.tags(song.path))
-                )
+                results.update(_bare(path) for path in request.files(song, read_tags(song.path)))
     return results
 
 
-def _clear_up(paths: Iterable[Path]) -> None:
-    """Remove what a run that was killed left beside files that are whole."""
-    with suppress(OSError):
-        for path in paths:
-            for part in left_behind(path):
-                part.unlink(missing_ok=True)
-
-
 def _bare(path: Path | None) -> Path | None:
+    """Return a path without links and without its extension."""
     if path is None:
         return None
     name = path.name.lower()

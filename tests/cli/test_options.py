@@ -1,0 +1,131 @@
+"""Karaoke, remixes and the rest of what can be made of songs on the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import soundfile
+import typer
+from typer.testing import CliRunner
+
+from songsplit.audio.formats import FormatName
+from songsplit.cli import app
+from songsplit.cli.options import Format, level, tempo
+from tests.cli.conftest import ROOT, run
+
+
+def test_names_do_not_steer_the_terminal(song):
+    steering = song.with_name("\x1b]0;title\x07\nsong \u202egnos.flac")
+    steering.write_bytes(song.read_bytes()[:2000])
+    for arguments in ((steering, "-d", "cpu"), ("info", steering)):
+        result = run(*arguments, code=1)
+        assert r"\x1b]0;title\x07\nsong \u202egnos.flac: " in result.stderr
+        assert not set(result.stderr) & set("\x1b\x07\u202e")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("-18dB", -18), ("+3 DB", 3), ("0", 0), (".5db", 0.5), ("off", -np.inf), ("-INF", -np.inf)],
+)
+def test_levels(text, value):
+    assert level(text) == value
+
+
+def test_tempos():
+    assert tempo("80%") == pytest.approx(0.8)
+    assert tempo(" 1.25") == 1.25
+    with pytest.raises(typer.BadParameter, match="say 80%"):
+        tempo("80")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("songsplit kar", "karaoke"),
+        ("songsplit new.mp3 --dry", "--dry-run"),
+        ("songsplit word --format fl", "flac"),
+        ("songsplit karaoke new.mp3 --quality be", "best"),
+    ],
+)
+def test_completion(monkeypatch, words, expected):
+    monkeypatch.setenv("_SONGSPLIT_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    assert CliRunner().invoke(app, [], prog_name="songsplit").stdout.split() == [expected]
+
+
+def test_names_of_formats_are_those_of_the_library():
+    assert get_args(Format) == get_args(FormatName)
+
+
+def test_quiet_and_verbose(song):
+    result = run("missing.wav", song, "--quiet", "-d", "cpu", code=1)
+    assert result.stderr == (
+        "songsplit: missing.wav: there is no such file; check the name and the folder\n"
+    )
+    result = run(song, "missing.wav", "--verbose", "--overwrite", "-d", "cpu", code=1)
+    assert "model default, quality balanced, device cpu" in result.stderr
+    assert "\nTraceback (most recent call last):\n" in result.stderr
+    assert "AudioFileError" in result.stderr
+
+
+def test_info_of_silence(song):
+    soundfile.write("silence.wav", np.zeros((100, 1)), 8000)
+    result = run("info", song, "silence.wav")
+    assert "FLAC PCM_16" in result.stdout
+    assert result.stdout.count("peak") == 1
+    assert json.loads(run("info", "silence.wav", "--json").stdout)["peak_db"] is None
+
+
+def test_the_command_comes_first(song):
+    result = run(song, "karaoke", code=2)
+    assert "songsplit karaoke ..." in result.stderr
+    run(song, "-o", "data", "-d", "cpu")
+    assert Path("data/song/vocals.wav").exists()
+
+
+def test_what_is_not_installed_is_missed_before_the_work(song, monkeypatch):
+    monkeypatch.setitem(sys.modules, "python_stretch", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    result = run("practice", song, "--tempo", "0.8", "--dry-run", code=1)
+    assert result.stderr.count("songsplit[practice]") == 1
+    assert "songsplit[plots]" in run(song, "--plot", "--dry-run", code=1).stderr
+    run("practice", song, "--dry-run")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_on_a_terminal_results_and_bars_do_not_mix(song):
+    Path("second.flac").write_bytes(song.read_bytes())
+    deep = "o" * 100
+    command = [sys.executable, "-m", "songsplit", "song.flac", "second.flac", "-d", "cpu"]
+    code = f"import pty; pty.spawn({[*command, '-o', deep]!r})"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, env=env, check=False, text=True
+    )
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", done.stdout).splitlines()
+    for track in ("song", "second"):
+        for stem in ("vocals", "instrumental"):
+            assert f"{deep}/{track}/{stem}.wav" in lines
+    assert "2 done in" in done.stdout
+
+
+def test_a_very_long_path(song):
+    deep = Path(*["d" * 200] * 5)
+    deep.mkdir(parents=True)
+    target = deep / ("n" * 240 + ".flac")
+    target.write_bytes(song.read_bytes())
+    run(target, "-o", deep, "-d", "cpu")
+    [folder] = [p for p in deep.iterdir() if p.is_dir()]
+    assert {p.name for p in folder.iterdir()} == {"vocals.wav", "instrumental.wav"}
+    result = run("x" * 5000, code=1)
+    assert "cannot be read" in result.stderr

@@ -1,0 +1,181 @@
+"""``songsplit song.mp3``: what it writes, what it refuses, and how it behaves as a program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import songsplit
+from tests.cli.conftest import ROOT, run
+from tests.conftest import heed_interrupts
+
+PROGRAM = f"'{sys.executable}' -m songsplit"
+
+
+def test_a_missing_song_is_not_hidden_by_an_old_result(song):
+    run(song, "-d", "cpu", "-f", "flac", "--bit-depth", "16")
+    assert soundfile.info("song/vocals.flac").subtype == "PCM_16"
+    song.unlink()
+    assert "no such file" in run(song, "-f", "flac", code=1).stderr
+
+
+def test_odd_names_stay_in_the_output_folder(song):
+    for name in ("...flac", "-o.flac", "sóng ♫.flac"):
+        (song.parent / name).write_bytes(song.read_bytes())
+        run("-o", "out", "--", name)
+    assert {p.name for p in (song.parent / "out").iterdir()} == {"...flac", "-o", "sóng ♫"}
+
+
+def test_bad_files_come_first_and_are_counted(song):
+    Path("nothing").mkdir()
+    result = run("missing.flac", "nothing", song, "-d", "cpu", code=1)
+    errors = [line for line in result.stderr.splitlines() if line.startswith("songsplit: ")]
+    assert [line.split(":")[1].strip() for line in errors] == ["nothing", "missing.flac"]
+    assert "1 done, 2 failed" in result.stderr
+
+
+def program(command, **options):
+    """Run a line of the shell in which ``songsplit`` is the program."""
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f'songsplit() {{ {PROGRAM} "$@"; }}; {command}'],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **options},
+        check=False,
+    )
+
+
+def test_standard_output_takes_one_stem_of_one_song(song):
+    result = run(song, "--stdout", "drums", code=1)
+    assert "no stem 'drums', only vocals, instrumental" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    ("command", "status", "told"),
+    [
+        ("songsplit song.flac -d cpu >/dev/full", 1, "standard output"),
+        ("songsplit song.flac -d cpu --stdout vocals >/dev/full", 1, "standard output"),
+        ("songsplit song.flac -d cpu 2>/dev/full", 0, ""),
+        ("songsplit song.flac -d cpu >&-", 0, "song"),
+        ("songsplit song.flac -d cpu --stdout vocals >&-", 1, "standard output is closed"),
+        ("songsplit - -d cpu <&-", 1, "empty"),
+    ],
+)
+def test_full_and_closed_streams(song, command, status, told):
+    result = program(command)
+    assert result.returncode == status, result.stderr
+    assert told in result.stderr.decode()
+    assert b"Traceback" not in result.stderr
+    written = status == 0 or (told == "standard output" and "--stdout" not in command)
+    assert (song.parent / "song" / "vocals.wav").exists() == written
+
+
+@pytest.mark.slow
+def test_a_name_that_the_terminal_cannot_show(song):
+    odd = song.parent / os.fsdecode(b"caf\xe9.wav")
+    odd.write_bytes(song.read_bytes())
+    result = program("songsplit * -d cpu", PYTHONIOENCODING="ascii:strict")
+    assert result.returncode == 0, result.stderr
+    assert (song.parent / "song" / "vocals.wav").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches processes otherwise there")
+@pytest.mark.parametrize(
+    ("number", "source", "options"),
+    [
+        (signal.SIGINT, "-", ("--stdout", "vocals")),
+        (signal.SIGINT, "song.wav", ("-o", "out")),
+        (signal.SIGTERM, "song.wav", ("-o", "out", "--jobs", "2")),
+    ],
+)
+def test_an_interruption_leaves_nothing(song, number, source, options):
+    song = song.rename(song.with_suffix(".wav"))
+    seconds = 5 if source == "-" else 600
+    soundfile.write(song, np.zeros((44100 * seconds, 2), np.float32), 44100, subtype="FLOAT")
+    content = bytearray(song.read_bytes())
+    at = content.index(b"data") + 4
+    content[at : at + 4] = b"\xff" * 4  # a stream, whose length is not known
+    with subprocess.Popen(
+        [sys.executable, "-m", "songsplit", source, "--device", "cpu", *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=heed_interrupts,
+    ) as process:
+        if source == "-":
+            # Less than a chunk: everything is read, and nothing is written yet.
+            process.stdin.write(content)
+            process.stdin.flush()
+            time.sleep(3)  # until it waits for more
+        deadline = time.monotonic() + 60
+        while source != "-" and not list(song.parent.glob("out/*/.*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number
+    assert b"Traceback" not in errors
+    assert b"stopped; " in errors
+    assert list(song.parent.rglob("*")) == [song]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("split", "--format", "mp3", "--bit-depth", "16"), "give a bit rate"),
+        (("split", "--format", "aac"), "use m4a"),
+        (("split", "--format", "xyz"), "stem.mp4"),
+        (("split", "--quality", "fast"), "balanced"),
+        (("split", "--isolate"), "--isolate"),
+        (("split", "--bitrate", "much"), "such as 320"),
+        (("remix", "--vocals", "300"), "300"),
+        (("practice", "--tempo", "fast"), "such as 80%"),
+        (("practice", "--key", "99"), "99"),
+    ],
+)
+def test_wrong_options(song, arguments, told):
+    verb, *options = arguments
+    assert told in run(verb, song, *options, code=2).stderr
+    assert list(song.parent.iterdir()) == [song]
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("karoke", "did you mean karaoke?"),
+        ("Remix", "did you mean remix?"),
+        *((word, "songsplit --help") for word in ("gui", "help", "listen", "play")),
+    ],
+)
+def test_a_word_that_is_no_command_does_nothing(song, word, advice):
+    for arguments in ((word, song.name), (word,)):
+        result = run(*arguments, code=2)
+        assert "no command and no file of that name" in result.stderr
+        assert advice in result.stderr
+    assert list(song.parent.iterdir()) == [song]
+
+
+def test_a_song_that_is_called_like_a_word(song):
+    song.rename("play")
+    run("play", "-o", "out", "--dry-run")
+    assert "no such file" in run("nothing/here", "--dry-run", code=1).stderr
+
+
+def test_help_and_version():
+    shown = run("--help").stdout
+    assert len(shown.splitlines()) <= 60
+    assert shown.index("\nCommands:") < shown.index("\nOptions:")
+    for word in ("song.mp3", "SONG", "--output", "--overwrite", "models", "export", "data"):
+        assert word in shown
+    assert run("--version").stdout.strip() == f"songsplit {songsplit.__version__}"
