@@ -23,31 +23,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from songsplit.audio import read_streams
+from songsplit.data.songs import (
+    BACKING_PARTS,
+    STEM_FILE_STREAMS,
+    STEM_FILE_SUFFIX,
+    VOCALS,
+    AudioPart,
+    Song,
+    Split,
+    stem_file_song,
+)
 from songsplit.errors import ConfigError, DataError, MissingExtraError
 
 Audio: TypeAlias = NDArray[np.float32]
 Subset: TypeAlias = Literal["train", "test"]
-Split: TypeAlias = Literal["train", "valid"]
 
 SAMPLE_RATE = 44100
-STEM_NAMES = ("drums", "bass", "other", "vocals")
-
-_STEM_SUFFIX = ".stem.mp4"
-# The order of the streams inside a .stem.mp4 file.
-_STREAM_NAMES = ("mixture", *STEM_NAMES)
+STEM_NAMES = STEM_FILE_STREAMS[1:]
 
 
 @dataclass(frozen=True)
 class MusdbTrack:
     """One song of MUSDB18, whose audio is read when it is asked for.
 
-    Parameters
-    ----------
-    name : str
-        Artist and title as in the name of the file, for example
-        ``"ANiMAL - Rockshow"``.
-    path : Path
-        The ``.stem.mp4`` file of MUSDB18, or the song's folder of MUSDB18-HQ.
+    `name` is the artist and title as in the name of the file. `path` is the ``.stem.mp4`` file
+    of MUSDB18, or the song's folder of MUSDB18-HQ.
     """
 
     name: str
@@ -61,45 +61,33 @@ class MusdbTrack:
     @property
     def encoded(self) -> bool:
         """Whether it is of MUSDB18, encoded with losses in one file, and not of MUSDB18-HQ."""
-        return self.path.name.endswith(_STEM_SUFFIX)
+        return self.path.name.endswith(STEM_FILE_SUFFIX)
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The file or files that hold the audio."""
         if self.encoded:
             return (self.path,)
-        return tuple(self.path / f"{name}.wav" for name in _STREAM_NAMES)
+        return tuple(self.path / f"{name}.wav" for name in STEM_FILE_STREAMS)
 
     def audio(self) -> tuple[Audio, dict[str, Audio]]:
-        """Read the song as released and the parts that it is made of.
+        """Read the mixture as released and the stems, float32 of shape (2, samples).
 
-        Returns
-        -------
-        mixture : ndarray of float32, shape (2, samples)
-            The song at `sample_rate`. In MUSDB18 this is a stream of its own, encoded with
-            losses, and so is not exactly the sum of the stems.
-        stems : dict of str to ndarray of float32, shape (2, samples)
-            ``drums``, ``bass``, ``other`` and ``vocals``, as long as the mixture.
-
-        Raises
-        ------
-        DataError
-            If a file is not the one that MUSDB18 has.
-        AudioFileError
-            If it cannot be decoded.
+        In MUSDB18 the mixture is encoded on its own, and so is not exactly the sum of the
+        stems. A DataError says that a file is not the one that MUSDB18 has.
         """
         if self.encoded:
             streams, rate = read_streams(self.path)
-            if len(streams) != len(_STREAM_NAMES):
+            if len(streams) != len(STEM_FILE_STREAMS):
                 raise DataError(
                     f"{self.path}: {len(streams)} audio streams where MUSDB18 has 5 "
                     "(mixture, drums, bass, other, vocals): download the file again"
                 )
-            parts = dict(zip(_STREAM_NAMES, streams, strict=True))
+            parts = dict(zip(STEM_FILE_STREAMS, streams, strict=True))
             for audio in streams:
                 _check_format(self.path, audio, rate)
         else:
-            parts = {name: self._read_wav(name) for name in _STREAM_NAMES}
+            parts = {name: self._read_wav(name) for name in STEM_FILE_STREAMS}
         mixture = parts.pop("mixture")
         lengths = {name: part.shape[1] for name, part in parts.items()}
         if set(lengths.values()) != {mixture.shape[1]}:
@@ -121,33 +109,11 @@ class MusdbTrack:
 def musdb_tracks(
     root: str | Path, subset: Subset = "train", split: Split | None = None
 ) -> list[MusdbTrack]:
-    """List the songs of MUSDB18 or MUSDB18-HQ.
+    """List the songs of MUSDB18 (``*.stem.mp4``) or MUSDB18-HQ (folders), sorted by name.
 
-    Parameters
-    ----------
-    root : str or Path
-        Folder with ``train`` and ``test`` in it. They hold ``*.stem.mp4`` files (MUSDB18)
-        or one folder of WAV files for each song (MUSDB18-HQ); where both are found, the
-        ``*.stem.mp4`` files are used.
-    subset : {"train", "test"}
-        Which of the two folders.
-    split : {"train", "valid"}, optional
-        Part of the train subset: the 14 validation songs that the `musdb` package names,
-        or the others. All songs by default.
-
-    Returns
-    -------
-    list of MusdbTrack
-        Sorted by name, never empty.
-
-    Raises
-    ------
-    ConfigError
-        If `subset` or `split` is unknown, or a split of the test subset is asked for.
-    DataError
-        If there are no such songs.
-    MissingExtraError
-        If `split` is given and the `musdb` package is not installed.
+    `root` holds the folders ``train`` and ``test``. `split` is a part of the train subset: the
+    14 validation songs that the `musdb` package names, or the others. A DataError says that
+    there are no such songs.
     """
     if subset not in ("train", "test"):
         raise ConfigError(f"subset {subset!r}: choose 'train' or 'test'")
@@ -161,12 +127,12 @@ def musdb_tracks(
         raise DataError(f"{folder}: no such folder: give the folder that holds 'train' and 'test'")
     # Not hidden files: archives made on a Mac carry a "._" twin of each.
     tracks = [
-        MusdbTrack(path.name.removesuffix(_STEM_SUFFIX), path)
-        for path in folder.glob(f"[!.]*{_STEM_SUFFIX}")
+        MusdbTrack(path.name.removesuffix(STEM_FILE_SUFFIX), path)
+        for path in folder.glob(f"[!.]*{STEM_FILE_SUFFIX}")
     ] or [MusdbTrack(path.name, path) for path in {wav.parent for wav in folder.glob("*/*.wav")}]
     if not tracks:
         raise DataError(
-            f"{folder}: no songs: expected *{_STEM_SUFFIX} files (MUSDB18) "
+            f"{folder}: no songs: expected *{STEM_FILE_SUFFIX} files (MUSDB18) "
             "or a folder of WAV files for each song (MUSDB18-HQ)"
         )
     if split is not None:
@@ -178,18 +144,7 @@ def musdb_tracks(
 
 
 def validation_names() -> frozenset[str]:
-    """Names of the train songs that the `musdb` package sets aside for validation.
-
-    Returns
-    -------
-    frozenset of str
-        The 14 names in ``configs/mus.yaml`` of the package.
-
-    Raises
-    ------
-    MissingExtraError
-        If `musdb` is not installed.
-    """
+    """Names of the 14 train songs that the `musdb` package sets aside for validation."""
     # Importing musdb would fail on a machine without the ffmpeg program, which reading
     # its list does not need: find the package and open the file.
     spec = importlib.util.find_spec("musdb")
@@ -201,6 +156,15 @@ def validation_names() -> frozenset[str]:
     path = Path(spec.submodule_search_locations[0]) / "configs" / "mus.yaml"
     config = cast("Mapping[str, list[str]]", yaml.safe_load(path.read_text(encoding="utf-8")))
     return frozenset(config["validation_tracks"])
+
+
+def musdb_song(track: MusdbTrack, name: str, source: str) -> Song:
+    """Describe a song of MUSDB18 or MUSDB18-HQ."""
+    if track.encoded:
+        return stem_file_song(name, source, track.path)
+    parts = {file.stem: AudioPart(file) for file in track.files}
+    stems = {stem: (parts[stem],) for stem in (VOCALS, *BACKING_PARTS)}
+    return Song(name, source, "train", stems, parts["mixture"])
 
 
 def _check_format(path: Path, audio: Audio, rate: int) -> None:

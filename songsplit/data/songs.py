@@ -5,29 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 Split = Literal["train", "valid"]
 
-VOCALS = "vocals"
-INSTRUMENTAL = "instrumental"
+VOCALS: Final = "vocals"
+INSTRUMENTAL: Final = "instrumental"
+MIXTURE = "mixture"
+OTHER = "other"
 # What an instrumental is made of, where a recording has it in parts.
-BACKING_PARTS = ("drums", "bass", "other")
+BACKING_PARTS = ("drums", "bass", OTHER)
 
 PART_NAMES = (VOCALS, "second_singer", *BACKING_PARTS)
 """What a training example is mixed from; an instrumental stands in the place of other."""
 
+STEM_FILE_SUFFIX = ".stem.mp4"
+STEM_FILE_STREAMS = (MIXTURE, *BACKING_PARTS, VOCALS)
+"""The order of the audio streams in a ``.stem.mp4`` file."""
+
 
 @dataclass(frozen=True)
 class AudioPart:
-    """One audio stream of a file.
-
-    Attributes
-    ----------
-    path : Path
-    stream : int
-        Number of the audio stream, from 0; only ``.stem.mp4`` files have several.
-    """
+    """One audio stream of a file; only ``.stem.mp4`` files have more than stream 0."""
 
     path: Path
     stream: int = 0
@@ -35,25 +34,13 @@ class AudioPart:
 
 @dataclass(frozen=True)
 class Song:
-    """Files of one recording, sorted into stems.
+    """The files of one recording, sorted into stems.
 
-    Attributes
-    ----------
-    name : str
-        Unique within its source, for example ``"Artist - Title"``.
-    source : str
-        Name of the data source that it belongs to.
-    split : {"train", "valid"}
-    stems : mapping of str to tuple of AudioPart
-        Parts that are summed to each stem: ``vocals``, and either ``instrumental`` or any
-        of ``drums``, ``bass`` and ``other``. Recordings for a pool have only ``vocals`` or
-        only ``instrumental``.
-    mixture : AudioPart or None
-        The finished mix, if there is one. Where `stems` holds vocals alone and this is
-        given, the instrumental is the mixture less the vocals.
-    bandwidth : float or None
-        Frequency in Hz above which the recording holds nothing, if it was made at a low
-        rate.
+    `name` is unique within its source. The parts of each stem are summed. The stems are
+    ``vocals`` and either ``instrumental`` or any of ``drums``, ``bass`` and ``other``;
+    recordings of one stem alone have only ``vocals`` or only ``instrumental``. Where there
+    is a mixture and `stems` holds the vocals alone, the instrumental is the mixture less the
+    vocals. `bandwidth` is the frequency in Hz above which the recording holds nothing.
     """
 
     name: str
@@ -65,7 +52,7 @@ class Song:
 
     @property
     def parts(self) -> list[AudioPart]:
-        """All that is read to decode the stems, without the mixture where it is not needed."""
+        """All that is read for the stems; the mixture only where it is needed for them."""
         found = [part for parts in self.stems.values() for part in parts]
         if self.subtracts and self.mixture is not None:
             found.append(self.mixture)
@@ -75,3 +62,10 @@ class Song:
     def subtracts(self) -> bool:
         """Whether the instrumental is what the mixture holds besides the vocals."""
         return self.mixture is not None and set(self.stems) == {VOCALS}
+
+
+def stem_file_song(name: str, source: str, file: Path) -> Song:
+    """Describe the song in a ``.stem.mp4`` file."""
+    parts = {stem: AudioPart(file, index) for index, stem in enumerate(STEM_FILE_STREAMS)}
+    stems = {stem: (parts[stem],) for stem in (VOCALS, *BACKING_PARTS)}
+    return Song(name, source, "train", stems, parts[MIXTURE])

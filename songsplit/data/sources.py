@@ -1,24 +1,20 @@
-"""Where songs to train on come from: datasets, folders and lists."""
+"""Where songs to train on come from: datasets and folders."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from songsplit.data.layout import find_recordings, musdb_song, require_songs, scan_folder
-from songsplit.data.manifest import manifest_songs
-from songsplit.data.musdb import musdb_tracks, validation_names
-from songsplit.data.songs import Song
+from songsplit.data.folders import find_recordings, require_songs, scan_folder
+from songsplit.data.musdb import musdb_song, musdb_tracks, validation_names
+from songsplit.data.songs import INSTRUMENTAL, VOCALS, Song
 from songsplit.errors import ConfigError, DataError
 
-SourceKind = Literal["musdb", "songs", "vocals", "instrumentals", "manifest"]
-
-_KINDS = ("musdb", "songs", "vocals", "instrumentals", "manifest")
+SourceKind = Literal["musdb", "songs", "vocals", "instrumentals"]
 
 
 @dataclass(frozen=True)
@@ -27,14 +23,13 @@ class SourceConfig:
 
     Attributes
     ----------
-    kind : {"musdb", "songs", "vocals", "instrumentals", "manifest"}
+    kind : {"musdb", "songs", "vocals", "instrumentals"}
         ``musdb`` is the folder of MUSDB18 or MUSDB18-HQ, of which the train subset is
         used, with musdb's own validation songs. ``songs`` is a folder of songs, see
-        :func:`songsplit.data.layout.scan_folder`. ``vocals`` and ``instrumentals`` are
-        folders of recordings of the one or the other alone. ``manifest`` is a CSV file,
-        see :func:`songsplit.data.manifest.manifest_songs`.
+        :func:`songsplit.data.folders.scan_folder`. ``vocals`` and ``instrumentals`` are
+        folders of recordings of the one or the other alone.
     path : str or None
-        The folder or file; ``~`` is the home folder. Without it, what the cache holds
+        The folder; ``~`` is the home folder. Without it, what the cache holds
         under the name of the source is used.
     weight : float
         How often it is drawn from, in relation to other sources; 0 for never.
@@ -46,12 +41,8 @@ class SourceConfig:
         least 0 and below 1. A hash of its name decides for each song, so that adding one
         never moves another, except that of two songs or more at least one is set aside
         and one is not.
-    only : mapping of str to str or list of str
-        For a ``manifest``: columns and the values, one of which a row must have to
-        count. Values are compared as text.
     bandwidth : float or None
-        Frequency in Hz above which its recordings hold nothing, where they do not say so
-        themselves.
+        Frequency in Hz above which its recordings hold nothing.
     licence : str
         Terms of the recordings, to be recorded with the models trained on them.
 
@@ -68,13 +59,13 @@ class SourceConfig:
     backing_weight: float | None = None
     same_song_weight: float | None = None
     valid_share: float = 0.1
-    only: Mapping[str, str | list[str]] = field(default_factory=dict)
     bandwidth: float | None = None
     licence: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in _KINDS:
-            raise ConfigError(f"source setting kind: {self.kind!r} is none of {', '.join(_KINDS)}")
+        if self.kind not in get_args(SourceKind):
+            kinds = ", ".join(get_args(SourceKind))
+            raise ConfigError(f"source setting kind: {self.kind!r} is none of {kinds}")
         for name in ("weight", "vocals_weight", "backing_weight", "same_song_weight"):
             weight = getattr(self, name)
             if weight is not None and not 0 <= weight < math.inf:
@@ -85,35 +76,15 @@ class SourceConfig:
             )
         if self.bandwidth is not None and not 0 < self.bandwidth < math.inf:
             raise ConfigError(f"source setting bandwidth must be above 0 Hz, not {self.bandwidth}")
-        if self.only and self.kind != "manifest":
-            raise ConfigError(
-                f"source setting only is for the kind 'manifest', not {self.kind!r}: take it out"
-            )
 
 
-def find_source(name: str, config: SourceConfig) -> list[Song]:
-    """Find the songs of a source, without decoding them.
+def find_source(
+    name: str, config: SourceConfig, on_bad: Literal["skip", "stop"] = "skip"
+) -> list[Song]:
+    """Find the songs of a source, at least one, without decoding them.
 
-    Parameters
-    ----------
-    name : str
-        Name of the source.
-    config : SourceConfig
-        With a path.
-
-    Returns
-    -------
-    list of Song
-        Never empty.
-
-    Raises
-    ------
-    ConfigError
-        If the source has no path.
-    DataError
-        If nothing is found, what is found cannot be used, or two songs have one name.
-    MissingExtraError
-        For ``musdb``, if the `musdb` package is not installed.
+    Songs that are incomplete are left out with a warning, or with ``on_bad="stop"`` are a
+    DataError. It is also raised if nothing is found.
     """
     if config.path is None:
         raise ConfigError(f"the source {name!r} has no path: say where its songs are")
@@ -131,27 +102,22 @@ def find_source(name: str, config: SourceConfig) -> list[Song]:
         scan = scan_folder(path, name)
         songs = _split(require_songs(path, scan), config.valid_share)
         problems = [problem for problem in scan.problems if problem.severity != "info"]
+        errors = [problem for problem in problems if problem.severity == "error"]
+        if errors and on_bad == "stop":
+            raise DataError(f"{errors[0].path}: {errors[0].text}")
         if problems:
             first = problems[0]
             warnings.warn(
-                f"{path}: {len(problems)} songs or files are passed over, such as "
-                f"{first.path}: {first.text}. songsplit data check tells of them all",
+                f"{path}: {len(problems)} songs or files are left out, such as "
+                f"{first.path}: {first.text}. songsplit data check names them all",
                 stacklevel=2,
             )
-    elif config.kind == "manifest":
-        songs = manifest_songs(path, name, config.only)
     else:
         stem: Literal["vocals", "instrumental"] = (
-            "vocals" if config.kind == "vocals" else "instrumental"
+            VOCALS if config.kind == "vocals" else INSTRUMENTAL
         )
         songs = find_recordings(path, name, stem)
-    _check_names(name, songs)
-    if config.bandwidth is None:
-        return songs
-    return [
-        replace(song, bandwidth=config.bandwidth) if song.bandwidth is None else song
-        for song in songs
-    ]
+    return [replace(song, bandwidth=config.bandwidth) for song in songs]
 
 
 def _split(songs: list[Song], valid_share: float) -> list[Song]:
@@ -168,14 +134,3 @@ def _split(songs: list[Song], valid_share: float) -> list[Song]:
 def _place(name: str) -> float:
     """Hash a name to a number of at least 0 and below 1, the same on every machine."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) / 2**48
-
-
-def _check_names(source: str, songs: list[Song]) -> None:
-    seen: dict[str, Song] = {}
-    for song in songs:
-        other = seen.setdefault(song.name, song)
-        if other is not song:
-            raise DataError(
-                f"the source {source!r} has two songs called {song.name!r}: "
-                f"{other.parts[0].path} and {song.parts[0].path}: rename one of them"
-            )

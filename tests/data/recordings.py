@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from pathlib import Path
 from typing import Literal
@@ -10,10 +9,8 @@ from typing import Literal
 import numpy as np
 import soundfile
 from numpy.typing import ArrayLike
-from rich.console import Console
 
-from songsplit.data.cache import ClipCache
-from songsplit.data.filling import fill_cache
+from songsplit.data.cache import ClipCache, fill_cache
 from songsplit.data.songs import AudioPart, Song
 
 RATE = 44100
@@ -70,8 +67,6 @@ def cache(folder: Path) -> ClipCache:
         return fill({"musdb18": songs(Path(files))}, folder)
 
 
-def fill(
-    songs: dict[str, list[Song]], folder: Path, rate: int = RATE, jobs: int | None = None
-) -> ClipCache:
-    """Fill a cache without a word."""
-    return fill_cache(songs, folder, rate, jobs=jobs, console=Console(file=io.StringIO()))
+def fill(songs: dict[str, list[Song]], folder: Path, rate: int = RATE) -> ClipCache:
+    """Fill a cache; songs that cannot be used are errors."""
+    return fill_cache(songs, folder, rate, on_bad="stop")

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import errno
+import os
 import pickle
+import threading
+import time
+import warnings
 from dataclasses import replace
 
+import av
+import filelock
 import numpy as np
 import pytest
 
-from songsplit.data.cache import ClipCache, source_digests
+from songsplit.data import decoding
+from songsplit.data.cache import ClipCache, fill_cache
 from songsplit.data.songs import AudioPart, Song
-from songsplit.errors import DataError
+from songsplit.errors import DataError, OutputError
 from tests.data import recordings
 from tests.data.recordings import fill, song
 
@@ -36,23 +43,6 @@ def test_what_goes_in_comes_out(tmp_path):
             out = cache.read(clip, stem)
             assert out.dtype == np.float32
             np.testing.assert_allclose(out, audio, atol=np.abs(audio).max() / 32767)
-
-
-def test_parts_of_a_clip(tmp_path):
-    made = song(tmp_path, "a", {"vocals": noise(1000)}, rate=RATE)
-    cache = fill({"s": [made]}, tmp_path / "cache", RATE)
-    (clip,) = cache.clips
-    whole = cache.read(clip, "vocals")
-    np.testing.assert_array_equal(cache.read(clip, "vocals", 100, 50), whole[:, 100:150])
-    raw = cache.read_raw(clip, "vocals", 900, 500)
-    assert raw.dtype == np.int16
-    assert raw.shape == (2, 100)
-    np.testing.assert_allclose(raw * clip.stems["vocals"].scale, whole[:, 900:], rtol=1e-6)
-    raw[:] = 0  # a copy, not the cache itself
-    np.testing.assert_array_equal(cache.read(clip, "vocals"), whole)
-    assert cache.read(clip, "vocals", 2000, 10).shape == (2, 0)
-    with pytest.raises(ValueError, match="negative"):
-        cache.read(clip, "vocals", -1, 10)
 
 
 def test_loud_stems_do_not_clip_and_mono_becomes_stereo(tmp_path):
@@ -105,14 +95,19 @@ def test_several_parts_of_a_stem_are_summed_and_a_mixture_is_not_needed(tmp_path
     np.testing.assert_allclose(cache.read(cache.clips[0], "vocals"), lead + choir, atol=1e-4)
 
 
-def test_stems_a_little_longer_than_others_are_cut(tmp_path):
+def test_stems_a_little_shorter_than_others_are_padded(tmp_path):
     stems = {"vocals": noise(RATE + 700), "instrumental": noise(RATE)}
-    cache = fill({"s": [song(tmp_path, "a", stems, rate=RATE)]}, tmp_path / "cache", RATE)
+    made = song(tmp_path, "a", stems, rate=RATE)
+    with pytest.warns(UserWarning, match=r"s/a by 0\.087 s: the shorter ones are padded"):
+        cache = fill({"s": [made]}, tmp_path / "cache", RATE)
     (clip,) = cache.clips
-    assert clip.samples == RATE
-    for stem in clip.stems:
-        assert cache.read(clip, stem).shape == (2, RATE)
-        assert cache.read_raw(clip, stem, RATE - 10, 100).shape == (2, 10)
+    assert clip.samples == RATE + 700
+    assert cache.read(clip, "instrumental").shape == (2, RATE + 700)
+    assert not cache.read(clip, "instrumental")[:, RATE:].any()
+    assert cache.read_raw(clip, "instrumental", RATE - 10, 100).shape == (2, 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # said once
+        fill({"s": [made]}, tmp_path / "cache", RATE)
 
 
 def test_activity_tells_where_there_is_sound(tmp_path):
@@ -125,34 +120,6 @@ def test_activity_tells_where_there_is_sound(tmp_path):
     assert clip.stems["vocals"].activity == pytest.approx([0.5, 0, 0.2 / 2**0.5], rel=1e-4)
     assert clip.stems["instrumental"].activity == [0, 0, 0]
     assert not cache.read(clip, "instrumental").any()
-
-
-def test_clips_are_selected_by_source(tmp_path):
-    made = {
-        name: [song(tmp_path / name, "a", {"vocals": noise(100, seed=i)}, rate=RATE)]
-        for i, name in enumerate(["first", "second", "third"])
-    }
-    cache = fill(made, tmp_path / "cache", RATE)
-    assert [clip.source for clip in cache.select(["third", "first"])] == ["third", "first"]
-    with pytest.raises(DataError, match=r"'fourth', only first, second, third"):
-        cache.select(["first", "fourth"])
-
-
-def test_digests_are_of_content_not_of_names(tmp_path):
-    def digest(name, seeds, split="train"):
-        songs = [
-            song(tmp_path / f"{name}{seed}", f"{name} {seed}", {"vocals": noise(4000, seed=seed)},
-                 split, RATE) for seed in seeds
-        ]  # fmt: skip
-        cache = fill({name: songs}, tmp_path / f"cache {name}", RATE)
-        return source_digests(cache, [name])[name]
-
-    first = digest("one", [1, 2])
-    assert (first["clips"], first["seconds"]) == (2, 1.0)
-    assert digest("other", [2, 1]) == first
-    assert digest("valid", [1, 2], "valid")["sha256"] != first["sha256"]
-    assert digest("changed", [1, 3])["sha256"] != first["sha256"]
-    json.dumps(first)
 
 
 def test_pickled_caches_read_the_same_and_carry_no_audio(tmp_path):
@@ -185,7 +152,7 @@ def test_audio_that_is_gone_or_cut_is_named(tmp_path):
         ('{"format": 1, "sample_rate": 8000, "clips": []}', "another version.*delete the folder"),
         ("{", "damaged.*delete the folder"),
         ("[]", "damaged"),
-        ('{"format": 2}', "damaged"),
+        ('{"format": 3}', "damaged"),
     ],
 )
 def test_indexes_of_another_version_or_damaged_are_refused(tmp_path, text, message):
@@ -201,3 +168,152 @@ def test_folders_without_a_cache_are_refused(tmp_path):
         ClipCache(tmp_path / "missing")
     with pytest.raises(DataError, match="not found"):
         fill({}, tmp_path / "missing", RATE)
+
+
+@pytest.fixture
+def three(tmp_path):
+    return [
+        song(
+            tmp_path / "files", f"song {n}",
+            {"vocals": noise(seed=n), "instrumental": noise(seed=n + 10)}, rate=RATE,
+        )
+        for n in range(3)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Names of the songs that are decoded from here on."""
+    names = []
+
+    def decode(song, rate):
+        names.append(song.name)
+        return decoding.decode_stems(song, rate)
+
+    monkeypatch.setattr("songsplit.data.cache.decode_stems", decode)
+    return names
+
+
+def test_only_what_is_new_or_changed_is_decoded(tmp_path, three, decoded):
+    before = fill({"s": three}, tmp_path / "c", RATE)
+    index = (tmp_path / "c" / "index.json").stat()
+    renamed = [replace(three[0], name="again", split="valid"), *three[1:]]
+    assert fill({"s": three}, tmp_path / "c", RATE).clips == before.clips
+    assert (tmp_path / "c" / "index.json").stat() == index
+    assert fill({"s": renamed}, tmp_path / "c", RATE).clips[0].name == "again"
+    assert len(decoded) == 3
+    (part,) = three[1].stems["vocals"]
+    recordings.write(part.path, noise(2 * RATE)[:, :RATE], RATE)
+    os.utime(part.path, (1, 1))
+    after = fill({"s": three}, tmp_path / "c", RATE)
+    assert decoded[3:] == ["song 1"]
+    assert before.read(before.clips[1], "vocals").any()
+    assert [a == b for a, b in zip(before.clips, after.clips, strict=True)] == [True, False, True]
+
+
+def test_sources_that_are_not_mentioned_stay(tmp_path, three):
+    fill({"first": three[:2], "second": three[2:]}, tmp_path / "c", RATE)
+    cache = fill({"first": three[:1]}, tmp_path / "c", RATE)
+    assert [(c.source, c.name) for c in cache.clips] == [("first", "song 0"), ("second", "song 2")]
+
+
+def test_a_bad_song_is_named_and_left_out_or_stops(tmp_path, three, decoded):
+    three[1].stems["vocals"][0].path.write_bytes(b"no audio at all")
+    three[2].stems["instrumental"][0].path.unlink()
+    with pytest.raises(DataError, match=r"2 of 3 songs .* s/song 1: .*vocals\.wav"):
+        fill({"s": three}, tmp_path / "c", RATE)
+    with pytest.warns(UserWarning, match="left out") as said:
+        cache = fill_cache({"s": three}, tmp_path / "c", RATE)
+    assert [clip.name for clip in cache.clips] == ["song 0"]
+    assert decoded.count("song 0") == 1
+    texts = [str(warning.message) for warning in said]
+    assert [text.split(":")[1] for text in texts] == [" s/song 1", " s/song 2"]
+    with (
+        pytest.warns(UserWarning, match="song 1"),
+        pytest.raises(DataError, match=r"no song of the source 't'.*song 1"),
+    ):
+        fill_cache({"t": three[1:2]}, tmp_path / "c", RATE)
+
+
+@pytest.mark.parametrize(
+    ("audio", "reason"),
+    [
+        (np.full((2, 100), np.nan), "not a number"),
+        (np.full((2, 100), 1e30), "level"),
+        (np.zeros((2, 100)), "silent"),
+    ],
+)
+def test_unusable_audio_is_named(tmp_path, audio, reason):
+    made = song(tmp_path, "a", {"vocals": audio}, rate=RATE)
+    with pytest.raises(DataError, match=rf"vocals\.wav.*{reason}|{reason}.*vocals\.wav"):
+        fill({"s": [made]}, tmp_path / "c", RATE)
+
+
+def test_stems_that_differ_by_more_than_a_second_are_refused(tmp_path):
+    stems = {"vocals": noise(RATE), "instrumental": noise(RATE * 5 // 2)}
+    made = song(tmp_path, "a", stems, rate=RATE)
+    with pytest.raises(DataError, match=r"s/a: .*vocals 1\.00 s, instrumental 2\.50 s"):
+        fill({"s": [made]}, tmp_path / "c", RATE)
+    both = Song("b", "s", "train", {"vocals": tuple(made.parts)})
+    with pytest.raises(DataError, match=r"lasts 2\.50 s, but .* 1\.00 s"):
+        fill({"s": [both]}, tmp_path / "c", RATE)
+
+
+def test_streams_of_one_file(tmp_path):
+    path = tmp_path / "a.stem.mp4"
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("aac", rate=44100, layout="stereo") for _ in range(3)]
+        for stream, tone in zip(streams, (440, 880, 1760), strict=True):
+            audio = np.sin(2 * np.pi * tone * np.arange(88200) / 44100).astype(np.float32) * 0.3
+            frame = av.AudioFrame.from_ndarray(np.stack([audio, audio]), "fltp", "stereo")
+            frame.sample_rate = 44100
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    stems = {"vocals": (AudioPart(path, 2),), "instrumental": (AudioPart(path, 1),)}
+    cache = fill({"s": [Song("a", "s", "train", stems)]}, tmp_path / "c", 16000)
+    for stem, tone in [("vocals", 1760), ("instrumental", 880)]:
+        spectrum = np.abs(np.fft.rfft(cache.read(cache.clips[0], stem)[0, :16000]))
+        assert spectrum.argmax() == pytest.approx(tone, abs=2)
+    missing = Song("a", "s", "train", {"vocals": (AudioPart(path, 4),)})
+    with pytest.raises(DataError, match="3 audio streams, though number 5"):
+        fill({"s": [missing]}, tmp_path / "other", RATE)
+
+
+def test_a_second_run_waits_for_the_first(tmp_path, three):
+    (tmp_path / "c").mkdir()
+    held = threading.Event()
+
+    def hold():
+        with filelock.FileLock(tmp_path / "c" / "lock"):
+            held.set()
+            time.sleep(0.4)
+
+    threading.Thread(target=hold).start()
+    held.wait()
+    start = time.monotonic()
+    with pytest.warns(UserWarning, match="waiting for another process"):
+        fill({"s": three[:1]}, tmp_path / "c", RATE)
+    assert time.monotonic() - start > 0.25
+
+
+def test_a_full_cache_on_a_read_only_disk_is_used(tmp_path, three, monkeypatch):
+    fill({"s": three}, tmp_path / "c", RATE)
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    monkeypatch.setattr("songsplit.files.os.open", refuse)
+    assert len(fill({"s": three}, tmp_path / "c", RATE).clips) == 3
+    more = song(tmp_path, "more", {"vocals": noise()}, rate=RATE)
+    with pytest.raises(OutputError, match="Read-only"):
+        fill({"s": [*three, more]}, tmp_path / "c", RATE)
+    with pytest.raises(DataError, match=r"cannot be filled.*Read-only"):
+        fill({"s": three}, tmp_path / "empty", RATE)
+
+
+def test_another_rate_needs_another_folder(tmp_path, three):
+    fill({"s": three[:1]}, tmp_path / "c", RATE)
+    for songs in ({"s": three}, {}):
+        with pytest.raises(DataError, match="8000 Hz, not 16000 Hz"):
+            fill(songs, tmp_path / "c", 16000)

@@ -53,13 +53,14 @@ class SamplingConfig:
 class Batch(TypedDict):
     """Chunks as they lie in the cache, to be mixed on the device that trains.
 
-    ``parts`` is int16 of shape (batch, parts, 2, samples) in the order of
-    :data:`~songsplit.data.songs.PART_NAMES`, and
-    ``scales``, float32 of shape (batch, parts), what to multiply it with. ``present`` (batch,
-    parts) and ``same_song`` (batch,) are bool, ``bandwidth`` (batch,) is in Hz, possibly
-    infinite. ``samples`` is how long the examples are to be made of the parts, which may be
-    longer; ``number`` counts batches from the beginning of the run, and ``seed`` is what
-    everything random about this batch begins with.
+    ``present`` (batch, slots) is bool and says which of
+    :data:`~songsplit.data.songs.PART_NAMES` an example has. ``parts`` holds only these, in
+    row-major order of ``present``: int16 of shape (number present, 2, samples). ``scales``,
+    float32 of shape (batch, slots), is what to multiply them with. ``same_song`` (batch,) is
+    bool, ``bandwidth`` (batch,) is in Hz, possibly infinite. ``samples`` is how long the
+    examples are to be made of the parts, which may be longer; ``number`` counts batches from
+    the beginning of the run, and ``seed`` is what everything random about this batch begins
+    with.
     """
 
     parts: Tensor
@@ -72,35 +73,13 @@ class Batch(TypedDict):
     seed: int
 
 
-class ChunkBatches(IterableDataset[Batch]):
-    """Endless batches of chunks, from a given number on.
+class TrainingBatches(IterableDataset[Batch]):
+    """Endless batches of chunks from the train split, from batch number `first` on.
 
-    Parameters
-    ----------
-    cache : ClipCache
-        Clips of its train split are drawn.
-    sources : mapping of str to SourceConfig
-        Sources to draw from, with their weights.
-    sampling : SamplingConfig
-    targets : sequence of str
-        What the network separates into. If it asks for the parts of the backing, only songs
-        that have them give backings.
-    samples : int
-        Length of an example.
-    read_samples : int
-        Length of the chunks to read for one, at least ``samples``.
-    batch_size : int
-        Of each rank.
-    seed : int
-    first : int
-        Number of the first batch.
-    rank, world_size : int
-        Which of how many processes that train together this one is.
-
-    Raises
-    ------
-    DataError
-        If no source with a weight above zero has what is needed.
+    Sources are drawn from by their weights. If `targets` asks for the parts of the backing,
+    only songs that have them give backings. Chunks are `read_samples` long, at least `samples`,
+    which is the length of an example; `batch_size` is that of each rank. A DataError says that
+    no source with a weight above zero has what is needed.
     """
 
     def __init__(
@@ -152,23 +131,27 @@ class ChunkBatches(IterableDataset[Batch]):
     def batch(self, number: int) -> Batch:
         """Draw batch ``number``."""
         size, slots = self.batch_size, len(PART_NAMES)
-        parts = np.zeros((size, slots, 2, self.read_samples), np.int16)
         scales = np.zeros((size, slots), np.float32)
         same_song = np.zeros(size, bool)
         bandwidth = np.full(size, np.inf, np.float32)
-        for item, drawn in enumerate(self._examples(number)):
+        examples = list(self._examples(number))
+        for item, drawn in enumerate(examples):
             same_song[item] = drawn.same_song
-            for slot, (clip, stem, start) in drawn.chunks.items():
-                chunk = self.cache.read_raw(clip, stem, start, self.read_samples)
-                if chunk.shape[1] < self.read_samples:
-                    _fade_out(chunk)
-                parts[item, slot, :, : chunk.shape[1]] = chunk
+            for slot, (clip, stem, _) in drawn.chunks.items():
                 scales[item, slot] = clip.stems[stem].scale
                 bandwidth[item] = min(bandwidth[item], clip.bandwidth or np.inf)
+        present = scales > 0
+        parts = np.zeros((int(present.sum()), 2, self.read_samples), np.int16)
+        for part, (item, slot) in zip(parts, np.argwhere(present), strict=True):
+            clip, stem, start = examples[item].chunks[slot]
+            chunk = self.cache.read_raw(clip, stem, start, self.read_samples)
+            if chunk.shape[1] < self.read_samples:
+                _fade_out(chunk)
+            part[:, : chunk.shape[1]] = chunk
         return {
             "parts": torch.from_numpy(parts),
             "scales": torch.from_numpy(scales),
-            "present": torch.from_numpy(scales > 0),
+            "present": torch.from_numpy(present),
             "same_song": torch.from_numpy(same_song),
             "bandwidth": torch.from_numpy(bandwidth),
             "samples": self.samples,
@@ -298,20 +281,9 @@ class WholeClip(TypedDict):
 
 
 class ValidationClips(Dataset[WholeClip]):
-    """Clips of the valid split that have all that the network separates into.
+    """Clips of the valid split that have all of `targets`, in this order.
 
-    Parameters
-    ----------
-    cache : ClipCache
-    sources : mapping of str to SourceConfig
-        Sources to take clips from.
-    targets : sequence of str
-        Stems to give, in this order.
-
-    Raises
-    ------
-    DataError
-        If there are none.
+    A DataError says that there are none.
     """
 
     def __init__(

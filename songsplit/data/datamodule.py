@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from rich.console import Console
 from torch.utils.data import DataLoader, IterableDataset
 
-from songsplit.data.cache import ClipCache, source_digests
-from songsplit.data.chunks import (
+from songsplit.data.cache import ClipCache, OnBad, fill_cache
+from songsplit.data.sampling import (
     Batch,
-    ChunkBatches,
     SamplingConfig,
+    TrainingBatches,
     ValidationClips,
     WholeClip,
 )
-from songsplit.data.filling import fill_cache
 from songsplit.data.songs import INSTRUMENTAL, VOCALS
 from songsplit.data.sources import SourceConfig, find_source
 from songsplit.errors import ConfigError
@@ -46,6 +45,8 @@ class StemDataModule(pl.LightningDataModule):
     seed : int
         Decides which chunks are drawn.
     sampling : SamplingConfig
+    on_bad : {"skip", "stop"}
+        Whether songs that cannot be used are named and left out, or end the training.
     cache_per_node : bool
         Whether each node has a cache folder of its own, which it fills by itself, rather
         than one that all nodes see.
@@ -68,6 +69,7 @@ class StemDataModule(pl.LightningDataModule):
         seed: int = 0,
         sampling: SamplingConfig = _DEFAULT_SAMPLING,
         cache_per_node: bool = False,
+        on_bad: OnBad = "skip",
         read_samples: int | None = None,
         targets: tuple[str, ...] = (VOCALS, INSTRUMENTAL),
         sample_rate: int = 44100,
@@ -87,6 +89,7 @@ class StemDataModule(pl.LightningDataModule):
         self.workers = workers
         self.seed = seed
         self.sampling = sampling
+        self.on_bad = on_bad
         self.prepare_data_per_node = cache_per_node
         self.read_samples = chunk_samples if read_samples is None else read_samples
         self.targets = targets
@@ -96,19 +99,19 @@ class StemDataModule(pl.LightningDataModule):
     def prepare_data(self) -> None:
         """Decode what the cache does not hold yet."""
         songs = {
-            name: find_source(name, source)
+            name: find_source(name, source, self.on_bad)
             for name, source in self.sources.items()
             if source.path is not None
         }
         if songs:
-            fill_cache(songs, self.cache, self.sample_rate, console=Console(stderr=True))
+            fill_cache(songs, self.cache, self.sample_rate, on_bad=self.on_bad)
             self._cache = None
 
-    def train_batches(self) -> ChunkBatches:
+    def train_batches(self) -> TrainingBatches:
         """Batches for this rank, from the trainer's step on."""
         trainer = self.trainer
         first = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
-        return ChunkBatches(
+        return TrainingBatches(
             self._opened(),
             self.sources,
             self.sampling,
@@ -154,16 +157,20 @@ class StemDataModule(pl.LightningDataModule):
 
     def provenance(self) -> Mapping[str, Mapping[str, Any]]:
         """Say what the sources held, for the record that goes with the weights."""
-        digests = source_digests(self._opened(), self.sources)
-        return {
-            name: {
+        cache = self._opened()
+        found = {}
+        for name, source in self.sources.items():
+            clips = cache.select([name])
+            found[name] = {
                 "kind": source.kind,
                 "weight": source.weight,
                 "licence": source.licence,
-                **digests[name],
+                "path": None if source.path is None else Path(source.path).name,
+                "clips": len(clips),
+                "seconds": round(sum(clip.samples for clip in clips) / cache.sample_rate, 3),
+                "bytes": sum(clip.size for clip in clips),
             }
-            for name, source in self.sources.items()
-        }
+        return found
 
     def _opened(self) -> ClipCache:
         # Read once: whatever another run makes of the folder, this one goes on with its songs.

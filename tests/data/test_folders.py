@@ -8,8 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songsplit.data.layout import find_recordings, find_songs, scan_folder
-from songsplit.data.stem_names import stem_at_end, stem_in_folder
+from songsplit.data.folders import (
+    find_recordings,
+    require_songs,
+    scan_folder,
+    stem_at_end,
+    stem_in_folder,
+)
 from songsplit.errors import DataError
 
 
@@ -25,6 +30,10 @@ def folder(tmp_path):
         return tmp_path / "music"
 
     return make
+
+
+def find_songs(root, source):
+    return require_songs(root, scan_folder(root, source))
 
 
 def found(root):
@@ -80,6 +89,7 @@ def test_flat_files_are_grouped_by_what_precedes_the_stem(folder):
         "Song B (Drums).wav", "Song B (Lead Vocals).wav", "Song B [bass].wav", "Song B.wav",
         "01_vocals.wav", "01_karaoke.wav", "02_vocals.wav", "02_mix.wav",
         "Don't Stop (feat. X) - no vocals.mp3", "Don't Stop (feat. X) - Acapella.mp3",
+        "1_Bass Song_(Vocals)_model.wav", "1_Bass Song_(Instrumental)_model.wav",
     )  # fmt: skip
     assert found(root) == {
         "01": {"vocals": ["01_vocals.wav"], "instrumental": ["01_karaoke.wav"]},
@@ -87,6 +97,10 @@ def test_flat_files_are_grouped_by_what_precedes_the_stem(folder):
         "Don't Stop (feat. X)": {
             "vocals": ["Don't Stop (feat. X) - Acapella.mp3"],
             "instrumental": ["Don't Stop (feat. X) - no vocals.mp3"],
+        },
+        "1_Bass Song": {
+            "vocals": ["1_Bass Song_(Vocals)_model.wav"],
+            "instrumental": ["1_Bass Song_(Instrumental)_model.wav"],
         },
         "Song A": {
             "vocals": ["Song A_vocals.wav"],
@@ -101,10 +115,34 @@ def test_flat_files_are_grouped_by_what_precedes_the_stem(folder):
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "stem", "song"),
+    [
+        ("Song - no_vocals", "instrumental", "Song"),
+        ("a_song_no_vocals", "instrumental", "a_song"),
+        ("01 Without_Vox", "instrumental", "01"),
+        ("I Said No_vocals", "vocals", "I Said No"),
+        ("I Said No - vocals", "vocals", "I Said No"),
+    ],
+)
+def test_a_track_without_vocals_is_an_instrumental(text, stem, song):
+    found = stem_at_end(text)
+    assert (found.stem, found.song) == (stem, song)
+
+
 def test_a_stray_mix_does_not_make_one_song_of_a_flat_folder(folder):
     root = folder("A_vocals.wav", "A_bass.wav", "B_vocals.wav", "B_bass.wav", "mix.wav", "demo.wav")
     assert set(found(root)) == {"A", "B"}
     assert problems(root, "warning").keys() == {"mix.wav", "demo.wav"}
+
+
+def test_names_with_two_stems_are_refused(folder):
+    root = folder("a/vocals.wav", "a/bass.wav", "a/drums and piano.wav", "B - vocals bass.wav")
+    assert found(root)["a"] == {"vocals": ["vocals.wav"], "bass": ["bass.wav"]}
+    refused = problems(root, "warning")
+    assert "drums and other: call it" in refused["drums and piano.wav"]
+    assert "bass and vocals" in refused["B - vocals bass.wav"]
+    assert stem_at_end("All About That Bass - Vocals").stem == "vocals"
 
 
 def test_stem_files(folder):
@@ -134,7 +172,7 @@ def test_stem_files(folder):
         ("drum mix", "drums"),
         ("Bass Guitar", "bass"),
         ("03 synth", "other"),
-        ("vox organ", "other"),
+        ("MySong bass (Vocals) v2", "vocals"),
         ("Kazoo", "other"),
     ],
 )
@@ -183,12 +221,6 @@ def test_the_same_audio_is_not_taken_twice(folder):
     assert passed_over.keys() == {"vocals.mp3", "vocals.wav", "karaoke.wav", "master.wav"}
 
 
-def test_a_track_without_a_stem_is_never_taken_for_that_stem(folder):
-    root = folder("a/vocals.wav", "a/bass.wav", "a/no drums.wav")
-    assert found(root)["a"] == {"vocals": ["vocals.wav"], "bass": ["bass.wav"]}
-    assert problems(root, "warning").keys() == {"no drums.wav"}
-
-
 def test_incomplete_songs_are_passed_over(folder):
     root = folder(
         "good/vocals.wav", "good/mix.wav",
@@ -213,7 +245,7 @@ def test_two_songs_of_one_name(folder):
 def test_hidden_files_are_ignored(folder):
     root = folder(
         "a/vocals.wav", "a/bass.wav", "a/._drums.wav", ".trash/b/vocals.wav", ".trash/b/mix.wav",
-        "__MACOSX/a/vocals.wav", "__MACOSX/a/bass.wav",
+        "__MACOSX/a/._vocals.wav", "__MACOSX/a/._bass.wav",
     )  # fmt: skip
     assert found(root) == {"a": {"vocals": ["vocals.wav"], "bass": ["bass.wav"]}}
     assert not scan_folder(root, "mine").problems
@@ -245,7 +277,7 @@ def test_nothing_found(folder, tmp_path):
 
 
 def test_recordings(folder, tmp_path):
-    root = folder("x/2.mp3", "1.wav", "x/.hidden.wav", "list.csv")
+    root = folder("x/2.mp3", "1.wav", "x/._1.wav", "list.csv")
     songs = find_recordings(root, "singers", "vocals")
     assert [(song.name, song.split) for song in songs] == [("1.wav", "train"), ("x/2.mp3", "train")]
     assert set(songs[0].stems) == {"vocals"}
