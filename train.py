@@ -10,7 +10,7 @@ if __name__ == "__main__":
         for package in ("pytorch_lightning", "jsonargparse"):
             if importlib.util.find_spec(package) is None:
                 raise MissingExtraError(package, "train")
-        from songsplit.training.cli import build_cli
+        from songsplit.training.lightning_cli import build_cli
 
         build_cli()
     except SongsplitError as error:

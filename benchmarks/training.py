@@ -2,7 +2,8 @@
 
 ``python benchmarks/training.py`` measures, for each config: the loader alone, the training
 step alone (one batch over and over), and both together as in a real run. Music does not
-change the speed, so by default the cache is filled with noise.
+change the speed, so by default the cache is filled with noise. The last column counts the tensor
+operations that a step of the optimiser Muon and of the average take: each costs a GPU a start.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ import soundfile
 import torch
 from rich.console import Console
 from rich.table import Table
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, IterableDataset
 
-from songsplit.data.chunks import Batch
-from songsplit.data.module import StemDataModule
+from songsplit.data.datamodule import StemDataModule
+from songsplit.data.sampling import Batch
 from songsplit.data.songs import BACKING_PARTS, VOCALS
-from songsplit.training.averaging import MovingAverage
-from songsplit.training.cli import TrainingCLI, build_cli
+from songsplit.training.callbacks import MovingAverage
+from songsplit.training.lightning_cli import TrainingCLI, build_cli
+from songsplit.training.lightning_module import SeparationTraining
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 WARM_UP = 3  # steps that do not count: memory is found, kernels are chosen
@@ -115,6 +118,57 @@ def step_seconds(cli: TrainingCLI, steps: int, loader: Any) -> tuple[float, floa
     return watch.total / steps, watch.waiting / watch.total
 
 
+class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Number of tensor operations that Python asks for."""
+
+    count = 0
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Count one."""
+        self.count += 1
+        return function(*args, **(kwargs or {}))
+
+
+class CountingAverage(MovingAverage):
+    """An average that counts the operations of its last step."""
+
+    calls = 0
+
+    def on_train_batch_end(self, *arguments: Any, **options: Any) -> None:
+        """Count."""
+        with Calls() as calls:  # type: ignore[no-untyped-call]
+            super().on_train_batch_end(*arguments, **options)
+        self.calls = calls.count
+
+
+class CountingTraining(SeparationTraining):
+    """A training with Muon that counts the operations of the optimiser's last step."""
+
+    calls = 0
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, closure: Any = None
+    ) -> None:
+        """Run the forward and backward pass, then count."""
+        closure()
+        with Calls() as calls:  # type: ignore[no-untyped-call]
+            optimizer.optimizer.step()
+        self.calls = calls.count
+
+
+def update_calls(cli: TrainingCLI, loader: Any) -> tuple[int, int]:
+    """Count the operations of a step of Muon and of a step of the average."""
+    module, average = CountingTraining(cli.model.config, optimizer="muon"), CountingAverage()
+    quiet: Any = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
+    trainer = pl.Trainer(max_steps=2, limit_val_batches=0, callbacks=[average], **quiet)
+    trainer.fit(module, train_dataloaders=loader)
+    return module.calls, average.calls
+
+
 def made_up_songs(folder: Path) -> None:
     """Write songs of noise."""
     rng = np.random.default_rng(0)
@@ -139,7 +193,7 @@ def main() -> None:
 
     table = Table(
         "config", "parameters", "batch", "loader alone", "step alone", "both", "waiting for data",
-        "audio per second",
+        "audio per second", "calls of Muon, average",
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         songs, cache = Path(folder, "songs"), Path(folder, "cache")
@@ -162,6 +216,7 @@ def main() -> None:
                 f"{both * 1e3:.0f} ms",
                 f"{waiting:.1%}",
                 f"{seconds / both:.1f} s",
+                "{}, {}".format(*update_calls(cli, DataLoader(batch, batch_size=None))),
             )
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
     console = Console(width=120)

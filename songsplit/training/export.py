@@ -14,9 +14,18 @@ import torch
 
 from songsplit.errors import ConfigError, ModelError, OutputError, OutputExistsError
 from songsplit.models.config import MaskUNetConfig
-from songsplit.models.separation import SeparationModel
-from songsplit.models.storage import save_weights
-from songsplit.training.checkpoints import CONFIG_KEY, PROVENANCE_KEY
+from songsplit.models.separation_model import SeparationModel
+from songsplit.models.weights import save_weights
+
+CONFIG_KEY = "songsplit_config"
+"""Of checkpoints: JSON text of the network's :class:`~songsplit.models.config.MaskUNetConfig`."""
+
+NETWORK_KEY = "songsplit_network"
+"""Of checkpoints: class of the network, where it is none of ours."""
+
+PROVENANCE_KEY = "songsplit_provenance"
+"""Of checkpoints: JSON text of an object that says what the weights were made from: the version
+of the code, the data with their licences, augmentation, loss, seed and validation scores."""
 
 _PREFIX = "model."
 # What only the checkpoint can tell.
@@ -31,41 +40,13 @@ def export_checkpoint(
     sharpness: float = 1.0,
     overwrite: bool = False,
 ) -> str:
-    """Write the averaged weights of a checkpoint as a weights file.
+    """Write the averaged weights of a checkpoint as a weights file; return its SHA-256.
 
-    Parameters
-    ----------
-    checkpoint : path
-        A ``.ckpt`` file that training wrote.
-    card : mapping
-        What to record of the model. To it are added ``steps`` and ``provenance`` (data,
-        augmentation, loss, seed and scores) from the checkpoint, ``sharpness`` where it is
-        not 1, and, where the card has none, a ``name`` after the file.
-    path : path
-        The ``.safetensors`` file to write, in folders that are made where they are missing.
-    sharpness : float, optional
-        Factor of what goes into the sigmoid that makes masks. A network trained on absolute
-        errors says "voice" or "no voice" wherever one of them is likelier, while SDR, being
-        about squared errors, is best served by the mean over both: some 0.6.
-    overwrite : bool, optional
-        Replace a file that is already there.
-
-    Returns
-    -------
-    str
-        SHA-256 of the file.
-
-    Raises
-    ------
-    ConfigError
-        If the card says something of ``steps``, ``provenance`` or ``sharpness`` itself, if
-        `sharpness` is not above 0, or not 1 for complex masks.
-    ModelError
-        If the checkpoint is missing, is none, or holds another network.
-    OutputExistsError
-        If the file is already there and ``overwrite`` is false.
-    OutputError
-        If it cannot be written, or has another suffix.
+    To the card are added ``steps`` and ``provenance`` (data, augmentation, loss, seed and scores)
+    from the checkpoint, ``sharpness`` where it is not 1, and, where the card has none, a ``name``
+    after the file. ``sharpness`` is a factor of what goes into the sigmoid that makes masks: a
+    network trained on absolute errors says "voice" or "no voice" wherever one of them is likelier,
+    while SDR, being about squared errors, is best served by the mean over both: some 0.6.
     """
     for key in _RESERVED:
         if key in card:
@@ -77,6 +58,11 @@ def export_checkpoint(
     if os.path.lexists(target) and not overwrite:
         raise OutputExistsError(f"{path} is already there: allow overwriting, or move it")
     saved = _load(checkpoint)
+    if NETWORK_KEY in saved:
+        raise ModelError(
+            f"{checkpoint} holds a {saved[NETWORK_KEY]}: only MaskUNet can be exported; load "
+            "its state_dict yourself"
+        )
     model = _model(checkpoint, saved)
     if sharpness != 1:
         _sharpen(model, sharpness)
@@ -93,21 +79,7 @@ def export_checkpoint(
 
 
 def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a card from a JSON file.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ConfigError
-        If the file cannot be read or holds no JSON object.
-    """
+    """Read a card from a JSON file, or raise ConfigError."""
     try:
         card = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -158,9 +130,7 @@ def _model(checkpoint: str | os.PathLike[str], saved: Mapping[str, Any]) -> Sepa
 def _sharpen(model: SeparationModel, sharpness: float) -> None:
     if not 0 < sharpness < float("inf"):
         raise ConfigError(f"sharpness must be above 0, not {sharpness}")
-    if model.config.mask == "complex":
-        raise ConfigError("sharpness must be 1 for a network with complex masks")
-    for parameter in model.unet.head.parameters():
+    for parameter in model.unet.get_submodule("head").parameters():
         parameter.data.mul_(sharpness)
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from songsplit.augmentation.playback import synthesize
 from songsplit.dsp.stft import STFT
 from songsplit.errors import ConfigError
-from songsplit.training.augment.synthesis import synthesize
 
 # Keeps 0 / 0 away where the mixture is silent; there is no error then either.
 _TINY = 1e-3
@@ -76,17 +76,9 @@ class SeparationLoss(nn.Module):
     ) -> dict[str, Tensor]:
         """Compute each loss with a weight, and their weighted sum as ``loss``.
 
-        Parameters
-        ----------
-        estimates, targets : Tensor of complex64, shape (batch, targets, channels, bins, frames)
-            Of the network's band; above it nothing counts.
-        mixture : Tensor of complex64, shape (batch, channels, bins, frames)
-        samples : int
-            Length of the audio that the spectrograms were made of.
-
-        Returns
-        -------
-        dict of str to Tensor, shape ()
+        Spectrograms are complex64: estimates and targets of shape (batch, targets, channels,
+        bins, frames), of the network's band, above which nothing counts, and the mixture of
+        shape (batch, channels, bins, frames). ``samples`` is the length of their audio.
         """
         config = self.config
         error, reference = estimates - targets, mixture.unsqueeze(1)
@@ -127,16 +119,6 @@ def complex_l1(error: Tensor, mixture: Tensor) -> Tensor:
     Dividing by the mixture makes loud and quiet songs count alike. Because the phase
     is part of the error, a mask learns to leave out bins where the mixture's phase is
     not the target's.
-
-    Parameters
-    ----------
-    error : Tensor of complex64, shape (batch, targets, channels, bins, frames)
-        Estimate less target.
-    mixture : Tensor of complex64, shape (batch, 1, channels, bins, frames)
-
-    Returns
-    -------
-    Tensor, shape ()
     """
     return _relative(error.abs(), mixture.abs())
 
@@ -147,15 +129,6 @@ def magnitude_l1(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
     .. math:: \frac1B \sum_b \frac{\sum \big| |\hat S_b| - |S_b| \big|}{\sum |X_b|}
 
     Phases do not count, as in the loss of Jansson et al. 2017.
-
-    Parameters
-    ----------
-    estimates, targets : Tensor of complex64, shape (batch, targets, channels, bins, frames)
-    mixture : Tensor of complex64, shape (batch, 1, channels, bins, frames)
-
-    Returns
-    -------
-    Tensor, shape ()
     """
     return _relative((estimates.abs() - targets.abs()).abs(), mixture.abs())
 
@@ -169,16 +142,6 @@ def error_level(error: Tensor, mixture: Tensor) -> Tensor:
     This is what SDR measures: in every window of about a second (43 hops of 1024 samples),
     a tenth less of the error counts alike, however loud the window and however good the
     separation. From 30 dB below the mixture, less and less is gained.
-
-    Parameters
-    ----------
-    error : Tensor of complex64, shape (batch, targets, channels, bins, frames)
-        Estimate less target.
-    mixture : Tensor of complex64, shape (batch, 1, channels, bins, frames)
-
-    Returns
-    -------
-    Tensor, shape ()
     """
 
     def energy(spectrogram: Tensor) -> Tensor:
@@ -194,16 +157,6 @@ def waveform_l1(error: Tensor, mixture: Tensor) -> Tensor:
     r"""Mean error of the samples, relative to that of the mixture.
 
     .. math:: \frac1B \sum_b \frac{\sum |\hat s_b - s_b|}{\sum |x_b|}
-
-    Parameters
-    ----------
-    error : Tensor, shape (batch, targets, channels, samples)
-        Estimate less target.
-    mixture : Tensor, shape (batch, 1, channels, samples)
-
-    Returns
-    -------
-    Tensor, shape ()
     """
     return _relative(error.abs(), mixture.abs())
 

@@ -22,7 +22,8 @@ class Muon(torch.optim.Optimizer):
     optimizer for hidden layers in neural networks"), scaled to the size of an AdamW step
     (J. Liu et al., 2025, "Muon is scalable for LLM training"), so that both share one
     learning rate. Unlike :class:`torch.optim.Muon` it takes kernels, and all parameters
-    at once.
+    at once. It works on lists of tensors, because small operations cost a GPU more to
+    start than to compute.
 
     Parameters
     ----------
@@ -46,52 +47,73 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            direction = self._orthogonal if group["orthogonal"] else self._adam
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    step = direction(parameter.grad, self.state[parameter])
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.add_(step, alpha=-group["lr"])
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if parameters:
+                gradients = [p.grad for p in parameters]
+                states = [self.state[p] for p in parameters]
+                directions = self._orthogonal if group["orthogonal"] else self._adam
+                steps = directions(gradients, states)
+                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(parameters, steps, alpha=-group["lr"])
         return loss
 
-    def _orthogonal(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        momentum = state.setdefault("momentum", torch.zeros_like(gradient))
-        momentum.lerp_(gradient, 1 - _MOMENTUM)
-        matrix = gradient.lerp(momentum, _MOMENTUM).flatten(1)  # Nesterov's look ahead
-        # max(m, n) ** 0.5 times the root mean square of an orthogonal matrix is one.
-        step: Tensor = orthogonalized(matrix) * (0.2 * max(matrix.shape) ** 0.5)
-        return step.reshape(gradient.shape)
+    def _orthogonal(self, gradients: list[Tensor], states: list[dict[str, Any]]) -> list[Tensor]:
+        momenta = _kept(states, "momentum", gradients)
+        torch._foreach_lerp_(momenta, gradients, 1 - _MOMENTUM)
+        ahead = torch._foreach_lerp(gradients, momenta, _MOMENTUM)  # as Nesterov looks ahead
+        alike: dict[torch.Size, list[int]] = {}
+        for index, gradient in enumerate(gradients):
+            alike.setdefault(gradient.shape, []).append(index)
+        steps = list(ahead)
+        for shape, indices in alike.items():
+            matrices = torch.stack([ahead[index] for index in indices]).flatten(2)
+            # max(m, n) ** 0.5 times the root mean square of an orthogonal matrix is one.
+            scaled = orthogonalized(matrices).mul_(0.2 * max(matrices.shape[1:]) ** 0.5)
+            found = scaled.view(-1, *shape).unbind()
+            for index, step in zip(indices, found, strict=True):
+                steps[index] = step
+        return steps
 
-    def _adam(self, gradient: Tensor, state: dict[str, Tensor]) -> Tensor:
-        first = state.setdefault("first_moment", torch.zeros_like(gradient))
-        second = state.setdefault("second_moment", torch.zeros_like(gradient))
-        count = state.setdefault("count", torch.zeros((), device=gradient.device))
-        count += 1
-        first.lerp_(gradient, 1 - _BETAS[0])
-        second.lerp_(gradient.square(), 1 - _BETAS[1])
-        deviation = (second / (1 - _BETAS[1] ** count)).sqrt() + 1e-8
-        step: Tensor = first / (1 - _BETAS[0] ** count) / deviation
-        return step
+    def _adam(self, gradients: list[Tensor], states: list[dict[str, Any]]) -> list[Tensor]:
+        first = _kept(states, "first_moment", gradients)
+        second = _kept(states, "second_moment", gradients)
+        for state in states:
+            # Checkpoints of version 0.1 hold a tensor here.
+            state["count"] = int(state.get("count", 0)) + 1
+        torch._foreach_lerp_(first, gradients, 1 - _BETAS[0])
+        torch._foreach_lerp_(second, torch._foreach_mul(gradients, gradients), 1 - _BETAS[1])
+        deviations = torch._foreach_div(second, [1 - _BETAS[1] ** s["count"] for s in states])
+        torch._foreach_sqrt_(deviations)
+        torch._foreach_add_(deviations, 1e-8)
+        steps = torch._foreach_div(first, [1 - _BETAS[0] ** s["count"] for s in states])
+        torch._foreach_div_(steps, deviations)
+        return list(steps)
 
 
-def orthogonalized(matrix: Tensor) -> Tensor:
-    """Approximate the orthogonal matrix nearest to a matrix, by Newton-Schulz iterations.
+def _kept(states: list[dict[str, Any]], name: str, like: list[Tensor]) -> list[Tensor]:
+    for state, tensor in zip(states, like, strict=True):
+        if name not in state:
+            state[name] = torch.zeros_like(tensor)
+    return [state[name] for state in states]
+
+
+def orthogonalized(matrices: Tensor) -> Tensor:
+    """Approximate the orthogonal matrices nearest to matrices, by Newton-Schulz iterations.
 
     Parameters
     ----------
-    matrix : Tensor, shape (m, n)
+    matrices : Tensor, shape (count, m, n)
 
     Returns
     -------
-    Tensor, shape (m, n)
+    Tensor, shape (count, m, n)
         With singular values of about one (0.7 to 1.2), which is near enough.
     """
     a, b, c = _POLYNOMIAL
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).bfloat16()
-    x = x / x.norm().clamp_min(1e-7)
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = (matrices.mT if tall else matrices).bfloat16()
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
     for _ in range(_ITERATIONS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    result: Tensor = (x.T if tall else x).to(matrix.dtype)
-    return result
+        gram = torch.bmm(x, x.mT)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).to(matrices.dtype)

@@ -12,9 +12,14 @@ import torch
 
 from songsplit import Separator
 from songsplit.errors import ConfigError, ModelError, OutputError, OutputExistsError
-from songsplit.models.storage import load_weights
-from songsplit.training.checkpoints import CONFIG_KEY, PROVENANCE_KEY
-from songsplit.training.export import export_checkpoint, read_card
+from songsplit.models.weights import load_weights
+from songsplit.training.export import (
+    CONFIG_KEY,
+    NETWORK_KEY,
+    PROVENANCE_KEY,
+    export_checkpoint,
+    read_card,
+)
 from tests.models.tiny import tiny_model
 
 PROVENANCE = {
@@ -154,6 +159,8 @@ def test_other_networks(tmp_path):
     unknown = json.dumps({"transformer_layers": 3})
     with pytest.raises(ModelError, match=r"x\.ckpt.*transformer_layers"):
         export_checkpoint(checkpoint(path, **{CONFIG_KEY: unknown}), {}, out)
+    with pytest.raises(ModelError, match=r"x\.ckpt holds a lab\.Net: only MaskUNet"):
+        export_checkpoint(checkpoint(path, **{NETWORK_KEY: "lab.Net"}), {}, out)
     with pytest.raises(ModelError, match=r"x\.ckpt is damaged"):
         export_checkpoint(checkpoint(path, **{PROVENANCE_KEY: "{"}), {}, out)
     assert not out.exists()

@@ -87,9 +87,6 @@ def test_the_level_of_the_error_falls_by_a_bel_with_every_10_db():
     # Nothing much is gained far below the mixture, and a perfect estimate costs no infinity.
     assert level(1e-4) == pytest.approx(-3, abs=0.05)
     assert level(0.0) == pytest.approx(-3, abs=1e-3)
-
-
-def test_the_level_of_the_error_is_relative():
     assert level(0.1, gain=30.0) == pytest.approx(level(0.1), abs=0.01)
 
 

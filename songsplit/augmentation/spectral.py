@@ -1,0 +1,240 @@
+"""Effects on spectrograms: filters, limits of the band, and lossy coding."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from songsplit.augmentation.effect import (
+    Effect,
+    ItemEffect,
+    Range,
+    amplitude,
+    log_uniform,
+    move,
+    some_factors,
+    uniform,
+)
+
+_LOWEST = 30.0  # Hz; where the equaliser's curves begin
+
+_BANDS = 28
+# Set by comparison with LAME on one song: from 64 to 192 kbit/s and up to 16 kHz, the
+# error in each octave comes within 5 dB of the encoder's.
+_REFERENCE = 128.0  # kbit/s that the constants below hold for
+_LOW_STEP, _HIGH_STEP = -22.0, 4.0  # dB above the band's level, at 0 Hz and at the top
+_STEP_PER_OCTAVE = 9.0  # dB by which steps grow when the bitrate is halved
+_CUTOFF, _CUTOFF_PER_OCTAVE = 16_000.0, 4500.0  # Hz
+_FLOOR, _FLOOR_PER_OCTAVE = -75.0, 8.0  # dB below the loudest band of a frame
+_LEFT_OVER = 0.25  # smallest gain of bins that are neither hidden nor above the cutoff
+_ROUNDING = 0.4054  # of MPEG-1 layer III's quantiser: less than a half favours zeros
+
+
+@dataclass(frozen=True)
+class CurveEffect(Effect):
+    """Base of filters without phase: one gain for each item and bin."""
+
+    def factors(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw gains (items, bins) on the CPU, 1 for unchanged items.
+
+        `hertz` has the frequencies of the bins, shape (bins,), on the CPU, where curves are
+        made because they are small.
+        """
+        curves = self._draw(items, hertz, generator)
+        return some_factors(curves, torch.ones(len(hertz)), self.share, generator)
+
+    def _draw(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw gains of shape (items, bins) for all items."""
+        raise NotImplementedError
+
+
+def filtered(spectrograms: Tensor, curves: Tensor) -> Tensor:
+    """Multiply complex64 of shape (..., bins, frames) by real curves of shape (..., bins)."""
+    # Of real numbers, because a product with a complex one takes three times as long.
+    real = torch.view_as_real(spectrograms) * curves[..., None, None]
+    return torch.view_as_complex(real)
+
+
+def band_curves(highest: Tensor, hertz: Tensor) -> Tensor:
+    """Gains (items, bins), 1 up to the item's highest frequency in Hz and 0 above."""
+    return (hertz <= highest[:, None]).float()
+
+
+@dataclass(frozen=True)
+class Equalizer(CurveEffect):
+    """Random gain curves: lines between knots over log frequency.
+
+    Attributes
+    ----------
+    deviation : float
+        Standard deviation in dB of the gain at each of the curve's knots.
+    knots : int
+        Number of knots, evenly spaced between 30 Hz and half the sample rate on a
+        logarithmic scale.
+    """
+
+    section: ClassVar[str] = "equalizer"
+    bounds: ClassVar[dict[str, Range]] = {"deviation": (0, 40), "knots": (2, 64)}
+    share: float = 0.5
+    deviation: float = 4.0
+    knots: int = 8
+
+    def _draw(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
+        octaves = (hertz.clamp_min(_LOWEST) / _LOWEST).log2()
+        position = octaves / octaves[-1] * (self.knots - 1)
+        hats = (1 - (position - torch.arange(self.knots)[:, None]).abs()).relu()  # (knots, bins)
+        shape = (items, self.knots)
+        knots = torch.randn(shape, generator=generator) * self.deviation
+        return amplitude((knots[:, :, None] * hats).sum(dim=1))
+
+
+@dataclass(frozen=True)
+class FilterCurve(CurveEffect):
+    """One of the filters of a mixing desk, each as likely as the others.
+
+    High-pass, low-pass, low shelf, high shelf, or the band of a telephone. The first
+    two are Butterworth's, with the magnitude ``1 / sqrt(1 + (f / f0) ** (2 * order))``;
+    shelves go from one gain to the other as the power of such a filter of the second
+    order does. The telephone's band is 300 to 3400 Hz, give or take.
+
+    Attributes
+    ----------
+    high_pass, low_pass : tuple of float
+        Ranges in Hz of the frequency at which the gain has fallen by 3 dB.
+    order : tuple of int
+        Lowest and highest order of these two; each order falls by 6 dB per octave.
+    low_shelf, high_shelf : tuple of float
+        Ranges in Hz of the frequency in the middle of a shelf's slope.
+    shelf_gain : float
+        Largest gain or loss in dB of a shelf.
+    """
+
+    section: ClassVar[str] = "filter_curve"
+    bounds: ClassVar[dict[str, Range]] = {
+        **dict.fromkeys(("high_pass", "low_pass", "low_shelf", "high_shelf"), (1, 100_000)),
+        "order": (1, 16),
+        "shelf_gain": (0, 40),
+    }
+    share: float = 0.08
+    high_pass: Range = (40.0, 400.0)
+    low_pass: Range = (2500.0, 14000.0)
+    order: tuple[int, int] = (1, 4)
+    low_shelf: Range = (80.0, 500.0)
+    high_shelf: Range = (2000.0, 8000.0)
+    shelf_gain: float = 10.0
+
+    def _draw(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw a kind for each item, after one curve of every kind."""
+        low, high = self.order
+        order = torch.randint(low, high + 1, (items,), generator=generator).float()
+        decibels = uniform(items, (-self.shelf_gain, self.shelf_gain), generator)
+        shelf = torch.full((items,), 2.0)
+        steep = torch.full((items,), 6.0)
+
+        def below(bounds: Range, order: Tensor) -> Tensor:
+            """Power of a low-pass, shape (items, bins)."""
+            corner = log_uniform(items, bounds, generator)
+            return 1 / (1 + (hertz / corner[:, None]) ** (2 * order[:, None]))
+
+        def shelved(power: Tensor) -> Tensor:
+            return power * amplitude(2 * decibels)[:, None] + 1 - power
+
+        kinds = torch.stack(
+            [
+                1 - below(self.high_pass, order),
+                below(self.low_pass, order),
+                shelved(below(self.low_shelf, shelf)),
+                shelved(1 - below(self.high_shelf, shelf)),
+                (1 - below((250, 400), steep)) * below((2800, 4000), steep),
+            ]
+        )
+        kind = torch.randint(len(kinds), (items,), generator=generator)
+        return kinds[kind, torch.arange(items)].sqrt()
+
+
+@dataclass(frozen=True)
+class BandLimit(CurveEffect):
+    """Silence everything above a random frequency, as a low sample rate does.
+
+    Attributes
+    ----------
+    frequency : tuple of float
+        Range in Hz of the highest frequency that is kept.
+    """
+
+    section: ClassVar[str] = "band_limit"
+    bounds: ClassVar[dict[str, Range]] = {"frequency": (1, 100_000)}
+    share: float = 0.05
+    frequency: Range = (4000.0, 16000.0)
+
+    def _draw(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
+        highest = log_uniform(items, self.frequency, generator)
+        return band_curves(highest, hertz)
+
+
+@dataclass(frozen=True)
+class LossyCoding(ItemEffect):
+    """Quantise the magnitudes of a mixture as MP3 and AAC encoders do.
+
+    In every frame and band, about one Bark wide, magnitudes are raised to the power 3/4,
+    rounded, and raised back, as in ISO/IEC 11172-3. Steps lie at a distance from the
+    band's own level that depends on the bitrate, which stands in for a psychoacoustic
+    model. Bins below half a step are lowered by 12 dB; bands that the loudest one of the
+    frame would hide become holes, and so does all above a cutoff frequency.
+
+    The real gain that this amounts to, bin by bin, is applied to every target, so the
+    targets still add up to the mixture.
+
+    Attributes
+    ----------
+    bitrate : tuple of float
+        Range in kbit/s of the bitrates, of stereo MP3 files, that are imitated.
+    """
+
+    section: ClassVar[str] = "coding"
+    bounds: ClassVar[dict[str, Range]] = {"bitrate": (16, 512)}
+    share: float = 0.08
+    bitrate: Range = (64.0, 256.0)
+
+    def _draw(self, items: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+        return (log_uniform(items, self.bitrate, generator),)
+
+    def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
+        """Code mixtures of complex64 spectrograms (items, targets, 2, bins, frames)."""
+        gain = _coding_gains(items.sum(dim=1).abs(), sample_rate, amounts[0])
+        return torch.view_as_complex(torch.view_as_real(items) * gain[:, None, ..., None])
+
+
+def _coding_gains(magnitude: Tensor, sample_rate: int, bitrate: Tensor) -> Tensor:
+    """Divide quantised magnitudes (items, 2, bins, frames) by what they were."""
+    device = magnitude.device
+    hertz = torch.linspace(0, sample_rate / 2, magnitude.shape[2])
+    bark = 6 * torch.asinh(hertz / 600)  # Wang, Sekey and Gersho (1992)
+    # Low bands may hold no bin of a short transform; the others are numbered anew.
+    _, number, widths = torch.unique_consecutive(
+        (bark / bark[-1] * _BANDS).long().clamp_max(_BANDS - 1),
+        return_inverse=True,
+        return_counts=True,
+    )
+    band = move(number, device)
+    octaves = move((bitrate / _REFERENCE).log2(), device)[:, None, None, None]
+    bands = torch.split(magnitude.square(), widths.tolist(), dim=2)
+    level = torch.stack([power.mean(dim=2) for power in bands], dim=2).sqrt()
+    height = torch.linspace(0, 1, level.shape[2], device=device)[:, None]
+    above_level = _LOW_STEP + (_HIGH_STEP - _LOW_STEP) * height - _STEP_PER_OCTAVE * octaves
+    step = level * amplitude(above_level)
+    loudest = level.amax(dim=2, keepdim=True)
+    hidden = level <= loudest * amplitude(_FLOOR - _FLOOR_PER_OCTAVE * octaves)
+    # An infinite step leaves nothing; so does the first one, where all is silent.
+    step = step.masked_fill_(hidden, math.inf)
+    steps = magnitude / step.index_select(2, band)
+    quantised = (steps.sqrt() * steps.sqrt().sqrt()).add_(_ROUNDING).floor_()
+    gain = quantised.pow_(4 / 3) / steps.clamp_min_(1e-3)
+    # A frame here is as long as several of the coder's, of which seldom all lose a bin.
+    gain = torch.maximum(gain, _LEFT_OVER * (~hidden).index_select(2, band))
+    cutoff = _CUTOFF + _CUTOFF_PER_OCTAVE * octaves
+    return gain * (move(hertz, device)[:, None] <= cutoff)

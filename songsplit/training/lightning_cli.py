@@ -1,0 +1,199 @@
+"""Command line of ``train.py``: Lightning's, with songsplit's defaults."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from jsonargparse import Namespace
+from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor
+from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from songsplit.data.datamodule import StemDataModule
+from songsplit.errors import ConfigError, SongsplitError
+from songsplit.training.callbacks import (
+    SCORE,
+    AtomicCheckpoints,
+    BestCheckpoint,
+    LastCheckpoint,
+    MovingAverage,
+    Rates,
+    Snippets,
+    StepsBar,
+    checkpoint_folder,
+)
+from songsplit.training.lightning_module import SeparationTraining
+
+_TRAINER_DEFAULTS = {
+    "default_root_dir": "runs/my-run",
+    "gradient_clip_val": 1.0,
+    "val_check_interval": 500,
+    "log_every_n_steps": 20,
+    # Validation takes whole clips and would delay the first step.
+    "num_sanity_val_steps": 0,
+}
+
+# What --ckpt_path takes besides the name of a file: checkpoints of the run itself.
+_RUN_CHECKPOINTS = ("best", "last")
+
+
+class TrainingCLI(LightningCLI):
+    """Lightning's command line with the callbacks and loggers of a songsplit run.
+
+    Network, loss and data module are ours unless the config names others by ``class_path``.
+    """
+
+    def __init__(self, arguments: list[str] | None = None, *, run: bool = True) -> None:
+        super().__init__(
+            SeparationTraining,
+            pl.LightningDataModule,
+            subclass_mode_data=True,
+            trainer_defaults=_TRAINER_DEFAULTS,
+            seed_everything_default=0,
+            args=arguments,
+            auto_configure_optimizers=False,
+            run=run,
+            save_config_kwargs={"overwrite": True},
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Give callbacks keys of their own."""
+        parser.add_lightning_class_args(MovingAverage, "average")
+        parser.add_lightning_class_args(LastCheckpoint, "last")
+        parser.add_lightning_class_args(Snippets, "snippets")
+        parser.add_lightning_class_args(EarlyStopping, "early_stopping")
+        parser.set_defaults(
+            {
+                "data": {"class_path": f"{StemDataModule.__module__}.StemDataModule"},
+                "early_stopping.monitor": SCORE,
+                "early_stopping.mode": "max",
+                # Validations without a better score; by default, runs go to their end.
+                "early_stopping.patience": 1000,
+                "early_stopping.check_on_train_epoch_end": False,
+            }
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and look at the checkpoint to resume from before Lightning stumbles over it."""
+        try:
+            super().parse_arguments(parser, args)
+        except UnicodeDecodeError as error:
+            raise ConfigError(
+                f"a configuration is not UTF-8 text ({error}): give the YAML file"
+            ) from error
+        subcommand = self.config.get("subcommand")
+        wanted = self.config[subcommand].get("ckpt_path") if subcommand else None
+        if wanted not in (None, *_RUN_CHECKPOINTS):
+            _require_checkpoint(Path(wanted))
+
+    def instantiate_classes(self) -> None:
+        """Make everything, and tell the data what the network needs."""
+        try:
+            super().instantiate_classes()
+        except SongsplitError:
+            raise
+        except ValueError as error:
+            raise ConfigError(f"the configuration cannot be used: {error}") from error
+        if isinstance(self.datamodule, StemDataModule):
+            data, model = self.datamodule, self.model
+            data.targets, data.sample_rate = model.config.targets, model.config.sample_rate
+            # One seed for all: what is drawn, how it is changed, and the first weights.
+            data.seed = int(self._get(self.config, "seed_everything"))
+            data.read_samples = model.augmentation.config.pitch_tempo.read_samples(
+                data.chunk_samples
+            )
+
+    def instantiate_trainer(self, **options: Any) -> pl.Trainer:
+        """Make the trainer, with TensorBoard and CSV logs if nothing else was asked for."""
+        asked = self._get(self.config_init, "trainer")
+        if asked["logger"] in (None, True):
+            options["logger"] = _loggers(asked["default_root_dir"])
+        fixed: list[pl.Callback] = [BestCheckpoint(), Rates()]
+        if asked["logger"] is not False:
+            fixed.append(LearningRateMonitor())
+        if asked["enable_progress_bar"] is not False:
+            fixed.append(StepsBar())
+        options["plugins"] = [AtomicCheckpoints(), *_as_list(asked["plugins"])]
+        options["callbacks"] = [*fixed, *_as_list(asked["callbacks"])]
+        return super().instantiate_trainer(**options)
+
+    def before_fit(self) -> None:
+        """Refuse impossible plans, find the checkpoint to resume from, keep earlier runs safe."""
+        _check_plan(self._get(self.config_init, "trainer"))
+        options = self.config_init[self.subcommand]
+        folder = checkpoint_folder(self.trainer.default_root_dir)
+        wanted = options["ckpt_path"]
+        if wanted in _RUN_CHECKPOINTS:
+            found = folder / f"{wanted}.ckpt"
+            # The same command begins a run and goes on with it, as job queues need it.
+            if found.exists():
+                _require_checkpoint(found)
+            elif wanted == "best":
+                raise ConfigError(f"ckpt_path best: there is no {found} yet")
+            options["ckpt_path"] = str(found) if found.exists() else None
+        elif wanted is None and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            _refuse_second_run(folder)
+
+
+def _loggers(root: str | Path) -> list[Logger]:
+    """Make a CSV and a TensorBoard logger that write to new folders at each start."""
+    logs = Path(root) / "logs"
+    taken = {path.name for path in logs.glob("version_*")}
+    version = next(v for n in range(len(taken) + 1) if (v := f"version_{n}") not in taken)
+    return [
+        CSVLogger(str(root), name="logs", version=version),
+        TensorBoardLogger(str(root), name="tensorboard", version=version),
+    ]
+
+
+def _check_plan(trainer: Namespace) -> None:
+    """Refuse here, before any data are read, what Lightning would only find later."""
+    if trainer["max_steps"] < 1:
+        raise ConfigError("trainer.max_steps must be set: the schedule depends on it")
+    for name in ("val_check_interval", "accumulate_grad_batches", "log_every_n_steps"):
+        value = trainer[name]
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ConfigError(f"trainer.{name} must be a whole number above zero, not {value}")
+    if (trainer["gradient_clip_val"] or 0) < 0:
+        raise ConfigError("trainer.gradient_clip_val must not be negative")
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _require_checkpoint(path: Path) -> None:
+    try:
+        torch.load(path, weights_only=True, mmap=True)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"ckpt_path {path}: there is no such checkpoint; check the name"
+        ) from None
+    except Exception as error:
+        # Whatever is wrong with a file, torch has an exception of its own for it.
+        raise ConfigError(f"ckpt_path {path} is damaged or no checkpoint ({error})") from error
+
+
+@rank_zero_only
+def _refuse_second_run(folder: Path) -> None:
+    if any(folder.glob("*.ckpt")):
+        raise ConfigError(
+            f"{folder} holds the checkpoints of another run: add --ckpt_path last to go on "
+            "with it, or choose another --trainer.default_root_dir"
+        )
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return "Tip: For seamless" not in record.getMessage()
+
+
+def build_cli(arguments: list[str] | None = None, *, run: bool = True) -> TrainingCLI:
+    """Read a command line, by default the process's, and build, or run, what it describes."""
+    # Lightning recommends services of its maker at every start; all else that it says stays.
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_is_no_advertisement)
+    return TrainingCLI(arguments, run=run)

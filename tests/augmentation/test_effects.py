@@ -1,0 +1,117 @@
+"""What every effect promises."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from songsplit.augmentation import AugmentConfig, Compression, Harmony, MixConfig, Reverb
+from songsplit.augmentation.effect import Effect
+from songsplit.errors import ConfigError
+from tests.augmentation.signals import applied, noise, seeded, spectra
+
+BINS = 65
+EFFECTS = {name: type(value) for name, value in vars(AugmentConfig()).items()}
+ON_SPECTROGRAMS = ("equalizer", "filter_curve", "band_limit", "coding")
+NAMES = [name for name in EFFECTS if name not in ("mix", "pitch_tempo")]
+AUDIBLE = {"compression": {"threshold": (-20, -10)}, "reverb": {"pre_delay": (0, 0)}}
+
+
+def make(name: str, share: float) -> Effect:
+    effect: Effect = EFFECTS[name](share=share, **AUDIBLE.get(name, {}))
+    return effect
+
+
+def some_items(name: str, items: int = 12) -> Tensor:
+    if name not in ON_SPECTROGRAMS:
+        return noise(items, 2, 2000)
+    return spectra(items, *((3,) if name == "coding" else ()), 2, BINS, 5)
+
+
+def changed_items(before: Tensor, after: Tensor) -> Tensor:
+    return (before != after).flatten(1).any(dim=1)
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_the_share_and_the_seed_decide_which_items_change(name: str) -> None:
+    items = some_items(name, 64)
+    assert not changed_items(items, applied(make(name, 0.0), items, seeded())).any()
+    every = applied(make(name, 1.0), items, seeded())
+    assert changed_items(items, every).all()
+    assert every.dtype == items.dtype
+    assert every.shape == items.shape
+    half = make(name, 0.5)
+    first = applied(half, items, seeded(1))
+    assert 20 <= changed_items(items, first).sum() <= 44
+    torch.testing.assert_close(applied(half, items, seeded(1)), first, rtol=0, atol=0)
+    assert not torch.equal(applied(half, items, seeded(2)), first)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ON_SPECTROGRAMS])
+def test_only_eligible_items_change(name: str) -> None:
+    items = some_items(name)
+    eligible = torch.arange(len(items)) % 3 == 0
+    result = applied(make(name, 1.0), items, seeded(), eligible)
+    assert torch.equal(changed_items(items, result), eligible)
+
+
+def test_draws_do_not_depend_on_what_the_items_hold(name: str) -> None:
+    items, effect = some_items(name), make(name, 0.5)
+    nothing = torch.zeros(len(items), dtype=torch.bool)
+    states = []
+    for audio, eligible in ((items, None), (items * 0, None), (items, nothing)):
+        generator = seeded()
+        applied(effect, audio, generator, eligible)
+        states.append(generator.get_state())
+    assert torch.equal(states[0], states[1])
+    assert torch.equal(states[0], states[2])
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-30, 1e-9, 1.0, 1e4])
+def test_odd_signals_give_finite_ones_and_silence_stays_silent(name: str, scale: float) -> None:
+    items = some_items(name, 4) * 0
+    items[0] = 1.0  # a constant
+    items[1, ..., 0] = 1.0  # a single sample or frame
+    items[2, 0] = 1.0  # one channel or target
+    items[3, ..., -1, -1] = -1.0
+    for seed in range(3):
+        result = applied(make(name, 1.0), items * scale, seeded(seed))
+        assert torch.isfinite(torch.view_as_real(result) if result.is_complex() else result).all()
+        assert result.abs().max() <= 100 * scale
+
+
+@pytest.mark.parametrize("samples", [1, 127, 128, 129])
+@pytest.mark.parametrize("effect", [Compression(1.0), Harmony(1.0), Reverb(1.0)])
+def test_audio_of_any_length_keeps_it(effect: Effect, samples: int) -> None:
+    result = applied(effect, noise(3, 2, samples), seeded())
+    assert result.shape == (3, 2, samples)
+    assert torch.isfinite(result).all()
+
+
+def settings() -> list[tuple[str, str]]:
+    shares = [(name, "share") for name in EFFECTS if name != "mix"]
+    return shares + [(name, key) for name, effect in EFFECTS.items() for key in effect.bounds]
+
+
+@pytest.mark.parametrize(("name", "key"), settings())
+def test_impossible_settings_are_refused_by_name(name: str, key: str) -> None:
+    low, high = EFFECTS[name].bounds.get(key, (0, 1))
+    impossible: list[object] = [low - 1, high + 1, float("nan")]
+    if isinstance(getattr(EFFECTS[name](), key), tuple):
+        impossible = [(low - 1, high), (low, high + 1), (high, low), (low,), (float("nan"), high)]
+    for value in impossible:
+        with pytest.raises(ConfigError, match=rf"augment setting {name}\.{key} cannot be .* must"):
+            EFFECTS[name](**{key: value})
+
+
+def test_settings_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"mix\.silent_backing .* with silent_vocals not exceed"):
+        MixConfig(silent_backing=0.99)
+    for intervals in ((), (13.0,)):
+        with pytest.raises(ConfigError, match=r"harmony\.semitones"):
+            Harmony(semitones=intervals)

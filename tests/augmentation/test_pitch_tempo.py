@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal.windows import blackmanharris
+from torch import Tensor
+
+from songsplit.augmentation import PitchTempo, PitchTempoConfig
+from songsplit.augmentation.playback import (
+    change_tempo,
+    nearest_rate,
+    resample,
+    samples_needed,
+    smooth_length,
+    smooth_rates,
+    synthesize,
+)
+from tests.augmentation.signals import RATE, noise, seeded, tone
+
+SAMPLES = 16384
+
+
+def peak(audio: Tensor) -> tuple[float, float]:
+    """Frequency in Hz of the loudest partial, and level in dB of anything beside it."""
+    windowed = audio.double().numpy() * blackmanharris(len(audio))
+    level = 20 * np.log10(np.abs(np.fft.rfft(windowed)) + 1e-12)
+    top = int(level.argmax())
+    below, at, above = level[top - 1 : top + 2]
+    place = top + 0.5 * (below - above) / (below - 2 * at + above)
+    level[max(top - 6, 0) : top + 7] = -np.inf
+    return place * RATE / len(audio), level.max() - at
+
+
+def cents(frequency: float, reference: float) -> float:
+    return 1200 * math.log2(frequency / reference)
+
+
+@pytest.mark.parametrize("rate", [Fraction(9, 10), Fraction(81, 80), Fraction(10, 9)])
+@pytest.mark.parametrize("frequency", [220.0, 1000.0, 15000.0])
+def test_resampling_multiplies_frequencies_and_adds_nothing(
+    rate: Fraction, frequency: float
+) -> None:
+    audio = tone(frequency, samples_needed(SAMPLES, float(rate)))
+    played = resample(audio, rate, SAMPLES)
+    assert played.shape == (2, SAMPLES)
+    found, beside = peak(played[0])
+    assert cents(found, frequency * rate) == pytest.approx(0, abs=0.3)
+    assert beside < -80
+    assert float(played.square().mean()) == pytest.approx(0.5, rel=2e-3)
+
+
+@settings(max_examples=40, deadline=None)
+@given(number=st.integers(-3, 10**6))
+def test_smooth_lengths_have_small_factors_and_little_to_spare(number: int) -> None:
+    length = smooth_length(number)
+    assert max(number, 1) <= length <= 1.16 * max(number, 10)  # 13 becomes 15
+    assert 30**20 % length == 0
+
+
+def test_neighbouring_rates_are_close() -> None:
+    rates = smooth_rates(0.5, 2.0)
+    assert rates[0] == Fraction(1, 2)
+    assert rates[-1] == 2
+    steps = [cents(float(b), float(a)) for a, b in itertools.pairwise(rates)]
+    assert max(steps) < 50
+    assert nearest_rate(1.1, rates) in rates
+    assert abs(cents(float(nearest_rate(1.1, rates)), 1.1)) < 25
+
+
+@pytest.mark.parametrize("frequency", [220.0, 1000.0, 5000.0])
+def test_another_tempo_leaves_the_pitch(frequency: float) -> None:
+    audio = tone(frequency, 2 * SAMPLES).repeat(3, 1, 1)
+    played = change_tempo(audio, torch.tensor([0.84, 1.0, 1.12]), SAMPLES + 2048)
+    for item in played[:, 0, 2048:]:
+        found, beside = peak(item)
+        assert cents(found, frequency) == pytest.approx(0, abs=0.3)
+        assert beside < -60
+
+
+def test_another_tempo_moves_what_happens() -> None:
+    audio = torch.zeros(2, 2, 3 * SAMPLES)
+    audio[:, :, 30_000:31_000] = noise(2, 2, 1000)
+    played = change_tempo(audio, torch.tensor([0.8, 1.25]), 2 * SAMPLES + 8000)
+    when = torch.arange(played.shape[-1])
+    power = played.square().sum(dim=1)
+    centres = (power * when).sum(dim=1) / power.sum(dim=1)
+    expected = (30_500 - 1024) / torch.tensor([0.8, 1.25])
+    torch.testing.assert_close(centres, expected, rtol=0, atol=400)
+
+
+def test_the_image_between_the_channels_survives_the_vocoder() -> None:
+    left = tone(440, 2 * SAMPLES)[0] + noise(2 * SAMPLES)
+    audio = torch.stack([left, -0.5 * left])[None]
+    played = change_tempo(audio, torch.tensor([0.9]), SAMPLES)
+    torch.testing.assert_close(played[:, 1], -0.5 * played[:, 0], rtol=1e-3, atol=1e-4)
+
+
+def changed_by(
+    config: PitchTempoConfig,
+    audio: Tensor,
+    samples: int,
+    eligible: Tensor | None = None,
+    vocoded: Tensor | None = None,
+) -> Tensor:
+    result = audio[..., :samples].clone()
+    PitchTempo(config).apply(result, audio, seeded(), eligible, vocoded)
+    return result
+
+
+def changed(config: PitchTempoConfig, frequency: float, items: int = 16) -> Tensor:
+    audio = tone(frequency, config.read_samples(SAMPLES)).repeat(items, 1, 1)
+    return changed_by(config, audio, SAMPLES)
+
+
+def intervals(audio: Tensor, frequency: float) -> list[float]:
+    return [cents(peak(item[0])[0], frequency) for item in audio]
+
+
+def test_changes_of_speed_stay_within_their_limit() -> None:
+    found = intervals(changed(PitchTempoConfig(1.0, speed=0.1, vocoded=0.0), 1000.0), 1000.0)
+    assert cents(0.9, 1) - 0.5 <= min(found) < -70
+    assert 70 < max(found) <= cents(1.1, 1) + 0.5
+
+
+@pytest.mark.slow
+def test_changes_of_tempo_and_pitch_alone() -> None:
+    config = PitchTempoConfig(1.0, semitones=4.0, vocoded=1.0)
+    audio = changed(config, 1000.0)
+    found = intervals(audio, 1000.0)
+    same = [interval for interval in found if abs(interval) < 0.5]
+    others = [interval for interval in found if abs(interval) >= 0.5]
+    assert 3 <= len(same) <= 13
+    assert 150 < max(map(abs, others)) <= 400.5
+    assert max(peak(item[0])[1] for item in audio) < -50
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, {"vocoded": 1.0}, {"speed": 0.5, "vocoded": 0.5}])
+def test_chosen_items_are_filled_to_the_end(settings: dict[str, float]) -> None:
+    # An octave down and half the tempo read the most and the least.
+    config = PitchTempoConfig(1.0, tempo=0.5, semitones=12.0, **settings)
+    audio = noise(24, 2, config.read_samples(SAMPLES))
+    result = changed_by(config, audio, SAMPLES)
+    blocks = result.reshape(24, 2, 8, -1).square().mean(dim=(1, 3)).sqrt()
+    # Of noise, whose phases have no order, the vocoder loses some on the way.
+    assert blocks.min() > 0.04
+    assert blocks.max() < 0.15
+    assert (blocks.amin(dim=1) / blocks.amax(dim=1)).min() > 0.7
+
+
+def test_other_items_are_cut_to_length_and_the_input_stays() -> None:
+    config = PitchTempoConfig(0.5)
+    audio = noise(20, 2, config.read_samples(3000))
+    copy = audio.clone()
+    eligible = torch.arange(20) < 10
+    result = changed_by(config, audio, 3000, eligible)
+    assert result.shape == (20, 2, 3000)
+    same = (result == audio[..., :3000]).flatten(1).all(dim=1)
+    assert same[10:].all()
+    assert 2 <= same[:10].sum() <= 8
+    assert torch.equal(audio, copy)
+
+
+def test_too_short_audio_is_refused() -> None:
+    with pytest.raises(ValueError, match="but there are only 3000"):
+        changed_by(PitchTempoConfig(1.0), noise(3, 2, 3000), 3000)
+
+
+@pytest.mark.parametrize("vocoded", [0.0, 1.0])
+def test_odd_signals_give_finite_ones(vocoded: float) -> None:
+    config = PitchTempoConfig(1.0, vocoded=vocoded)
+    for samples in (1, 3000):
+        audio = torch.zeros(8, 2, config.read_samples(samples))
+        audio[2:4] = 1.0
+        audio[4:6, :, len(audio) // 2] = 1.0
+        audio[6:8] = 1e-30
+        result = changed_by(config, audio, samples)
+        assert torch.isfinite(result).all()
+        assert not result[:2].any()
+        assert result.abs().max() < 2
+
+
+@pytest.mark.parametrize("samples", [1, 63, 64, 1000])
+def test_synthesis_inverts_the_analysis(samples: int) -> None:
+    audio = noise(2, 3, samples)
+    window = torch.hann_window(64)
+    flat = torch.stft(
+        audio.flatten(0, 1), 64, 16, window=window, pad_mode="constant", return_complex=True
+    )
+    spectrogram = flat.reshape(2, 3, *flat.shape[1:])
+    torch.testing.assert_close(synthesize(spectrogram, samples), audio, rtol=1e-4, atol=1e-6)
+
+
+def test_what_the_new_rate_cannot_hold_is_left_out() -> None:
+    rate = Fraction(10, 9)
+    played = resample(tone(21000.0, samples_needed(SAMPLES, float(rate))), rate, SAMPLES)
+    assert played.abs().max() < 1e-4
