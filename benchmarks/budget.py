@@ -17,8 +17,8 @@ import numpy as np
 from torch import Tensor
 
 from songsplit import Separator
-from songsplit.models.separation import SeparationModel
-from songsplit.quality import QUALITIES, Quality
+from songsplit.inference import QUALITIES, Quality
+from songsplit.models.separation_model import SeparationModel
 
 SECONDS = 60
 RATE = 44100

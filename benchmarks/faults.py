@@ -16,25 +16,30 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from measures import TINY, decibels
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 from scipy.signal import stft
 
 import songsplit
 from songsplit.audio import read_audio
-from songsplit.evaluation.songs import musdb_songs
+from songsplit.evaluation.references import musdb_songs
+from songsplit.progress import track
 
 Samples = NDArray[np.float32]
 Power = NDArray[np.float64]  # shape (bins, frames), mean over channels
 Separate: TypeAlias = Callable[[str, Samples, int], Mapping[str, Samples]]  # name, audio, rate
 
+TINY = 1e-12
 WINDOW = 2048
 SILENT_DB = -45.0  # of the voice, below its own loudest frame: what counts as a pause
 SOFT_DB = -15.0  # from here down to SILENT_DB, ends of notes, breath and reverberation lie
 HIGHS = 5000.0  # consonants have most of their power above this frequency, in Hz
+
+
+def decibels(ratio: float) -> float:
+    """Turn a ratio of powers into decibels."""
+    return float(10 * np.log10(ratio + TINY))
 
 
 def spectra(audio: Samples, sample_rate: int) -> NDArray[np.complex64]:
@@ -132,7 +137,7 @@ def print_songs(root: Path, separate: Separate, console: Console) -> None:
     for head in heads:
         table.add_column(head, justify="right")
     rows = []
-    for song in track(musdb_songs(root, "train", "valid"), "songs", console=console):
+    for song in track(musdb_songs(root, "train", "valid"), "songs"):
         audio = song.read()
         stems = separate(song.name, audio.mixture, audio.sample_rate)
         rows.append(
@@ -158,7 +163,7 @@ def print_leaks(
     table.add_column("file")
     table.add_column("dB of the mixture", justify="right")
     values = []
-    for file in track(files, "files", console=console):
+    for file in track(files, "files"):
         audio, sample_rate = read_audio(file)
         values.append(leak(audio, separate(file.stem, audio, sample_rate)[silent]))
         table.add_row(str(file.name), f"{values[-1]:.1f}")

@@ -28,7 +28,7 @@ import soundfile
 from rich.console import Console
 from rich.table import Table
 
-from songsplit.quality import QUALITIES
+from songsplit.inference import QUALITIES
 
 PEERS = Path(__file__).with_name("peers.py")
 RATE = 44100

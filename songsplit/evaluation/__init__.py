@@ -1,9 +1,9 @@
 """How close separated songs come to the true vocals and accompaniment.
 
-`track` scores one song, with `bsseval` and `ratios` for the numbers; `oracles` makes the
-estimates that bound what a mask can reach; `runner` goes through the songs that `songs` finds
-with the systems of `systems`; `store`, `summary`, `tables`, `html` and `compare` keep, sum up
-and show the scores.
+Data flows one way: `references` finds songs with their true stems, `systems` gives estimates of
+them, `track_scores` scores a song by means of `bss_eval`, `scoring` runs through the songs and
+stores their scores, `summary` sums them up, and `report` and `compare` show them. `program` is
+the program ``evaluate.py``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from songsplit.evaluation.bsseval import ReferenceStatistics
-    from songsplit.evaluation.ratios import frame_sdr, si_sdr, usdr
-    from songsplit.evaluation.scores import TrackScores
-    from songsplit.evaluation.track import TrackScorer, score_track
+    from songsplit.evaluation.bss_eval import ReferenceStatistics, frame_sdr, si_sdr, usdr
+    from songsplit.evaluation.track_scores import TrackScorer, TrackScores, score_track
 
 __all__ = [
     "ReferenceStatistics",
@@ -27,21 +25,10 @@ __all__ = [
     "usdr",
 ]
 
-# Looked up when first used: scoring needs SciPy, of the eval extra, but storing does not.
-_HOMES = {
-    "ReferenceStatistics": "bsseval",
-    "TrackScorer": "track",
-    "TrackScores": "scores",
-    "frame_sdr": "ratios",
-    "score_track": "track",
-    "si_sdr": "ratios",
-    "usdr": "ratios",
-}
-
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    # Imported when first used: scoring needs PyTorch and SciPy, `evaluate.py --help` does not.
+    if name not in __all__:
         raise AttributeError(f"module 'songsplit.evaluation' has no attribute {name!r}")
-    value = getattr(import_module(f"songsplit.evaluation.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+    home = "track_scores" if "track" in name.lower() else "bss_eval"
+    return getattr(import_module(f"songsplit.evaluation.{home}"), name)

@@ -1,16 +1,11 @@
-"""Estimates that need no model, between which every mask must fall.
+"""Estimates made from the true sources: between them and the mixture every mask must fall.
 
-The mixture as it is stands for doing nothing. The ideal ratio mask and the multichannel
-Wiener filter know the true sources: the first shows how far one soft mask for each channel
-can get, the second how far a filter can that also knows where each source lies between the
-channels.
+The ideal ratio mask shows how far one soft mask for each channel can get, the multichannel
+Wiener filter how far a filter can that also knows where each source lies between the channels.
 
-Vocals and accompaniment are two sources that make up the song. Where there are drums, bass
-and other as well, these three are separated as three of four sources, the fourth being the
-vocals; `songsplit.evaluation` scores them in the same two groups.
-
-Songs are worked through in stretches of time, so that beside the audio itself only some
-100 MB are needed for stereo, however long the song.
+Vocals and accompaniment are two sources that make up the song. Drums, bass and other, where
+they are given, are separated as three of four sources, the fourth being the vocals. Songs are
+worked through in stretches of time: memory does not grow with the song.
 
 References
 ----------
@@ -25,8 +20,7 @@ References
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import TypeAlias
 
@@ -35,8 +29,8 @@ import torch
 from torch import Tensor
 
 from songsplit.data.songs import BACKING_PARTS, VOCALS
-from songsplit.errors import AudioInputError
-from songsplit.evaluation.scores import ACCOMPANIMENT, TWO_TARGETS, Samples
+from songsplit.evaluation.projections import Samples
+from songsplit.evaluation.track_scores import ACCOMPANIMENT, TWO_TARGETS
 
 N_FFT = 4096
 HOP = 1024
@@ -61,24 +55,6 @@ _Filter: TypeAlias = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]
 _MakeFilter: TypeAlias = Callable[[Sequence[Samples]], _Filter]
 
 
-def mixture_as_estimates(mixture: Samples, targets: Iterable[str]) -> dict[str, Samples]:
-    """Take the mixture itself for every target.
-
-    Parameters
-    ----------
-    mixture : ndarray, shape (channels, samples)
-        The song.
-    targets : iterable of str
-        Names of the targets.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (channels, samples)
-        The mixture, not a copy, under each name.
-    """
-    return dict.fromkeys(targets, mixture)
-
-
 def ideal_ratio_mask(
     mixture: Samples, references: Mapping[str, Samples], power: float = 2.0
 ) -> dict[str, Samples]:
@@ -89,27 +65,9 @@ def ideal_ratio_mask(
     is the spectrum of the source in that channel: IRM1 and IRM2 of [2]_ for p = 1 and 2,
     after [1]_. Where all sources are zero, the mask is one divided by their number.
 
-    Parameters
-    ----------
-    mixture : ndarray, shape (channels, samples)
-        The song.
-    references : mapping of str to ndarray, shape (channels, samples)
-        Its true sources: ``vocals`` and ``accompaniment``, or these and ``drums``,
-        ``bass`` and ``other``.
-    power : float, optional
-        The exponent p, above 0.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (channels, samples)
-        An estimate of each reference, of the mixture's type, computed in float64. Vocals
-        and accompaniment sum to the mixture, as do vocals of their own group, drums, bass
-        and other.
-
-    Raises
-    ------
-    AudioInputError
-        If the references are not those named above, or not of the mixture's shape.
+    `references` are vocals and accompaniment, or these and drums, bass and other, all of the
+    mixture's shape (channels, samples). There is an estimate of each, of the mixture's type;
+    vocals and accompaniment sum to the mixture.
     """
 
     def make_filter(_: Sequence[Samples]) -> _Filter:
@@ -121,21 +79,7 @@ def ideal_ratio_mask(
 
 
 def ratio_masks(magnitudes: Sequence[Tensor], power: float) -> list[Tensor]:
-    """Give the share of each source: ``m_j^p / (m_1^p + m_2^p + ...)``.
-
-    Parameters
-    ----------
-    magnitudes : sequence of Tensor, all the same shape
-        Magnitudes of the sources, not negative.
-    power : float
-        The exponent p.
-
-    Returns
-    -------
-    list of Tensor
-        Values from 0 to 1, which sum to 1 over the sources: equal ones where all
-        magnitudes are 0.
-    """
+    """Give the share of each source, ``m_j^p / (m_1^p + m_2^p + ...)``, from magnitudes."""
     powers = [magnitude**power for magnitude in magnitudes]
     total = reduce(torch.add, powers)
     return [torch.where(total > 0, part / total, 1 / len(powers)) for part in powers]
@@ -155,26 +99,9 @@ def wiener_filter(mixture: Samples, references: Mapping[str, Samples]) -> dict[s
       weighted by ``v_j``
 
     Noise at -100 dB of the local level, shared equally among the sources, keeps the inverse
-    finite for sources that are alike in all channels, for silent channels and for silence.
-    Spectra are those of `ideal_ratio_mask`. Of mono sources, the filter is the ideal ratio
+    finite for sources that are alike in all channels, and for silence. Spectra, references
+    and estimates are as in `ideal_ratio_mask`. Of mono sources, the filter is the ideal ratio
     mask with p = 2.
-
-    Parameters
-    ----------
-    mixture : ndarray, shape (channels, samples)
-        The song.
-    references : mapping of str to ndarray, shape (channels, samples)
-        Its true sources, as for `ideal_ratio_mask`.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (channels, samples)
-        As `ideal_ratio_mask`.
-
-    Raises
-    ------
-    AudioInputError
-        If the references are not those named above, or not of the mixture's shape.
     """
     return _estimates(mixture, references, _make_wiener_filter)
 
@@ -203,10 +130,7 @@ def _make_wiener_filter(sources: Sequence[Samples]) -> _Filter:
 
 
 def _spatial_covariance(source: Samples) -> Tensor:
-    """Spatial covariance R of a source, (channels, channels, 1, bins).
-
-    It is the identity where the source is silent.
-    """
+    """Spatial covariance R, (channels, channels, 1, bins): the identity where there is silence."""
     channels, bins = source.shape[0], N_FFT // 2 + 1
     covariance = torch.zeros(channels, channels, 1, bins, dtype=torch.complex128)
     power = torch.zeros(bins, dtype=torch.float64)
@@ -220,7 +144,6 @@ def _spatial_covariance(source: Samples) -> Tensor:
 
 
 def _power(spectrum: Tensor) -> Tensor:
-    """Power spectral density v of a source, (frames, bins)."""
     return (spectrum.real.square() + spectrum.imag.square()).mean(dim=0)
 
 
@@ -228,12 +151,8 @@ def _solve(matrix: Tensor, vector: Tensor) -> Tensor:
     """Solve ``matrix @ x = vector`` for each frame and bin, changing `matrix`.
 
     Gaussian elimination, which needs no pivoting as the matrices are Hermitian and positive
-    definite; for millions of tiny systems many times faster than `torch.linalg.solve`.
-
-    Parameters
-    ----------
-    matrix : Tensor of complex128, shape (channels, channels, frames, bins)
-    vector : Tensor of complex128, shape (channels, frames, bins)
+    definite; for millions of tiny systems many times faster than `torch.linalg.solve`. The
+    shapes are (channels, channels, frames, bins) and (channels, frames, bins).
     """
     solution = vector.clone()
     channels = len(vector)
@@ -251,8 +170,6 @@ def _solve(matrix: Tensor, vector: Tensor) -> Tensor:
 def _estimates(
     mixture: Samples, references: Mapping[str, Samples], make_filter: _MakeFilter
 ) -> dict[str, Samples]:
-    """Separate the two sources, and the four if there are four, with filters of their own."""
-    _check(mixture, references)
     (vocals,) = _separated(mixture, references, TWO_TARGETS, make_filter)
     estimates = {VOCALS: vocals, ACCOMPANIMENT: mixture - vocals}
     if len(references) > len(TWO_TARGETS):
@@ -261,29 +178,12 @@ def _estimates(
     return {target: estimates[target] for target in references}
 
 
-def _check(mixture: Samples, references: Mapping[str, Samples]) -> None:
-    if set(references) not in ({*TWO_TARGETS}, {*TWO_TARGETS, *_FOUR_SOURCES}):
-        raise AudioInputError(
-            f"references of {sorted(references)}: give vocals and accompaniment, or these two "
-            "and drums, bass and other"
-        )
-    if mixture.ndim != 2 or not mixture.size:
-        raise AudioInputError(f"mixture of shape {mixture.shape}: must be (channels, samples)")
-    for target, reference in references.items():
-        if reference.shape != mixture.shape:
-            raise AudioInputError(
-                f"reference of {target} has the shape {reference.shape}, but the mixture "
-                f"{mixture.shape}: give all in one length and number of channels"
-            )
-
-
 def _separated(
     mixture: Samples,
     references: Mapping[str, Samples],
     names: Sequence[str],
     make_filter: _MakeFilter,
 ) -> list[Samples]:
-    """Estimate all of the named sources but the last, which is the rest of the mixture."""
     sources = [references[name] for name in names]
     separate = make_filter(sources)
     estimates = [np.empty_like(mixture) for _ in sources[:-1]]
@@ -298,9 +198,7 @@ def _separated(
 
 
 def _hops(audio: Samples) -> int:
-    """Count the hops that the audio spans, the last one in part."""
-    samples: int = audio.shape[1]
-    return math.ceil(samples / HOP)
+    return -(-int(audio.shape[1]) // HOP)
 
 
 def _spectrum(audio: Samples, first: int, end: int) -> Tensor:

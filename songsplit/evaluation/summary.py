@@ -1,291 +1,163 @@
-"""Summing up scores over songs."""
+"""Summing up scores over songs: as values for a file, as CSV, and as tables on a terminal."""
 
 from __future__ import annotations
 
+import csv
+import io
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from songsplit.evaluation.scores import FIVE_TARGETS, METRICS, WHOLE_MEASURES, TrackScores
+from songsplit.evaluation.scoring import Results
+from songsplit.evaluation.track_scores import ALL_MEASURES, FIVE_TARGETS, METRICS, TrackScores
+from songsplit.files import write_text
 
-Results: TypeAlias = Mapping[str, Mapping[str, TrackScores]]
-"""Scores by system and by song. The first system is the one that is judged."""
+OVERALL_HEADINGS = ("SDR", "mean", "25 %", "75 %", *ALL_MEASURES[1:], "mean uSDR", "songs")
 
-ALL_MEASURES = METRICS + WHOLE_MEASURES
-
-MEASURES: Mapping[str, str] = {
-    "SDR": (
-        "signal to distortion ratio in dB, BSS Eval v4 (images): windows of 1 s, "
-        "median over the windows of a song; what papers on MUSDB18 call SDR or cSDR"
-    ),
-    "ISR": (
-        "image to spatial distortion ratio in dB, BSS Eval v4 (images): windows of 1 s, "
-        "median over the windows of a song"
-    ),
-    "SIR": (
-        "signal to interference ratio in dB, BSS Eval v4 (images): windows of 1 s, "
-        "median over the windows of a song"
-    ),
-    "SAR": (
-        "signal to artifacts ratio in dB, BSS Eval v4 (images): windows of 1 s, "
-        "median over the windows of a song"
-    ),
-    "uSDR": (
-        "one signal to distortion ratio in dB for the whole song, without windows and "
-        "filters, as in the music demixing challenges; not comparable with SDR"
-    ),
-    "SI-SDR": (
-        "scale-invariant signal to distortion ratio in dB, one for the whole song; "
-        "not comparable with SDR or uSDR"
-    ),
-}
-"""What each measure is, in words for files and reports."""
-
-STATISTICS: Mapping[str, str] = {
-    "overall": (
-        "statistics over songs, of every system over the songs that the first system has a "
-        "figure in (for each target and measure), so that systems can be compared also where "
-        "the first lacks songs; where it has no figure at all, over all songs of the system"
-    ),
-    "overall_all_songs": (
-        "the same statistics over all songs that the system itself has a figure in; not "
-        "comparable between systems where songs are missing"
-    ),
-    "songs": "the figure of each song, of every song that the system was scored on",
-}
-"""What the figures of `summarize` are taken over, in words for files."""
-
-
-def target_order(results: Results) -> tuple[str, ...]:
-    """Give the targets to report, in the order to report them in.
-
-    Parameters
-    ----------
-    results : mapping of str to mapping of str to TrackScores
-        By system and song.
-
-    Returns
-    -------
-    tuple of str
-        The targets that the first system was scored in, vocals and accompaniment before
-        drums, bass and other; those of all systems if the first was not scored at all.
-    """
-    systems = [_targets(songs.values()) for songs in results.values()]
-    if not systems or systems[0]:
-        return systems[0] if systems else ()
-    return _targets(scores for songs in results.values() for scores in songs.values())
-
-
-def compared_songs(results: Results, target: str, measure: str) -> frozenset[str]:
-    """Give the songs over which systems can be compared in a target and a measure.
-
-    Parameters
-    ----------
-    results : mapping of str to mapping of str to TrackScores
-        By system and song.
-    target, measure : str
-
-    Returns
-    -------
-    frozenset of str
-        The songs that the first system has a finite figure in; if it has none, so that
-        there is nothing to compare with, all songs.
-    """
-    judged = next(iter(results.values()), {})
-    scored = frozenset(
-        name for name, scores in judged.items() if math.isfinite(scores.value(target, measure))
-    )
-    return scored or frozenset(name for songs in results.values() for name in songs)
-
-
-def extremes(songs: Mapping[str, TrackScores], target: str = "vocals") -> tuple[str, str] | None:
-    """Find the best and the worst song of a system by SDR.
-
-    Parameters
-    ----------
-    songs : mapping of str to TrackScores
-        Scores of one system by song.
-    target : str, optional
-        The target whose SDR (median over frames) counts.
-
-    Returns
-    -------
-    tuple of str or None
-        Names of the best and of the worst song, which are the same only if a single song
-        has a score; None if there is none.
-    """
-    sdr = {name: scores.value(target, "SDR") for name, scores in songs.items()}
-    ranked = sorted((name for name in sdr if not math.isnan(sdr[name])), key=sdr.__getitem__)
-    return (ranked[-1], ranked[0]) if ranked else None
+Figure = float | int | None
 
 
 def summarize(results: Results) -> dict[str, Any]:
     """Sum up scores: one figure for each song, then statistics over songs.
 
-    The figure of a song in SDR, ISR, SIR and SAR is its median over frames; the ``median``
-    over songs is then the median of medians that SiSEC 2018 reports [1]_. uSDR and SI-SDR
-    are one figure for each song to begin with. Quartiles are interpolated linearly between
-    songs, the default of `numpy.quantile`.
-
-    A median over fewer songs than another, because some could not be scored, cannot be
-    compared with it: the songs that are missing may be the easy or the hard ones. So the
-    ``overall`` figures of all systems are taken over the songs that the first system has a
-    figure in (`compared_songs`, for each target and measure).
-
-    Parameters
-    ----------
-    results : mapping of str to mapping of str to TrackScores
-        By system and song.
-
-    Returns
-    -------
-    dict
-        With, for each system,
-
-        * ``["overall"][target][measure]``: a dict with ``median``, ``mean``,
-          ``lower_quartile``, ``upper_quartile`` (in dB) and ``songs``, the number of songs
-          that they are taken over: those with a finite figure both of the system and of
-          the first system; if the first has no figure at all, those of the system.
-        * ``["overall_all_songs"]``: the same over all songs that the system itself has a
-          finite figure in.
-        * ``["songs"][song][target][measure]``: the figure in dB. A song that could not be
-          scored has no targets.
-        * ``["remarks"][song]``: why scores are missing, or what else to know.
-
-        Figures are rounded to 5 decimals. None stands for what is not there or infinite,
-        since JSON has no such numbers.
-
-    References
-    ----------
-    .. [1] F.-R. Stöter, A. Liutkus and N. Ito, "The 2018 signal separation evaluation
-       campaign", LVA/ICA 2018.
+    Medians over different songs cannot be compared: the missing songs may be the easy or the
+    hard ones. So ``overall`` is, for all systems, over the songs that the first system has a
+    figure in (over all songs, if it has none). Figures have 5 decimals, None stands for none
+    or infinite.
     """
-    targets = _targets(scores for songs in results.values() for scores in songs.values())
-    compared = {
-        target: {measure: compared_songs(results, target, measure) for measure in ALL_MEASURES}
-        for target in targets
-    }
-    return {
-        system: {
-            "overall": {
-                target: {
-                    measure: _statistics(
-                        scores.value(target, measure)
-                        for name, scores in songs.items()
-                        if name in compared[target][measure]
-                    )
-                    for measure in ALL_MEASURES
-                }
-                for target in _targets(songs.values())
-            },
-            "overall_all_songs": {
-                target: {
-                    measure: _statistics(scores.value(target, measure) for scores in songs.values())
-                    for measure in ALL_MEASURES
-                }
-                for target in _targets(songs.values())
-            },
+    judged = next(iter(results.values()), {})
+    targets = targets_of(results)
+    found: dict[str, Any] = {}
+    for system, songs in results.items():
+        overall: dict[str, Any] = {}
+        for target in targets:
+            for measure in ALL_MEASURES:
+                first = {name for name in judged if _known(judged[name], target, measure)}
+                chosen = [scores for name, scores in songs.items() if name in first or not first]
+                values = [scores.value(target, measure) for scores in chosen]
+                overall.setdefault(target, {})[measure] = _statistics(values)
+        found[system] = {
+            "overall": overall,
             "songs": {
                 name: {
-                    target: {
-                        measure: finite_or_none(scores.value(target, measure))
-                        for measure in ALL_MEASURES
-                    }
-                    for target in _targets([scores])
+                    target: {m: _finite(scores.value(target, m)) for m in ALL_MEASURES}
+                    for target in scores.targets
                 }
                 for name, scores in songs.items()
             },
             "remarks": {name: scores.remark for name, scores in songs.items() if scores.remark},
         }
-        for system, songs in results.items()
-    }
+    return found
 
 
-def songs_counted(systems: Mapping[str, Any]) -> list[str]:
-    """Say which of the ``overall`` figures are not over all songs.
-
-    Parameters
-    ----------
-    systems : mapping of str to JSON values
-        What `summarize` gave.
-
-    Returns
-    -------
-    list of str
-        Lines of plain text; none if all figures are over all songs. Only the targets of
-        the first system count, or those of all systems if it has none.
-    """
-    if not systems:
-        return []
-    judged = next(iter(systems))
-    own = systems[judged]["overall"]
-    total = len({song for content in systems.values() for song in content["songs"]})
-    # What is said, and of which targets and measures.
-    said: dict[str, dict[str, list[str]]] = {}
-    for system, content in systems.items():
-        for target, measures in content["overall"].items():
-            if own and target not in own:
-                continue
-            for measure in ALL_MEASURES:
-                count = measures[measure]["songs"]
-                available = (own[target][measure]["songs"] if own else 0) or total
-                if system != judged:
-                    text = f"{system} over {_counted(count)}" if count != available else ""
-                elif not count:
-                    text = f"{judged} has no score, and other systems are over all their songs"
-                elif count != total:
-                    text = f"over the {_counted(count)} of {total} that {judged} has scores in"
-                else:
-                    text = ""
-                if text:
-                    said.setdefault(text, {}).setdefault(target, []).append(measure)
-    return [
-        f"{text}: "
-        + ", ".join(
-            f"{target} ({'all measures' if len(found) == len(ALL_MEASURES) else ', '.join(found)})"
-            for target, found in targets.items()
-        )
-        for text, targets in said.items()
-    ]
+def targets_of(results: Results) -> tuple[str, ...]:
+    """Give the targets of the first system, or those of all if it was not scored at all."""
+    judged = next(iter(results.values()), {})
+    everything = [scores for songs in results.values() for scores in songs.values()]
+    for group in (list(judged.values()), everything):
+        targets = {target for scores in group for target in scores.targets}
+        if targets:
+            return tuple(target for target in FIVE_TARGETS if target in targets)
+    return ()
 
 
-def finite_or_none(value: float) -> float | None:
-    """Prepare a figure for JSON: 5 decimals, as many as museval keeps.
+def write_csv(path: Path, results: Results) -> None:
+    """Write a row for each system, song and target; cells are empty where there is no figure."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    columns = ("system", "song", "target", *ALL_MEASURES, "frames", "frames_scored", "remark")
+    writer.writerow(columns)
+    for system, songs in results.items():
+        for name, scores in songs.items():
+            if not scores.targets:
+                nothing = [""] * (len(columns) - 3)
+                writer.writerow([system, name, *nothing, scores.remark])
+            for target in scores.targets:
+                figures = [_finite(scores.value(target, measure)) for measure in ALL_MEASURES]
+                sdr = scores.frames[target]["SDR"]
+                counts = [sdr.size, np.count_nonzero(np.isfinite(sdr))]
+                writer.writerow([system, name, target, *figures, *counts, scores.remark])
+    write_text(path, text.getvalue())
 
-    Parameters
-    ----------
-    value : float
 
-    Returns
-    -------
-    float or None
-        None for what is infinite or not a number, which JSON does not have.
-    """
+def print_results(results: Results, console: Console) -> None:
+    """Print the first system's scores by song, all systems beside each other, and remarks."""
+    summary = summarize(results)
+    judged = next(iter(results))
+    targets = targets_of(results)
+    for target in targets:
+        table = empty_table(f"{judged}, {target}, song by song (dB)", "song", *METRICS, "uSDR")
+        for name, scores in summary[judged]["songs"].items():
+            figures = scores.get(target, {})
+            table.add_row(plain(name), *(cell(figures.get(m)) for m in (*METRICS, "uSDR")))
+        console.print(table)
+    for target in targets:
+        table = empty_table(f"{target}, medians over songs (dB)", "system", *OVERALL_HEADINGS)
+        for system, content in summary.items():
+            table.add_row(plain(system), *overall_row(content["overall"][target]))
+        console.print(table)
+    # Most remarks are about the song, and the same for all systems.
+    remarks: dict[tuple[str, str, str], list[str]] = {}
+    for system, songs in results.items():
+        for name, scores in songs.items():
+            if scores.remark:
+                kind = "remark" if scores.targets else "failed"
+                remarks.setdefault((kind, name, scores.remark), []).append(system)
+    for (kind, name, remark), systems in remarks.items():
+        console.print(plain(f"{kind}: {name} ({', '.join(systems)}): {remark}"), soft_wrap=True)
+
+
+def overall_row(measures: Mapping[str, Mapping[str, Figure]]) -> list[str]:
+    """Write the statistics of a system in a target as the cells of a row."""
+    sdr = measures["SDR"]
+    keys = ("median", "mean", "lower_quartile", "upper_quartile")
+    medians = [measures[measure]["median"] for measure in ALL_MEASURES[1:]]
+    figures = [*(sdr[key] for key in keys), *medians, measures["uSDR"]["mean"]]
+    return [*map(cell, figures), str(sdr["songs"])]
+
+
+def empty_table(title: str, first: str, *columns: str) -> Table:
+    """Start a table with a column of names and columns of figures."""
+    table = Table(title=plain(title), title_justify="left", box=SIMPLE_HEAD, collapse_padding=True)
+    table.add_column(first, overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def plain(name: str) -> Text:
+    """Make a name fit to print: no markup, no characters that a terminal cannot encode."""
+    return Text(name.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def cell(value: Figure) -> str:
+    """Write a figure in dB, "-" for none."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _known(scores: TrackScores, target: str, measure: str) -> bool:
+    return math.isfinite(scores.value(target, measure))
+
+
+def _finite(value: float) -> float | None:
     return round(float(value), 5) if math.isfinite(value) else None
 
 
-def _counted(songs: int) -> str:
-    return f"{songs} song" if songs == 1 else f"{songs} songs"
-
-
-def _targets(songs: Iterable[TrackScores]) -> tuple[str, ...]:
-    found = dict.fromkeys(target for scores in songs for target in scores.targets)
-    known = tuple(target for target in FIVE_TARGETS if target in found)
-    return known + tuple(target for target in found if target not in FIVE_TARGETS)
-
-
-def _statistics(values: Iterable[float]) -> dict[str, float | int | None]:
+def _statistics(values: list[float]) -> dict[str, Figure]:
     scored = np.array([value for value in values if math.isfinite(value)])
+    names = ("lower_quartile", "median", "upper_quartile")
     if not scored.size:
-        nothing = dict.fromkeys(("median", "mean", "lower_quartile", "upper_quartile"))
-        return {**nothing, "songs": 0}
-    lower, median, upper = np.quantile(scored, [0.25, 0.5, 0.75])
+        return {**dict.fromkeys((*names, "mean")), "songs": 0}
+    quartiles = map(_finite, np.quantile(scored, [0.25, 0.5, 0.75]))
     return {
-        "median": finite_or_none(median),
-        "mean": finite_or_none(np.mean(scored)),
-        "lower_quartile": finite_or_none(lower),
-        "upper_quartile": finite_or_none(upper),
+        **dict(zip(names, quartiles, strict=True)),
+        "mean": _finite(np.mean(scored)),
         "songs": int(scored.size),
     }

@@ -1,290 +1,306 @@
-"""Systems to score: what gives estimates of a song's stems.
-
-A model is one kind. The yardsticks are others: what the mixture as it is would score, and
-what systems reach that know the true stems. :mod:`songsplit.evaluation.estimates` has the
-kind that reads stems which were made elsewhere.
-"""
+"""Systems to score: a model, stems in files, and the yardsticks that know the true stems."""
 
 from __future__ import annotations
 
+import threading
+import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import reduce
+from pathlib import Path, PurePath
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS
-from songsplit.errors import ConfigError, ModelError
-from songsplit.evaluation.scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS, Samples
-from songsplit.evaluation.songs import ReferenceSong, SongAudio
-from songsplit.quality import BALANCED, Quality
+from songsplit.audio import read_audio
+from songsplit.audio.finding import audio_files
+from songsplit.data.folders import stem_at_end, stem_in_folder
+from songsplit.data.musdb import Audio
+from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS
+from songsplit.errors import ConfigError, DataError, ModelError
+from songsplit.evaluation.oracles import ideal_ratio_mask, wiener_filter
+from songsplit.evaluation.projections import Samples
+from songsplit.evaluation.references import ReferenceSong, SongAudio, files_digest
+from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS
+from songsplit.models.weights import DEFAULT_MODEL, load_model
+from songsplit.separator import Separator
 
-if TYPE_CHECKING:
-    from songsplit.separator import Separator
-
-MIXTURE = "mixture"
-RATIO_MASK = "ideal ratio mask"
-WIENER_FILTER = "multichannel Wiener filter"
-YARDSTICKS = (MIXTURE, RATIO_MASK, WIENER_FILTER)
-
-
-@dataclass(frozen=True)
-class Estimates:
-    """What a system makes of a song.
-
-    Parameters
-    ----------
-    audio : mapping of str to ndarray, shape (channels, samples)
-        Estimates by target.
-    remark : str
-        What a reader of their scores must know, otherwise empty.
-    """
-
-    audio: Mapping[str, Samples]
-    remark: str = ""
+_HINT = "name the files vocals and accompaniment, or vocals, drums, bass and other"
 
 
 class System(Protocol):
-    """Something that gives estimates.
-
-    It must be picklable, because each worker process gets its own; what takes long to
-    load is loaded when estimates are first asked for.
-
-    Attributes
-    ----------
-    name : str
-        What it is called in results.
-    """
+    """Something that gives estimates, with the name that it has in results."""
 
     @property
     def name(self) -> str:
         """What it is called in results."""
 
     def settings(self, song: ReferenceSong) -> dict[str, Any]:
-        """Say what the estimates of a song depend on, besides the song's audio.
+        """Say, in values of JSON, what the estimates of a song depend on besides its audio."""
 
-        Parameters
-        ----------
-        song : ReferenceSong
+    def estimates(self, song: ReferenceSong, audio: SongAudio) -> tuple[dict[str, Samples], str]:
+        """Give the estimates of a song by target, and a remark on them or nothing.
 
-        Returns
-        -------
-        dict
-            JSON-able. Holds the ``"targets"`` that estimates are given for, as a list.
-
-        Raises
-        ------
-        DataError
-            If there can be no estimates of this song.
-        """
-
-    def estimates(self, song: ReferenceSong, audio: SongAudio) -> Estimates:
-        """Give the estimates of a song.
-
-        Parameters
-        ----------
-        song : ReferenceSong
-        audio : SongAudio
-            What `song` reads.
-
-        Returns
-        -------
-        Estimates
-
-        Raises
-        ------
-        DataError, AudioFileError, AudioInputError
-            If there are no estimates of this song.
+        DataError or AudioFileError says that there are none.
         """
 
 
 class ModelSystem:
-    """A separation model.
+    """A separation model, which gets the mixture at the song's own rate and channels."""
 
-    It gets the mixture at the song's own rate and with its own channels.
-
-    Parameters
-    ----------
-    model : str
-        Name of a model that comes with songsplit, or the path of a ``.safetensors`` file.
-    device : str, optional
-        As for :class:`songsplit.Separator`.
-    quality : {"fast", "balanced", "best"}, optional
-        As for :class:`songsplit.Separator`.
-
-    Attributes
-    ----------
-    name : str
-        The model's name, or that of its file without the extension, and the quality if
-        it is not balanced.
-    digest : str
-        SHA-256 of the weights file.
-
-    Raises
-    ------
-    ModelError
-        If the model is unknown or damaged.
-    DeviceError
-        If there is no such device.
-    ConfigError
-        If the model does not separate vocals from the rest.
-    """
-
-    def __init__(self, model: str, device: str | None = None, quality: Quality = BALANCED) -> None:
-        from songsplit.inference.devices import choose_device
-        from songsplit.models.registry import load_model
-
-        stored = load_model(model)
-        path = Path(model)
-        self.name = path.stem if path.is_file() else model
-        if quality != BALANCED:
+    def __init__(
+        self,
+        model: str | None = None,
+        device: str | None = None,
+        quality: Literal["balanced", "best"] = "balanced",
+    ) -> None:
+        wanted = model or DEFAULT_MODEL
+        stored = load_model(wanted)
+        path = Path(wanted)
+        self.name = path.stem if path.is_file() else wanted
+        if quality != "balanced":
             self.name += f"-{quality}"
-        self._quality = quality
-        self.digest = stored.digest
-        self._stems = stored.model.config.targets
-        self._model, self._device = model, str(choose_device(device))
-        if VOCALS not in self._stems or len(self._stems) < 2:
+        self.quality, self.digest = quality, stored.digest
+        self._separator = Separator(wanted, device, quality=quality)
+        if load_model(wanted).digest != self.digest:
+            raise ModelError(f"{wanted} changed while it was being loaded: start again")
+        # One song at a time goes through the network, others are scored meanwhile.
+        self._lock = threading.Lock()
+        stems = self._separator.targets
+        if VOCALS not in stems or len(stems) < 2:
             raise ConfigError(
-                f"the model {model!r} gives {', '.join(self._stems)}: evaluate one that gives "
-                "vocals and an instrumental, or vocals and the other stems"
+                f"the model {wanted!r} gives {', '.join(stems)}: evaluate one that gives vocals "
+                "and an instrumental, or vocals and the other stems"
             )
 
     def settings(self, song: ReferenceSong) -> dict[str, Any]:
-        """Weights, quality, kind of device, and targets."""
-        targets = FIVE_TARGETS if _gives_backing_parts(self._stems) else TWO_TARGETS
-        # Devices compute in different precision.
-        device = self._device.partition(":")[0]
-        return {
-            "model_sha256": self.digest,
-            "quality": self._quality,
-            "device": device,
-            "targets": list(targets),
-        }
+        """Give weights, quality and kind of device: devices compute in different precision."""
+        device = self._separator.device.type
+        return {"model_sha256": self.digest, "quality": self.quality, "device": device}
 
-    def estimates(self, song: ReferenceSong, audio: SongAudio) -> Estimates:
-        """Separate the mixture.
-
-        Raises
-        ------
-        ModelError
-            If the weights file is no longer the one that `digest` was taken of.
-        """
-        return Estimates(
-            stems_as_targets(self._separator.separate(audio.mixture, audio.sample_rate))
-        )
-
-    @cached_property
-    def _separator(self) -> Separator:
-        from songsplit.models.registry import load_model
-        from songsplit.separator import Separator
-
-        separator = Separator(self._model, self._device, quality=self._quality)
-        # Scores are stored under the digest, which may be older than what was loaded now.
-        if load_model(self._model).digest != self.digest:
-            raise ModelError(f"{self._model} changed while it was being scored: start again")
-        return separator
+    def estimates(self, song: ReferenceSong, audio: SongAudio) -> tuple[dict[str, Samples], str]:
+        """Separate the mixture."""
+        with self._lock:
+            stems = self._separator.separate(audio.mixture, audio.sample_rate)
+        return stems_as_targets(stems), ""
 
 
 def stems_as_targets(stems: Mapping[str, Samples]) -> dict[str, Samples]:
-    """Name the targets that the stems of a model stand for.
+    """Name the targets of the stems of a model: drums, bass and other only if nothing is beside.
 
-    Parameters
-    ----------
-    stems : mapping of str to ndarray, shape (channels, samples)
-        ``vocals`` and other stems, which add up to the mixture.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (channels, samples)
-        ``vocals`` and ``accompaniment``; if the stems beside vocals (and possibly
-        instrumental) are just drums, bass and other, these as well. The accompaniment is
-        then their sum, otherwise the instrumental, and without one the sum of all stems
-        but the vocals.
+    The accompaniment is then their sum, else the instrumental or the sum of all but the vocals.
     """
     found = {VOCALS: stems[VOCALS]}
-    if INSTRUMENTAL in stems and not _gives_backing_parts(stems):
-        return found | {ACCOMPANIMENT: stems[INSTRUMENTAL]}
     backing = {name: stems[name] for name in stems if name not in (VOCALS, INSTRUMENTAL)}
+    complete = set(backing) == set(BACKING_PARTS)
+    if INSTRUMENTAL in stems and not complete:
+        return found | {ACCOMPANIMENT: stems[INSTRUMENTAL]}
     found[ACCOMPANIMENT] = reduce(np.add, backing.values())
-    if _gives_backing_parts(stems):
-        found |= {name: backing[name] for name in BACKING_PARTS}
-    return found
-
-
-def _gives_backing_parts(stems: Iterable[str]) -> bool:
-    return set(stems) - {VOCALS, INSTRUMENTAL} == set(BACKING_PARTS)
+    return found | ({name: backing[name] for name in BACKING_PARTS} if complete else {})
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """A system that says what scores mean, made from the mixture and the true stems.
-
-    Parameters
-    ----------
-    name : str
-        What it is called in results.
-    estimate : callable
-        Takes the mixture and the references by target, and gives estimates of the same
-        targets.
-    parameters : mapping of str to float
-        What it depends on, for the record.
-    targets : sequence of str
-        What is estimated of songs that have references for it.
-    """
+    """A system that says what scores mean, made from the mixture and the true stems."""
 
     name: str
-    estimate: Callable[[Samples, Mapping[str, Samples]], Mapping[str, Samples]]
-    parameters: Mapping[str, float]
-    targets: Sequence[str] = TWO_TARGETS
+    estimate: Callable[[Samples, Mapping[str, Samples]], dict[str, Samples]]
+    targets: Sequence[str]
 
     def settings(self, song: ReferenceSong) -> dict[str, Any]:
-        """Parameters and targets."""
-        targets = [target for target in self.targets if target in song.targets]
-        return {**self.parameters, "targets": targets}
+        """Targets: of vocals and accompaniment alone, drums, bass and other are not found."""
+        return {"targets": list(self.targets)}
 
-    def estimates(self, song: ReferenceSong, audio: SongAudio) -> Estimates:
+    def estimates(self, song: ReferenceSong, audio: SongAudio) -> tuple[dict[str, Samples], str]:
         """Make them from the true stems."""
-        targets = self.settings(song)["targets"]
-        references = {target: audio.references[target] for target in targets}
-        return Estimates(self.estimate(audio.mixture, references))
+        references = {name: audio.references[name] for name in self.targets}
+        return self.estimate(audio.mixture, references), ""
 
 
 def yardsticks(targets: Sequence[str]) -> tuple[Yardstick, ...]:
-    """Give the systems that every candidate is compared with.
-
-    Parameters
-    ----------
-    targets : sequence of str
-        `TWO_TARGETS` or `FIVE_TARGETS`.
-
-    Returns
-    -------
-    tuple of Yardstick
-        The mixture as it is, the ideal ratio mask, and the multichannel Wiener filter of
-        :mod:`songsplit.evaluation.oracles`.
-    """
+    """Give the mixture as it is, the ideal ratio mask and the multichannel Wiener filter."""
     return (
-        Yardstick(MIXTURE, _mixture, {}, targets),
-        Yardstick(RATIO_MASK, _ratio_mask, {"power": 2.0}, targets),
-        Yardstick(WIENER_FILTER, _wiener_filter, {}, targets),
+        Yardstick("mixture", lambda mixture, parts: dict.fromkeys(parts, mixture), targets),
+        Yardstick("ideal ratio mask", ideal_ratio_mask, targets),
+        Yardstick("multichannel Wiener filter", wiener_filter, targets),
     )
 
 
-def _mixture(mixture: Samples, references: Mapping[str, Samples]) -> Mapping[str, Samples]:
-    from songsplit.evaluation.oracles import mixture_as_estimates
+class EstimatesFolder:
+    """A system whose stems are read from files that any program has made.
 
-    return mixture_as_estimates(mixture, references)
+    A song's stems are in a folder of the song's name, at any depth below the root, or in
+    files such as ``Song - vocals.wav`` and ``Song_(Instrumental)_model.wav``. Names may differ
+    from the song's in case, in how accents are encoded and in a ``.stem`` at their end. An
+    instrumental is the accompaniment. Nothing is resampled or mixed down.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser()
+        if not self.root.is_dir():
+            what = "this is a file" if self.root.exists() else "there is no such folder"
+            raise DataError(
+                f"{root}: {what}: name the folder that holds a folder of stems for each song"
+            )
+        self.name = self.root.resolve().name or "estimates"
+        self._folders: dict[Path, list[Path]] = defaultdict(list)
+        for file in audio_files(self.root):
+            self._folders[file.parent].append(file)
+
+    def settings(self, song: ReferenceSong) -> dict[str, Any]:
+        """Give hashes (SHA-256) of the files, and what is remarked of them."""
+        stems, remark = self.find(song)
+        digests = {stem: files_digest((path,)) for stem, path in stems.items()}
+        return {"estimate_files": digests, "estimate_remark": remark}
+
+    def estimates(self, song: ReferenceSong, audio: SongAudio) -> tuple[dict[str, Samples], str]:
+        """Read the stems of a song."""
+        paths, remark = self.find(song)
+        stems = {_target(stem): _read(path, audio) for stem, path in paths.items()}
+        if ACCOMPANIMENT not in stems and set(BACKING_PARTS) <= set(stems):
+            parts = [stems[name] for name in BACKING_PARTS]
+            lengths = [part.shape[1] for part in parts]
+            if len(set(lengths)) > 1:
+                raise DataError(
+                    f"{paths['drums'].parent}: {', '.join(BACKING_PARTS)} cannot be summed to the "
+                    f"accompaniment, they last {', '.join(map(str, lengths))} samples: export them "
+                    "alike, or add a file named accompaniment"
+                )
+            stems[ACCOMPANIMENT] = reduce(np.add, parts)
+        return {name: stems[name] for name in FIVE_TARGETS if name in stems}, remark
+
+    def find(self, song: ReferenceSong) -> tuple[dict[str, Path], str]:
+        """Find the file of each stem that is used, and say what is missing or not used."""
+        place, named, unknown = self._files(song)
+        # Some systems give guitar and piano beside what is left.
+        others = named.pop(OTHER) if len(named.get(OTHER, [])) > 1 else []
+        for stem, files in named.items():
+            if len(files) > 1:
+                raise DataError(
+                    f"{place}: {_taken(files, stem)}: leave one file that holds all of "
+                    f"{_target(stem)}"
+                )
+        if not {VOCALS, INSTRUMENTAL} & set(named):
+            files = [*(file for files in named.values() for file in files), *others, *unknown]
+            found = ", ".join(file.name for file in files) or "no stems"
+            raise DataError(f"{place}: neither vocals nor accompaniment (found: {found}): {_HINT}")
+        return _sorted_out({stem: files[0] for stem, files in named.items()}, others, unknown)
+
+    def _files(self, song: ReferenceSong) -> tuple[Path, dict[str, list[Path]], list[Path]]:
+        folder = self._folder(song)
+        named: dict[str, list[Path]] = defaultdict(list)
+        unknown = []
+        if folder is not None:
+            for file in self._folders[folder]:
+                stem = _stem(file)
+                if stem is None:
+                    unknown.append(file)
+                elif stem != MIXTURE:
+                    named[stem].append(file)
+            return folder, named, unknown
+        # A folder for all songs: each file names its song and its stem.
+        title = _alike(PurePath(song.name).name)
+        for file in (file for files in self._folders.values() for file in files):
+            found = stem_at_end(file.stem)
+            if found is not None and found.stem != MIXTURE and _alike(found.song) == title:
+                named[found.stem].append(file)
+        if not named:
+            raise DataError(
+                f"{self.root}: no stems of {song.name!r}: add a folder called "
+                f"{PurePath(song.name).name!r} that holds them, or files such as "
+                f"'{PurePath(song.name).name} - vocals.wav'"
+            )
+        return self.root, named, unknown
+
+    def _folder(self, song: ReferenceSong) -> Path | None:
+        """Give the folder of the song's name; one that is exactly of that name goes first."""
+        name = PurePath(song.name).parts
+        alike, exact = [], []
+        for folder in self._folders:
+            parts = folder.relative_to(self.root).parts[-len(name) :]
+            if parts == name:
+                exact.append(folder)
+            elif [_alike(part) for part in parts] == [_alike(part) for part in name]:
+                alike.append(folder)
+        found = exact or alike
+        if len(found) > 1:
+            raise DataError(
+                f"{self.root} has more than one folder for {song.name!r}: "
+                f"{' and '.join(map(str, found))}: name the one to score by a longer path"
+            )
+        return found[0] if found else None
 
 
-def _ratio_mask(mixture: Samples, references: Mapping[str, Samples]) -> Mapping[str, Samples]:
-    from songsplit.evaluation.oracles import ideal_ratio_mask
+def _sorted_out(
+    stems: dict[str, Path], others: Sequence[Path], unknown: Sequence[Path]
+) -> tuple[dict[str, Path], str]:
+    """Decide which stems are used, and say which are not.
 
-    return ideal_ratio_mask(mixture, references, power=2.0)
+    With another file beside them, drums, bass and other may lack something in their sum.
+    """
+    remarks = []
+    parts = [part for part in BACKING_PARTS if part in stems]
+    complete = len(parts) == len(BACKING_PARTS) and VOCALS in stems
+    used = complete and not unknown
+    if VOCALS not in stems:
+        remarks.append("the vocals are missing: the accompaniment alone is scored")
+    elif INSTRUMENTAL not in stems and not used:
+        remarks.append("the accompaniment is missing: vocals alone are scored")
+    if others:
+        remarks.append(f"{_taken(others, OTHER)}: sum them into {OTHER}")
+    if parts and not complete:
+        missing = [part for part in (VOCALS, *BACKING_PARTS) if part not in stems]
+        remarks.append(f"{', '.join(parts)} not scored without {', '.join(missing)}")
+    if unknown:
+        names = ", ".join(file.name for file in unknown)
+        remarks.append(
+            f"{', '.join(parts)} neither scored nor summed, since a part may be in {names}: "
+            f"sum it into {OTHER}, or move it elsewhere"
+            if complete
+            else f"not used, since no stem is named: {names}"
+        )
+    if not used:
+        stems = {stem: path for stem, path in stems.items() if stem not in parts}
+    return stems, "; ".join(remarks)
 
 
-def _wiener_filter(mixture: Samples, references: Mapping[str, Samples]) -> Mapping[str, Samples]:
-    from songsplit.evaluation.oracles import wiener_filter
+def _taken(files: Iterable[Path], stem: str) -> str:
+    names = [file.name for file in files]
+    both = "both" if len(names) == 2 else "all"
+    return f"{' and '.join(names)} are {both} taken for {_target(stem)}"
 
-    return wiener_filter(mixture, references)
+
+def _stem(file: Path) -> str | None:
+    named = stem_in_folder(file.stem, file.parent.name)
+    if named is not None and named.stem == OTHER:
+        # A name that says nothing is taken for other too.
+        named = stem_at_end(file.stem)
+        return OTHER if named is not None and named.stem == OTHER else None
+    return None if named is None else named.stem
+
+
+def _alike(name: str) -> str:
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    # Programs that name their output after the file leave this of X.stem.mp4.
+    return folded.removesuffix(".stem")
+
+
+def _target(stem: str) -> str:
+    return ACCOMPANIMENT if stem == INSTRUMENTAL else stem
+
+
+def _read(path: Path, song: SongAudio) -> Audio:
+    samples, rate = read_audio(path)
+    if rate != song.sample_rate:
+        raise DataError(
+            f"{path} is at {rate} Hz, but the song at {song.sample_rate} Hz: separate the song "
+            "at its own rate"
+        )
+    channels = song.mixture.shape[0]
+    if samples.shape[0] != channels:
+        raise DataError(
+            f"{path} has {samples.shape[0]} channel(s), but the song {channels}: separate the "
+            "song with all of its channels"
+        )
+    return samples

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 import soundfile
 
 from songsplit.data.musdb import SAMPLE_RATE
-from songsplit.evaluation.scores import METRICS, WHOLE_MEASURES, TrackScores
+from songsplit.evaluation.track_scores import METRICS, WHOLE_MEASURES, TrackScores
 
 STEMS = ("drums", "bass", "other", "vocals")
 
@@ -64,38 +62,42 @@ def write_stems(folder: Path, stems: Mapping[str, np.ndarray], rate: int = SAMPL
         soundfile.write(folder / f"{name}.wav", audio.T, rate, subtype="FLOAT")
 
 
-class _UsdrScorer:
+class _QuickScorer:
     """SDR of the whole song for every frame and measure, in no time."""
 
-    made: ClassVar[list[str]] = []
+    made = 0
 
-    def __init__(
-        self, references: Mapping[str, np.ndarray], sample_rate: int, *, backend: str, keep: Path
-    ) -> None:
-        self._references, self._rate = references, sample_rate
-        digest = hashlib.sha256(str(sample_rate).encode())
-        for target, audio in sorted(references.items()):
-            digest.update(f"{target} {audio.dtype} {audio.shape}".encode() + audio.tobytes())
-        self.digest = digest.hexdigest()
-        self.made.append(self.digest)
+    def __init__(self, references: Mapping[str, np.ndarray], rate: int, *, backend: str) -> None:
+        self._references, self._rate = references, rate
+        _QuickScorer.made += 1
 
     def score(self, estimates: Mapping[str, np.ndarray]) -> TrackScores:
         frames, whole = {}, {}
         for target in [name for name in self._references if name in estimates]:
-            reference, error = (
-                self._references[target],
-                self._references[target] - estimates[target],
-            )
-            sdr = 10 * np.log10(np.square(reference).sum() / np.square(error).sum())
+            reference = self._references[target]
+            error = reference - estimates[target]
+            sdr = float(10 * np.log10(np.square(reference).sum() / np.square(error).sum()))
             count = reference.shape[1] // self._rate
-            frames[target] = {metric: np.full(count, float(sdr)) for metric in METRICS}
-            whole[target] = {measure: round(float(sdr), 5) for measure in WHOLE_MEASURES}
+            frames[target] = {metric: np.full(count, sdr) for metric in METRICS}
+            whole[target] = {measure: round(sdr, 5) for measure in WHOLE_MEASURES}
         return TrackScores(frames, whole)
 
 
 @pytest.fixture
-def fake_scorer(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Replace scoring, where scores do not matter; gives an entry for each song it is made for."""
-    monkeypatch.setattr("songsplit.evaluation.song_scorer.TrackScorer", _UsdrScorer)
-    monkeypatch.setattr(_UsdrScorer, "made", [])
-    return _UsdrScorer.made
+def quick_scorer(monkeypatch: pytest.MonkeyPatch) -> type[_QuickScorer]:
+    """Replace scoring, where scores do not matter; `made` counts the songs that were scored."""
+    monkeypatch.setattr("songsplit.evaluation.scoring.TrackScorer", _QuickScorer)
+    monkeypatch.setattr(_QuickScorer, "made", 0)
+    return _QuickScorer
+
+
+def scores_of(
+    sdr: list[float], targets: tuple[str, ...] = ("vocals", "accompaniment"), remark: str = ""
+) -> TrackScores:
+    """Frames of SDR as given for the first target, each further target 5 dB higher."""
+    frames = {
+        target: {metric: np.array(sdr) + 5 * t + m for m, metric in enumerate(METRICS)}
+        for t, target in enumerate(targets)
+    }
+    whole = {target: {"uSDR": 40.0 + t, "SI-SDR": 60.0 + t} for t, target in enumerate(targets)}
+    return TrackScores(frames, whole, remark)

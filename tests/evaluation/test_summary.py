@@ -1,183 +1,163 @@
-"""Statistics over songs."""
+"""Figures over songs, the tables and pages that show them, and paired comparisons."""
 
 from __future__ import annotations
 
+import io
 import json
-import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
-from songsplit.evaluation.scores import METRICS, WHOLE_MEASURES, TrackScores
-from songsplit.evaluation.summary import (
-    MEASURES,
-    extremes,
-    songs_counted,
-    summarize,
-    target_order,
-)
+from songsplit.errors import DataError
+from songsplit.evaluation import TrackScores
+from songsplit.evaluation.compare import compare, print_comparison
+from songsplit.evaluation.references import SongAudio
+from songsplit.evaluation.report import write_report
+from songsplit.evaluation.summary import print_results, summarize, targets_of, write_csv
+from songsplit.evaluation.track_scores import ALL_MEASURES
 
-
-def scores(vocals, remark="", targets=("vocals", "accompaniment"), usdr=0.0):
-    """SDR of the vocals as given, each other measure 1 dB, each other target 10 dB higher."""
-    frames = {
-        target: {metric: np.array(vocals) + 10 * t + m for m, metric in enumerate(METRICS)}
-        for t, target in enumerate(targets)
-    }
-    whole = {
-        target: {measure: usdr + 10 * t + m for m, measure in enumerate(WHOLE_MEASURES)}
-        for t, target in enumerate(targets)
-    }
-    return TrackScores(frames, whole, remark)
-
+from .conftest import scores_of
 
 FAILED = TrackScores({}, {}, "no vocals")
+NAN, INF = float("nan"), float("inf")
 
 
-def test_statistics_by_hand():
-    results = {
-        "model": {
-            "a": scores([1.0, 2.0, 100.0], usdr=1),
-            "b": scores([5.0], usdr=2),
-            "c": scores([3.0, math.nan], usdr=4),
-            "d": scores([9.0, math.inf], usdr=5),
-            "e": scores([math.nan], "silent", usdr=math.nan),
-            "f": FAILED,
-        }
+def test_statistics_over_songs_by_hand():
+    songs = {
+        "a": scores_of([1.0, 2.0, 100.0]),
+        "b": scores_of([5.0]),
+        "c": scores_of([3.0, NAN]),
+        "d": scores_of([9.0, INF]),
+        "e": scores_of([NAN], remark="silent"),
+        "f": FAILED,
     }
-    model = summarize(results)["model"]
-    # Medians over frames are 2, 5, 3 and 9.
-    assert model["overall"]["vocals"]["SDR"] == {
+    found = summarize({"model": songs})["model"]
+    sdr = found["overall"]["vocals"]["SDR"]
+    assert sdr == {
         "median": 4.0,
         "mean": 4.75,
         "lower_quartile": 2.75,
         "upper_quartile": 6.0,
         "songs": 4,
     }
-    assert model["overall"]["accompaniment"]["SAR"]["median"] == 17.0
-    assert model["overall"]["vocals"]["uSDR"]["mean"] == 3.0
-    assert model["overall"]["accompaniment"]["SI-SDR"]["median"] == 14.0
-    assert model["songs"]["a"]["accompaniment"]["SIR"] == 14.0
-    assert model["songs"]["e"]["vocals"]["SDR"] is None
-    assert model["songs"]["e"]["vocals"]["uSDR"] is None
-    assert model["songs"]["f"] == {}
-    assert model["remarks"] == {"e": "silent", "f": "no vocals"}
+    assert found["songs"]["e"]["vocals"]["SDR"] is None
+    assert found["songs"]["f"] == {}
+    assert found["remarks"] == {"e": "silent", "f": "no vocals"}
+    json.dumps(found, allow_nan=False)
 
 
-def test_a_measure_without_any_score_is_counted_as_such():
-    results = {"model": {"a": scores([math.nan, math.inf], usdr=math.inf), "b": FAILED}}
-    overall = summarize(results)["model"]["overall"]["vocals"]
-    nothing = dict.fromkeys(("median", "mean", "lower_quartile", "upper_quartile"))
-    assert overall["SDR"] == overall["uSDR"] == {**nothing, "songs": 0}
-
-
-def test_yardsticks_are_summed_up_over_the_songs_that_the_candidate_has_scores_in():
+def test_all_systems_are_summed_up_over_the_songs_of_the_first():
     results = {
-        "model": {"a": scores([1.0]), "b": FAILED, "c": scores([3.0], usdr=math.inf)},
-        "mixture": {"a": scores([-2.0]), "b": scores([-90.0]), "c": scores([-4.0], usdr=7)},
+        "model": {"a": scores_of([1.0]), "b": FAILED},
+        "mixture": {"a": scores_of([-2.0]), "b": scores_of([-90.0])},
     }
-    mixture = summarize(results)["mixture"]
-    sdr = mixture["overall"]["vocals"]["SDR"]
-    assert (sdr["median"], sdr["mean"], sdr["songs"]) == (-3.0, -3.0, 2)
-    usdr = mixture["overall"]["vocals"]["uSDR"]
-    assert (usdr["median"], usdr["songs"]) == (0.0, 1)
-    everything = mixture["overall_all_songs"]["vocals"]
-    assert (everything["SDR"]["mean"], everything["SDR"]["songs"]) == (-32.0, 3)
-    assert (everything["uSDR"]["mean"], everything["uSDR"]["songs"]) == (2.33333, 3)
-    assert mixture["songs"]["b"]["vocals"]["SDR"] == -90.0
+    sdr = summarize(results)["mixture"]["overall"]["vocals"]["SDR"]
+    assert (sdr["median"], sdr["songs"]) == (-2.0, 1)
+    nothing = summarize({"model": {"a": FAILED}, "mixture": {"a": scores_of([-2.0])}})
+    assert nothing["mixture"]["overall"]["vocals"]["SDR"]["median"] == -2.0
+    assert nothing["model"]["overall"]["vocals"]["SDR"]["songs"] == 0
+    assert targets_of({"model": {"a": scores_of([1.0], ("bass", "vocals"))}}) == ("vocals", "bass")
 
 
-def test_yardsticks_stand_alone_where_the_candidate_has_no_score():
+def test_tables_have_every_song_and_what_is_to_be_said(tmp_path: Path):
     results = {
-        "model": {"a": scores([1.0], usdr=math.inf, targets=("vocals",)), "b": FAILED},
-        "mixture": {"a": scores([-2.0], usdr=1), "b": scores([-4.0], usdr=2)},
+        "model": {"[red]a": scores_of([1.25], remark="cut"), "b": FAILED},
+        "mixture": {"[red]a": scores_of([-2.0], remark="cut"), "b": scores_of([-9.0])},
     }
-    overall = summarize(results)["mixture"]["overall"]
-    assert (overall["vocals"]["SDR"]["median"], overall["vocals"]["SDR"]["songs"]) == (-2.0, 1)
-    assert (overall["vocals"]["uSDR"]["median"], overall["vocals"]["uSDR"]["songs"]) == (1.5, 2)
-    assert overall["accompaniment"]["SDR"]["songs"] == 2
+    file = io.StringIO()
+    print_results(results, Console(file=file, width=120))
+    for text in ("[red]a", "1.25", "6.25", "failed: b (model): no vocals", "-2.00"):
+        assert text in file.getvalue()
+    assert file.getvalue().count("remark: [red]a") == 1
+    write_csv(tmp_path / "scores.csv", results)
+    lines = (tmp_path / "scores.csv").read_text().splitlines()
+    assert lines[1] == "model,[red]a,vocals,1.25,2.25,3.25,4.25,40.0,60.0,1,1,cut"
+    assert lines[3] == "model,b,,,,,,,,,,no vocals"
 
 
-def test_songs_that_do_not_count_are_told():
-    one = {"a": scores([1.0]), "b": scores([math.nan], usdr=1), "c": scores([2.0])}
-    other = {"a": scores([1.0]), "b": scores([1.0]), "c": FAILED}
-    perfect = {name: scores([math.inf], usdr=1, targets=("vocals",)) for name in "abc"}
-    full = {name: scores([1.0]) for name in "abc"}
-
-    def told(**results):
-        return songs_counted(summarize(results))
-
-    assert told(model=full, mixture=full) == []
-    assert told(model={"a": FAILED}) == told() == []
-    bss = "SDR, ISR, SIR, SAR"
-    assert told(model=one, mixture=full) == [
-        f"over the 2 songs of 3 that model has scores in: vocals ({bss}), accompaniment ({bss})"
-    ]
-    assert told(model=full, mixture=other) == [
-        "mixture over 2 songs: vocals (all measures), accompaniment (all measures)"
-    ]
-    assert told(model=other, mixture=one)[1:] == [
-        f"mixture over 1 song: vocals ({bss}), accompaniment ({bss})"
-    ]
-    assert told(model=perfect, mixture=full) == [
-        f"model has no score, and other systems are over all their songs: vocals ({bss})"
-    ]
+def test_page_with_pictures_in_pdf_and_a_row_in_latex(tmp_path: Path):
+    name = "50 % of $ong <b>\N{HIRAGANA LETTER A}"
+    results = {"my_model": {name: scores_of([1.0, NAN, INF]), "b": FAILED}, "mixture": {}}
+    audio = 0.1 * np.random.default_rng(0).standard_normal((2, 24000))
+    example = name, SongAudio(audio, {"vocals": audio}, 8000), 0 * audio
+    page = write_report(tmp_path, results, {"model": "my_model"}, example)
+    text = page.read_text(encoding="utf-8")
+    assert text.count("data:image/png") == 3
+    assert "$ong &lt;b&gt;" in text
+    assert "<b>" not in text
+    assert "no vocals" in text
+    for pdf in ("boxes.pdf", "songs.pdf", "example.pdf"):
+        assert (tmp_path / "figures" / pdf).read_bytes().startswith(b"%PDF")
+    assert r"my\_model & 1.00 & 6.00 \\" in (tmp_path / "figures" / "row.tex").read_text()
+    # Nothing was scored at all.
+    write_report(tmp_path / "none", {"model": {"b": FAILED}}, {}, None)
+    assert (tmp_path / "none" / "report.html").is_file()
 
 
-def test_summary_is_strict_json():
-    results = {"model": {"a": scores([math.nan, -math.inf], usdr=-math.inf), "b": FAILED}}
-    json.dumps(summarize(results), allow_nan=False)
+@pytest.fixture
+def store(tmp_path: Path):
+    """Write a summary with the SDR of the vocals by song."""
+
+    def store(name: str, sdr: list[float], backend: str = "songsplit", **digests: str) -> Path:
+        songs = {f"song_{n}": scores_of([float(value)]) for n, value in enumerate(sdr)}
+        content = {
+            "settings": {"backend": backend},
+            "songs": {song: digests.get(song, f"of {song}") for song in songs},
+            "systems": summarize({name: songs, "mixture": {}}),
+        }
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "summary.json").write_text(json.dumps(content))
+        return tmp_path / name
+
+    return store
 
 
-def test_targets_are_those_that_each_song_was_scored_in():
-    results = {
-        "model": {"a": scores([1.0]), "b": scores([7.0], targets=("vocals",)), "c": FAILED},
-        "mixture": {"a": scores([0.0], targets=("vocals", "drums"))},
-    }
-    summary = summarize(results)
-    assert list(summary["model"]["overall"]) == ["vocals", "accompaniment"]
-    assert summary["model"]["overall"]["vocals"]["SDR"]["songs"] == 2
-    assert summary["model"]["overall"]["accompaniment"]["SDR"]["songs"] == 1
-    assert list(summary["model"]["songs"]["b"]) == ["vocals"]
-    assert list(summary["mixture"]["overall"]) == ["vocals", "drums"]
+def of(comparison, target="vocals", measure="SDR"):
+    (found,) = [d for d in comparison.differences if (d.target, d.measure) == (target, measure)]
+    return found
 
 
-def test_every_measure_is_explained_and_told_from_the_others():
-    assert set(MEASURES) == {*METRICS, *WHOLE_MEASURES}
-    assert len(set(MEASURES.values())) == len(MEASURES)
-    for measure in METRICS:
-        assert "median over the windows" in MEASURES[measure]
-    for measure in WHOLE_MEASURES:
-        assert "whole song" in MEASURES[measure]
+def test_differences_by_hand(store):
+    comparison = compare(store("a", [1, 2, 3, 4, 5]), store("b", [2, 2, 5.5, 3.75, 9]))
+    assert (comparison.first, comparison.second) == ("a", "b")
+    found = of(comparison)
+    assert list(found.by_song.values()) == [1, 0, 2.5, -0.25, 4]
+    assert (found.median, found.mean) == (1.0, 1.45)
+    assert (found.wins, found.losses, found.ties) == (3, 1, 1)
+    assert found.interval == pytest.approx((0.1, 2.95), abs=0.3)
+    # Ranks 2, 3, 1, 4 of which the negative has 1: 2 of 16 signs give 1 or less, on each side.
+    assert found.p == pytest.approx(4 / 16)
+    assert len(comparison.differences) == 2 * len(ALL_MEASURES)
+    usdr = of(comparison, measure="uSDR")
+    assert (usdr.mean, usdr.ties, usdr.interval) == (0.0, 5, (0.0, 0.0))
 
 
-def test_targets_are_reported_in_the_usual_order():
-    shuffled = ("other", "guitar", "bass", "accompaniment", "drums", "vocals")
-    expected = ("vocals", "accompaniment", "drums", "bass", "other", "guitar")
-    assert target_order({"model": {"a": scores([1.0], targets=shuffled)}}) == expected
+def test_few_songs_and_songs_of_one_system_alone(store):
+    comparison = compare(store("a", [1, 2, NAN]), store("b", [2, 3.5]))
+    found = of(comparison)
+    assert (found.median, found.interval, found.p) == (1.25, None, None)
+    assert comparison.left_out == ("song_2",)
+    comparison = compare(store("a", [1, 2, NAN]), store("c", [1, 3, 4], backend="museval"))
+    assert of(comparison).missing == ("song_2",)
+    file = io.StringIO()
+    print_comparison(comparison, Console(file=file, width=100))
+    for text in ("vocals, B - A (dB)", "+1.00", "warning: A was scored with", "without a figure"):
+        assert text in file.getvalue()
 
 
-def test_targets_are_those_of_the_judged_system():
-    five = scores([1.0], targets=("vocals", "accompaniment", "drums", "bass", "other"))
-    two = scores([1.0])
-    assert target_order({"model": {"a": FAILED, "b": two}, "mixture": {"b": five}}) == two.targets
-    assert target_order({"model": {"a": FAILED}, "mixture": {"a": five}}) == five.targets
-    assert target_order({"model": {"a": FAILED}}) == ()
-    assert target_order({}) == ()
+def test_other_audio_and_other_songs_are_refused(store):
+    with pytest.raises(DataError, match="the audio of 'song_1' differs"):
+        compare(store("a", [1, 2]), store("b", [1, 2], song_1="another"))
+    with pytest.raises(DataError, match="no song with scores in common"):
+        compare(store("a", [1, 2]), store("c", []))
 
 
-def test_best_and_worst_song():
-    songs = {"a": scores([2.0]), "b": FAILED, "c": scores([9.0]), "d": scores([math.nan])}
-    assert extremes(songs | {"e": scores([-3.0])}) == ("c", "e")
-    assert extremes(songs, "accompaniment") == ("c", "a")
-    assert extremes({"a": songs["a"], "b": FAILED}) == ("a", "a")
-
-
-@pytest.mark.parametrize("songs", [{}, {"b": FAILED}, {"d": scores([math.nan])}])
-def test_no_song_is_best_where_none_has_a_score(songs):
-    assert extremes(songs) is None
-
-
-def test_best_and_worst_differ_where_songs_are_equal():
-    best, worst = extremes({"a": scores([2.0]), "b": scores([2.0])})
-    assert best != worst
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"systems": {}}', '{"systems": {"a": 1}}'])
+def test_what_is_no_summary_is_refused(tmp_path: Path, store, content: str):
+    (tmp_path / "summary.json").write_text(content)
+    with pytest.raises(DataError, match="not a summary of scores"):
+        compare(tmp_path, store("b", [1]))
+    with pytest.raises(DataError, match="cannot be read"):
+        compare(tmp_path / "nowhere", tmp_path)

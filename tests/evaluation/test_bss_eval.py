@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from songsplit.data.musdb import SAMPLE_RATE, musdb_tracks
 from songsplit.errors import AudioInputError
-from songsplit.evaluation import ReferenceStatistics, correlations
-from songsplit.evaluation.correlations import lagged_products
-from songsplit.evaluation.museval_backend import museval_scores
+from songsplit.evaluation import ReferenceStatistics, frame_sdr, si_sdr, usdr
 from songsplit.evaluation.oracles import ideal_ratio_mask
+from songsplit.evaluation.track_scores import load_museval, museval_scores
 
 RATE = 8000
 RANDOM = np.random.default_rng(0)
@@ -25,7 +24,7 @@ def noise(*shape: int) -> np.ndarray:
 REFERENCES = noise(2, 2, round(4.3 * RATE))
 ESTIMATES = 0.9 * REFERENCES + 0.2 * REFERENCES[::-1] + 0.05 * noise(*REFERENCES.shape)
 SOFT = np.array([[[1e-8]], [[1.0]]])
-FOUR = noise(4, 2, 2 * RATE)
+FOUR = noise(4, 1, 2 * RATE)
 
 
 def changed(audio: np.ndarray, **edits: object) -> np.ndarray:
@@ -47,50 +46,19 @@ CASES = {
     "plain": (REFERENCES, ESTIMATES),
     "float32": (REFERENCES.astype(np.float32), ESTIMATES.astype(np.float32)),
     "silent frame of a reference": (with_silence(REFERENCES, 0, RATE, 2 * RATE), ESTIMATES),
-    "silence almost as long as a frame": (
-        with_silence(REFERENCES, 0, RATE, 2 * RATE - 1),
-        ESTIMATES,
-    ),
     "silent frame of an estimate": (REFERENCES, with_silence(ESTIMATES, 1, 0, RATE)),
-    "silence but for the rest that is dropped": (
-        with_silence(REFERENCES, 1, 0, 4 * RATE),
-        ESTIMATES,
-    ),
     "dual mono vocals": (changed(REFERENCES, c0_1=lambda a: a[0, 0]), ESTIMATES),
-    "dual mono everywhere": (
-        np.repeat(REFERENCES[:, :1], 2, axis=1),
-        np.repeat(ESTIMATES[:, :1], 2, axis=1),
-    ),
-    "vocals panned between the channels": (
-        changed(REFERENCES, c0_1=lambda a: 0.5 * a[0, 0]),
-        ESTIMATES,
-    ),
-    "nothing in the right channel": (changed(REFERENCES, c0_1=0.0), ESTIMATES),
     "estimate in anti-phase": (REFERENCES, changed(ESTIMATES, c0_1=lambda a: -a[0, 0] + 1e-4)),
     "perfect estimate": (REFERENCES, REFERENCES),
-    "estimates swapped": (REFERENCES, REFERENCES[::-1]),
-    "only softer": (REFERENCES, 0.5 * REFERENCES),
     "soft as rounding": (1e-9 * REFERENCES, 1e-9 * ESTIMATES),
-    "loud": (1e4 * REFERENCES, 1e4 * ESTIMATES),
     "nothing in common": (REFERENCES, noise(*REFERENCES.shape)),
     "never together": (
         with_silence(with_silence(REFERENCES, 0, 17000, 34400), 1, 0, 17600),
         ESTIMATES,
     ),
-    "mono": (REFERENCES[:, :1], ESTIMATES[:, :1]),
-    "three channels": (noise(2, 3, 9001), noise(2, 3, 9001)),
     "four stems": (FOUR, 0.9 * FOUR + 0.05 * FOUR.sum(axis=0) + 0.01 * noise(*FOUR.shape)),
-    "one target": (REFERENCES[:1], ESTIMATES[:1]),
     "vocals soft as rounding": (REFERENCES * SOFT, ESTIMATES * SOFT),
-    "right channel soft as rounding": (
-        changed(REFERENCES, c0_1=lambda a: 1e-8 * a[0, 1]),
-        ESTIMATES,
-    ),
-    "one frame": (REFERENCES[:, :, :RATE], ESTIMATES[:, :, :RATE]),
-    "one frame and a sample": (REFERENCES[:, :, : RATE + 1], ESTIMATES[:, :, : RATE + 1]),
     "less than a frame": (REFERENCES[:, :, :2999], ESTIMATES[:, :, :2999]),
-    "fewer samples than filters have": (REFERENCES[:, :, :600], ESTIMATES[:, :, :600]),
-    "shorter than a filter": (REFERENCES[:, :, :100], ESTIMATES[:, :, :100]),
     "a single sample": (REFERENCES[:, :, :1], ESTIMATES[:, :, :1]),
 }
 
@@ -103,7 +71,7 @@ def assert_equal_to_museval(
     with warnings.catch_warnings():
         # Logarithms of zero and means of NaN inside museval.
         warnings.simplefilter("ignore", RuntimeWarning)
-        theirs = museval_scores(references, estimates, window, hop)
+        theirs = museval_scores(load_museval(), references, estimates, window, hop)
     np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
     compared = ~((ours > 80) & (theirs > 80))
     for row, tolerance in enumerate((1e-9, 1e-6, 1e-6, 1e-6)):
@@ -115,28 +83,23 @@ def assert_equal_to_museval(
 
 
 @pytest.mark.ffmpeg
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [name if name == "plain" else pytest.param(name, marks=pytest.mark.slow) for name in CASES],
+)
 def test_equal_to_museval(case: str):
     references, estimates = CASES[case]
     scores = assert_equal_to_museval(references, estimates)
     # What the case is about is there at all.
-    assert np.isnan(scores).all() == ("but for the rest" in case)
-    assert np.isnan(scores).any() == ("frame of" in case or "rest" in case or "together" in case)
+    assert np.isnan(scores).any() == ("frame of" in case or "together" in case)
 
 
 @pytest.mark.ffmpeg
-@pytest.mark.parametrize(
-    ("window", "hop"), [(RATE, RATE // 2), (7001, 3333), (10**6, 10**6), (1000, 9000), (1, 20000)]
-)
-def test_equal_to_museval_in_other_frames(window: int, hop: int):
-    assert_equal_to_museval(REFERENCES, ESTIMATES, window, hop)
-
-
-@pytest.mark.ffmpeg
-@settings(max_examples=8, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=4, deadline=None)
 @given(
     samples=st.integers(1500, 20000),
-    parts=st.integers(1, 3),
+    parts=st.integers(1, 2),
     channels=st.integers(1, 2),
     seed=st.integers(0, 99),
     data=st.data(),
@@ -154,6 +117,7 @@ def test_equal_to_museval_whatever_comes(samples, parts, channels, seed, data):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("index", [0, 2])
 def test_equal_to_museval_on_music(musdb_root, index: int):
@@ -171,46 +135,11 @@ def test_equal_to_museval_on_music(musdb_root, index: int):
     )
 
 
-def test_what_each_measure_is_for():
-    # A filter, the other part 20 dB down, or noise 20 dB down: one at a time.
-    references = noise(2, 2, 6 * RATE)
-    filtered = references + 0.1 * np.roll(references, 7, axis=2)
-    leaking = references + 0.1 * references[::-1]
-    noisy = references + 0.1 * noise(*references.shape)
-    statistics = ReferenceStatistics(references, RATE, RATE)
-    for estimates, least in (
-        (filtered, (20, 35, 30)),
-        (leaking, (20, 20, 35)),
-        (noisy, (24, 25, 20)),
-    ):
-        sdr, *others = np.median(statistics.score(estimates)[:, 0], axis=-1)
-        assert sdr == pytest.approx(20, abs=0.3)
-        for value, bound in zip(others, least, strict=True):
-            assert value > bound - 1
-    assert np.median(statistics.score(filtered)[1, 0]) == pytest.approx(20, abs=0.3)
-    assert np.median(statistics.score(leaking)[2, 0]) == pytest.approx(20, abs=0.3)
-    assert np.median(statistics.score(noisy)[3, 0]) == pytest.approx(20, abs=0.6)
-
-
-def test_statistics_serve_for_any_number_of_systems():
-    statistics = ReferenceStatistics(REFERENCES, RATE, RATE)
-    statistics.score(noise(*REFERENCES.shape))
-    again = statistics.score(ESTIMATES)
-    fresh = ReferenceStatistics(REFERENCES, RATE, RATE).score(ESTIMATES)
-    np.testing.assert_array_equal(again, fresh)
-
-
 def test_some_targets_alone_have_the_scores_they_have_with_the_others():
     statistics = ReferenceStatistics(REFERENCES, RATE, RATE)
     both = statistics.score(ESTIMATES)
     second = statistics.score(ESTIMATES[1:], targets=[1])
     np.testing.assert_allclose(second, both[:, 1:], rtol=0, atol=1e-9)
-
-
-def test_a_silent_reference_counts_for_targets_scored_alone_too():
-    references = with_silence(REFERENCES, 0, 0, RATE)
-    scores = ReferenceStatistics(references, RATE, RATE).score(ESTIMATES[1:], targets=[1])
-    assert np.isnan(scores[:, 0]).all(axis=0).tolist() == [True, False, False, False]
 
 
 def caution(references: np.ndarray) -> str:
@@ -237,13 +166,6 @@ def test_an_empty_part_of_the_spectrum_is_told(full: bool):
     steps = 2**15 if full else 2**30
     narrow = np.rint(narrow * steps) / steps
     assert ("spectrum" in caution(narrow)) == (not full)
-
-
-def test_inputs_are_not_changed():
-    references, estimates = REFERENCES.copy(), ESTIMATES.copy()
-    references.flags.writeable = estimates.flags.writeable = False
-    ReferenceStatistics(references, RATE, RATE).score(estimates)
-    np.testing.assert_array_equal(references, REFERENCES)
 
 
 @pytest.mark.parametrize(
@@ -274,20 +196,61 @@ def test_unusable_estimates_and_frames_are_refused():
         ReferenceStatistics(REFERENCES, RATE, 0)
 
 
-@pytest.mark.parametrize("samples", [1, 5, 63, 64, 65, 300])
-def test_correlations_by_blocks(samples: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(correlations, "_N_FFT", 64)
-    first, second = noise(2, samples), noise(3, samples)
-    products = lagged_products(first, second, lags=20)
-    padded = np.pad(second, ((0, 0), (0, 20)))
-    for lag in range(20):
-        expected = first @ padded[:, lag : lag + samples].T
-        np.testing.assert_allclose(products[:, :, lag], expected, atol=1e-14)
+def seeded(seed: int, seconds: float = 4.3, targets: int = 2) -> np.ndarray:
+    shape = (targets, 2, round(seconds * RATE))
+    return 0.1 * np.random.default_rng(seed).standard_normal(shape)
 
 
-def test_correlations_can_be_handed_on():
-    first = ReferenceStatistics(REFERENCES, RATE, RATE)
-    second = ReferenceStatistics(REFERENCES, RATE, RATE, first.correlations)
-    np.testing.assert_array_equal(second.score(ESTIMATES), first.score(ESTIMATES))
-    with pytest.raises(AudioInputError, match="other references"):
-        ReferenceStatistics(REFERENCES[:1], RATE, RATE, first.correlations)
+@pytest.mark.parametrize("where", [0, 1234, RATE - 1])
+def test_one_sample_is_not_silence(where: int):
+    reference = seeded(0, 1.0)
+    reference[0] = 0
+    assert np.isnan(frame_sdr(reference, seeded(1, 1.0), RATE, RATE)).all()
+    reference[0, 0, where] = 1e-12
+    assert not np.isnan(frame_sdr(reference, seeded(1, 1.0), RATE, RATE)).any()
+
+
+def test_usdr_by_hand():
+    reference = np.full((1, 2, 50), 0.1)
+    np.testing.assert_allclose(
+        usdr(reference, reference - 0.01), 10 * np.log10((1 + 1e-7) / (0.01 + 1e-7)), rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("measure", [usdr, si_sdr, lambda r, e: frame_sdr(r, e, 10, 10)])
+def test_unusable_audio_is_refused(measure):
+    good = np.ones((2, 2, 55))
+    with pytest.raises(AudioInputError, match="same shape"):
+        measure(good, good[:, :, :49])
+    # Also in the rest at the end that is not scored.
+    with pytest.raises(AudioInputError, match="estimates hold"):
+        measure(good, np.where(np.arange(55) < 54, good, np.nan))
+
+
+def test_silent_references_have_no_usdr():
+    # Against silence the constant alone would speak: -88 dB for an estimate of usual level.
+    reference, estimate = seeded(0), seeded(1)
+    reference[0] = 0
+    reference[1] *= 1e-7
+    assert np.isnan(usdr(reference, estimate)).all()
+    assert np.isfinite(usdr(seeded(0), 0 * estimate)).all()
+
+
+def test_si_sdr_by_definition():
+    reference, estimate = seeded(0), seeded(1) + 3 * seeded(0)
+    for index, value in enumerate(si_sdr(reference, estimate)):
+        s, e = reference[index], estimate[index]
+        target = (s * e).sum() / (s * s).sum() * s
+        expected = 10 * np.log10((target**2).sum() / ((target - e) ** 2).sum())
+        assert value == pytest.approx(expected, abs=1e-9)
+
+
+def test_si_sdr_at_its_ends():
+    reference = np.zeros((1, 2, 8))
+    reference[0, 0, :4] = 1.0
+    other = np.zeros((1, 2, 8))
+    other[0, 1, 4:] = 1.0
+    assert si_sdr(reference, 0.5 * reference)[0] == np.inf
+    assert si_sdr(reference, other)[0] == -np.inf
+    assert np.isnan(si_sdr(reference, 0 * reference)[0])
+    assert np.isnan(si_sdr(0 * reference, reference)[0])

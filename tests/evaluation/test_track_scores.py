@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from songsplit.errors import AudioInputError, ConfigError, DataError, MissingExtraError
-from songsplit.evaluation import TrackScorer, bsseval, museval_backend, score_track, track
-from songsplit.evaluation.kept import load_correlations
-from songsplit.evaluation.museval_backend import load_museval
-from songsplit.evaluation.scores import METRICS
+from songsplit.errors import AudioInputError, ConfigError, DataError
+from songsplit.evaluation import TrackScorer, score_track, track_scores
+from songsplit.evaluation.track_scores import METRICS, load_museval
 
 RATE = 8000
 STEMS = ("vocals", "drums", "bass", "other")
@@ -48,7 +45,7 @@ def assert_close(frames: dict, expected: dict) -> None:
 
 
 @pytest.mark.ffmpeg
-@pytest.mark.parametrize("backend", ["songsplit", "museval"])
+@pytest.mark.parametrize("backend", ["songsplit", pytest.param("museval", marks=pytest.mark.slow)])
 def test_two_targets(backend: str):
     scores = score_track(REFERENCES, ESTIMATES, RATE, backend=backend)
     expected = museval_by_target(REFERENCES, ESTIMATES, ("vocals", "accompaniment"))
@@ -64,11 +61,12 @@ def test_two_targets(backend: str):
 
 
 @pytest.mark.ffmpeg
+@pytest.mark.slow
 def test_five_targets_are_grouped_as_museval_groups_them():
-    references = {stem: noise(seed) for seed, stem in enumerate(STEMS)}
+    references = {stem: noise(seed)[:1] for seed, stem in enumerate(STEMS)}
     references["accompaniment"] = sum(references[stem] for stem in STEMS[1:])
     estimates = {
-        target: 0.9 * audio + 0.1 * noise(9) + 0.1 * references["drums"]
+        target: 0.9 * audio + 0.1 * noise(9)[:1] + 0.1 * references["drums"]
         for target, audio in references.items()
     }
     scores = score_track(references, estimates, RATE)
@@ -81,16 +79,6 @@ def test_five_targets_are_grouped_as_museval_groups_them():
         assert_close(scores.frames[target], parts[target])
 
 
-def test_a_silent_stem_leaves_the_other_group_alone():
-    references = {stem: noise(seed) for seed, stem in enumerate(STEMS)} | {"bass": 0 * noise(0)}
-    references["accompaniment"] = references["drums"] + references["other"]
-    estimates = {target: audio + 0.1 * noise(9) for target, audio in references.items()}
-    scores = score_track(references, estimates, RATE)
-    assert scores.remark.startswith("no SDR, ISR, SIR and SAR of vocals, drums, bass, other: ")
-    assert np.isnan(scores.value("drums", "SDR"))
-    assert np.isfinite(scores.value("vocals", "SDR"))
-
-
 def test_windows_that_an_estimate_spoils_are_told():
     vocals = ESTIMATES["vocals"].copy()
     vocals[:, :RATE] = 0
@@ -101,12 +89,6 @@ def test_windows_that_an_estimate_spoils_are_told():
     assert scores.remark == (
         "vocals, accompaniment: 1 of 3 windows not scored, because an estimate is silent there"
     )
-
-
-def test_perfect_estimates_are_told():
-    scores = score_track(REFERENCES, ESTIMATES | {"vocals": REFERENCES["vocals"]}, RATE)
-    assert scores.remark == "vocals: 3 of 3 windows perfect, which medians leave out"
-    assert np.isnan(scores.value("vocals", "SDR"))
 
 
 def test_tensors_and_lists_will_do():
@@ -122,18 +104,8 @@ def test_unknown_backends_are_refused():
 
 
 @pytest.mark.ffmpeg
-def test_stems_without_an_accompaniment():
-    references = {stem: noise(seed) for seed, stem in enumerate(STEMS)}
-    references["accompaniment"] = sum(references[stem] for stem in STEMS[1:])
-    estimates = {stem: references[stem] + 0.1 * noise(9) for stem in STEMS}
-    scores = score_track(references, estimates, RATE)
-    expected = museval_by_target(references, estimates, STEMS)
-    for stem in STEMS:
-        assert_close(scores.frames[stem], expected[stem])
-
-
-@pytest.mark.ffmpeg
-@pytest.mark.parametrize("difference", [-5000, -1, 1, 5000])
+@pytest.mark.slow
+@pytest.mark.parametrize("difference", [-5000, 1])
 def test_other_lengths_are_treated_as_museval_treats_them_and_told(difference: int):
     samples = REFERENCES["vocals"].shape[1] + difference
     estimates = {
@@ -156,27 +128,39 @@ def test_one_estimate_is_scored_against_both_references_and_told():
     assert "without an estimate of accompaniment" in alone.remark
 
 
-@pytest.mark.parametrize("kind", ["reference", "estimate"])
 @pytest.mark.parametrize("how", ["zero", "opposite channels"])
-def test_silence_throughout_is_told_and_leaves_only_whole_measures(kind: str, how: str):
-    references, estimates = dict(REFERENCES), dict(ESTIMATES)
-    parts = references if kind == "reference" else estimates
-    left = parts["vocals"][:1]
-    parts["vocals"] = np.concatenate([left, -left]) if how != "zero" else 0 * parts["vocals"]
-    scores = score_track(references, estimates, RATE)
+def test_a_silent_reference_leaves_only_whole_measures_and_is_told(how: str):
+    left = REFERENCES["vocals"][:1]
+    vocals = np.concatenate([left, -left]) if how != "zero" else 0 * REFERENCES["vocals"]
+    scores = score_track(REFERENCES | {"vocals": vocals}, ESTIMATES, RATE)
     assert scores.remark.startswith("no SDR, ISR, SIR and SAR of vocals, accompaniment: ")
-    assert f"{kind} of vocals silent throughout" in scores.remark
-    for target in references:
-        for metric in METRICS:
-            assert scores.frames[target][metric].shape == (3,)
-            assert np.isnan(scores.frames[target][metric]).all()
+    assert "reference of vocals is silent throughout" in scores.remark
+    for target in REFERENCES:
+        assert np.isnan(scores.frames[target]["SDR"]).tolist() == [True] * 3
     assert np.isfinite(scores.value("accompaniment", "uSDR"))
+    assert np.isnan(scores.value("vocals", "uSDR")) == (how == "zero")
+    assert ("no uSDR of vocals" in scores.remark) == (how == "zero")
+
+
+def test_a_system_that_gives_up_on_a_song_counts_with_0_db():
+    silence = 0 * noise(0)
+    scores = score_track(REFERENCES, ESTIMATES | {"vocals": silence}, RATE)
+    assert "the estimate of vocals is silent throughout and counts with 0 dB" in scores.remark
+    for metric in METRICS:
+        assert scores.value("vocals", metric) == 0
+    # The other stem does not lose its scores for that.
+    both = score_track(REFERENCES, ESTIMATES, RATE)
+    assert_close(scores.frames["accompaniment"], both.frames["accompaniment"])
+    # Seconds without singing count for nobody.
+    references = dict(REFERENCES, vocals=REFERENCES["vocals"].copy())
+    references["vocals"][:, :RATE] = 0
+    sdr = score_track(references, dict.fromkeys(REFERENCES, silence), RATE).frames["vocals"]["SDR"]
+    np.testing.assert_array_equal(sdr, [np.nan, 0, 0])
 
 
 @pytest.mark.ffmpeg
-@pytest.mark.parametrize("estimates", [{"vocals": noise(3)}, ESTIMATES | {"vocals": 0 * noise(3)}])
-def test_where_museval_gives_up_its_backend_says_so(estimates: dict):
-    scores = score_track(REFERENCES, estimates, RATE, backend="museval")
+def test_where_museval_gives_up_its_backend_says_so():
+    scores = score_track(REFERENCES, {"vocals": noise(3)}, RATE, backend="museval")
     assert "museval scores nothing" in scores.remark
     assert np.isnan(scores.frames["vocals"]["SDR"]).all()
 
@@ -190,8 +174,7 @@ def test_singular_references_in_museval(monkeypatch: pytest.MonkeyPatch):
     class Museval:
         metrics = Metrics
 
-    monkeypatch.setattr(museval_backend, "load_museval", lambda: Museval)
-    monkeypatch.setattr(track, "load_museval", lambda: Museval)
+    monkeypatch.setattr(track_scores, "load_museval", lambda: Museval)
     scores = score_track(REFERENCES, ESTIMATES, RATE, backend="museval")
     assert "depend linearly" in scores.remark
 
@@ -203,13 +186,6 @@ def test_references_that_are_the_same_are_scored_all_the_same():
     assert scores.remark == ""
     # All that can be explained by both is explained by the one: nothing is interference.
     assert (scores.frames["vocals"]["SIR"] > 80).all()
-
-
-def test_references_that_are_filtered_copies_are_told():
-    references = {"vocals": noise(0), "accompaniment": np.roll(noise(0), 3, axis=1)}
-    scores = score_track(references, ESTIMATES, RATE)
-    assert "not to be relied on" in scores.remark
-    assert np.isfinite(scores.frames["vocals"]["SDR"]).all()
 
 
 @pytest.mark.parametrize(
@@ -241,25 +217,6 @@ def test_unusable_references_are_refused(references: dict, message: str):
         score_track(references, ESTIMATES, RATE)
 
 
-def test_digest_tells_references_apart():
-    digest = TrackScorer(REFERENCES, RATE).digest
-    assert digest == TrackScorer(dict(reversed(REFERENCES.items())), RATE).digest
-    assert digest != TrackScorer(REFERENCES, RATE + 1).digest
-    single = {target: audio.astype(np.float32) for target, audio in REFERENCES.items()}
-    assert digest != TrackScorer(single, RATE).digest
-    mono = {target: audio.reshape(1, -1) for target, audio in REFERENCES.items()}
-    assert digest != TrackScorer(mono, RATE).digest
-    other = REFERENCES["vocals"].copy()
-    other[1, -1] += 1e-6
-    assert digest != TrackScorer(REFERENCES | {"vocals": other}, RATE).digest
-
-
-def test_missing_museval_names_the_extra(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "museval", None)
-    with pytest.raises(MissingExtraError, match=r"songsplit\[eval\]"):
-        load_museval()
-
-
 @pytest.mark.skipif(importlib.util.find_spec("museval") is None, reason="museval is not installed")
 def test_missing_ffmpeg_is_told(monkeypatch: pytest.MonkeyPatch):
     for name in [name for name in sys.modules if name.split(".")[0] in ("museval", "musdb")]:
@@ -269,33 +226,3 @@ def test_missing_ffmpeg_is_told(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(DataError, match="ffmpeg"):
         load_museval()
-
-
-def test_statistics_are_kept_for_the_next_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    first = TrackScorer(REFERENCES, RATE, keep=tmp_path).score(ESTIMATES)
-    (kept,) = tmp_path.iterdir()
-    correlated = []
-    original = bsseval.lagged_products
-
-    def count(first: np.ndarray, second: np.ndarray, lags: int) -> np.ndarray:
-        correlated.append(np.array_equal(first, second))
-        return original(first, second, lags)
-
-    monkeypatch.setattr(bsseval, "lagged_products", count)
-    second = TrackScorer(REFERENCES, RATE, keep=tmp_path).score(ESTIMATES)
-    assert correlated == [False]  # only with the estimates
-    for target in REFERENCES:
-        assert_close(second.frames[target], first.frames[target])
-
-    # Damage is found, and mended.
-    content = bytearray(kept.read_bytes())
-    content[len(content) // 2] ^= 1
-    kept.write_bytes(content)
-    third = TrackScorer(REFERENCES, RATE, keep=tmp_path).score(ESTIMATES)
-    assert_close(third.frames["vocals"], first.frames["vocals"])
-    assert correlated == [False, True, False]
-    assert load_correlations(kept, (4, 4, 512)) is not None
-    assert load_correlations(kept, (2, 2, 512)) is None
-    # Other references have their own.
-    TrackScorer({**REFERENCES, "vocals": noise(7)}, RATE, keep=tmp_path).score(ESTIMATES)
-    assert len(list(tmp_path.iterdir())) == 2

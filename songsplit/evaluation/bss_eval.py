@@ -1,0 +1,394 @@
+"""Signal-to-distortion ratios: BSS Eval v4 (images) as `museval` computes it, uSDR and SI-SDR.
+
+In BSS Eval v4 [1]_ [2]_ an estimate e of the stem s is decomposed as
+``e = s + e_spat + e_interf + e_artif``. Let P_s e be the projection of e onto the reference
+delayed by 0 to 511 samples (filters of 512 taps from each channel to each), and P e that onto
+all references likewise:
+
+* ``e_spat = P_s e - s``, what filtering the reference explains,
+* ``e_interf = P e - P_s e``, what the other references explain,
+* ``e_artif = e - P e``, the rest.
+
+The filters are found once for the whole song; then in each frame, with ``|x|²`` the energy
+over frame, tail of the filters and channels, the measures are ten times the decimal
+logarithm of
+
+* SDR ``|s|² / |e_spat + e_interf + e_artif|²``
+* ISR ``|s|² / |e_spat|²``
+* SIR ``|s + e_spat|² / |e_interf|²``
+* SAR ``|s + e_spat + e_interf|² / |e_artif|²``
+
+The errors of SDR add up to the plain difference, so that it needs no filters (`frame_sdr`).
+The normal equations depend on the references alone and are factorised once for all estimates.
+
+References
+----------
+.. [1] E. Vincent, R. Gribonval and C. Févotte, "Performance measurement in blind audio
+   source separation", IEEE Trans. Audio, Speech and Language Processing, 2006.
+.. [2] F.-R. Stöter, A. Liutkus and N. Ito, "The 2018 signal separation evaluation
+   campaign", LVA/ICA 2018.
+.. [3] Y. Mitsufuji et al., "Music Demixing Challenge 2021", Frontiers in Signal
+   Processing, 2022.
+.. [4] J. Le Roux, S. Wisdom, H. Erdogan and J. R. Hershey, "SDR - half-baked or well
+   done?", ICASSP 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from songsplit.errors import AudioInputError
+from songsplit.evaluation.projections import (
+    Floats,
+    NormalEquations,
+    Samples,
+    Spectra,
+    even_fast_length,
+    filtered_sum,
+    in_threads,
+    lagged_products,
+    spectra,
+    spectral_energy,
+)
+
+FILTER_LENGTH = 512
+
+# The constant of uSDR. The uSDR of a reference with less energy would tell of it alone (-88 dB
+# for an estimate of usual level) and drown all other songs in a mean.
+_EPSILON = 1e-7
+# More are samples and channels mixed up, for which no memory would suffice.
+_MOST_CHANNELS = 64
+# Music in 16 bits has some 1e-11. From 1e-13 down, as for AAC in floating point, scores fall.
+_LEAST_CONDITION = 1e-12
+# Samples that are converted to float64 at a time: they fit the processor's cache.
+_BLOCK = 1 << 15
+
+
+def frame_sdr(references: Samples, estimates: Samples, window: int, hop: int) -> Floats:
+    """SDR of every frame, ``10 log10(|s|² / |s - e|²)``, equal to that of museval.
+
+    As in museval, a frame has no score (NaN) for any target when a single reference or
+    estimate is silent in it, which means that its channels sum to exactly zero at each
+    sample; a rest at the end, shorter than a frame, is dropped; and audio that is not
+    longer than a frame is one frame.
+
+    Parameters
+    ----------
+    references, estimates : ndarray, shape (targets, channels, samples)
+        True and estimated audio.
+    window, hop : int
+        Length and distance of the frames in samples.
+
+    Returns
+    -------
+    ndarray of float64, shape (targets, frames)
+        SDR in dB, +inf where the estimate is perfect.
+
+    Raises
+    ------
+    AudioInputError
+        If shapes disagree or samples are not finite.
+    """
+    _check_pair(references, estimates)
+
+    def score(span: slice) -> Floats:
+        reference, estimate = references[:, :, span], estimates[:, :, span]
+        if silent(reference).any() or silent(estimate).any():
+            return np.full(len(references), np.nan)
+        energy, error, _ = _energies(reference, estimate)
+        with np.errstate(divide="ignore"):
+            ratio: Floats = 10 * np.log10(energy / error)
+        return ratio
+
+    return np.stack(in_threads(score, frame_spans(references.shape[2], window, hop)), axis=1)
+
+
+def usdr(references: Samples, estimates: Samples) -> Floats:
+    """SDR of whole songs, the measure of the Music Demixing Challenge [3]_.
+
+    ``uSDR = 10 log10((|s|² + c) / (|s - e|² + c))`` with energies summed over the song and
+    all channels, and ``c = 1e-7``. Loud passages weigh more than in `frame_sdr`.
+
+    Parameters
+    ----------
+    references, estimates : ndarray, shape (targets, channels, samples)
+        True and estimated audio.
+
+    Returns
+    -------
+    ndarray of float64, shape (targets,)
+        uSDR in dB, NaN where the reference is silent (``|s|² <= c``).
+
+    Raises
+    ------
+    AudioInputError
+        If shapes disagree or samples are not finite.
+    """
+    _check_pair(references, estimates)
+    energy, error, _ = _energies(references, estimates)
+    ratio: Floats = 10 * np.log10((energy + _EPSILON) / (error + _EPSILON))
+    return np.where(energy > _EPSILON, ratio, np.nan)
+
+
+def si_sdr(references: Samples, estimates: Samples) -> Floats:
+    """Scale-invariant SDR of whole songs [4]_.
+
+    ``SI-SDR = 10 log10(|a s|² / |a s - e|²)`` with ``a = <e, s> / |s|²``, the factor that
+    brings the reference closest to the estimate; sums run over the song and all channels,
+    so one factor serves for all of them.
+
+    Parameters
+    ----------
+    references, estimates : ndarray, shape (targets, channels, samples)
+        True and estimated audio.
+
+    Returns
+    -------
+    ndarray of float64, shape (targets,)
+        SI-SDR in dB; +inf for a scaled copy of the reference, -inf for an estimate that has
+        nothing in common with it, NaN where the reference or the estimate is digital silence.
+
+    Raises
+    ------
+    AudioInputError
+        If shapes disagree or samples are not finite.
+    """
+    _check_pair(references, estimates)
+    energy, error, common = _energies(references, estimates)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # With d = s - e: a s = (1 - <d, s> / |s|²) s, and the rest is what of d lies across s.
+        # From |e|² it would be the small difference of large numbers.
+        projected = (energy - common) ** 2 / energy
+        rest = np.maximum(error - common**2 / energy, 0.0)
+        ratio: Floats = 10 * np.log10(projected / rest)
+    return ratio
+
+
+def finite_median(values: Floats) -> float:
+    """Median of the values, shape (n,), that are finite; NaN if none is."""
+    values = values[np.isfinite(values)]
+    return float(np.median(values)) if values.size else float("nan")
+
+
+class ReferenceStatistics:
+    """All of BSS Eval v4 that depends on the references alone, for scoring many estimates.
+
+    Correlations and factors are computed when they are first needed and then kept.
+
+    Parameters
+    ----------
+    references : ndarray, shape (targets, channels, samples)
+        The true stems of a song. They are kept, not copied: do not change them.
+    window, hop : int
+        Length and distance of the frames in samples; one second each for MUSDB18.
+
+    Raises
+    ------
+    AudioInputError
+        If a shape is another, there are no samples, or some are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).normal(size=(2, 2, 24000))
+    >>> statistics = ReferenceStatistics(noise, window=8000, hop=8000)
+    >>> sdr, isr, sir, sar = statistics.score(0.9 * noise + 0.1 * noise[::-1])
+    >>> sdr.shape
+    (2, 3)
+    >>> bool(np.allclose(sir, 20 * np.log10(9), atol=0.5))
+    True
+    """
+
+    def __init__(self, references: Samples, window: int, hop: int) -> None:
+        check_stack(references, "references")
+        if references.shape[1] > _MOST_CHANNELS:
+            raise AudioInputError(
+                f"references of {references.shape[1]} channels: the shape must be (targets, "
+                "channels, samples)"
+            )
+        self._references = references
+        self._window, self._hop = window, hop
+        self._spans = frame_spans(references.shape[2], window, hop)
+        self._own: dict[int, NormalEquations] = {}
+
+    @property
+    def caution(self) -> str:
+        """Why ISR, SIR and SAR are not to be relied on, empty if they are.
+
+        A song can be shorter than all filters together, or a reference another one filtered
+        or delayed: the filters then have many values, as where a part of the spectrum is
+        empty. Channels that are copies of others, as of vocals in mono, do not matter.
+        """
+        targets, channels, samples = self._references.shape
+        signals = targets * channels
+        if samples < signals * FILTER_LENGTH:
+            return f"the song is too short for filters of {FILTER_LENGTH} taps"
+        # With the addition that the equations have for channels that are empty.
+        products = self._correlations[:, :, 0] + np.finfo(np.float64).eps * np.eye(signals)
+        level = np.sqrt(products.diagonal())
+        unlike = np.linalg.matrix_rank(products / np.outer(level, level), hermitian=True)
+        if (
+            self._all.rank == unlike * FILTER_LENGTH
+            and self._all.reciprocal_condition >= _LEAST_CONDITION
+        ):
+            return ""
+        return (
+            "part of the spectrum of the references is empty, as after resampling or lossy coding "
+            "(export them with 16 bits), or one of them is made of the others by filters"
+        )
+
+    def score(self, estimates: Samples, targets: Sequence[int] | None = None) -> Floats:
+        """Score estimates.
+
+        Parameters
+        ----------
+        estimates : ndarray, shape (estimated targets, channels, samples)
+            Estimates of the references, or of some of them.
+        targets : sequence of int, optional
+            Which references are estimated, in the order of `estimates`; all by default.
+
+        Returns
+        -------
+        ndarray of float64, shape (4, estimated targets, frames)
+            SDR, ISR, SIR and SAR in dB. All are NaN in frames in which any reference or
+            estimate is silent, and +inf where the energy of the error is zero.
+
+        Raises
+        ------
+        AudioInputError
+            If shapes disagree or samples are not finite.
+        """
+        chosen = list(range(len(self._references))) if targets is None else list(targets)
+        references = self._references if targets is None else self._references[chosen]
+        sdr = frame_sdr(references, estimates, self._window, self._hop)
+        sdr[:, self.silent_frames] = np.nan
+        scored = np.flatnonzero(~np.isnan(sdr).any(axis=0))
+        scores = np.full((4, *sdr.shape), np.nan)
+        scores[0] = sdr
+        if scored.size:
+            scores[1:, :, scored] = self._filtered(estimates, chosen, scored)
+        return scores
+
+    def _filtered(self, estimates: Samples, targets: list[int], scored: NDArray[np.intp]) -> Floats:
+        window = min(self._window, estimates.shape[2])
+        n_fft = even_fast_length(window + FILTER_LENGTH - 1)
+        channels = estimates.shape[1]
+        rows = self._references.reshape(-1, self._references.shape[2])
+        products = lagged_products(rows, estimates.reshape(-1, estimates.shape[2]), FILTER_LENGTH)
+        # From all references to all estimates, and from each reference to the estimate of it.
+        whole = spectra(self._all.solve(products), n_fft)
+        own = []
+        for index, target in enumerate(targets):
+            inputs = slice(target * channels, (target + 1) * channels)
+            outputs = slice(index * channels, (index + 1) * channels)
+            if target not in self._own:
+                self._own[target] = NormalEquations(self._correlations[inputs, inputs])
+            own.append(spectra(self._own[target].solve(products[inputs, outputs]), n_fft))
+
+        def score(frame: np.intp) -> Floats:
+            reference = spectra(self._references[:, :, self._spans[frame]], n_fft)
+            estimate = spectra(estimates[:, :, self._spans[frame]], n_fft)
+            return _ratios(reference, estimate, targets, whole, own)
+
+        return np.stack(in_threads(score, scored), axis=-1)
+
+    @cached_property
+    def _correlations(self) -> Floats:
+        rows = self._references.reshape(-1, self._references.shape[2])
+        return lagged_products(rows, rows, FILTER_LENGTH)
+
+    @cached_property
+    def silent_frames(self) -> NDArray[np.bool_]:
+        """In which frames a reference is silent, shape (frames,)."""
+        return np.array([silent(self._references[:, :, span]).any() for span in self._spans])
+
+    @cached_property
+    def _all(self) -> NormalEquations:
+        return NormalEquations(self._correlations)
+
+
+def frame_spans(samples: int, window: int, hop: int) -> list[slice]:
+    """Where the frames of a song lie; a rest shorter than a frame is dropped, as in museval."""
+    if min(samples, window, hop) < 1:
+        raise AudioInputError(
+            f"{samples} samples in frames of {window} every {hop}: all three must be at least 1"
+        )
+    count = 1 if window >= samples else (samples - window) // hop + 1
+    return [slice(n * hop, min(n * hop + window, samples)) for n in range(count)]
+
+
+def silent(audio: Samples) -> NDArray[np.bool_]:
+    """Say which targets of audio (targets, channels, samples) are silent as museval has it.
+
+    Their channels sum to exactly zero at each sample, so channels that are each other's
+    opposite count as silent too.
+    """
+    middle: NDArray[np.bool_] = audio[:, :, audio.shape[2] // 2].sum(1, dtype=np.float64) == 0
+    for target in np.flatnonzero(middle):
+        middle[target] = not audio[target].sum(axis=0, dtype=np.float64).any()
+    return middle
+
+
+def check_stack(audio: Samples, name: str) -> None:
+    """Raise AudioInputError unless `audio` is finite floats in three dimensions."""
+    if audio.ndim != 3 or not audio.size:
+        raise AudioInputError(
+            f"{name} must have the shape (targets, channels, samples): got {audio.shape}"
+        )
+    if not np.issubdtype(audio.dtype, np.floating):
+        raise AudioInputError(
+            f"{name} must be floating point, with full scale at -1 and 1: got {audio.dtype}"
+        )
+    if not all(in_threads(_finite, audio)):
+        raise AudioInputError(f"{name} hold samples that are infinite or not a number")
+
+
+def _finite(audio: Samples) -> bool:
+    # The sum is finite only if each is, and takes less time than isfinite on each.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool(np.isfinite(audio.sum(dtype=np.float64)))
+
+
+def _check_pair(references: Samples, estimates: Samples) -> None:
+    check_stack(references, "references")
+    check_stack(estimates, "estimates")
+    if references.shape != estimates.shape:
+        raise AudioInputError(
+            "references and estimates must have the same shape (targets, channels, samples): "
+            f"got {references.shape} and {estimates.shape}"
+        )
+
+
+def _energies(references: Samples, estimates: Samples) -> Floats:
+    """``|s|²``, ``|d|²`` and ``<d, s>`` of each target with ``d = s - e``, shape (3, targets)."""
+    sums = np.zeros((3, len(references)))
+    for start in range(0, references.shape[2], _BLOCK):
+        span = slice(start, start + _BLOCK)
+        s = references[:, :, span].astype(np.float64, copy=False)
+        d = s - estimates[:, :, span]
+        sums += [np.einsum("tcs,tcs->t", *pair) for pair in ((s, s), (d, d), (d, s))]
+    return sums
+
+
+def _ratios(
+    reference: Spectra, estimate: Spectra, targets: list[int], whole: Spectra, own: list[Spectra]
+) -> Floats:
+    # Energies of |s|², |e_spat|², |s + e_spat|², |e_interf|², |P e|², |e_artif|².
+    energies = np.zeros((6, len(targets)))
+    sources = reference.reshape(-1, reference.shape[2])
+    channels = reference.shape[1]
+    for index, target in enumerate(targets):
+        for channel in range(channels):
+            s = reference[target, channel]
+            near = filtered_sum(reference[target], own[index][:, channel])
+            far = filtered_sum(sources, whole[:, index * channels + channel])
+            parts = s, near - s, near, far - near, far, estimate[index, channel] - far
+            energies[:, index] += [spectral_energy(part) for part in parts]
+    good, bad = energies[::2], energies[1::2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios: Floats = 10 * np.log10(np.where(bad == 0, np.inf, good / bad))
+    return ratios

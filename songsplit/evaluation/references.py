@@ -1,0 +1,208 @@
+"""Songs to score on: their mixture, and the true stems to compare with."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from pathlib import Path
+
+import numpy as np
+
+from songsplit.audio import read_streams
+from songsplit.data.folders import Finding, require_songs, scan_folder
+from songsplit.data.musdb import Audio, MusdbTrack, Subset, musdb_tracks
+from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS, AudioPart, Song, Split
+from songsplit.errors import DataError
+from songsplit.evaluation.track_scores import ACCOMPANIMENT
+
+# Systems allow 255 bytes, of which names of temporary files and extensions take some.
+_LONGEST_NAME = 200
+
+
+@dataclass(frozen=True)
+class SongAudio:
+    """A song as it was read, float32 of shape (channels, samples).
+
+    The references are ``vocals`` and ``accompaniment``, and where the song has all three of
+    them ``drums``, ``bass`` and ``other``. The remark says what a reader of the scores must
+    know.
+    """
+
+    mixture: Audio
+    references: Mapping[str, Audio]
+    sample_rate: int
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class ReferenceSong:
+    """A song whose true stems are known, before any of it is read.
+
+    `file_name` names files about the song; it is unique like `name`. `subset` is the folder
+    that its scores go to, of which museval's EvalStore reads ``test`` alone.
+    """
+
+    name: str
+    file_name: str
+    subset: str
+    files: tuple[Path, ...]
+    read: Callable[[], SongAudio]
+
+    def digest(self) -> str:
+        """SHA-256 over the content of the song's files."""
+        return files_digest(self.files)
+
+
+def files_digest(files: tuple[Path, ...]) -> str:
+    """SHA-256 over the content of files in order, not over their names."""
+    digest = hashlib.sha256()
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    return digest.hexdigest()
+
+
+def musdb_songs(
+    root: Path, subset: Subset = "test", split: Split | None = None
+) -> list[ReferenceSong]:
+    """List songs of MUSDB18 or MUSDB18-HQ, whichever is there, sorted by name.
+
+    The accompaniment is the sum of drums, bass and other, as `museval` has it.
+    """
+    tracks = musdb_tracks(root, subset, split)
+    if not any(all(file.is_file() for file in track.files) for track in tracks):
+        first = tracks[0].path
+        raise DataError(
+            f"{first.parent}: not MUSDB18: no folder in it, such as {first.name}, has all of "
+            f"{', '.join(file.name for file in tracks[0].files)}; songs of your own go with "
+            "--references instead of --musdb"
+        )
+    names = file_names([track.name for track in tracks])
+    return [
+        ReferenceSong(
+            track.name, names[track.name], subset, track.files, partial(_read_musdb, track)
+        )
+        for track in tracks
+    ]
+
+
+def own_songs(folder: Path) -> tuple[list[ReferenceSong], list[Finding]]:
+    """List the songs with stems in a folder, and the files in it that should be of use but are not.
+
+    The folder is as described at `scan_folder`.
+    """
+    scan = scan_folder(folder, "references")
+    songs = require_songs(folder, scan)
+    names = file_names([song.name for song in songs])
+    found = []
+    for song in songs:
+        files = tuple(dict.fromkeys(part.path for part in _parts(song)))
+        read = partial(_read_own, song)
+        found.append(ReferenceSong(song.name, names[song.name], "test", files, read))
+    return found, [finding for finding in scan.problems if finding.severity != "info"]
+
+
+def file_names(names: list[str]) -> dict[str, str]:
+    """Name files after songs such as ``"Artist/Song"``, in at most 200 bytes.
+
+    museval's tools know a song by the name of its file alone, without the folders. The name
+    ends with a part of a hash if it had to be cut, or if another song would have the same.
+    """
+    flat = {name: name.replace("/", " - ") for name in names}
+    count = Counter(name.casefold() for name in flat.values())
+    return {
+        name: short_name(changed, cut=changed != name and count[changed.casefold()] > 1, of=name)
+        for name, changed in flat.items()
+    }
+
+
+def short_name(name: str, of: str, *, cut: bool = False) -> str:
+    """Cut a name of a file to 200 bytes, with a part of the hash of `of` if it was cut."""
+    # Names of files need not be valid UTF-8.
+    content = name.encode("utf-8", "surrogateescape")
+    if len(content) <= _LONGEST_NAME and not cut:
+        return name
+    digest = hashlib.sha256(of.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    # Without half a character at the end.
+    return f"{content[: _LONGEST_NAME - 9].decode('utf-8', 'ignore').rstrip()} {digest}"
+
+
+def _read_musdb(track: MusdbTrack) -> SongAudio:
+    mixture, stems = track.audio()
+    if track.encoded:
+        mixture, stems = _in_16_bits(mixture), {name: _in_16_bits(stems[name]) for name in stems}
+    return SongAudio(mixture, _references(stems), track.sample_rate)
+
+
+def _in_16_bits(audio: Audio) -> Audio:
+    """Round as the musdb package does when it decodes MUSDB18.
+
+    Published scores rest on it: what is softer than half a step becomes digital silence, and
+    seconds of digital silence are not scored.
+    """
+    steps: Audio = np.clip(np.rint(audio * np.float32(32768)), -32768, 32767)
+    return steps / np.float32(32768)
+
+
+def _parts(song: Song) -> list[AudioPart]:
+    mixture = [] if song.mixture is None else [song.mixture]
+    return list(dict.fromkeys([*song.parts, *mixture]))
+
+
+def _read_own(song: Song) -> SongAudio:
+    files = {path: read_streams(path) for path in {part.path for part in _parts(song)}}
+    decoded = {part: _stream(part, *files[part.path]) for part in _parts(song)}
+    first, *others = song.parts
+    audio, rate = decoded[first]
+    for part in others:
+        if (decoded[part][0].shape, decoded[part][1]) != (audio.shape, rate):
+            raise DataError(
+                f"{part.path} holds {_format(*decoded[part])}, but {first.path} "
+                f"{_format(audio, rate)}: export all parts of the song alike"
+            )
+    stems = {
+        stem: reduce(np.add, (decoded[part][0] for part in parts))
+        for stem, parts in song.stems.items()
+    }
+    remark = ""
+    if song.mixture is None:
+        mixture = reduce(np.add, stems.values())
+    else:
+        mixture, mixture_rate = decoded[song.mixture]
+        if (mixture.shape, mixture_rate) != (audio.shape, rate):
+            remark = (
+                f"{song.mixture.path.name} holds {_format(mixture, mixture_rate)}, unlike the "
+                "stems: their sum was separated instead"
+            )
+            mixture = reduce(np.add, stems.values())
+    if song.subtracts:
+        stems[INSTRUMENTAL] = mixture - stems[VOCALS]
+    return SongAudio(mixture, _references(stems), rate, remark)
+
+
+def _stream(part: AudioPart, streams: Sequence[Audio], rate: int) -> tuple[Audio, int]:
+    if part.stream >= len(streams):
+        raise DataError(
+            f"{part.path} holds {len(streams)} audio streams, though number {part.stream + 1} is "
+            "needed: copy or download the file again"
+        )
+    return streams[part.stream], rate
+
+
+def _references(stems: Mapping[str, Audio]) -> dict[str, Audio]:
+    backing = [stems[name] for name in (INSTRUMENTAL, *BACKING_PARTS) if name in stems]
+    found = {VOCALS: stems[VOCALS], ACCOMPANIMENT: reduce(np.add, backing)}
+    if set(BACKING_PARTS) <= set(stems):
+        found |= {name: stems[name] for name in BACKING_PARTS}
+    return found
+
+
+def _format(audio: Audio, rate: int) -> str:
+    channels, samples = audio.shape
+    return f"{samples} samples in {channels} channel(s) at {rate} Hz"

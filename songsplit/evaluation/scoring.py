@@ -1,0 +1,186 @@
+"""Scoring songs, one after the other or several at once, and storing what comes out.
+
+The scores of each song are a JSON file in the format of museval 0.4.1 (``musdb.schema.json``,
+with more keys beside its own), so that museval's own tools can read a folder of them:
+``museval.EvalStore().add_eval_dir("<output>/<system>")``. A file also holds all that its scores
+depend on; a song whose file was written under the same conditions is not scored again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from songsplit import __version__
+from songsplit.errors import AudioFileError, AudioInputError, ConfigError, DataError, OutputError
+from songsplit.evaluation.references import ReferenceSong, SongAudio
+from songsplit.evaluation.systems import System, yardsticks
+from songsplit.evaluation.track_scores import (
+    FIVE_TARGETS,
+    METRICS,
+    TWO_TARGETS,
+    WHOLE_MEASURES,
+    Backend,
+    TrackScorer,
+    TrackScores,
+    load_museval,
+)
+from songsplit.files import write_json
+from songsplit.progress import track
+
+# By system, the one that is judged first, and by song.
+Results: TypeAlias = Mapping[str, Mapping[str, TrackScores]]
+
+# What is wrong with a song, and nothing to do with the others.
+_SONG_ERRORS = (AudioFileError, AudioInputError, DataError)
+
+
+def evaluate_songs(
+    songs: Sequence[ReferenceSong],
+    candidate: System,
+    output: Path,
+    yardstick_folder: Path,
+    *,
+    backend: Backend = "songsplit",
+    jobs: int = 1,
+) -> tuple[dict[str, dict[str, TrackScores]], dict[str, str]]:
+    """Score a system and the yardsticks on songs, and give the scores and the songs' hashes.
+
+    Scores are stored as soon as they are known, those of the yardsticks in a folder that all
+    candidates share, so that an interrupted run goes on where it was. A song that cannot be
+    scored has empty scores with a remark and no file; it is tried again the next time.
+    """
+    names = [candidate.name, *(yardstick.name for yardstick in yardsticks(TWO_TARGETS))]
+    if candidate.name in names[1:]:
+        raise ConfigError(
+            f"{candidate.name!r} is the name of a yardstick: give the model or folder another name"
+        )
+    if backend == "museval":
+        # Fails here at once, rather than for every song.
+        load_museval()
+    results: dict[str, dict[str, TrackScores]] = {name: {} for name in names}
+    digests = {}
+    score = partial(_score_song, candidate, output, yardstick_folder, backend)
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            scored = pool.map(score, songs)
+            for song, found in zip(songs, track(scored, "scoring", len(songs)), strict=False):
+                digests[song.name], scores = found
+                for name in names:
+                    results[name][song.name] = scores[name]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return results, digests
+
+
+def _score_song(
+    candidate: System, output: Path, yardstick_folder: Path, backend: Backend, song: ReferenceSong
+) -> tuple[str, dict[str, TrackScores]]:
+    """Load the scores of all systems on a song, or score and store those that are missing."""
+
+    @cache
+    def audio() -> SongAudio:
+        return song.read()
+
+    @cache
+    def scorer() -> TrackScorer:
+        return TrackScorer(audio().references, audio().sample_rate, backend=backend)
+
+    digest = ""
+    found: dict[str, TrackScores] = {}
+    systems: list[tuple[System, Path]] = [(candidate, output)]
+    for system, folder in systems:
+        path = folder / system.name.replace(" ", "-") / song.subset / f"{song.file_name}.json"
+        try:
+            digest = digest or song.digest()
+            settings = {
+                "songsplit": __version__,
+                "backend": backend,
+                "reference_sha256": digest,
+                **system.settings(song),
+            }
+            scores = load_scores(path, settings)
+            if scores is None:
+                estimates, remark = system.estimates(song, audio())
+                scores = scorer().score(estimates)
+                remarks = (audio().remark, remark, scores.remark)
+                scores = replace(scores, remark="; ".join(filter(None, remarks)))
+                store_scores(path, scores, settings)
+                # With the digits that a later run will find.
+                scores = load_scores(path, settings) or scores
+        except _SONG_ERRORS as error:
+            # museval's tools would count what an earlier run has left.
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as failed:
+                raise OutputError(
+                    f"{path}: old scores cannot be removed ({failed.strerror}): choose another "
+                    "output folder"
+                ) from failed
+            scores = TrackScores({}, {}, str(error))
+        found[system.name] = scores
+        if system is candidate:
+            targets = FIVE_TARGETS if set(scores.targets) - set(TWO_TARGETS) else TWO_TARGETS
+            systems += [(yardstick, yardstick_folder) for yardstick in yardsticks(targets)]
+    return digest, found
+
+
+def store_scores(path: Path, scores: TrackScores, settings: Mapping[str, Any]) -> None:
+    """Write scores, rounded to 5 decimals and with NaN for infinite as museval does."""
+    frames = {
+        target: [
+            {
+                "time": float(index),
+                "duration": 1.0,
+                "metrics": {name: _rounded(measures[name][index]) for name in METRICS},
+            }
+            for index in range(len(measures["SDR"]))
+        ]
+        for target, measures in scores.frames.items()
+    }
+    content = {
+        "targets": [{"name": target, "frames": frames[target]} for target in frames],
+        # The version whose format this is; what made the scores is in the settings.
+        "museval_version": "0.4.1",
+        "settings": dict(settings),
+        "remark": scores.remark,
+        "whole": {
+            target: {name: _rounded(values[name]) for name in WHOLE_MEASURES}
+            for target, values in scores.whole.items()
+        },
+    }
+    write_json(path, content)
+
+
+def load_scores(path: Path, settings: Mapping[str, Any]) -> TrackScores | None:
+    """Read what `store_scores` wrote; None if it is missing, damaged or of other settings."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["settings"] == settings:
+            frames = {
+                target["name"]: {
+                    name: np.array([frame["metrics"][name] for frame in target["frames"]], float)
+                    for name in METRICS
+                }
+                for target in content["targets"]
+            }
+            whole = {
+                target: {name: float(values[name]) for name in WHOLE_MEASURES}
+                for target, values in content["whole"].items()
+            }
+            return TrackScores(frames, whole, str(content["remark"]))
+    return None
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 5) if math.isfinite(value) else math.nan

@@ -1,0 +1,302 @@
+"""The program evaluate.py from its arguments to the files that it writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from songsplit.errors import AudioFileError, ConfigError
+from songsplit.evaluation import references, scoring
+from songsplit.evaluation.program import main
+from songsplit.evaluation.references import own_songs
+from songsplit.evaluation.scoring import evaluate_songs, load_scores, store_scores
+from songsplit.evaluation.systems import EstimatesFolder
+from songsplit.models.config import MaskUNetConfig
+from songsplit.models.separation_model import SeparationModel
+from songsplit.models.weights import save_weights
+
+from .conftest import scores_of, write_stems
+from .conftest import song as made_song
+
+ROOT = Path(__file__).parents[2]
+YARDSTICKS = ("mixture", "ideal ratio mask", "multichannel Wiener filter")
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def save_model(tmp_path: Path) -> Callable[..., tuple[str, str]]:
+    """Saves a small untrained network, gives its path and digest."""
+
+    def save(*targets: str) -> tuple[str, str]:
+        torch.manual_seed(0)
+        config = MaskUNetConfig(
+            targets, n_fft=512, hop_length=128, bands=((256, 1),), subbands=1, widths=(4, 4)
+        )
+        path = tmp_path / "small.safetensors"
+        return str(path), save_weights(SeparationModel(config), {}, path)
+
+    return save
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """Songs A and B of 1.2 s with four stems, and C with two."""
+    for index, name in enumerate("ABC"):
+        stems = made_song(index, 1.2)
+        if name == "C":
+            stems = {"vocals": stems["vocals"], "instrumental": stems["drums"]}
+        write_stems(tmp_path / "own songs" / name, stems)
+    return tmp_path / "own songs"
+
+
+@pytest.fixture
+def estimates(tmp_path: Path) -> Path:
+    """Stems of another system for the songs of `own`."""
+    for index, name in enumerate("ABC"):
+        stems = made_song(index, 1.2)
+        parts = {"vocals": 0.9 * stems["vocals"], "no_vocals": 0.8 * stems["drums"]}
+        write_stems(tmp_path / "peer" / name, parts)
+    return tmp_path / "peer"
+
+
+SCORE = ["--references", "own songs", "--estimates", "peer", "--output", "out", "--no-report"]
+
+
+def summary(folder: str | Path = "out") -> dict:
+    return json.loads((Path(folder) / "summary.json").read_text(encoding="utf-8"))
+
+
+def test_from_songs_to_table_and_files(hq_root: Path, save_model, quick_scorer, capsys):
+    path, digest = save_model("vocals", "instrumental")
+    assert main(["--musdb", str(hq_root), "--model", path, "--no-report"]) == 0
+    output = Path("runs/evaluation/small-musdb18hq-test")
+    found = summary(output)
+    assert tuple(found["systems"]) == ("small", *YARDSTICKS)
+    sdr = {name: s["overall"]["vocals"]["SDR"]["median"] for name, s in found["systems"].items()}
+    assert sdr["mixture"] < sdr["ideal ratio mask"]
+    assert found["model"] == {"name": "small", "sha256": digest, "quality": "balanced"}
+    chosen = {"name": "MUSDB18-HQ", "subset": "test", "split": None, "songs": 2}
+    assert found["data"] == chosen
+    stored = json.loads((output / "small/test/Band - Song's End.json").read_text("utf-8"))
+    assert stored["settings"]["model_sha256"] == digest
+    assert "songsplit" in stored["settings"]
+    assert len(stored["settings"]["reference_sha256"]) == 64
+    yardsticks = Path("runs/evaluation/yardsticks-musdb18hq-test")
+    assert len(list(yardsticks.glob("*/test/*.json"))) == 6
+    with (output / "scores.csv").open(newline="", encoding="utf-8") as file:
+        assert len(list(csv.DictReader(file))) == 2 * 2 * 4
+    printed = capsys.readouterr().out
+    for text in ("Band - Song's End", "mixture", f"{sdr['small']:.2f}"):
+        assert text in printed
+
+
+def test_model_of_four_stems_on_own_songs(own: Path, save_model, quick_scorer):
+    path, _ = save_model("drums", "bass", "other", "vocals")
+    arguments = ["--references", str(own), "--model", path, "--no-report"]
+    assert main([*arguments, "--output", "mine", "--yardsticks", "shared"]) == 0
+    for system in ("small", "multichannel Wiener filter"):
+        songs = summary("mine")["systems"][system]["songs"]
+        assert (len(songs["A"]), set(songs["C"])) == (5, {"vocals", "accompaniment"})
+    assert Path("shared/mixture/test/A.json").is_file()
+
+
+def test_what_is_scored_is_not_scored_again(own: Path, estimates: Path, quick_scorer):
+    assert main([*SCORE, "--jobs", "2"]) == 0
+    first = summary()
+    assert quick_scorer.made == 3
+    assert main(SCORE) == 0
+    assert quick_scorer.made == 3
+    assert summary()["systems"] == first["systems"]
+    assert main(["--compare", "out", "out/summary.json", "--output", "difference.json"]) == 0
+    assert json.loads(Path("difference.json").read_text())["songs"] == ["A", "B", "C"]
+    # An estimate, a reference, and a damaged file: each is scored again, and nothing else.
+    write_stems(estimates / "A", {"vocals": made_song(5, 1.2)["vocals"]})
+    write_stems(own / "B", {"bass": made_song(6, 1.2)["bass"]})
+    Path("out/peer/test/C.json").write_text("{")
+    assert main(SCORE) == 0
+    assert quick_scorer.made == 6
+    changed = summary()
+    assert changed["systems"]["peer"]["songs"]["C"] == first["systems"]["peer"]["songs"]["C"]
+    assert changed["systems"]["peer"]["songs"]["A"] != first["systems"]["peer"]["songs"]["A"]
+    assert changed["songs"]["B"] != first["songs"]["B"]
+
+
+def test_an_interrupted_evaluation_goes_on(own: Path, estimates: Path, quick_scorer, monkeypatch):
+    with monkeypatch.context() as patch:
+        write = scoring.store_scores
+
+        def interrupted(path: Path, *given: object) -> None:
+            if path.stem == "B":
+                raise KeyboardInterrupt
+            write(path, *given)
+
+        patch.setattr(scoring, "store_scores", interrupted)
+        assert main(SCORE) == 130
+    assert Path("out/peer/test/A.json").is_file()
+    before = quick_scorer.made
+    assert main(SCORE) == 0
+    assert 1 <= quick_scorer.made - before <= 2
+
+
+def test_song_without_estimates_is_named_and_the_others_are_scored(
+    own: Path, estimates: Path, quick_scorer, capsys
+):
+    assert main(SCORE) == 0
+    (estimates / "B").rename("elsewhere")
+    (own / "notes.wav").touch()
+    capsys.readouterr()
+    assert main(SCORE) == 1
+    captured = capsys.readouterr()
+    assert "no stems of 'B'" in captured.out
+    assert "1 of 3 songs could not be scored" in captured.err
+    assert "warning: own songs/notes.wav" in captured.err
+    assert summary()["systems"]["peer"]["overall"]["vocals"]["SDR"]["songs"] == 2
+    # museval's tools would count what is left of it.
+    assert not Path("out/peer/test/B.json").exists()
+    # What was wrong is mended, and the same command goes on.
+    Path("elsewhere").rename(estimates / "B")
+    assert main(SCORE) == 0
+
+
+def test_damaged_reference_does_not_stop_the_others(own: Path, estimates: Path, quick_scorer):
+    (own / "A" / "bass.wav").write_bytes(b"RIFF")
+    (songs, _) = own_songs(own)
+    with pytest.raises(AudioFileError, match=r"bass\.wav"):
+        songs[0].read()
+    results, _ = evaluate_songs(songs, EstimatesFolder(estimates), Path("a"), Path("b"))
+    assert [bool(scores.frames) for scores in results["peer"].values()] == [False, True, True]
+    (estimates.parent / "mixture").mkdir()
+    with pytest.raises(ConfigError, match="name of a yardstick"):
+        evaluate_songs(songs, EstimatesFolder(Path("mixture")), Path("a"), Path("b"))
+
+
+def test_stored_scores_are_those_of_musevals_schema(tmp_path: Path):
+    nan, inf = float("nan"), float("inf")
+    given = scores_of([1.1234567, nan, inf], remark="why")
+    store_scores(tmp_path / "a.json", given, {"model": "x"})
+    content = json.loads((tmp_path / "a.json").read_text())
+    frame = content["targets"][0]["frames"][0]
+    assert (frame["time"], frame["duration"], frame["metrics"]["SDR"]) == (0.0, 1.0, 1.12346)
+    found = load_scores(tmp_path / "a.json", {"model": "x"})
+    assert found is not None
+    assert (found.targets, found.remark, found.whole) == (given.targets, "why", given.whole)
+    # museval has no infinite scores.
+    assert [str(value) for value in found.frames["vocals"]["SDR"]] == ["1.12346", "nan", "nan"]
+    assert load_scores(tmp_path / "a.json", {"model": "y"}) is None
+    assert load_scores(tmp_path / "b.json", {"model": "x"}) is None
+
+
+@pytest.mark.ffmpeg
+@pytest.mark.slow
+def test_museval_reads_the_scores(tmp_path: Path):
+    import museval
+
+    store_scores(tmp_path / "test" / "a.json", scores_of([1.0, 2.0]), {})
+    found = museval.EvalStore()
+    found.add_eval_dir(tmp_path)
+    assert set(found.df["target"]) == {"vocals", "accompaniment"}
+
+
+def test_without_matplotlib_there_is_no_report_and_no_error(
+    own: Path, estimates: Path, quick_scorer, monkeypatch, capsys
+):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "songsplit.evaluation.report", raising=False)
+    assert main(SCORE[:-1]) == 0
+    assert "'songsplit[eval]'" in capsys.readouterr().out
+    assert not Path("out/report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--musdb", "no [where]"], "no [where]"),
+        (["--references", "no [where]"], "no [where]"),
+        (["--compare", "no [where]", "b.json"], "no [where]"),
+        (["--references", "own songs", "--estimates", "no [where]"], "no [where]"),
+        (["--references", "own songs", "--model", "nonsense"], "unknown model 'nonsense'"),
+        (["--references", "own songs", "--device", "abacus"], "device 'abacus'"),
+        ([*SCORE[:-2], "own songs/A/bass.wav/x"], "choose another output folder"),
+    ],
+)
+def test_errors_are_one_line_and_a_status(
+    own: Path, estimates: Path, quick_scorer, capsys, arguments, message: str
+):
+    assert main(arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("evaluate.py: ")
+    assert message in line
+
+
+def test_model_without_vocals_is_refused(own: Path, save_model, capsys):
+    path, _ = save_model("drums", "bass")
+    assert main(["--references", str(own), "--model", path]) == 1
+    assert "drums, bass" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--references", ".", "--jobs", "0"], "--jobs"),
+        ([], "--musdb"),
+        (["--references", ".", "--musdb", "."], "not allowed with"),
+        (["--references", ".", "--subset", "train"], "go with --musdb"),
+        (["--musdb", ".", "--split", "valid"], "add --subset train"),
+        (["--musdb", ".", "--model", "m", "--estimates", "."], "not allowed with"),
+        (["--musdb", ".", "--estimates", ".", "--device", "cpu"], "--device goes with --model"),
+        (["--compare", "a", "b", "--no-report"], "--no-report does not go"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(capsys, arguments, message: str):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_help_is_quick():
+    code = (
+        "import runpy, sys; sys.argv = ['evaluate.py', '--help']\n"
+        "try: runpy.run_path('evaluate.py', run_name='__main__')\n"
+        "except SystemExit: print(sorted({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--references" in run.stdout
+    assert run.stdout.splitlines()[-1] == "[]"
+
+
+def test_names_that_the_terminal_cannot_show(own: Path, estimates: Path, quick_scorer, monkeypatch):
+    for folder in (own, estimates):
+        shutil.move(folder / "A", folder / "Ébb")
+    output = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", output)
+    assert main(SCORE) == 0
+    output.seek(0)
+    assert r"\xc9bb" in output.read()
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_real_song(musdb_root: Path, monkeypatch: pytest.MonkeyPatch):
+    # One song of the validation split; the test subset is not for tests.
+    all_songs = references.musdb_songs
+    monkeypatch.setattr(references, "musdb_songs", lambda *chosen: all_songs(*chosen)[:1])
+    arguments = ["--musdb", str(musdb_root), "--no-report", "--device", "cpu", "--output", "out"]
+    assert main([*arguments, "--subset", "train", "--split", "valid"]) == 0
+    systems = summary()["systems"]
+    sdr = {name: systems[name]["overall"]["vocals"]["SDR"]["median"] for name in systems}
+    assert sdr["mixture"] < sdr["default"] < sdr["ideal ratio mask"]

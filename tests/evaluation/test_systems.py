@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from songsplit.errors import DataError
+from songsplit.evaluation.references import ReferenceSong, SongAudio
+from songsplit.evaluation.systems import EstimatesFolder, stems_as_targets
+from songsplit.evaluation.track_scores import FIVE_TARGETS, TWO_TARGETS
+
+from .conftest import write_stems
+
+NAME = "Àrtist [1] - Ébb"
+STEREO = np.ones((2, 50), dtype=np.float32)
+
+
+def reference(name: str = NAME, subset: str = "test") -> ReferenceSong:
+    def read() -> SongAudio:
+        raise AssertionError("nobody needs the references")
+
+    return ReferenceSong(name, name, subset, (), read)
+
+
+AUDIO = SongAudio(STEREO, {}, 44100)
+
+
+def stems(*names: str) -> dict[str, np.ndarray]:
+    """Levels 0.1, 0.2, ... in order."""
+    return {name: STEREO * np.float32((index + 1) / 10) for index, name in enumerate(names)}
+
+
+def levels(estimates: Mapping[str, np.ndarray]) -> dict[str, float]:
+    return {target: round(float(audio[0, 0]), 5) for target, audio in estimates.items()}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("vocals", "accompaniment"),
+        ("vocals", "no_vocals"),
+        ("vocals", "instrumental"),
+        (f"1_{NAME}_(Vocals)", f"1_{NAME}_(Instrumental)"),
+    ],
+    ids=["spleeter", "demucs", "songsplit", "uvr"],
+)
+def test_stems_as_programs_call_them(tmp_path: Path, names: tuple[str, str]):
+    write_stems(tmp_path / NAME, stems(*names))
+    found, remark = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+    assert levels(found) == {"vocals": 0.1, "accompaniment": 0.2}
+    assert remark == ""
+
+
+def test_four_stems_make_five_targets(tmp_path: Path):
+    write_stems(tmp_path / NAME, stems("vocals", "drums", "bass", "other"))
+    found, _ = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+    assert tuple(found) == FIVE_TARGETS
+    assert levels(found) == {
+        "vocals": 0.1,
+        "accompaniment": 0.9,
+        "drums": 0.2,
+        "bass": 0.3,
+        "other": 0.4,
+    }
+
+
+def test_incomplete_backing_is_left_out_and_said_so(tmp_path: Path):
+    write_stems(tmp_path / NAME, stems("vocals", "no_vocals", "bass", "take 7"))
+    found, remark = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+    assert tuple(found) == TWO_TARGETS
+    assert "bass not scored without drums, other" in remark
+    # Nothing is taken for a stem only because it lies there.
+    assert "take 7.wav" in remark
+
+
+@pytest.mark.parametrize(
+    ("further", "remarks"),
+    [
+        (
+            ("guitar",),
+            ("guitar.wav and other.wav are both taken for other: sum them into other",),
+        ),
+        (("guitar", "piano"), ("guitar.wav and other.wav and piano.wav are all taken for other",)),
+        (("banjo",), ("a part may be in banjo.wav: sum it into other",)),
+        (("take 7", "guitar"), ("sum them into other", "no stem is named: take 7.wav")),
+    ],
+)
+@pytest.mark.parametrize("accompaniment", [(), ("accompaniment",)], ids=["summed", "given"])
+def test_other_instruments_beside_are_not_left_out_of_sums(
+    tmp_path: Path, accompaniment, further, remarks
+):
+    parts = stems("vocals", "drums", "bass", "other", *further, *accompaniment)
+    write_stems(tmp_path / NAME, parts)
+    found, remark = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+    assert tuple(found) == ("vocals", *accompaniment)
+    for expected in remarks:
+        assert expected in remark
+    assert ("vocals alone are scored" in remark) == (not accompaniment)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("lead vocals", "vocals", "no_vocals"), r"lead vocals\.wav and vocals\.wav"),
+        (("vocals", "no_vocals", "instrumental"), r"instrumental\.wav and no_vocals\.wav"),
+        (("vocals", "kick", "snare"), r"leave one file that holds all of drums"),
+        (("guitar", "piano"), r"neither vocals nor .* \(found: guitar\.wav, piano\.wav\)"),
+        (("drums", "bass", "other"), r"neither vocals nor accompaniment \(found: bass\.wav"),
+        (("mixture",), r"neither vocals nor accompaniment \(found: no stems\)"),
+    ],
+)
+def test_what_is_there_twice_or_missing_is_named(tmp_path: Path, names, message: str):
+    write_stems(tmp_path / NAME, stems(*names))
+    with pytest.raises(DataError, match=message) as caught:
+        EstimatesFolder(tmp_path).settings(reference())
+    assert NAME in str(caught.value)
+
+
+@pytest.mark.parametrize("further", [(), ("drums", "bass", "other")])
+def test_accompaniment_alone_is_scored_and_told(tmp_path: Path, further):
+    write_stems(tmp_path / NAME, stems("no_vocals", *further))
+    found, remark = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+    assert tuple(found) == ("accompaniment",)
+    assert "the accompaniment alone is scored" in remark
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        NAME,
+        f"test/{NAME}",
+        f"htdemucs/{NAME}",
+        f"a/b/{unicodedata.normalize('NFD', NAME)}",
+        f"{NAME}.stem",
+    ],
+)
+def test_folder_of_a_song_is_found(tmp_path: Path, folder: str):
+    write_stems(tmp_path / folder, stems("vocals", "no_vocals"))
+    write_stems(tmp_path / "train" / "Another song", stems("vocals", "no_vocals"))
+    assert EstimatesFolder(tmp_path).find(reference())[0]["vocals"].parent == tmp_path / folder
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [(NAME, f"test/{NAME}"), (f"htdemucs/{NAME}", f"mdx/{NAME}")],
+    ids=["direct", "below"],
+)
+def test_two_folders_for_a_song_are_refused(tmp_path: Path, folders):
+    for folder in folders:
+        write_stems(tmp_path / folder, stems("vocals", "no_vocals"))
+    with pytest.raises(DataError, match="more than one folder") as caught:
+        EstimatesFolder(tmp_path).find(reference())
+    assert all(str(tmp_path / folder) in str(caught.value) for folder in folders)
+
+
+def test_missing_folders_are_named(tmp_path: Path):
+    with pytest.raises(DataError, match="add a folder called 'Àrtist"):
+        EstimatesFolder(tmp_path).find(reference())
+    with pytest.raises(DataError, match="there is no such folder"):
+        EstimatesFolder(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="this is a file"):
+        EstimatesFolder(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("audio", "rate", "message"),
+    [
+        (STEREO, 48000, "vocals.wav is at 48000 Hz, but the song at 44100 Hz"),
+        (STEREO[:1], 44100, r"vocals.wav has 1 channel\(s\), but the song 2"),
+    ],
+)
+def test_nothing_is_resampled_or_mixed(tmp_path: Path, audio, rate: int, message: str):
+    write_stems(tmp_path / NAME, {"vocals": audio, "no_vocals": audio}, rate)
+    with pytest.raises(DataError, match=message):
+        EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+
+
+def test_settings_change_with_the_content_of_files_alone(tmp_path: Path):
+    write_stems(tmp_path / NAME, stems("vocals", "no_vocals"))
+    before = EstimatesFolder(tmp_path).settings(reference())
+    (tmp_path / NAME / "no_vocals.wav").rename(tmp_path / NAME / "karaoke.wav")
+    os.utime(tmp_path / NAME / "vocals.wav", ns=(1, 1))
+    assert EstimatesFolder(tmp_path).settings(reference()) == before
+    # Of the same size and time, as out of an archive made to be reproducible.
+    soundfile.write(tmp_path / NAME / "vocals.wav", STEREO.T / 3, 44100, subtype="FLOAT")
+    os.utime(tmp_path / NAME / "vocals.wav", ns=(1, 1))
+    assert EstimatesFolder(tmp_path).settings(reference()) != before
+
+
+@pytest.mark.parametrize(
+    "names", [(" - vocals", " - instrumental"), ("_(Vocals)", "_(Instrumental)")]
+)
+def test_one_folder_for_all_songs(tmp_path: Path, names: tuple[str, str]):
+    for song in ("Another song", NAME):
+        write_stems(tmp_path, stems(*(song + ending for ending in names)))
+    found, _ = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+    assert levels(found) == {"vocals": 0.1, "accompaniment": 0.2}
+    with pytest.raises(DataError, match=r"add a folder called 'Third' .* 'Third - vocals\.wav'"):
+        EstimatesFolder(tmp_path).find(reference("Third"))
+
+
+@pytest.mark.parametrize("folder", ["", NAME])
+def test_models_named_after_stems_do_not_swap_them(tmp_path: Path, folder: str):
+    # As audio-separator names its output: the word in brackets is the stem.
+    model = "UVR_Kim_Vocal_2"
+    write_stems(
+        tmp_path / folder, stems(f"{NAME}_(Vocals)_{model}", f"{NAME}_(Instrumental)_{model}")
+    )
+    found, _ = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+    assert levels(found) == {"vocals": 0.1, "accompaniment": 0.2}
+
+
+def test_stems_of_models_as_targets():
+    parts = stems("vocals", "drums", "bass", "other")
+    assert levels(stems_as_targets(parts))["accompaniment"] == 0.9
+    assert set(stems_as_targets(parts)) == set(FIVE_TARGETS)
+    with_instrumental = stems_as_targets(stems("vocals", "instrumental", "guitar"))
+    assert levels(with_instrumental) == {"vocals": 0.1, "accompaniment": 0.2}
