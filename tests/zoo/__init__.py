@@ -1,4 +1,1 @@
-"""A zoo of odd audio files, made from nothing, and what has to become of each.
-
-``python -m tests.zoo FOLDER`` writes them all, with an index of what is expected.
-"""
+"""Odd, damaged, lying and hostile files, and faults on the way: a song is separated or named."""

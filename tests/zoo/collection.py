@@ -1,54 +1,394 @@
-"""All files of the zoo."""
+"""All files of the zoo, and what has to become of each."""
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
-from dataclasses import asdict
+import pickle
+import struct
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from . import (
-    bombs,
-    containers,
-    damage,
-    lying,
-    names,
-    not_audio,
-    samples,
-    streams,
-    structure,
+import numpy as np
+
+from tests.zoo.encoding import RATE, ffmpeg_bytes, libsndfile_bytes, song, video_bytes
+from tests.zoo.headers import (
+    EXTENSIBLE,
+    FLOAT,
+    MP3,
+    SONG,
+    aiff,
+    au,
+    checked,
+    chunk,
+    extension,
+    flac_of_silence,
+    floats,
+    id3,
+    pages,
+    patched,
+    pcm_16,
+    stepped,
+    wav,
+    wav_format,
+    with_streaminfo,
 )
-from .entries import Entry, Refused
 
-THEMES = (containers, samples, structure, streams, lying, damage, bombs, not_audio, names)
-ENTRIES: list[Entry] = [entry for theme in THEMES for entry in theme.ENTRIES]
+MONO = song(frames=11_025, channels=1)
 
 
-def write_all(folder: Path) -> None:
-    """Write all files into a folder, which is made, and ``index.json`` about them beside it.
+class Stems(NamedTuple):
+    """The file is separated; `samples` is what it holds, where no codec changes it."""
 
-    Parameters
-    ----------
-    folder : Path
-        The files go into a folder ``files`` in it, so that none can be in the way of the
-        index.
-    """
-    files = folder / "files"
-    files.mkdir(parents=True, exist_ok=True)
-    index = []
-    for entry in ENTRIES:
-        # As bytes: not all names are text.
-        Path(os.fsdecode(os.fsencode(files / entry.name))).write_bytes(entry.make())
-        index.append({"name": entry.name, **_told(entry)})
-    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    channels: int = 2
+    rate: int = RATE
+    samples: np.ndarray | None = None
+    tolerance: float = 0.0
 
 
-def _told(entry: Entry) -> dict[str, Any]:
-    if isinstance(entry.expected, Refused):
-        return {"expected": "refused", **asdict(entry.expected)}
-    told = asdict(entry.expected)
-    # Too much for an index; that they are known is said by their tolerance.
-    if told.pop("samples") is None:
-        del told["tolerance"]
-    return {"expected": "stems", **told}
+class Refused(NamedTuple):
+    """The file is refused with a message that names it and has these words in it."""
+
+    words: str = ""
+
+
+EITHER = None
+"""The file is separated or refused: what matters is that it does no harm."""
+
+
+class Entry(NamedTuple):
+    """A file of the zoo: its name, what makes its content, and what has to become of it."""
+
+    name: str
+    make: Callable[[], bytes]
+    expected: Stems | Refused | None
+
+
+def holds(samples: np.ndarray, tolerance: float = 0.0, rate: int = RATE) -> Stems:
+    """Expect stems that add up to known samples."""
+    return Stems(len(samples), rate, samples, tolerance)
+
+
+WHOLE = holds(stepped())
+EXACT_16 = holds(SONG, 2.0**-15)
+
+_flac = partial(libsndfile_bytes, "FLAC", "PCM_16", SONG)
+_ogg = partial(libsndfile_bytes, "OGG", "VORBIS", song(RATE))
+_opus = partial(ffmpeg_bytes, "ogg", "libopus", [song(RATE)])
+_mp3 = partial(ffmpeg_bytes, "mp3", "libmp3lame", [song(RATE // 2)])
+_m4a = partial(ffmpeg_bytes, "ipod", "aac", [song(RATE // 2)])
+_mka = partial(ffmpeg_bytes, "matroska", "flac", [SONG])
+
+# Extension, container, codec, and the largest error, None where the codec changes the sound.
+_BY_LIBSNDFILE = (
+    ("wav", "WAV", "PCM_U8", 2.0**-7),
+    ("wav", "WAV", "PCM_24", 2.0**-23),
+    ("wav", "WAV", "PCM_32", 2.0**-24),
+    ("wav", "WAV", "DOUBLE", 0.0),
+    ("wav", "WAV", "ULAW", None),
+    ("wav", "WAV", "IMA_ADPCM", None),
+    ("wav", "WAVEX", "PCM_24", 2.0**-23),
+    ("w64", "W64", "PCM_16", 2.0**-15),
+    ("rf64", "RF64", "FLOAT", 0.0),
+    ("aiff", "AIFF", "PCM_24", 2.0**-23),
+    ("au", "AU", "FLOAT", 0.0),
+    ("caf", "CAF", "PCM_24", 2.0**-23),
+    ("caf", "CAF", "ALAC_16", 2.0**-15),
+    ("flac", "FLAC", "PCM_24", 2.0**-23),
+    ("ogg", "OGG", "VORBIS", None),
+)
+_BY_FFMPEG = (
+    ("mp3", "mp3", "libmp3lame", None),
+    ("m4a", "ipod", "aac", None),
+    ("aac", "adts", "aac", None),
+    ("m4a", "ipod", "alac", 2.0**-15),
+    ("mov", "mov", "pcm_s24le", 2.0**-23),
+    ("mp4", "mp4", "flac", 2.0**-15),
+    ("mka", "matroska", "pcm_f64le", 0.0),
+    ("webm", "webm", "libopus", None),
+    ("opus", "ogg", "libopus", None),
+    ("oga", "ogg", "flac", 2.0**-15),
+    ("wma", "asf", "wmav2", None),
+    ("avi", "avi", "pcm_s16le", 2.0**-15),
+    ("ts", "mpegts", "aac", None),
+    ("ac3", "ac3", "ac3", None),
+)
+
+
+def _containers() -> list[Entry]:
+    found = []
+    for ending, container, codec, error in _BY_LIBSNDFILE:
+        expected = Stems() if error is None else holds(SONG, error)
+        make = partial(libsndfile_bytes, container, codec, SONG)
+        found.append(Entry(f"{container}-{codec}.{ending}".lower(), make, expected))
+    for ending, container, codec, error in _BY_FFMPEG:
+        rate = 48000 if codec == "libopus" else RATE
+        expected = Stems(2, rate) if error is None else holds(SONG, error)
+        make = partial(ffmpeg_bytes, container, codec, [SONG])
+        found.append(Entry(f"{codec}-in-{container}.{ending}", make, expected))
+    return found
+
+
+def _one_is(value: float) -> np.ndarray:
+    samples = SONG.copy()
+    samples[1, 5000] = value
+    return samples
+
+
+_SIGNALS = {
+    "silence": np.zeros_like(SONG),
+    "denormals": SONG * np.float32(1e-39),
+    "constant": np.full_like(SONG, 0.5),
+    "120-db-too-loud": SONG * np.float32(1e6),
+    "anti-phase": np.stack([SONG[0], -SONG[0]]),
+    "left-only": np.stack([SONG[0], 0 * SONG[0]]),
+    "highest-frequency": np.tile(np.array([1, -1], np.float32), (2, 5000)),
+    "1-frame": song(1),
+    "2-frames": song(2),
+    "1023-frames": song(1023),
+    **{f"{count}-channels": song(5000, count) for count in (1, 3, 6, 8)},
+}
+_NOT_A_NUMBER = Refused("is not a number")
+_SAMPLES = [
+    *(Entry(f"{name}.wav", partial(floats, x), holds(x)) for name, x in _SIGNALS.items()),
+    *(
+        Entry(f"{rate}-hz.wav", partial(floats, x, rate), holds(x, rate=rate))
+        for rate in (1, 50, 8000, 44_056, 96_000, 192_000, 768_000)
+        for x in [song(max(4, rate // 10))]
+    ),
+    *(
+        Entry(f"sample-{value}.wav", partial(floats, _one_is(value)), _NOT_A_NUMBER)
+        for value in (np.nan, np.inf, -np.inf, np.finfo(np.float32).max)
+    ),
+    Entry("9-channels.wav", partial(floats, song(5000, 9)), Refused("9 channels")),
+    Entry("768001-hz.wav", partial(floats, SONG, 768_001), Refused("rate")),
+    Entry("0-hz.wav", partial(floats, SONG, 0), Refused()),
+    *(
+        Entry(
+            f"no-frames.{kind.lower()}", partial(libsndfile_bytes, kind, codec, song(0)), Refused()
+        )
+        for kind, codec in (("WAV", "PCM_16"), ("AIFF", "PCM_16"), ("OGG", "VORBIS"))
+    ),
+]
+
+_LIST = chunk(b"LIST", b"INFO" + chunk(b"INAM", b"odd\0") + chunk(b"IART", b"\xff\xfe\0"))
+_MP3_FORMAT = wav_format(MP3, bits=0, block=1, more=struct.pack("<HHIHHH", 12, 1, 2, 576, 1, 1393))
+
+
+def _with_cover() -> bytes:
+    body = b"\0image/png\0\x03\0" + video_bytes("image2pipe", "png")
+    frame = b"APIC" + struct.pack(">IH", len(body), 0) + body
+    return id3(0, len(frame)) + frame + _mp3()
+
+
+_STRUCTURE = [
+    Entry("big-endian.wav", partial(wav, order=">"), WHOLE),
+    Entry("little-endian.aifc", partial(aiff, compression=b"sowt", order="<"), WHOLE),
+    Entry("mp3-inside.wav", lambda: wav(_MP3_FORMAT, _mp3()), Stems()),
+    Entry("flac-called.mp3", _flac, EXACT_16),
+    Entry("mp3-called.flac", _mp3, Stems()),
+    Entry("wav-called.txt", wav, WHOLE),
+    Entry("no-extension", wav, WHOLE),
+    Entry("id3-before.flac", lambda: id3() + id3(50) + _flac(), EXACT_16),
+    Entry("id3-before.wav", lambda: id3() + wav(), WHOLE),
+    Entry("id3-of-300-kb.mp3", lambda: id3(300_000) + _mp3(), Stems()),
+    Entry("id3v1-after.mp3", lambda: _mp3() + b"TAG" + bytes(125), Stems()),
+    Entry("cover.mp3", _with_cover, Stems()),
+    Entry("no-length.flac", lambda: with_streaminfo(_flac(), frames=0), EXACT_16),
+    Entry("chunks-around.wav", partial(wav, before=_LIST, after=_LIST), WHOLE),
+    Entry("1000-empty-chunks.wav", partial(wav, before=chunk(b"JUNK", b"") * 1000), WHOLE),
+    Entry("garbage-after.wav", lambda: wav() + bytes(range(256)) * 10, WHOLE),
+    Entry("extensible.wav", partial(wav, wav_format(EXTENSIBLE, more=extension(3))), WHOLE),
+    Entry(
+        "fragmented.mp4",
+        partial(
+            ffmpeg_bytes,
+            *("mp4", "aac", [SONG]),
+            options={"movflags": "frag_keyframe+empty_moov+default_base_moof"},
+        ),
+        Stems(),
+    ),
+    Entry(
+        "two-streams.mka",
+        partial(ffmpeg_bytes, "matroska", "flac", [SONG, MONO], [RATE, 48000]),
+        EXACT_16,
+    ),
+    Entry(
+        "song.stem.mp4",
+        partial(ffmpeg_bytes, "mp4", "aac", [SONG * np.float32(g) for g in (1, 0.6, 0.4)]),
+        Stems(),
+    ),
+    Entry("silent-film.mp4", video_bytes, Refused("no audio")),
+    Entry("chained.opus", lambda: 2 * _opus(), Refused("joined")),
+    Entry("two-songs.flac", lambda: 2 * _flac(), Refused()),
+    Entry("9-seconds-of-silence.flac", partial(flac_of_silence, 9), Stems(2, 8000)),
+    Entry("more-than-a-day.flac", partial(flac_of_silence, 25 * 3600), Refused("longer than")),
+]
+
+
+def _cut(make: Callable[[], bytes], share: float) -> bytes:
+    content = make()
+    return content[: int(len(content) * share)]
+
+
+def _damaged(make: Callable[[], bytes], new: bytes) -> bytes:
+    content = make()
+    at = len(content) // 2
+    return content[:at] + new + content[at + len(new) :]
+
+
+def _ogg_without_end() -> bytes:
+    return b"".join(list(pages(_ogg()))[:-1])
+
+
+def _ogg_of_years() -> bytes:
+    found = list(pages(_ogg()))
+    found[-1] = checked(found[-1][:6] + struct.pack("<q", 2**60) + found[-1][14:])
+    return b"".join(found)
+
+
+_NOISE = np.random.default_rng(3).bytes(1500)
+_CUT_SHORT = {
+    "wav": wav,
+    "flac": _flac,
+    "mp3": _mp3,
+    "m4a": _m4a,
+    "aiff": aiff,
+    "au": au,
+    "ogg": _ogg,
+    "opus": _opus,
+}
+_DAMAGE = [
+    *(
+        Entry(f"first-{share:.0%}.{kind}".replace("%", "-percent"), partial(_cut, make, share), end)
+        for kind, make in _CUT_SHORT.items()
+        for share, end in ((0.6, Refused("cut off")), (0.95, Refused()), (0.02, EITHER))
+    ),
+    *(
+        Entry(f"first-{size}-bytes.{kind}", lambda make=make, size=size: make()[:size], Refused())
+        for kind, make in {**_CUT_SHORT, "mka": _mka}.items()
+        for size in (1, 4, 12, 30)
+    ),
+    *(
+        Entry(f"{what}-in-the-middle.{kind}", partial(_damaged, make, new), Refused("damaged"))
+        for what, new in (("noise", _NOISE), ("zeros", bytes(1500)))
+        for kind, make in (("flac", _flac), ("mp3", _mp3), ("m4a", _m4a))
+    ),
+    Entry("noise-in-the-middle.mka", partial(_damaged, _mka, _NOISE), Refused()),
+    Entry("missing-last-page.ogg", _ogg_without_end, Refused("cut off")),
+    Entry("position-of-years.ogg", _ogg_of_years, Refused()),
+]
+
+_LONG_SIZES = struct.pack("<QQQI", 1 << 43, 1 << 43, 1 << 41, 0)
+_TERABYTES = (
+    b"RF64\xff\xff\xff\xffWAVE"
+    + chunk(b"ds64", _LONG_SIZES)
+    + chunk(b"fmt ", wav_format())
+    + chunk(b"data", pcm_16(), 0xFFFFFFFF)
+)
+_HUGE = b"\xff\xff\xff\xff"
+
+
+def _lying_mp4(mark: bytes, offset: int, value: bytes) -> bytes:
+    return patched(_m4a(), mark, offset, value)
+
+
+_LIES: dict[str, tuple[Callable[[], bytes], Stems | Refused | None]] = {
+    "claims-4-gb.wav": (partial(wav, data_size=0xFFFFF000 - 1), Refused("cut off")),
+    "claims-a-bit-more.wav": (partial(wav, data_size=len(pcm_16()) + 400), Refused("cut off")),
+    "claims-0-bytes.wav": (partial(wav, data_size=0, riff_size=0), WHOLE),
+    "claims-all-ones.wav": (partial(wav, data_size=2**32 - 1, riff_size=2**32 - 1), WHOLE),
+    "outer-size-too-small.wav": (partial(wav, riff_size=100), WHOLE),
+    "no-channels.wav": (partial(wav, wav_format(channels=0)), Refused()),
+    "65535-channels.wav": (partial(wav, wav_format(channels=65535)), Refused()),
+    "0-bits.wav": (partial(wav, wav_format(bits=0)), Refused()),
+    "128-bits.wav": (partial(wav, wav_format(bits=128)), Refused()),
+    "17-bit-float.wav": (partial(wav, wav_format(FLOAT, bits=17, block=4)), Refused()),
+    "block-of-0.wav": (partial(wav, wav_format(block=0)), EITHER),
+    "unknown-tag.wav": (partial(wav, wav_format(0x1234)), Refused()),
+    "mask-all-ones.wav": (partial(wav, wav_format(EXTENSIBLE, more=extension(2**32 - 1))), WHOLE),
+    "format-chunk-too-short.wav": (partial(wav, wav_format()[:8]), Refused()),
+    "adpcm-block-of-1.wav": (partial(wav, wav_format(0x11, bits=4, block=1)), Refused()),
+    "terabytes.rf64": (partial(bytes, _TERABYTES), Refused("cut off")),
+    "claims-4-gb.aiff": (partial(aiff, data_size=0xFFFFEFFF), Refused("cut off")),
+    "65535-channels.aiff": (partial(aiff, channels=65535), Refused()),
+    "huge-rate.aiff": (partial(aiff, rate=2.0**60), Refused()),
+    "unknown-codec.aifc": (partial(aiff, compression=b"what"), Refused()),
+    "claims-2-gb.au": (partial(au, size=0x7FFFEFFF), Refused("cut off")),
+    "unknown-length.au": (partial(au, size=0xFFFFFFFF), WHOLE),
+    "4-billion-channels.au": (partial(au, channels=0xFFFFFFFF), Refused()),
+    "starts-beyond-the-end.au": (partial(au, start=0x7FFFFFFF), Refused()),
+    "2**36-frames.flac": (lambda: with_streaminfo(_flac(), frames=2**36 - 1), Refused()),
+    "10-frames-too-many.flac": (
+        lambda: with_streaminfo(_flac(), frames=SONG.shape[1] + 10),
+        Refused("damaged"),
+    ),
+    "8-channels-said.flac": (lambda: with_streaminfo(_flac(), channels=8), Refused()),
+    "4-bits-said.flac": (lambda: with_streaminfo(_flac(), bits=4), Refused()),
+    "rate-1048575-said.flac": (lambda: with_streaminfo(_flac(), rate=2**20 - 1), Refused()),
+    "id3-longer-than-file.mp3": (lambda: id3(10, 1 << 27) + _mp3(), EITHER),
+    "65535-channels.m4a": (partial(_lying_mp4, b"mp4a", 20, b"\xff\xff"), EITHER),
+    "4-billion-samples.m4a": (partial(_lying_mp4, b"stsz", 12, _HUGE), Refused()),
+    "4-billion-times.m4a": (partial(_lying_mp4, b"stts", 8, _HUGE), EITHER),
+    "places-beyond-the-end.m4a": (partial(_lying_mp4, b"stco", 12, b"\x7f\xff\xff\xff"), Refused()),
+    "lasts-for-years.m4a": (partial(_lying_mp4, b"mdhd", 20, b"\x7f\xff\xff\xff"), EITHER),
+    "timescale-0.m4a": (partial(_lying_mp4, b"mdhd", 16, bytes(4)), EITHER),
+}
+
+
+class Touchy:
+    """Leaves a mark if anybody unpickles it."""
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, ("unpickled", "w")
+
+
+_NOT_AUDIO = {
+    "nothing.wav": b"",
+    "page.mp3": b"<!DOCTYPE html>\n<html><body>" + b"<p>404</p>" * 200,
+    "notes.wav": b"words and more words\n" * 300,
+    "notes.ogg": b"words and more words\n" * 300,
+    "data.flac": json.dumps({"a": list(range(500))}).encode(),
+    "program.mp3": b"\x7fELF\2\1\1" + bytes(4000),
+    "zeros.wav": bytes(50_000),
+    "ones.mp3": b"\xff" * 50_000,
+    "noise.wav": b"\x01" + np.random.default_rng(5).bytes(40_000),
+    "just-riff.wav": chunk(b"RIFF", b"WAVE"),
+    "just-ftyp.m4a": struct.pack(">I4s4sI", 16, b"ftyp", b"M4A ", 0),
+    "pickle.wav": pickle.dumps([Touchy(), list(range(1000))]),
+    "gzipped.wav": gzip.compress(wav()),
+    "photo.mp3": b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0" + bytes(500) + b"\xff\xd9",
+    "hls.wav": b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/passwd\n#EXT-X-ENDLIST\n",
+    "concat.wav": b"ffconcat version 1.0\nfile /etc/passwd\n",
+    "stream.sdp": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nm=audio 5004 RTP/AVP 0\n",
+}
+_NAMES = (
+    *("-rf.wav", "two\nlines.wav", "escape \x1b[31mred.wav", "quote ' and \" too.wav"),
+    *("$(touch unpickled) `id`.wav", "back\\slash.wav", "%s {stem} {0}.wav", "dots...wav"),
+    *(" leading space .wav", ".hidden.wav", "con.wav", "pipe:0.wav", "über säng 歌 🎵.wav"),
+    *("right \u202eto left.wav", "not-utf-8-\udcff\udcfe.wav", "a" * 251 + ".wav"),
+)
+
+ENTRIES = [
+    *_containers(),
+    *_SAMPLES,
+    *_STRUCTURE,
+    *_DAMAGE,
+    *(Entry(name, make, expected) for name, (make, expected) in _LIES.items()),
+    *(Entry(name, partial(bytes, content), Refused()) for name, content in _NOT_AUDIO.items()),
+    *(Entry(name, wav, WHOLE) for name in _NAMES),
+    # FFmpeg takes what stands before a colon for a kind of address.
+    *(Entry(name, _m4a, Stems()) for name in ("file:song.m4a", "%03d.m4a", "\udcff.m4a")),
+]
+
+
+def write_all(folder: Path) -> list[Path]:
+    """Write all files into a folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [Path(os.fsdecode(os.fsencode(folder / entry.name))) for entry in ENTRIES]
+    for path, entry in zip(paths, ENTRIES, strict=True):
+        path.write_bytes(entry.make())
+    return paths

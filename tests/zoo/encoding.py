@@ -1,78 +1,121 @@
-"""The encoders of the tests, without what differs from one run to the next."""
+"""Encodes made-up songs as files of many kinds."""
 
 from __future__ import annotations
 
 import io
-import subprocess
 import tempfile
-from collections.abc import Callable
+from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+import soundfile
 
-from tests.audio.zoo import ffmpeg_bytes, libsndfile_bytes, wav_bytes
-
-from .entries import SONG, Samples
-from .ogg import checked, pages
+RATE = 44100
+FRAMES = RATE + 123
 
 
-def ffmpeg(
+def song(frames: int = FRAMES, channels: int = 2, seed: int = 0) -> np.ndarray:
+    """A tone per channel, with some noise, well below full scale."""
+    time = np.arange(frames) / RATE
+    tones = np.stack([0.4 * np.sin(2 * np.pi * (330 + 110 * c) * time) for c in range(channels)])
+    noise = 0.01 * np.random.default_rng(seed).standard_normal((channels, frames))
+    return (tones + noise).astype(np.float32)
+
+
+def ffmpeg_bytes(
     container: str,
     codec: str,
-    streams: list[Samples],
+    streams: list[np.ndarray],
     rates: list[int] | None = None,
     options: dict[str, str] | None = None,
 ) -> bytes:
-    """Encode one audio stream for each signal, without random identifiers."""
-    return ffmpeg_bytes(
-        container, codec, streams, rates, {"fflags": "+bitexact", **(options or {})}
-    )
-
-
-def libsndfile(container: str, codec: str, samples: Samples) -> bytes:
-    """Encode with libsndfile, without a random number in Ogg and the time in the rest."""
-    content = libsndfile_bytes(container, codec, samples)
-    if container == "OGG":
-        numbered = (page[:14] + (1).to_bytes(4, "little") + page[18:] for page in pages(content))
-        content = b"".join(map(checked, numbered))
-    return content
-
-
-def silence(frames: int, channels: int = 2) -> Samples:
-    """Nothing to hear."""
-    return np.zeros((channels, frames), np.float32)
-
-
-def remuxed(container: str, codec: str, change: Callable[[Any], None]) -> bytes:
-    """Encode the song, and change the container before the sound is written to it.
-
-    Parameters
-    ----------
-    container, codec : str
-        What FFmpeg calls them.
-    change : callable
-        Gets the open container, of PyAV.
-    """
+    """Encode one audio stream for each signal."""
     with tempfile.TemporaryDirectory() as folder:
+        # A file, because FFmpeg opens it a second time to move an index to its front.
         path = Path(folder) / "audio"
-        options = {"fflags": "+bitexact"}
-        with (
-            av.open(io.BytesIO(ffmpeg(container, codec, [SONG])), "r") as source,
-            av.open(str(path), "w", format=container, options=options) as target,
-        ):
-            stream = target.add_stream_from_template(source.streams.audio[0])
-            change(target)
-            for packet in source.demux(source.streams.audio[0]):
-                if packet.dts is not None:
-                    packet.stream = stream
-                    target.mux(packet)
+        _encode(path, container, codec, streams, rates, options or {})
         return path.read_bytes()
 
 
-def by_program(container: str, *options: str) -> bytes:
-    """Encode the song with the ``ffmpeg`` program, which knows more codecs than PyAV."""
-    command = ["ffmpeg", "-v", "error", "-f", "wav", "-i", "-", *options, "-strict", "-2"]
-    command += ["-fflags", "+bitexact", "-flags", "+bitexact", "-f", container, "-"]
-    return subprocess.run(command, input=wav_bytes(SONG), capture_output=True, check=True).stdout
+def _encode(
+    path: Path,
+    container: str,
+    codec: str,
+    streams: list[np.ndarray],
+    rates: list[int] | None,
+    options: dict[str, str],
+) -> None:
+    with av.open(str(path), "w", format=container, options=options) as output:
+        rates = rates or [48000 if codec == "libopus" else RATE] * len(streams)
+        outputs: list[Any] = []
+        for samples, rate in zip(streams, rates, strict=True):
+            layout = {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[0]]
+            outputs.append(output.add_stream(codec, rate=rate, layout=layout, bit_rate=192000))
+        for stream, samples, rate in zip(outputs, streams, rates, strict=True):
+            layout = stream.codec_context.layout
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+            converter = av.AudioResampler(stream.codec_context.format, layout, rate)
+            for piece in converter.resample(frame) + converter.resample(None):
+                output.mux(stream.encode(piece))
+        for stream in outputs:
+            output.mux(stream.encode(None))
+
+
+def video_bytes(container: str = "mp4", codec: str = "mpeg4") -> bytes:
+    """A film without sound."""
+    target = io.BytesIO()
+    with av.open(target, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height = 32, 32
+        stream.pix_fmt = "rgb24" if codec == "png" else "yuv420p"
+        for _ in range(1 if codec == "png" else 5):
+            picture = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+            output.mux(stream.encode(picture))
+        output.mux(stream.encode(None))
+    return target.getvalue()
+
+
+def wav_bytes(samples: np.ndarray, subtype: str = "PCM_16") -> bytes:
+    return libsndfile_bytes("WAV", subtype, samples)
+
+
+def libsndfile_bytes(container: str, subtype: str, samples: np.ndarray) -> bytes:
+    target = io.BytesIO()
+    soundfile.write(target, samples.T, RATE, format=container, subtype=subtype)
+    return target.getvalue()
+
+
+_BY_LIBSNDFILE = {
+    "wav": ("WAV", "PCM_16"),
+    "wavex": ("WAVEX", "PCM_24"),
+    "w64": ("W64", "PCM_16"),
+    "rf64": ("RF64", "FLOAT"),
+    "aiff": ("AIFF", "PCM_16"),
+    "caf": ("CAF", "PCM_16"),
+    "au": ("AU", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "ogg": ("OGG", "VORBIS"),
+}
+_BY_FFMPEG: dict[str, tuple[str, str, dict[str, str]]] = {
+    "front.m4a": ("ipod", "aac", {"movflags": "+faststart"}),
+    "back.m4a": ("ipod", "aac", {}),
+    "mp3": ("mp3", "libmp3lame", {}),
+    "webm": ("webm", "libopus", {}),
+    "mka": ("matroska", "flac", {}),
+    "wma": ("asf", "wmav2", {}),
+    "opus": ("ogg", "libopus", {}),
+}
+KINDS = [*_BY_LIBSNDFILE, *_BY_FFMPEG]
+
+
+@cache
+def song_bytes(kind: str) -> bytes:
+    """The song as a file of a kind."""
+    if kind in _BY_LIBSNDFILE:
+        return libsndfile_bytes(*_BY_LIBSNDFILE[kind], song())
+    container, codec, options = _BY_FFMPEG[kind]
+    return ffmpeg_bytes(container, codec, [song()], options=options)

@@ -1,30 +1,29 @@
-"""Builds the plain containers by hand, so that a header can say what is not true."""
+"""Builds plain containers by hand, so that a header can say what is not true."""
 
 from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 
-from tests.audio.zoo import RATE
+from tests.zoo.encoding import RATE, song
 
-from .entries import SONG, Samples
+SONG = song(frames=11_025)
+PCM, FLOAT, MP3, EXTENSIBLE = 1, 3, 0x55, 0xFFFE
 
-PCM, MS_ADPCM, FLOAT, A_LAW, MU_LAW, MP3, EXTENSIBLE = 1, 2, 3, 6, 7, 0x55, 0xFFFE
 
-
-def pcm_16(samples: Samples = SONG, order: str = "<") -> bytes:
-    """Interleaved 16-bit integers; exact for what :func:`stepped` returns."""
-    whole = np.clip(np.round(samples.T.astype(np.float64) * 2**15), -(2**15), 2**15 - 1)
+def pcm_16(samples: np.ndarray = SONG, order: str = "<") -> bytes:
+    """Interleaved 16-bit integers."""
+    whole = np.round(samples.T.astype(np.float64) * 2**15)
     return whole.astype(f"{order}i2").tobytes()
 
 
-def stepped(samples: Samples = SONG) -> Samples:
-    """Round samples to what 16 bits can say."""
-    return (np.frombuffer(pcm_16(samples), "<i2").reshape(-1, len(samples)).T / 2**15).astype(
-        np.float32
-    )
+def stepped(samples: np.ndarray = SONG) -> np.ndarray:
+    """Samples rounded to what 16 bits can hold."""
+    whole = np.frombuffer(pcm_16(samples), "<i2").reshape(-1, len(samples)).T
+    return (whole / 2**15).astype(np.float32)
 
 
 def chunk(name: bytes, content: bytes, size: int | None = None, order: str = "<") -> bytes:
@@ -38,22 +37,19 @@ def wav_format(
     channels: int = 2,
     rate: int = RATE,
     bits: int = 16,
-    *,
     block: int | None = None,
-    bytes_per_second: int | None = None,
     more: bytes = b"",
     order: str = "<",
 ) -> bytes:
     """The content of a "fmt " chunk."""
     block = channels * bits // 8 if block is None else block
-    speed = rate * block if bytes_per_second is None else bytes_per_second
-    fields = (tag, channels, rate, speed & 0xFFFFFFFF, block & 0xFFFF, bits)
+    fields = (tag, channels, rate, rate * block & 0xFFFFFFFF, block & 0xFFFF, bits)
     return struct.pack(f"{order}HHIIHH", *fields) + more
 
 
-def extension(mask: int, tag: int = PCM, bits: int = 16) -> bytes:
+def extension(mask: int, bits: int = 16) -> bytes:
     """What follows in the "fmt " chunk of a WAVE_FORMAT_EXTENSIBLE."""
-    guid = struct.pack("<H", tag) + bytes.fromhex("000000001000800000aa00389b71")
+    guid = struct.pack("<H", PCM) + bytes.fromhex("000000001000800000aa00389b71")
     return struct.pack("<HHI", 22, bits, mask) + guid
 
 
@@ -77,94 +73,41 @@ def wav(
     return magic + struct.pack(f"{order}I", size) + b"WAVE" + parts
 
 
+def floats(samples: np.ndarray, rate: int = RATE) -> bytes:
+    """A WAV of 32-bit floating point, of any channels and rate."""
+    form = wav_format(FLOAT, len(samples), rate, 32, more=b"\0\0")
+    return wav(form, samples.T.astype("<f4").tobytes())
+
+
 def extended(value: float) -> bytes:
     """A number as 80-bit floating point, as AIFF gives its sample rate."""
     mantissa, exponent = math.frexp(value)
-    return struct.pack(">HQ", exponent + 16382, int(mantissa * 2**64)) if value else bytes(10)
+    return struct.pack(">HQ", exponent + 16382, int(mantissa * 2**64))
 
 
 def aiff(
-    data: bytes | None = None,
     *,
     channels: int = 2,
     frames: int = SONG.shape[1],
-    bits: int = 16,
-    rate: bytes | None = None,
+    rate: float = RATE,
     data_size: int | None = None,
     compression: bytes = b"",
-    sound_first: bool = False,
+    order: str = ">",
 ) -> bytes:
     """An AIFF, or an AIFF-C of any kind of compression."""
-    described = struct.pack(">hIh", channels - (channels >> 15 << 16), frames, bits)
-    described += extended(RATE) if rate is None else rate
+    described = struct.pack(">HIh", channels, frames, 16) + extended(rate)
     if compression:
         described += compression + b"\0\0"
-    sound = bytes(8) + (pcm_16(order=">") if data is None else data)
-    chunks = [chunk(b"COMM", described, order=">"), chunk(b"SSND", sound, data_size, order=">")]
-    body = b"".join(reversed(chunks) if sound_first else chunks)
-    kind = b"AIFC" if compression else b"AIFF"
-    return chunk(b"FORM", kind + body, order=">")
+    sound = chunk(b"SSND", bytes(8) + pcm_16(order=order), data_size, order=">")
+    body = chunk(b"COMM", described, order=">") + sound
+    return chunk(b"FORM", (b"AIFC" if compression else b"AIFF") + body, order=">")
 
 
-def au(
-    data: bytes | None = None,
-    *,
-    encoding: int = 3,
-    rate: int = RATE,
-    channels: int = 2,
-    size: int | None = None,
-    start: int = 24,
-) -> bytes:
+def au(size: int | None = None, channels: int = 2, encoding: int = 3, start: int = 24) -> bytes:
     """A Sun/NeXT file; encoding 3 is 16-bit PCM."""
-    data = pcm_16(order=">") if data is None else data
-    length = len(data) if size is None else size
-    head = struct.pack(">4sIIIII", b".snd", start, length, encoding, rate, channels)
-    return head + bytes(max(0, start - 24)) + data
-
-
-def caf(
-    data: bytes | None = None,
-    *,
-    rate: float = RATE,
-    channels: int = 2,
-    bits: int = 16,
-    size: int | None = None,
-    packet: int | None = None,
-    codec: bytes = b"lpcm",
-) -> bytes:
-    """An Apple CAF, of big-endian PCM."""
-    data = pcm_16(order=">") if data is None else data
-    length = 4 + len(data) if size is None else size
-    packet = channels * bits // 8 if packet is None else packet
-    described = struct.pack(">d4sIIIII", rate, codec, 0, packet & 0xFFFFFFFF, 1, channels, bits)
-    return (
-        struct.pack(">4sHH", b"caff", 1, 0)
-        + struct.pack(">4sq", b"desc", len(described))
-        + described
-        + struct.pack(">4sqI", b"data", length, 0)
-        + data
-    )
-
-
-_W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
-
-
-def w64(
-    data: bytes | None = None,
-    *,
-    form: bytes | None = None,
-    data_size: int | None = None,
-    size: int | None = None,
-) -> bytes:
-    """A Sony Wave64."""
-    data = pcm_16() if data is None else data
-    form = wav_format() if form is None else form
-    data_size = 24 + len(data) if data_size is None else data_size
-    body = b"wave" + _W64_TAIL
-    body += b"fmt " + _W64_TAIL + struct.pack("<q", 24 + len(form)) + form
-    body += b"data" + _W64_TAIL + struct.pack("<q", data_size) + data
-    total = 24 + len(body) if size is None else size
-    return bytes.fromhex("726966662e91cf11a5d628db04c10000") + struct.pack("<q", total) + body
+    data = pcm_16(order=">")
+    size = len(data) if size is None else size
+    return struct.pack(">4sIIIII", b".snd", start, size, encoding, RATE, channels) + data
 
 
 def with_streaminfo(
@@ -175,7 +118,7 @@ def with_streaminfo(
     bits: int | None = None,
     frames: int | None = None,
 ) -> bytes:
-    """Change what the STREAMINFO block of a FLAC says; channels 1 to 8, rate below 2**20."""
+    """Change what the STREAMINFO block of a FLAC says."""
     (packed,) = struct.unpack_from(">Q", content, 18)
     fields = ((rate, 44, 20, 0), (channels, 41, 3, 1), (bits, 36, 5, 1), (frames, 0, 36, 0))
     for value, shift, width, less in fields:
@@ -183,6 +126,44 @@ def with_streaminfo(
             packed &= ~(((1 << width) - 1) << shift)
             packed |= (value - less) << shift
     return content[:18] + struct.pack(">Q", packed) + content[26:]
+
+
+def flac_of_silence(seconds: float, rate: int = 8000) -> bytes:
+    """Silence in stereo as FLAC: some 15 bytes for each 65,535 samples."""
+    block, frames = 65_535, round(seconds * rate)
+    packed = struct.pack(">Q", rate << 44 | 1 << 41 | 15 << 36 | frames)
+    content = b"fLaC\x80\0\0\x22" + struct.pack(">HH", 16, block) + bytes(6) + packed + bytes(16)
+    for number, start in enumerate(range(0, frames, block)):
+        head = b"\xff\xf8\x70\x10" + chr(number).encode("utf-8", "surrogatepass")
+        head += struct.pack(">H", min(block, frames - start) - 1)
+        head += bytes([_remainder(head, 0x07, 8)]) + bytes(6)
+        content += head + struct.pack(">H", _remainder(head, 0x8005, 16))
+    return content
+
+
+def _remainder(data: bytes, polynomial: int, bits: int) -> int:
+    value, top, mask = 0, 1 << (bits - 1), (1 << bits) - 1
+    for byte in data:
+        value ^= byte << (bits - 8)
+        for _ in range(8):
+            value = (value << 1 ^ (polynomial if value & top else 0)) & mask
+    return value
+
+
+def pages(content: bytes) -> Iterator[bytes]:
+    """Take an Ogg file apart."""
+    start = 0
+    while start < len(content):
+        body = start + 27 + content[start + 26]
+        end = body + sum(content[start + 27 : body])
+        yield content[start:end]
+        start = end
+
+
+def checked(page: bytes) -> bytes:
+    """Write the right checksum into an Ogg page."""
+    page = page[:22] + bytes(4) + page[26:]
+    return page[:22] + struct.pack("<I", _remainder(page, 0x04C11DB7, 32)) + page[26:]
 
 
 def patched(content: bytes, after: bytes, offset: int, value: bytes) -> bytes:
