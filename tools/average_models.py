@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from songsplit.models.storage import load_weights, save_weights
+from songsplit.models.weights import load_weights, save_weights
 
 
 def main() -> None:

@@ -5,8 +5,7 @@
 into singing: vowels are held, pitch follows a melody with glides and vibrato, formants are moved
 to make other singers, and some sing in two takes, one to a channel, in unison or in harmony. The
 synthesisers end at 8 or 11 kHz; what lies above is made up from the top of what they have. The
-results are FLAC files at 44.1 kHz and a list of them, ``manifest.csv``, as ``kind: manifest``
-sources of training take it.
+results are FLAC files at 44.1 kHz, which training takes as a source of the kind ``vocals``.
 
 The lines are drawn from a list of common words, and the output of both programs is free of any
 licence of theirs, so the singing may be used for anything. WORLD: Morise, Yokomori and Ozawa
@@ -16,7 +15,6 @@ licence of theirs, so the singing may be used for anything. WORLD: Morise, Yokom
 from __future__ import annotations
 
 import argparse
-import csv
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -100,19 +98,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    rows = []
     seconds = 0.0
     for number, (voice, audio) in enumerate(clips(options.seed)):
         path = options.out / f"{number:04}-{voice.program}-{voice.name}.flac"
         soundfile.write(path, audio, RATE, subtype="PCM_16")
         seconds += len(audio) / RATE
-        rows.append((path.name, "vocals", "synthetic", path.stem, "CC0-1.0", RATE, "train"))
         if seconds >= 60 * options.minutes:
             break
-    with (options.out / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file)
-        table.writerow(("path", "kind", "source", "title", "licence", "sample_rate", "split"))
-        table.writerows(rows)
 
 
 def clips(seed: int) -> Iterator[tuple[Voice, Floats]]:

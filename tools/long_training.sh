@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Start long trainings in the background, or let them go on: tools/long_training.sh CONFIG.yaml ...
+# Each runs on one core, at low priority, from a copy of the code that stays as it is, and resumes
+# from its last checkpoint. Without arguments, say where all of them are. Everything lies in runs/long.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+folder=$PWD/runs/long
+code=$folder/code
+mkdir -p "$folder"
+[ -d "$code" ] || git clone -q . "$code"
+
+for config in "$@"; do
+    config=$(realpath "$config")
+    name=$(basename "$config" .yaml)
+    if [ -f "$folder/$name.pid" ] && kill -0 "$(cat "$folder/$name.pid")" 2>/dev/null; then
+        continue
+    fi
+    cd "$code"
+    PYTHONPATH=$code OMP_NUM_THREADS=1 setsid nohup nice -n 10 \
+        python train.py fit --config "$config" --trainer.default_root_dir "$folder/$name" \
+        --ckpt_path last >>"$folder/$name.log" 2>&1 &
+    echo $! >"$folder/$name.pid"
+done
+for log in "$folder"/*.log; do
+    [ -f "$log" ] || continue
+    pid=$(cat "${log%.log}.pid")
+    state=stopped
+    kill -0 "$pid" 2>/dev/null && state="process $pid"
+    echo "$(basename "$log" .log) ($state): $(tail -c 300 "$log" | tr '\r' '\n' | grep . | tail -n 1)"
+done
