@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import math
 import os
 import re
 import subprocess
@@ -14,18 +13,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import librosa
+import librosa.display
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import HTML
 
 from songsplit import OutputFormat, Stems
 from songsplit.audio import read_audio
-from songsplit.drawing import COLOURS
-from songsplit.evaluation.spectrogram import log_spectrogram
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.image import AxesImage
     from numpy.typing import NDArray
 
 __all__ = ["BLUE", "EXAMPLES", "GREY", "LINES", "ORANGE", "listen", "program", "read", "spectra"]
@@ -33,9 +31,9 @@ __all__ = ["BLUE", "EXAMPLES", "GREY", "LINES", "ORANGE", "listen", "program", "
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 
-LINES = COLOURS
+LINES = ("#0072B2", "#8C8C8C", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """Colours that the colour-blind tell apart."""
-BLUE, GREY, ORANGE = COLOURS[:3]
+BLUE, GREY, ORANGE = LINES[:3]
 
 LOWEST, HIGHEST = 70.0, 14000.0
 """Limits in Hz of the spectrograms that are drawn."""
@@ -51,7 +49,7 @@ plt.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "image.cmap": "magma",
-        "axes.prop_cycle": plt.cycler(color=COLOURS),
+        "axes.prop_cycle": plt.cycler(color=LINES),
     }
 )
 
@@ -120,45 +118,35 @@ def spectra(
     start: float = 0.0,
     seconds: float | None = None,
     decibels: float = 70.0,
-) -> AxesImage:
-    """Draw spectrograms on one scale, with a logarithmic frequency axis and a colour bar.
+) -> None:
+    """Draw spectrograms of (channels, samples) or (samples,) on one scale, with a colour bar.
 
-    Parameters
-    ----------
-    panels : mapping of Axes to ndarray, shape (channels, samples) or (samples,)
-        What to draw where.
-    sample_rate : int
-        In Hz.
-    start, seconds : float, optional
-        Where the excerpt begins, and how long it is.
-    decibels : float, optional
-        Range from the highest power in any of them down to black.
+    Colours reach from the highest magnitude in any of them down by `decibels`.
     """
     first = round(start * sample_rate)
     last = None if seconds is None else first + round(seconds * sample_rate)
-    powers = {}
-    for axes, audio in panels.items():
-        excerpt = np.atleast_2d(audio)[:, first:last]
-        powers[axes], (low, high) = log_spectrogram(excerpt, sample_rate, columns=400, bands=180)
-    end = start + excerpt.shape[1] / sample_rate
-    peak = max(power.max() for power in powers.values())
-    ticks = [hertz for hertz in (100, 300, 1000, 3000, 10000) if hertz < high]
-    for axes, power in powers.items():
-        image = axes.imshow(
-            10 * np.log10(np.maximum(power / peak, 1e-12)),
+    magnitudes = {
+        axes: np.abs(librosa.stft(np.atleast_2d(audio)[:, first:last].mean(axis=0), n_fft=4096))
+        for axes, audio in panels.items()
+    }
+    peak = max(magnitude.max() for magnitude in magnitudes.values())
+    for axes, magnitude in magnitudes.items():
+        image = librosa.display.specshow(
+            librosa.amplitude_to_db(magnitude, ref=peak, top_db=decibels),
+            sr=sample_rate,
+            hop_length=1024,
+            x_axis="time",
+            y_axis="log",
+            x_coords=start + librosa.times_like(magnitude, sr=sample_rate, hop_length=1024),
+            ax=axes,
             vmin=-decibels,
             vmax=0,
-            origin="lower",
-            aspect="auto",
-            extent=(start, end, math.log(low), math.log(high)),
+            cmap="magma",
         )
-        axes.set_yticks(np.log(ticks), [f"{t // 1000}k" if t >= 1000 else f"{t}" for t in ticks])
-        axes.set_ylim(math.log(LOWEST), math.log(min(HIGHEST, high)))
-        axes.set_xlabel("seconds")
+        axes.set(ylim=(LOWEST, HIGHEST), xlabel="seconds", ylabel="")
         axes.label_outer()
-    next(iter(powers)).set_ylabel("frequency in Hz")
-    image.figure.colorbar(image, ax=list(powers), label="power in dB", pad=0.01, aspect=30)
-    return image
+    next(iter(magnitudes)).set_ylabel("frequency in Hz")
+    image.figure.colorbar(image, ax=list(magnitudes), label="magnitude in dB", pad=0.01, aspect=30)
 
 
 def program(*arguments: str | Path, status: int = 0, only: str = "") -> None:
