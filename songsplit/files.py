@@ -117,20 +117,17 @@ class WholeFiles:
                 self._made_folders.append(folder)
 
 
-def clear_stale_parts(folder: Path) -> bool:
-    """Remove temporary files in a folder that nobody writes any more; say if there were any.
+def clear_stale_parts(folder: Path) -> None:
+    """Remove temporary files in a folder that nobody writes any more.
 
     A file is in use while its writer holds a lock on it. Where the file system has no locks, or on
     Windows, a file is stale a day after it was last written.
     """
-    found = False
     with contextlib.suppress(OSError):
         for part in folder.glob(f"{TEMPORARY_PREFIX}*"):
             with contextlib.suppress(OSError):
                 if _is_stale(part):
                     part.unlink()
-                    found = True
-    return found
 
 
 def _is_stale(part: Path) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -38,12 +37,7 @@ class Reporter:
             self._report(0.0, self._total, None)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def through(self, blocks: Iterable[NDArray[np.float32]]) -> Generator[NDArray[np.float32]]:

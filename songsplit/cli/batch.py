@@ -160,10 +160,9 @@ class Batch:
             except SongsplitError as error:
                 self._finish(Outcome(str(song), "failed", error=str(error), cause=error))
                 continue
-            if dry_run:
-                self._finish(task.outcome)
-            elif task.outcome.status == "skipped":
+            if not dry_run:
                 clear_up(task.outcome)
+            if dry_run or task.outcome.status == "skipped":
                 self._finish(task.outcome)
             else:
                 if self._separator is None:
@@ -193,7 +192,7 @@ class Batch:
                     filename=request.template,
                     output=request.output,
                     picture=request.picture,
-                    overwrite=task.overwrite,
+                    overwrite=request.overwrite,
                     progress=progress,
                 )
         except Exception as error:

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from songsplit.naming import printable
@@ -59,12 +58,7 @@ class BatchDisplay:
                 )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     @contextmanager
@@ -109,7 +103,7 @@ class BatchDisplay:
         if outcome.status == "failed":
             self._say(f"songsplit: {outcome.error}", always=True)
         elif outcome.status == "skipped":
-            self._say(f"  kept, being there already: {outcome.result}; --overwrite replaces it")
+            self._say(f"  kept: {outcome.result} (already there; --overwrite replaces it)")
         if outcome.gain_db <= -0.005:
             self._say(f"  turned down by {-outcome.gain_db:.2f} dB, so that nothing clips")
         for note in outcome.notes:

@@ -106,11 +106,10 @@ class Request:
 
 
 class Task(NamedTuple):
-    """A song that is to be separated, and whether results that are there may be replaced."""
+    """A song, and what is to become of it."""
 
     song: Song
     outcome: Outcome
-    overwrite: bool
 
 
 class Planner:
@@ -148,7 +147,7 @@ class Planner:
             self._claim(song, files)
             there = [path for path in files if os.path.lexists(path)]
             if not there or request.overwrite:
-                return Task(song, outcome, request.overwrite)
+                return Task(song, outcome)
             missing = [path for path in files if path not in there]
             if missing:
                 raise OutputError(
@@ -161,7 +160,7 @@ class Planner:
             raise OutputError(
                 f"{song}: results cannot go to {request.place(song)} ({reason}): use another folder"
             ) from error
-        return Task(song, replace(outcome, status="skipped"), overwrite=False)
+        return Task(song, replace(outcome, status="skipped"))
 
     def _claim(self, song: Song, paths: Iterable[Path]) -> None:
         """Refuse results that would replace a song, or another song's results."""
@@ -211,7 +210,7 @@ class Planner:
 
 
 def clear_up(outcome: Outcome) -> None:
-    """Remove what a run that was killed left beside files that are whole."""
+    """Remove what runs that were killed left in the folders of results."""
     for folder in {path.parent for path in outcome.paths}:
         clear_stale_parts(folder)
 

@@ -1,16 +1,11 @@
-"""Songs in folders as people keep them: which files make a song, and which stem each one is.
-
-This is the only place that tells a stem by a file's name.
-"""
+"""Songs in folders as people keep them: which files make a song."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -19,88 +14,22 @@ from songsplit.data.songs import (
     BACKING_PARTS,
     INSTRUMENTAL,
     MIXTURE,
-    OTHER,
     STEM_FILE_SUFFIX,
     VOCALS,
     AudioPart,
     Song,
     stem_file_song,
 )
+from songsplit.data.stem_names import StemName, plain_words, stem_at_end, stem_in_folder, stems_in
 from songsplit.errors import DataError
 
 Severity = Literal["error", "warning", "info"]
 
-_SINGING = ("vocals", "vocal", "vox", "vocs", "voc", "voice", "voices", "singing", "singer")
-_VOICES = ("lead", "main", "backing", "background", "back", "bg", "harmony", "double", "doubles")
-_WITHOUT = ("no", "non", "without", "minus", "off")
-# For each stem, groups of names. Of a song that has files of several groups, the first group
-# is the finished stem, and the others hold the same audio once more.
-_NAMES: dict[str, list[str]] = {
-    VOCALS: [
-        "acapella, acapellas, acappella, accapella, a cappella, a capella, cappella",
-        ", ".join(" ".join(words) for words in product(["", *_VOICES], _SINGING))
-        + ", bgv, bgvs, bv, bvs, choir, harmonies, ad libs, adlibs, rap",
-    ],
-    INSTRUMENTAL: [
-        "instrumental, instrumentals, instrumental mix, instr, inst",
-        "accompaniment, accompaniments, accomp",
-        ", ".join(" ".join(words) for words in product(_WITHOUT, _SINGING)),
-        "karaoke, minus one, minusone, backing track, backing tracks, backing, playback",
-    ],
-    MIXTURE: [
-        "mixture, mixtures",
-        "mix, full mix, final mix, main mix, stereo mix, original mix, mixdown, mix down",
-        "full, full song, original, master, mastered, full master, final master",
-    ],
-    "drums": [
-        "drums, drum, drum kit, drumkit, percussion, percussions, perc, bass drum, kick, "
-        "kick drum, snare, snare drum, hihat, hihats, hi hat, hi hats, hats, tom, toms, cymbal, "
-        "cymbals, overhead, overheads, claps",
-    ],
-    "bass": [
-        "bass, basses, bassline, bass line, bass guitar, electric bass, synth bass, bass synth, "
-        "sub bass, double bass, upright bass",
-    ],
-    OTHER: [
-        "other, others, rest, residual, residuals, remainder, guitar, guitars, acoustic guitar, "
-        "electric guitar, lead guitar, rhythm guitar, piano, keys, keyboard, keyboards, organ, "
-        "synth, synths, synthesizer, lead synth, pad, pads, strings, violin, cello, brass, "
-        "horns, trumpet, sax, saxophone, flute, woodwinds",
-    ],
-}
-_TABLE = {
-    tuple(phrase.split()): (stem, rank)
-    for stem, groups in _NAMES.items()
-    for rank, group in enumerate(groups)
-    for phrase in group.split(", ")
-}
-_LONGEST = max(map(len, _TABLE))
-_WORD = re.compile(r"[^\W\d_]+|\d+")
-_BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
-_SEPARATOR = re.compile(r"_+| [-\u2013\u2014] ")
-# "Song - no_vocals", but not "I Said No_vocals": there, "no" belongs to the title.
-_JOINED_WITHOUT = re.compile(
-    rf"(?:^|(?<=_)|(?<=[-\u2013\u2014\d] ))(?:{'|'.join(_WITHOUT)})_", re.IGNORECASE
-)
-_NUMBER_AT_END = re.compile(r"[\W\d_]+$")
-_MARKS = " \t-_.,([{<|~\u2013\u2014"
 _LOSSY = {".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".oga", ".opus", ".wma", ".mp2", ".webm"}
 _EXPECTED = (
     "a folder for each song with files named vocals, instrumental, drums, bass, other or "
     f"mixture; or files named 'Song - vocals', 'Song - instrumental'; or *{STEM_FILE_SUFFIX}"
 )
-
-
-@dataclass(frozen=True)
-class StemName:
-    """What the name of a file says: its stem, and `song`, which stands before the stem.
-
-    Of one song's files for one stem, those of the lowest `rank` are used.
-    """
-
-    stem: str
-    rank: int
-    song: str
 
 
 @dataclass(frozen=True)
@@ -118,54 +47,6 @@ class FolderScan:
 
     songs: list[Song]
     problems: list[Finding]
-
-
-def stem_at_end(text: str) -> StemName | None:
-    """Tell song and stem of ``Song A - Vocals``, ``song_a_drums 2`` or ``Song_(Bass)_v2``.
-
-    A stem in brackets counts more than all other words. The result is None where the name
-    does not end with a stem, names two stems, or says that a stem is missing (``no drums``).
-    """
-    text = unicodedata.normalize("NFC", text)
-    in_brackets = _bracketed(text)
-    if in_brackets is not None:
-        return in_brackets
-    text = _NUMBER_AT_END.sub("", text)
-    spaced = _JOINED_WITHOUT.sub(lambda match: match[0][:-1] + " ", text)
-    start = max((match.end() for match in _SEPARATOR.finditer(spaced)), default=0)
-    words = _words(text[start:])
-    found = _stems([word for word, _ in words])
-    if not found or found[0].end != len(words) or not _agree(found):
-        return None
-    first = start + words[found[0].start][1]
-    return StemName(found[0].stem, found[0].rank, text[:first].rstrip(_MARKS))
-
-
-def stem_in_folder(text: str, folder: str) -> StemName | None:
-    """Tell the stem of a file that lies in the folder of its song.
-
-    A track number and the song's name at the start do not count. A name without any stem
-    is a part of ``other``; the name of the song alone is its mixture. The result is None
-    where the name has the words of two stems, or says that one is missing (``no drums``).
-    """
-    in_brackets = _bracketed(unicodedata.normalize("NFC", text))
-    words, song = _without_number(_plain_words(text)), _without_number(_plain_words(folder))
-    if tuple(song) in _TABLE:
-        song = []  # a folder for the takes of one stem
-    if song and words == song:
-        return StemName(MIXTURE, 1, "")
-    if words[: len(song)] == song:
-        words = _without_number(words[len(song) :])
-    if in_brackets is not None:
-        return StemName(in_brackets.stem, in_brackets.rank, " ".join(words))
-    found = _stems(words)
-    if not _agree(found):
-        return None
-    # A "drum mix" is drums.
-    match = next((m for m in found if m.stem != MIXTURE), found[0] if found else None)
-    if match is None:
-        return StemName(OTHER, 0, " ".join(words))
-    return StemName(match.stem, match.rank, " ".join(words[: match.start]))
 
 
 def scan_folder(folder: Path, source: str) -> FolderScan:
@@ -245,12 +126,12 @@ def _grouped(
     flat: dict[Path, list[tuple[Path, StemName]]] = {}
     strays = []
     at_end = {file: stem_at_end(file.stem) for file in files}
-    titles = {tuple(_plain_words(name.song)): name.song for name in at_end.values() if name}
+    titles = {tuple(plain_words(name.song)): name.song for name in at_end.values() if name}
     for file, name in at_end.items():
-        title = tuple(_plain_words(file.stem))
+        title = tuple(plain_words(file.stem))
         if title and title in titles:
             name = StemName(MIXTURE, 0, titles[title])
-        if name is None or not (key := tuple(_plain_words(name.song))):
+        if name is None or not (key := tuple(plain_words(name.song))):
             strays.append(file)
         else:
             flat.setdefault(directory / titles[key], []).append((file, name))
@@ -265,7 +146,7 @@ def _grouped(
         named = [(file, name) for file, name in in_folder.items() if name is not None]
         flat, strays = {directory: named}, [f for f in files if in_folder[f] is None]
     for file in strays:
-        stems = sorted({match.stem for match in _stems(_plain_words(file.stem))} - {MIXTURE})
+        stems = sorted({match.stem for match in stems_in(plain_words(file.stem))} - {MIXTURE})
         said = " and ".join(stems) if len(stems) > 1 else "not which stem of which song it is"
         text = f"not used, its name says {said}: call it for example 'Song (Vocals)'"
         problems.append(Finding(file, text))
@@ -318,71 +199,6 @@ def _made(
     mixture = stems.pop(MIXTURE, None)
     parts = {stem: tuple(map(AudioPart, files)) for stem, files in stems.items()}
     return Song(name, source, "train", parts, AudioPart(mixture[0]) if mixture else None)
-
-
-@dataclass(frozen=True)
-class _Match:
-    """A stem named by the words from `start` to before `end`; `missing` after "no"."""
-
-    stem: str
-    rank: int
-    start: int
-    end: int
-    missing: bool
-
-
-def _stems(words: Sequence[str]) -> list[_Match]:
-    """Find all names of stems, from the last to the first."""
-    folded = [word.casefold() for word in words]
-    found, end = [], len(folded)
-    while end:
-        for start in range(max(0, end - _LONGEST), end):
-            known = _TABLE.get(tuple(folded[start:end]))
-            if known is not None:
-                missing = start > 0 and folded[start - 1] in _WITHOUT
-                found.append(_Match(*known, start, end, missing))
-                end = start
-                break
-        else:
-            end -= 1
-    return found
-
-
-def _agree(found: Sequence[_Match]) -> bool:
-    stems = {match.stem for match in found} - {MIXTURE}
-    return len(stems) < 2 and not any(match.missing for match in found)
-
-
-def _bracketed(text: str) -> StemName | None:
-    """Tell the stem by the last brackets that hold the name of one stem and nothing else."""
-    for match in reversed(list(_BRACKETS.finditer(text))):
-        words = [word for word, _ in _words(match.group(1)) if not word.isdigit()]
-        found = _stems(words)
-        if len(found) == 1 and (found[0].start, found[0].end) == (0, len(words)):
-            return StemName(found[0].stem, found[0].rank, text[: match.start()].rstrip(_MARKS))
-    return None
-
-
-def _words(text: str) -> list[tuple[str, int]]:
-    """Split into words and numbers with the places where they begin; ``LeadVox`` is two."""
-    found = []
-    for match in _WORD.finditer(text):
-        run, begin = match.group(), 0
-        for at in range(1, len(run)):
-            if run[at - 1].islower() and run[at].isupper():
-                found.append((run[begin:at], match.start() + begin))
-                begin = at
-        found.append((run[begin:], match.start() + begin))
-    return found
-
-
-def _plain_words(text: str) -> list[str]:
-    return [word.casefold() for word, _ in _words(unicodedata.normalize("NFC", text))]
-
-
-def _without_number(words: list[str]) -> list[str]:
-    """Drop a track number, unless it is all there is."""
-    return words[1:] if len(words) > 1 and words[0].isdigit() else words
 
 
 def _existing(folder: Path) -> Path:

@@ -180,18 +180,14 @@ def draw_example(song: str, audio: SongAudio, vocals: Samples, sdr: Floats) -> F
 
 
 def _spectrogram(axes: Axes, audio: Samples, sample_rate: int) -> None:
-    """Draw the level of the mean of the channels, from silence up to full scale."""
+    """Draw the level of the mean of the channels."""
     mono = audio.mean(axis=0)
     n_fft = min(4096, len(mono))
     # A few hundred columns are all that the eye sees, however long the song.
     hop = min(n_fft, max(n_fft // 4, len(mono) // 800))
-    window = np.hanning(n_fft)
-    starts = range(0, len(mono) - n_fft + 1, hop)
-    spectra = np.stack([np.abs(np.fft.rfft(mono[s : s + n_fft] * window)) for s in starts], axis=1)
-    level = 20 * np.log10(spectra / window.sum() * 2 + 1e-6)
-    extent = (0, len(mono) / sample_rate, 0, sample_rate / 2000)
-    axes.imshow(
-        level, origin="lower", aspect="auto", extent=extent, vmin=-100, vmax=0, cmap="magma"
-    )
-    axes.set_ylim(0, min(12, sample_rate / 2000))
-    axes.set_ylabel("kHz")
+    # One scale for all, from about silence to full scale, in dB of power per hertz.
+    scale: Any = {"vmin": -120, "vmax": -30, "cmap": "magma"}
+    axes.specgram(mono + 1e-9, NFFT=n_fft, Fs=sample_rate, noverlap=n_fft - hop, **scale)
+    axes.margins(x=0)
+    axes.set_ylim(0, min(12000, sample_rate / 2))
+    axes.set_ylabel("Hz")

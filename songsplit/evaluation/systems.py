@@ -15,10 +15,10 @@ import numpy as np
 
 from songsplit.audio import read_audio
 from songsplit.audio.finding import audio_files
-from songsplit.data.folders import stem_at_end, stem_in_folder
 from songsplit.data.musdb import Audio
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS
-from songsplit.errors import ConfigError, DataError, ModelError
+from songsplit.data.stem_names import stem_at_end, stem_in_folder
+from songsplit.errors import ConfigError, DataError
 from songsplit.evaluation.oracles import ideal_ratio_mask, wiener_filter
 from songsplit.evaluation.projections import Samples
 from songsplit.evaluation.references import ReferenceSong, SongAudio, files_digest
@@ -62,9 +62,7 @@ class ModelSystem:
         if quality != "balanced":
             self.name += f"-{quality}"
         self.quality, self.digest = quality, stored.digest
-        self._separator = Separator(wanted, device, quality=quality)
-        if load_model(wanted).digest != self.digest:
-            raise ModelError(f"{wanted} changed while it was being loaded: start again")
+        self._separator = Separator(stored.model, device, quality=quality)
         # One song at a time goes through the network, others are scored meanwhile.
         self._lock = threading.Lock()
         stems = self._separator.targets

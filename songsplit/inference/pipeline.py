@@ -106,7 +106,7 @@ def stream_stems(
     is_resampled = sample_rate != rate
 
     def process(chunks: list[Samples]) -> Samples:
-        """Return stems and shares of the highs, (chunks, 2, targets - 1, channels, n)."""
+        """Return stems, and behind them their shares of the highs where these would get lost."""
         stacked = np.stack(chunks)
         # The network is indifferent to level, float32 is not: this keeps squares of
         # very loud or very quiet samples within its range.
@@ -115,20 +115,21 @@ def stream_stems(
         stems, highs = runner.foreground(scaled)
         if is_resampled:
             stems = stems - highs * scaled[:, np.newaxis]
-        return np.stack([stems * peaks[:, np.newaxis], highs], axis=1)
+        stems *= peaks[:, np.newaxis]
+        return np.concatenate([stems, highs], axis=1) if is_resampled else stems
 
     shares = Interpolator(rate, sample_rate)
 
     def estimates() -> Iterator[Samples]:
         blocks = _resampled(remembered(), sample_rate, rate, channels)
-        for stems, highs in overlap_add(blocks, process, plan, group):
-            shares.push(highs)
-            yield stems.reshape(foreground * channels, -1)
+        for block in overlap_add(blocks, process, plan, group):
+            if is_resampled:
+                shares.push(block[foreground:])
+            yield block[:foreground].reshape(foreground * channels, -1)
 
     def complete(stems: Samples, whole: Samples) -> Samples:
-        share = shares.read(whole.shape[-1])
         if is_resampled:
-            stems = stems + share * whole
+            stems = stems + shares.read(whole.shape[-1]) * whole
         return np.concatenate([stems, (whole - stems.sum(axis=0))[np.newaxis]])
 
     for block in _resampled(estimates(), rate, sample_rate, foreground * channels):

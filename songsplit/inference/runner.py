@@ -6,7 +6,6 @@ import os
 import threading
 import warnings
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
 from typing import TypeAlias
 from weakref import WeakSet
 
@@ -205,12 +204,7 @@ class Turn:
     def __enter__(self) -> None:
         self.lock.acquire()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.lock.release()
 
     def __reduce__(self) -> tuple[type[Turn], tuple[()]]:

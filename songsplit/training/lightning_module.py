@@ -203,10 +203,7 @@ class SeparationTraining(pl.LightningModule):
         second = self.config.sample_rate
         frames = frame_sdr(references, estimates, window=second, hop=second)
         medians = [finite_median(values) for values in frames]
-        clip = usdr(references, estimates)
-        # Against silence there is no ratio, only a number that would drown all others.
-        clip[~references.any(axis=(1, 2))] = np.nan
-        self._scores[batch["name"]] = np.array([medians, clip])
+        self._scores[batch["name"]] = np.array([medians, usdr(references, estimates)])
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores over the clips of all ranks."""

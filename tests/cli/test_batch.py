@@ -163,6 +163,14 @@ def test_what_is_there_is_skipped_or_replaced(songs: list[Song], tmp_path: Path)
     assert "made from another song" in outcome.error
 
 
+def test_what_a_killed_run_left_is_removed(songs: list[Song], tmp_path: Path) -> None:
+    left = tmp_path / "out" / "0" / ".songsplit-left"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    assert counts(run(batch(tmp_path / "out"), songs[:1])) == "1 done"
+    assert not left.exists()
+
+
 def test_a_dry_run_does_nothing(songs: list[Song], tmp_path: Path) -> None:
     run(batch(tmp_path / "out"), songs[:1])
     before = contents(tmp_path)

@@ -125,7 +125,7 @@ def test_files_are_replaced_only_when_asked(good, tmp_path):
 def test_places_that_cannot_be_written(good, tmp_path):
     with pytest.raises(OutputError, match=r"mine\.pt: a weights file must be called"):
         export_checkpoint(good, {}, tmp_path / "mine.pt")
-    with pytest.raises(OutputError, match=r"last\.ckpt/mine\.safetensors cannot be written"):
+    with pytest.raises(OutputError, match=r"last\.ckpt/mine\.safetensors: a file is in the way"):
         export_checkpoint(good, {}, good / "mine.safetensors")
 
 

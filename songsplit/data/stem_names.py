@@ -1,0 +1,192 @@
+"""Which stem a file's name says that it holds. This is the only place that tells."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from songsplit.data.songs import INSTRUMENTAL, MIXTURE, OTHER, VOCALS
+
+_SINGING = ("vocals", "vocal", "vox", "vocs", "voc", "voice", "voices", "singing", "singer")
+_VOICES = ("lead", "main", "backing", "background", "back", "bg", "harmony", "double", "doubles")
+_WITHOUT = ("no", "non", "without", "minus", "off")
+# For each stem, groups of names. Of a song that has files of several groups, the first group
+# is the finished stem, and the others hold the same audio once more.
+_NAMES: dict[str, list[str]] = {
+    VOCALS: [
+        "acapella, acapellas, acappella, accapella, a cappella, a capella, cappella",
+        ", ".join(" ".join(words) for words in product(["", *_VOICES], _SINGING))
+        + ", bgv, bgvs, bv, bvs, choir, harmonies, ad libs, adlibs, rap",
+    ],
+    INSTRUMENTAL: [
+        "instrumental, instrumentals, instrumental mix, instr, inst",
+        "accompaniment, accompaniments, accomp",
+        ", ".join(" ".join(words) for words in product(_WITHOUT, _SINGING)),
+        "karaoke, minus one, minusone, backing track, backing tracks, backing, playback",
+    ],
+    MIXTURE: [
+        "mixture, mixtures",
+        "mix, full mix, final mix, main mix, stereo mix, original mix, mixdown, mix down",
+        "full, full song, original, master, mastered, full master, final master",
+    ],
+    "drums": [
+        "drums, drum, drum kit, drumkit, percussion, percussions, perc, bass drum, kick, "
+        "kick drum, snare, snare drum, hihat, hihats, hi hat, hi hats, hats, tom, toms, cymbal, "
+        "cymbals, overhead, overheads, claps",
+    ],
+    "bass": [
+        "bass, basses, bassline, bass line, bass guitar, electric bass, synth bass, bass synth, "
+        "sub bass, double bass, upright bass",
+    ],
+    OTHER: [
+        "other, others, rest, residual, residuals, remainder, guitar, guitars, acoustic guitar, "
+        "electric guitar, lead guitar, rhythm guitar, piano, keys, keyboard, keyboards, organ, "
+        "synth, synths, synthesizer, lead synth, pad, pads, strings, violin, cello, brass, "
+        "horns, trumpet, sax, saxophone, flute, woodwinds",
+    ],
+}
+_TABLE = {
+    tuple(phrase.split()): (stem, rank)
+    for stem, groups in _NAMES.items()
+    for rank, group in enumerate(groups)
+    for phrase in group.split(", ")
+}
+_LONGEST = max(map(len, _TABLE))
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+_BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
+_SEPARATOR = re.compile(r"_+| [-\u2013\u2014] ")
+# "Song - no_vocals", but not "I Said No_vocals": there, "no" belongs to the title.
+_JOINED_WITHOUT = re.compile(
+    rf"(?:^|(?<=_)|(?<=[-\u2013\u2014\d] ))(?:{'|'.join(_WITHOUT)})_", re.IGNORECASE
+)
+_NUMBER_AT_END = re.compile(r"[\W\d_]+$")
+_MARKS = " \t-_.,([{<|~\u2013\u2014"
+
+
+@dataclass(frozen=True)
+class StemName:
+    """What the name of a file says: its stem, and `song`, which stands before the stem.
+
+    Of one song's files for one stem, those of the lowest `rank` are used.
+    """
+
+    stem: str
+    rank: int
+    song: str
+
+
+def stem_at_end(text: str) -> StemName | None:
+    """Tell song and stem of ``Song A - Vocals``, ``song_a_drums 2`` or ``Song_(Bass)_v2``.
+
+    A stem in brackets counts more than all other words. The result is None where the name
+    does not end with a stem, names two stems, or says that a stem is missing (``no drums``).
+    """
+    text = unicodedata.normalize("NFC", text)
+    in_brackets = _bracketed(text)
+    if in_brackets is not None:
+        return in_brackets
+    text = _NUMBER_AT_END.sub("", text)
+    spaced = _JOINED_WITHOUT.sub(lambda match: match[0][:-1] + " ", text)
+    start = max((match.end() for match in _SEPARATOR.finditer(spaced)), default=0)
+    words = _words(text[start:])
+    found = stems_in([word for word, _ in words])
+    if not found or found[0].end != len(words) or not _agree(found):
+        return None
+    first = start + words[found[0].start][1]
+    return StemName(found[0].stem, found[0].rank, text[:first].rstrip(_MARKS))
+
+
+def stem_in_folder(text: str, folder: str) -> StemName | None:
+    """Tell the stem of a file that lies in the folder of its song.
+
+    A track number and the song's name at the start do not count. A name without any stem
+    is a part of ``other``; the name of the song alone is its mixture. The result is None
+    where the name has the words of two stems, or says that one is missing (``no drums``).
+    """
+    in_brackets = _bracketed(unicodedata.normalize("NFC", text))
+    words, song = _without_number(plain_words(text)), _without_number(plain_words(folder))
+    if tuple(song) in _TABLE:
+        song = []  # a folder for the takes of one stem
+    if song and words == song:
+        return StemName(MIXTURE, 1, "")
+    if words[: len(song)] == song:
+        words = _without_number(words[len(song) :])
+    if in_brackets is not None:
+        return StemName(in_brackets.stem, in_brackets.rank, " ".join(words))
+    found = stems_in(words)
+    if not _agree(found):
+        return None
+    # A "drum mix" is drums.
+    match = next((m for m in found if m.stem != MIXTURE), found[0] if found else None)
+    if match is None:
+        return StemName(OTHER, 0, " ".join(words))
+    return StemName(match.stem, match.rank, " ".join(words[: match.start]))
+
+
+@dataclass(frozen=True)
+class _Match:
+    """A stem named by the words from `start` to before `end`; `missing` after "no"."""
+
+    stem: str
+    rank: int
+    start: int
+    end: int
+    missing: bool
+
+
+def stems_in(words: Sequence[str]) -> list[_Match]:
+    """Find all names of stems, from the last to the first."""
+    folded = [word.casefold() for word in words]
+    found, end = [], len(folded)
+    while end:
+        for start in range(max(0, end - _LONGEST), end):
+            known = _TABLE.get(tuple(folded[start:end]))
+            if known is not None:
+                missing = start > 0 and folded[start - 1] in _WITHOUT
+                found.append(_Match(*known, start, end, missing))
+                end = start
+                break
+        else:
+            end -= 1
+    return found
+
+
+def _agree(found: Sequence[_Match]) -> bool:
+    stems = {match.stem for match in found} - {MIXTURE}
+    return len(stems) < 2 and not any(match.missing for match in found)
+
+
+def _bracketed(text: str) -> StemName | None:
+    """Tell the stem by the last brackets that hold the name of one stem and nothing else."""
+    for match in reversed(list(_BRACKETS.finditer(text))):
+        words = [word for word, _ in _words(match.group(1)) if not word.isdigit()]
+        found = stems_in(words)
+        if len(found) == 1 and (found[0].start, found[0].end) == (0, len(words)):
+            return StemName(found[0].stem, found[0].rank, text[: match.start()].rstrip(_MARKS))
+    return None
+
+
+def _words(text: str) -> list[tuple[str, int]]:
+    """Split into words and numbers with the places where they begin; ``LeadVox`` is two."""
+    found = []
+    for match in _WORD.finditer(text):
+        run, begin = match.group(), 0
+        for at in range(1, len(run)):
+            if run[at - 1].islower() and run[at].isupper():
+                found.append((run[begin:at], match.start() + begin))
+                begin = at
+        found.append((run[begin:], match.start() + begin))
+    return found
+
+
+def plain_words(text: str) -> list[str]:
+    """Split a name into words and numbers in small letters."""
+    return [word.casefold() for word, _ in _words(unicodedata.normalize("NFC", text))]
+
+
+def _without_number(words: list[str]) -> list[str]:
+    """Drop a track number, unless it is all there is."""
+    return words[1:] if len(words) > 1 and words[0].isdigit() else words
