@@ -16,6 +16,10 @@ from songsplit import Separator
 settings.register_profile("songsplit", deadline=None)
 settings.load_profile("songsplit")
 
+# What runs in the background of a shell is born deaf to Ctrl-C, and so are the programs it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 EXAMPLE = Path(__file__).parents[1] / "examples" / "lithium.ogg"
 
 
@@ -41,8 +45,3 @@ def musdb_root(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
-
-
-def heed_interrupts() -> None:
-    """For ``preexec_fn``: what runs in the background of a shell is born deaf to Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -10,15 +10,13 @@ mkdir -p "$folder"
 [ -d "$code" ] || git clone -q . "$code"
 
 for config in "$@"; do
-    config=$(realpath "$config")
     name=$(basename "$config" .yaml)
     if [ -f "$folder/$name.pid" ] && kill -0 "$(cat "$folder/$name.pid")" 2>/dev/null; then
         continue
     fi
-    cd "$code"
     PYTHONPATH=$code OMP_NUM_THREADS=1 setsid nohup nice -n 10 \
-        python train.py fit --config "$config" --trainer.default_root_dir "$folder/$name" \
-        --ckpt_path last >>"$folder/$name.log" 2>&1 &
+        python "$code/train.py" fit --config "$config" --ckpt_path last \
+        --trainer.default_root_dir "$folder/$name" >>"$folder/$name.log" 2>&1 &
     echo $! >"$folder/$name.pid"
 done
 for log in "$folder"/*.log; do

@@ -187,7 +187,8 @@ def _spectrogram(axes: Axes, audio: Samples, sample_rate: int) -> None:
     hop = min(n_fft, max(n_fft // 4, len(mono) // 800))
     # One scale for all, from about silence to full scale, in dB of power per hertz.
     scale: Any = {"vmin": -120, "vmax": -30, "cmap": "magma"}
-    axes.specgram(mono + 1e-9, NFFT=n_fft, Fs=sample_rate, noverlap=n_fft - hop, **scale)
+    with np.errstate(divide="ignore"):  # silence is minus infinity
+        axes.specgram(mono, NFFT=n_fft, Fs=sample_rate, noverlap=n_fft - hop, **scale)
     axes.margins(x=0)
     axes.set_ylim(0, min(12000, sample_rate / 2))
     axes.set_ylabel("Hz")

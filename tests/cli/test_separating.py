@@ -15,7 +15,6 @@ import soundfile
 
 import songsplit
 from tests.cli.conftest import ROOT, run
-from tests.conftest import heed_interrupts
 
 PROGRAM = f"'{sys.executable}' -m songsplit"
 
@@ -111,7 +110,6 @@ def test_an_interruption_leaves_nothing(song, number, source, options):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-        preexec_fn=heed_interrupts,
     ) as process:
         if source == "-":
             # Less than a chunk: everything is read, and nothing is written yet.

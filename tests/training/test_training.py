@@ -30,6 +30,15 @@ CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 FOUR = "[vocals, drums, bass, other]"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Sums differ in their last bits with the number of threads: as many here as in `run`."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
     return recordings.cache(tmp_path_factory.mktemp("cache"))

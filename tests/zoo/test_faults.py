@@ -25,7 +25,6 @@ import soundfile
 
 import songsplit
 from songsplit import Separator
-from tests.conftest import heed_interrupts
 from tests.zoo.encoding import RATE, song, song_bytes
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +55,6 @@ def start(songs: Path, out: Path, *options: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        preexec_fn=heed_interrupts,
     )
 
 
