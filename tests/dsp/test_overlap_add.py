@@ -59,22 +59,6 @@ def test_the_margins_of_a_chunk_are_not_heard():
     assert not out[:, 10:-10].any()
 
 
-def test_the_delay_is_one_chunk():
-    plan = ChunkPlan(chunk=100, margin=10, fade=20)
-    given_samples = 0
-
-    def source():
-        nonlocal given_samples
-        for _ in range(100):
-            given_samples += 25
-            yield np.zeros((1, 25), np.float32)
-
-    got = 0
-    for block in overlap_add(source(), lambda c: c, plan):
-        got += block.shape[-1]
-        assert given_samples - got <= 100 + 60
-
-
 def test_no_samples_give_none():
     assert list(overlap_add([], lambda c: c, ChunkPlan(10, 0, 0))) == []
 
