@@ -23,7 +23,7 @@ from songsplit.audio import (
 from songsplit.audio.formats import FormatName, OutputFormat
 from songsplit.errors import AudioInputError, ConfigError, OutputError
 from songsplit.inference import BALANCED, QUALITIES, Quality
-from songsplit.inference.pipeline import LONG, MEDIUM, SHORT, stream_stems
+from songsplit.inference.pipeline import stream_stems
 from songsplit.inference.runner import Runner, choose_device
 from songsplit.models.separation_model import SeparationModel, SpeedAverage, fused
 from songsplit.models.weights import load_model
@@ -101,7 +101,6 @@ class Separator:
         self._runner = Runner(
             SpeedAverage(network).eval() if quality == "best" else network, chosen
         )
-        self._chunking = MEDIUM if quality == "best" else LONG
 
     @property
     def device(self) -> torch.device:
@@ -160,7 +159,7 @@ class Separator:
                 starts = range(_BLOCK_SECONDS * rate, mixture.shape[1], _BLOCK_SECONDS * rate)
                 blocks = iter(np.split(mixture, starts, axis=1))
             reporter = stack.enter_context(Reporter(progress, rate, seconds))
-            parts = stream_stems(self._runner, blocks, rate, channels, self._chunking)
+            parts = stream_stems(self._runner, blocks, rate, channels)
             stems = np.concatenate(list(reporter.through(parts)), axis=-1)
         return self._named([given.restore(stem) for stem in stems] if given else stems, rate)
 
@@ -232,7 +231,7 @@ class Separator:
                     )
                 yield block.samples
 
-        for stems in stream_stems(self._runner, samples(), rate, channels, SHORT):
+        for stems in stream_stems(self._runner, samples(), rate, channels, live=True):
             yield self._named([first.restore(stem) for stem in stems], rate)
 
     def separate_to_files(
@@ -324,7 +323,7 @@ class Separator:
             )
             with reporter, writer:
                 mixture = reader.blocks(_BLOCK_SECONDS * rate)
-                parts = stream_stems(self._runner, mixture, rate, channels, self._chunking)
+                parts = stream_stems(self._runner, mixture, rate, channels)
                 named = (dict(zip(self.targets, p, strict=True)) for p in reporter.through(parts))
                 stems = drawing.watching(named) if drawing else named
                 for results in _mixed(stems, mix, rate, channels) if mix else stems:

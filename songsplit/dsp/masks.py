@@ -13,21 +13,14 @@ EDGE_BINS = 16
 def input_powers(spectrogram: Tensor) -> Tensor:
     """Compute the squared magnitudes of left, right, mid and side.
 
-    Mid is (L + R) / 2 and side (L - R) / 2: they tell the network about the phase between the
-    channels, hence about what stands in the middle.
-
-    Parameters
-    ----------
-    spectrogram : Tensor of complex64, shape (batch, 2, bins, frames)
-
-    Returns
-    -------
-    Tensor of float32, shape (batch, 4, bins, frames)
+    From complex64 (batch, 2, bins, frames) to float32 (batch, 4, bins, frames). Mid is
+    (L + R) / 2 and side (L - R) / 2: they tell the network about the phase between the channels,
+    hence about what stands in the middle.
     """
     real, imaginary = spectrogram.real, spectrogram.imag
     parts = [real.square().addcmul_(imaginary, imaginary)]
     for sign in (1, -1):
-        # Not from powers and products: of nearly opposite or equal channels little is left.
+        # Powers and their products would lose the precision of nearly equal or opposite channels.
         both = [torch.add(part[:, :1], part[:, 1:], alpha=sign) for part in (real, imaginary)]
         parts.append(both[0].square_().addcmul_(both[1], both[1]) / 4)
     return torch.cat(parts, dim=1)
