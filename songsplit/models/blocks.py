@@ -41,13 +41,12 @@ class FrequencyLinear(nn.Module):
 
 
 class FrequencyBlock(nn.Module):
-    """Two frequency-wise linear layers with a narrow layer between them.
+    """Two frequency-wise linear layers, with `inner` rows between them.
 
     The "time-distributed fully connected" block of Choi et al. (2020),
     "Investigating U-Nets with various intermediate blocks for spectrogram-based
     singing voice separation": it lets every frequency see all others, so harmonics
-    far apart are recognised as one voice, which small convolutions cannot do. Between the
-    layers the frequency axis has `inner` rows.
+    far apart are recognised as one voice, which small convolutions cannot do.
     """
 
     def __init__(self, channels: int, bins: int, inner: int) -> None:
@@ -62,7 +61,7 @@ class FrequencyBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the block's output for (batch, channels, bins, time), same shape."""
+        """Map (batch, channels, bins, time) to the same shape."""
         out: Tensor = self.layers(x)
         return out
 
@@ -78,11 +77,8 @@ class ConvFrequencyBlock(nn.Module):
         self.entry = nn.Sequential(conv_norm(in_channels, out_channels, 3), nn.ReLU(inplace=True))
         self.frequency = FrequencyBlock(out_channels, bins, inner) if inner else None
         self.exit = conv_norm(out_channels, out_channels, 3)
-        self.shortcut = (
-            nn.Identity()
-            if in_channels == out_channels
-            else conv_norm(in_channels, out_channels, 1)
-        )
+        is_same = in_channels == out_channels
+        self.shortcut = nn.Identity() if is_same else conv_norm(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, bins, time) to (batch, out_channels, bins, time)."""
@@ -93,26 +89,16 @@ class ConvFrequencyBlock(nn.Module):
         return out.add_(self.shortcut(x)).relu_()
 
 
-class Down(nn.Sequential):
-    """Halve frequency and time with a strided convolution."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, 2, stride=2, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-        )
+def down(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Return layers that halve frequency and time."""
+    convolution = nn.Conv2d(in_channels, out_channels, 2, stride=2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
 
 
-class Up(nn.Sequential):
-    """Double frequency and time with a transposed convolution."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-        )
+def up(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Return layers that double frequency and time."""
+    convolution = nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
 
 
 class AlongTimeAndFrequency(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -81,12 +82,14 @@ class MaskUNetConfig:
     def __post_init__(self) -> None:
         for name in ("targets", "widths", "bands"):
             self._require(name, isinstance(getattr(self, name), list | tuple))
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         self._require("bands", all(isinstance(band, list | tuple) for band in self.bands))
-        object.__setattr__(self, "targets", tuple(self.targets))
-        object.__setattr__(self, "widths", tuple(self.widths))
         object.__setattr__(self, "bands", tuple(tuple(band) for band in self.bands))
         self._require("targets", 2 <= len(self.targets) <= _MAX_TARGETS)
-        self._require("targets", all(_is_target(name) for name in self.targets))
+        self._require(
+            "targets",
+            all(isinstance(name, str) and _TARGET.fullmatch(name) for name in self.targets),
+        )
         self._require("targets", len({name.lower() for name in self.targets}) == len(self.targets))
         for name, (least, most) in _INTEGERS.items():
             self._require(name, _is_integer(getattr(self, name), least, most))
@@ -109,12 +112,17 @@ class MaskUNetConfig:
             return False
         if not self.bands or any(len(band) != 2 for band in self.bands):
             return False
-        starts = [0, *(stop for stop, _ in self.bands)]
-        for start, (stop, width) in zip(starts, self.bands, strict=False):
-            if stop <= start or (stop - start) % width:
-                return False
+        if any(bins <= 0 or bins % width for bins, width in self._ranges()):
+            return False
         folded = self.subbands * self.frame_multiple
         return self.bins <= self.n_fft // 2 + 1 and self.band_count % folded == 0
+
+    def _ranges(self) -> Iterator[tuple[int, int]]:
+        """Give the number of bins and the width of each range of alike bands."""
+        start = 0
+        for stop, width in self.bands:
+            yield stop - start, width
+            start = stop
 
     def _require(self, name: str, holds: bool) -> None:
         if not holds:
@@ -128,11 +136,7 @@ class MaskUNetConfig:
     @property
     def band_count(self) -> int:
         """Number of frequency bands."""
-        starts = [0, *(stop for stop, _ in self.bands)]
-        return sum(
-            (stop - start) // width
-            for start, (stop, width) in zip(starts, self.bands, strict=False)
-        )
+        return sum(bins // width for bins, width in self._ranges())
 
     @property
     def rows(self) -> int:
@@ -182,7 +186,3 @@ def _is_integer(value: object, least: int, most: int) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_target(value: object) -> bool:
-    return isinstance(value, str) and _TARGET.fullmatch(value) is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -57,10 +58,7 @@ class SeparationModel(nn.Module):
         self.unet = MaskUNet(config) if network is None else network
 
     def foreground_masks(self, spectrogram: Tensor) -> Tensor:
-        """Predict the masks of all targets but the last over the network's band.
-
-        From complex64 (batch, 2, bins, frames) to (batch, targets - 1, 2, config.bins, frames).
-        """
+        """Predict the masks of all targets but the last, as :meth:`masks` does."""
         masks: Tensor = self.unet(input_powers(spectrogram[:, :, : self.config.bins]))
         return masks
 
@@ -85,17 +83,9 @@ class SeparationModel(nn.Module):
         return Foreground(stems, highs)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Separate stereo mixtures.
+        """Separate mixtures, as for :meth:`foreground`, into all targets, which add up to them.
 
-        Parameters
-        ----------
-        mixture : Tensor, shape (batch, 2, samples)
-            At ``config.sample_rate``, at least one sample.
-
-        Returns
-        -------
-        Tensor of float32, shape (batch, targets, 2, samples)
-            Adding up to the mixture.
+        From (batch, 2, samples) to float32 (batch, targets, 2, samples).
         """
         first = self.foreground(mixture).stems
         return torch.cat([first, (mixture - first.sum(dim=1)).unsqueeze(1)], dim=1)
@@ -116,8 +106,7 @@ def fused(model: SeparationModel) -> SeparationModel:
 
 
 def _fuse(layers: nn.Sequential) -> None:
-    for index in range(len(layers) - 1):
-        convolution, normalisation = layers[index], layers[index + 1]
+    for index, (convolution, normalisation) in enumerate(pairwise(layers)):
         if isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d) and isinstance(
             normalisation, nn.BatchNorm2d
         ):
@@ -129,8 +118,8 @@ def _fuse(layers: nn.Sequential) -> None:
 class SpeedAverage(nn.Module):
     """Mean of a model's stems at the song's own speed and at others.
 
-    A voice that is heard a little higher falls on other bins of the spectrogram; the
-    network's mistakes change with that, the voice does not, so the mean is nearer to it.
+    A voice that is played a little higher falls on other bins of the spectrogram. That changes
+    the network's mistakes but not the voice, so the mean is nearer to the voice.
     """
 
     def __init__(self, model: SeparationModel) -> None:
@@ -142,8 +131,8 @@ class SpeedAverage(nn.Module):
         """Separate all targets but the last, as :meth:`SeparationModel.foreground` does."""
         samples = mixture.shape[-1]
         stems, highs = self.model.foreground(mixture)
-        # Of a length from which all speeds lead to whole numbers of samples, and to fast
-        # Fourier transforms.
+        # All speeds lead from this length to whole numbers of samples, and to fast Fourier
+        # transforms.
         unit = math.lcm(*(speed.numerator for speed in SPEEDS))
         length = _smooth(math.ceil((samples + 2 * _EDGE) / unit)) * unit
         padded = functional.pad(mixture, (_EDGE, length - samples - _EDGE))
@@ -152,7 +141,7 @@ class SpeedAverage(nn.Module):
         for speed in SPEEDS:
             shorter = int(length / speed)
             played = self.model.foreground(resample_to(padded, shorter)).stems
-            # Faster, there was no room for the highest frequencies: take one's own.
+            # The highest frequencies do not fit when played faster: take those of true speed.
             total = total + own + resample_to(played - resample_to(own, shorter), length)
         return Foreground(total[..., _EDGE : _EDGE + samples] / (1 + len(SPEEDS)), highs)
 

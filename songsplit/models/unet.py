@@ -11,9 +11,9 @@ from songsplit.models.blocks import (
     AlongTimeAndFrequency,
     Attention,
     ConvFrequencyBlock,
-    Down,
     Recurrent,
-    Up,
+    down,
+    up,
 )
 from songsplit.models.config import MaskUNetConfig
 
@@ -22,11 +22,7 @@ _CONTEXTS = {"recurrent": Recurrent, "attention": Attention}
 
 
 def least_weights(config: MaskUNetConfig) -> int:
-    """Return a number of weights that a network has at least, without making it.
-
-    It counts the convolutions and frequency-wise layers of the encoder, which are about half
-    of all.
-    """
+    """Count the weights of the encoder, about half of all, without making the network."""
     count, rows = 0, config.rows
     channels = _INPUTS * config.subbands
     for width in config.widths:
@@ -71,17 +67,15 @@ class MaskUNet(nn.Module):
             inner = _inner_rows(config, rows)
             encoder.append(ConvFrequencyBlock(channels, width, rows, inner))
             if level + 1 < len(widths):
-                downs.append(Down(width, width))
-                ups.append(Up(widths[level + 1], width))
+                downs.append(down(width, width))
+                ups.append(up(widths[level + 1], width))
                 decoder.append(ConvFrequencyBlock(width, width, rows, inner))
                 channels, rows = width, rows // 2
         self.encoder = nn.ModuleList(encoder)
         self.downs = nn.ModuleList(downs)
-        self.context = (
-            nn.Identity()
-            if config.context == "none"
-            else AlongTimeAndFrequency(widths[-1], _CONTEXTS[config.context])
-        )
+        self.context: nn.Module = nn.Identity()
+        if config.context != "none":
+            self.context = AlongTimeAndFrequency(widths[-1], _CONTEXTS[config.context])
         self.ups = nn.ModuleList(ups)
         self.decoder = nn.ModuleList(decoder)
         self.head = nn.Conv2d(widths[0], 2 * self.outputs * config.subbands, 1)
@@ -102,11 +96,12 @@ class MaskUNet(nn.Module):
         """
         config = self.config
         frames = powers.shape[-1]
-        x = self.features(powers)
-        x = functional.pad(x, (0, -frames % config.frame_multiple))
-        x = self._fold(x).contiguous(memory_format=torch.channels_last)
-        logits = self._unfold(self._unet(x))[..., :frames].float()
-        logits = logits.reshape(len(logits), self.outputs, 2, *logits.shape[2:])
+        x = functional.pad(self.features(powers), (0, -frames % config.frame_multiple))
+        # Fold subbands into channels, and back after the network.
+        x = x.reshape(len(x), -1, config.rows, x.shape[-1])
+        logits = self._unet(x.contiguous(memory_format=torch.channels_last))
+        logits = logits.reshape(len(x), self.outputs, 2, config.band_count, -1)[..., :frames]
+        logits = logits.float()
         if self.outputs == 1:
             masks = logits.sigmoid()  # what the softmax below comes to, at half the cost
         else:
@@ -140,24 +135,12 @@ class MaskUNet(nn.Module):
             normalized: Tensor = self.normalize(per_bin)
         return normalized.reshape(batch, bins, channels, frames).transpose(1, 2)
 
-    def _fold(self, x: Tensor) -> Tensor:
-        batch, channels, bins, frames = x.shape
-        subbands = self.config.subbands
-        return x.reshape(batch, channels * subbands, bins // subbands, frames)
-
-    def _unfold(self, x: Tensor) -> Tensor:
-        batch, _, rows, frames = x.shape
-        return x.reshape(batch, -1, rows * self.config.subbands, frames)
-
-    def _unet(self, folded: Tensor) -> Tensor:
-        x = folded
+    def _unet(self, x: Tensor) -> Tensor:
         skips = []
-        for level, block in enumerate(self.encoder):
-            x = block(x)
-            if level < len(self.downs):
-                skips.append(x)
-                x = self.downs[level](x)
-        x = self.context(x)
+        for block, smaller in zip(self.encoder, self.downs, strict=False):
+            skips.append(block(x))
+            x = smaller(skips[-1])
+        x = self.context(self.encoder[-1](x))
         for level in reversed(range(len(self.ups))):
             x = self.decoder[level](self.ups[level](x) + skips[level])
         logits: Tensor = self.head(x)
