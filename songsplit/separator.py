@@ -22,7 +22,7 @@ from songsplit.audio import (
 )
 from songsplit.audio.formats import FormatName, OutputFormat
 from songsplit.errors import AudioInputError, ConfigError, OutputError
-from songsplit.inference import BALANCED, QUALITIES, Quality
+from songsplit.inference import QUALITIES, Quality
 from songsplit.inference.pipeline import stream_stems
 from songsplit.inference.runner import Runner, choose_device
 from songsplit.models.separation_model import SeparationModel, SpeedAverage, fused
@@ -63,8 +63,7 @@ class Separator:
     Raises
     ------
     ModelError, ConfigError, DeviceError
-        If the model is damaged, if there is no such model, quality or device, or if
-        `max_hours` is not above zero.
+        If a model is damaged, or there is no such model, quality, number of hours or device.
 
     Examples
     --------
@@ -81,7 +80,7 @@ class Separator:
         model: Model | None = None,
         device: str | None = None,
         *,
-        quality: Quality = BALANCED,
+        quality: Quality = "balanced",
         max_hours: float = 24.0,
     ) -> None:
         if quality not in QUALITIES:
@@ -94,23 +93,18 @@ class Separator:
         if not isinstance(model, SeparationModel):
             stored = load_model(model)
             model, self.card = stored.model, stored.card
+        self.targets = model.config.targets
+        """Names of the stems, in order."""
         self.quality = quality
         """The quality setting."""
         self._max_hours = max_hours
         network = fused(model)
-        self._runner = Runner(
-            SpeedAverage(network).eval() if quality == "best" else network, chosen
-        )
+        self._runner = Runner(SpeedAverage(network) if quality == "best" else network, chosen)
 
     @property
     def device(self) -> torch.device:
         """The device that computes."""
         return self._runner.device
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Names of the stems, in order."""
-        return self._runner.config.targets
 
     def separate(
         self, audio: Audio, sample_rate: int | None = None, *, progress: Progress = False
@@ -146,8 +140,7 @@ class Separator:
         """
         given = None
         with ExitStack() as stack:
-            if _is_file(audio):
-                _refuse_rate(audio, sample_rate)
+            if _is_file(audio, sample_rate):
                 reader = stack.enter_context(open_audio(audio, max_hours=self._max_hours))
                 rate, channels = reader.info.sample_rate, reader.info.channels
                 seconds = reader.info.seconds
@@ -195,17 +188,15 @@ class Separator:
         >>> sum(stems.vocals.shape[-1] for stems in separator.stream(radio, 44100))
         882000
         """
-        if _is_file(audio):
-            _refuse_rate(audio, sample_rate)
+        if _is_file(audio, sample_rate):
             return self._streamed_file(audio)
-        try:
-            # An array by itself is one block.
-            whole = isinstance(audio, np.ndarray) or hasattr(audio, "cpu")
-            blocks: Iterator[Array] = iter([cast("Array", audio)] if whole else audio)
-        except TypeError:
+        # An array by itself is one block.
+        is_array = isinstance(audio, np.ndarray) or hasattr(audio, "cpu")
+        blocks = cast("Iterable[Array]", [audio] if is_array else audio)
+        if not isinstance(blocks, Iterable):
             raise AudioInputError(
                 f"audio is of type {type(audio).__name__}: stream a file or blocks of samples"
-            ) from None
+            )
         return self._streamed(blocks, check_sample_rate(sample_rate))
 
     def _streamed_file(self, file: File) -> Iterator[Stems]:
@@ -214,11 +205,10 @@ class Separator:
             # Short blocks: what is to be read of a pipe may not be there yet.
             yield from self._streamed(reader.blocks(max(1, rate // 10)), rate)
 
-    def _streamed(self, blocks: Iterator[Array], rate: int) -> Iterator[Stems]:
+    def _streamed(self, blocks: Iterable[Array], rate: int) -> Iterator[Stems]:
         filled = (block for block in blocks if 0 not in getattr(block, "shape", ()))
         given = (as_samples(block, rate) for block in filled)
-        first = next(given, None)
-        if first is None:
+        if (first := next(given, None)) is None:
             return
         channels = len(first.samples)
 
@@ -265,9 +255,10 @@ class Separator:
             ``"stem.mp4"`` (one file for DJ programs), or an :class:`songsplit.OutputFormat`.
             Rate and channels are the source's, if the format has them. Where a stem would
             clip, all stems become quieter by the same amount, except in floating point.
-        picture, overwrite : bool, optional
-            Also draw song and stems into a PNG file, named like a stem "picture"; replace
-            files that are already there.
+        picture : bool, optional
+            Also draw song and stems into a PNG file, named like a stem "picture".
+        overwrite : bool, optional
+            Replace files that are already there.
         progress : bool or callable, optional
             As for :meth:`separate`. The function is still called while files are encoded.
 
@@ -281,11 +272,9 @@ class Separator:
         ------
         AudioFileError
             As from :meth:`separate`.
-        OutputExistsError
-            If a result is already there and ``overwrite`` is false.
         OutputError
-            If a result cannot be written, or the format has fewer channels than the
-            source. Nothing partial is left behind.
+            If a result is already there (:class:`OutputExistsError`) or cannot be written, or
+            the format has fewer channels than the source. Nothing partial is left behind.
         ConfigError, AudioInputError
             If the format, the template or a stem of the mix is impossible.
         MissingExtraError
@@ -344,25 +333,14 @@ def separate(
     *,
     model: Model | None = None,
     device: str | None = None,
-    quality: Quality = BALANCED,
+    quality: Quality = "balanced",
     max_hours: float = 24.0,
     progress: Progress = False,
 ) -> Stems:
     """Split a song into vocals and instrumental.
 
-    For more than one song, make a :class:`Separator`, which loads the model only once.
-
-    Parameters
-    ----------
-    audio, sample_rate, progress
-        As for :meth:`Separator.separate`.
-    model, device, quality, max_hours
-        As for :class:`Separator`.
-
-    Returns
-    -------
-    Stems
-        As from :meth:`Separator.separate`.
+    Parameters and results are those of :class:`Separator` and :meth:`Separator.separate`. For
+    more than one song, make a Separator, which loads the model only once.
 
     Examples
     --------
@@ -375,24 +353,21 @@ def separate(
     return separator.separate(audio, sample_rate, progress=progress)
 
 
-def _refuse_rate(file: File, sample_rate: int | None) -> None:
-    if sample_rate is not None:
-        raise AudioInputError(f"{file}: a file brings its own rate: leave sample_rate out")
-
-
-def _is_file(audio: object) -> TypeIs[File]:
-    return isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
+def _is_file(audio: object, sample_rate: int | None) -> TypeIs[File]:
+    is_file = isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
+    if is_file and sample_rate is not None:
+        raise AudioInputError(f"{audio}: a file brings its own rate: leave sample_rate out")
+    return is_file
 
 
 def _mixed(
     blocks: Iterable[Mapping[str, Samples]], mix: Mix, sample_rate: int, channels: int
 ) -> Iterator[dict[str, Samples]]:
     """Turn blocks of stems, each (channels, n), into blocks of a mix."""
-    stretcher = None
-    if mix.is_stretched:
-        stretcher = Stretcher(sample_rate, channels, tempo=mix.tempo, key=mix.key)
-    for stems in blocks:
-        mixed = np.asarray(mix_stems(stems, mix.gains), np.float32)
-        yield {mix.name: stretcher.process(mixed) if stretcher else mixed}
-    if stretcher:
-        yield {mix.name: stretcher.rest()}
+    mixed = (np.asarray(mix_stems(stems, mix.gains), np.float32) for stems in blocks)
+    if not mix.is_stretched:
+        yield from ({mix.name: block} for block in mixed)
+        return
+    stretcher = Stretcher(sample_rate, channels, tempo=mix.tempo, key=mix.key)
+    yield from ({mix.name: stretcher.process(block)} for block in mixed)
+    yield {mix.name: stretcher.rest()}

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from songsplit.errors import DeviceError, ModelError
-from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation_model import SeparationModel, SpeedAverage
 
 Network: TypeAlias = SeparationModel | SpeedAverage
@@ -70,6 +69,7 @@ class Runner:
 
     def __init__(self, network: Network, device: torch.device, *, shared: bool = False) -> None:
         self._network = network.to(device)
+        self.config = network.config
         self.device = device
         self._shared = shared
         self._items = 1 if shared or device.type == "cpu" else _GPU_ITEMS
@@ -77,11 +77,6 @@ class Runner:
         self.chunk_seconds = 16.0 if isinstance(network, SpeedAverage) else 24.0
         self._forks = _forks
         _turns[device]
-
-    @property
-    def config(self) -> MaskUNetConfig:
-        """Settings of the network."""
-        return self._network.config
 
     def group(self, channels: int) -> int:
         """Return how many chunks of a song are best given at once."""

@@ -6,14 +6,17 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any
 
 from songsplit.errors import ConfigError
 
-Context = Literal["none", "recurrent", "attention"]
-
 # Settings of version 0.1, with the only value that is left.
-_FORMER = {"stereo_input": "left-right-mid-side", "skip": "sum", "mask": "soft"}
+_FORMER = {
+    "stereo_input": "left-right-mid-side",
+    "skip": "sum",
+    "mask": "soft",
+    "context": "none",
+}
 # Configurations come with weights from strangers: what these bounds allow fits into memory.
 _INTEGERS = {
     "sample_rate": (1, 768_000),
@@ -61,9 +64,6 @@ class MaskUNetConfig:
         leaves these blocks out.
     narrowest : int
         They do not reduce it to fewer rows than this.
-    context : {"none", "recurrent", "attention"}
-        Layers along the whole of time and of frequency at the lowest scale, whose width
-        must be a multiple of four for attention.
     """
 
     targets: tuple[str, ...] = ("vocals", "instrumental")
@@ -77,7 +77,6 @@ class MaskUNetConfig:
     widths: tuple[int, ...] = (48, 80, 112, 160, 224)
     bottleneck: int = 8
     narrowest: int = 1
-    context: Context = "none"
 
     def __post_init__(self) -> None:
         for name in ("targets", "widths", "bands"):
@@ -98,14 +97,11 @@ class MaskUNetConfig:
         self._require("widths", 1 <= len(self.widths) <= _MAX_SCALES)
         self._require("widths", all(_is_integer(width, 1, _MAX_WIDTH) for width in self.widths))
         self._require("bands", self._bands_fit())
-        self._require("context", self.context in get_args(Context))
-        self._require("compression", _is_number(self.compression) and 0 < self.compression <= 1)
-        self._require("level_seconds", _is_number(self.level_seconds))
-        self._require("level_seconds", 0 < self.level_seconds <= _MAX_LEVEL_SECONDS)
+        for name, limit in (("compression", 1.0), ("level_seconds", _MAX_LEVEL_SECONDS)):
+            value = getattr(self, name)
+            self._require(name, isinstance(value, int | float) and 0 < value <= limit)
         lowest = self.rows // self.frame_multiple
         self._require("bottleneck", 0 <= self.bottleneck <= max(lowest, self.narrowest))
-        # Attention has four heads.
-        self._require("context", self.context != "attention" or self.widths[-1] % 4 == 0)
 
     def _bands_fit(self) -> bool:
         if not all(_is_integer(edge, 1, self.n_fft) for band in self.bands for edge in band):
@@ -166,8 +162,6 @@ class MaskUNetConfig:
             raise ConfigError(f"the model's configuration is not valid JSON: {error}") from error
         if not isinstance(values, dict):
             raise ConfigError("the model's configuration is not a JSON object")
-        if "bins" in values:  # how files were written before there were bands
-            values["bands"] = ((values.pop("bins"), 1),)
         for name, remaining in _FORMER.items():
             if (value := values.pop(name, remaining)) != remaining:
                 raise ConfigError(
@@ -182,7 +176,3 @@ class MaskUNetConfig:
 
 def _is_integer(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from fractions import Fraction
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import NamedTuple
 
 import torch
@@ -147,12 +147,5 @@ class SpeedAverage(nn.Module):
 
 
 def _smooth(number: int) -> int:
-    """Return the next number that has no prime factor above 5."""
-    while True:
-        rest = number
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return number
-        number += 1
+    """Return the next number that has no prime factor above 5, and so divides a power of 30."""
+    return next(candidate for candidate in count(number) if pow(30, 64, candidate) == 0)

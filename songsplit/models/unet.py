@@ -7,18 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from songsplit.dsp.bands import expand_bands, pool_bands
-from songsplit.models.blocks import (
-    AlongTimeAndFrequency,
-    Attention,
-    ConvFrequencyBlock,
-    Recurrent,
-    down,
-    up,
-)
+from songsplit.models.blocks import ConvFrequencyBlock, down, up
 from songsplit.models.config import MaskUNetConfig
 
 _INPUTS = 4  # powers of left, right, mid and side
-_CONTEXTS = {"recurrent": Recurrent, "attention": Attention}
 
 
 def least_weights(config: MaskUNetConfig) -> int:
@@ -48,10 +40,6 @@ class MaskUNet(nn.Module):
     (U-Net: Ronneberger et al. 2015; for voices: Jansson et al. 2017). Masks of all
     targets add up to one at every bin; the last target's logit is fixed at zero, so
     two targets make a plain sigmoid.
-
-    Parameters
-    ----------
-    config : MaskUNetConfig
     """
 
     def __init__(self, config: MaskUNetConfig) -> None:
@@ -73,26 +61,15 @@ class MaskUNet(nn.Module):
                 channels, rows = width, rows // 2
         self.encoder = nn.ModuleList(encoder)
         self.downs = nn.ModuleList(downs)
-        self.context: nn.Module = nn.Identity()
-        if config.context != "none":
-            self.context = AlongTimeAndFrequency(widths[-1], _CONTEXTS[config.context])
         self.ups = nn.ModuleList(ups)
         self.decoder = nn.ModuleList(decoder)
         self.head = nn.Conv2d(widths[0], 2 * self.outputs * config.subbands, 1)
 
     def forward(self, powers: Tensor) -> Tensor:
-        """Predict the masks of all targets but the last.
+        """Predict masks of all targets but the last, for left and right.
 
-        Parameters
-        ----------
-        powers : Tensor, shape (batch, 4, bins, frames)
-            What :func:`songsplit.dsp.masks.input_powers` gives; bins at least
-            ``config.bins``, any number of frames.
-
-        Returns
-        -------
-        Tensor of float32, shape (batch, targets - 1, 2, config.bins, frames)
-            Masks for the left and right channel, which lie in [0, 1], as does their sum.
+        From what :func:`songsplit.dsp.masks.input_powers` gives, (batch, 4, bins, frames), to
+        float32 (batch, targets - 1, 2, config.bins, frames) in [0, 1], as is their sum.
         """
         config = self.config
         frames = powers.shape[-1]
@@ -110,12 +87,11 @@ class MaskUNet(nn.Module):
         return expand_bands(masks, config.bands)
 
     def features(self, powers: Tensor) -> Tensor:
-        """Pool into bands, divide out the local level, compress, and normalise per band.
+        """Turn powers (batch, 4, bins, frames) into the network's input (batch, 4, bands, frames).
 
-        From shape (batch, channels, bins, frames) to (batch, channels, bands, frames). The
-        level is the root mean square over channels, bands and a window of
-        ``config.level_seconds``; a finite window instead of the whole input makes the
-        result depend little on where a long song is cut into chunks.
+        The level is measured over channels, bands and a window of ``config.level_seconds``. A
+        finite window instead of the whole input makes the result depend little on where a long
+        song is cut into chunks.
         """
         config = self.config
         with torch.autocast(powers.device.type, enabled=False):
@@ -140,7 +116,7 @@ class MaskUNet(nn.Module):
         for block, smaller in zip(self.encoder, self.downs, strict=False):
             skips.append(block(x))
             x = smaller(skips[-1])
-        x = self.context(self.encoder[-1](x))
+        x = self.encoder[-1](x)
         for level in reversed(range(len(self.ups))):
             x = self.decoder[level](self.ups[level](x) + skips[level])
         logits: Tensor = self.head(x)

@@ -66,10 +66,6 @@ class StoredModel:
 def list_models() -> list[ModelInfo]:
     """List the models that come with songsplit, the default one first.
 
-    Returns
-    -------
-    list of ModelInfo
-
     Raises
     ------
     ModelError
@@ -81,9 +77,15 @@ def list_models() -> list[ModelInfo]:
     >>> [model.name for model in songsplit.list_models()]
     ['default', 'open']
     """
-    return [
-        ModelInfo(name, path, sha256, _card(path)) for name, (path, sha256) in _registry().items()
-    ]
+    models = []
+    for name, (path, sha256) in _registry().items():
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                card = json.loads(file.metadata()["card"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(path) from error
+        models.append(ModelInfo(name, path, sha256, card))
+    return models
 
 
 def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
@@ -96,7 +98,7 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
     if wanted in known:
         path, sha256 = known[wanted]
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise ModelError(f"{path} is missing or damaged: install songsplit again")
+            raise _damaged(path)
         return load_weights(path)
     if Path(wanted).exists():
         return load_weights(wanted)
@@ -185,18 +187,12 @@ def _registry() -> dict[str, tuple[Path, str]]:
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} is missing or damaged: install songsplit again") from error
+        raise _damaged(path) from error
     return {name: (_FOLDER / entry["file"], entry["sha256"]) for name, entry in entries.items()}
 
 
-def _card(path: Path) -> Mapping[str, Any]:
-    """Read the card in a weights file, without its weights."""
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            card: dict[str, Any] = json.loads(file.metadata()["card"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} is missing or damaged: install songsplit again") from error
-    return card
+def _damaged(path: Path) -> ModelError:
+    return ModelError(f"{path} is missing or damaged: install songsplit again")
 
 
 def _stored(tensor: Tensor) -> Tensor:
