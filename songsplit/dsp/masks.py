@@ -27,21 +27,16 @@ def input_powers(spectrogram: Tensor) -> Tensor:
 
 
 def apply_masks(masks: Tensor, spectrogram: Tensor) -> Tensor:
-    """Multiply a spectrogram by real masks.
-
-    From (batch, n, channels, bins, frames) and complex64 (batch, channels, bins, frames) to
-    complex64 (batch, n, channels, bins, frames).
-    """
+    """Multiply a spectrogram (batch, channels, bins, frames) by masks (batch, n, ...)."""
     # Real times complex would turn the masks into complex numbers first.
     parts = torch.view_as_real(spectrogram).unsqueeze(1) * masks.unsqueeze(-1)
     return torch.view_as_complex(parts)
 
 
 def continue_masks(masks: Tensor, bins: int) -> Tensor:
-    """Extend masks, shape (..., masked bins, frames), to all `bins`: (..., bins, frames).
+    """Extend masks (..., masked bins, frames) to all `bins` by the mean of their highest bins.
 
-    Bins above the network's band take the mean of its highest ones, frame by frame, so that the
-    highs of a voice follow the voice instead of being cut off.
+    The highs of a voice then follow the voice instead of being cut off.
     """
     missing = bins - masks.shape[-2]
     if missing == 0:

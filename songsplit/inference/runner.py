@@ -24,10 +24,7 @@ _FORK_SECONDS = 60.0  # a chunk takes a second or two
 
 
 def choose_device(name: str | None) -> torch.device:
-    """Turn a name such as ``"cuda:1"`` into a device, ``None`` and ``"auto"`` into the fastest.
-
-    Raises DeviceError if there is no such device on this machine.
-    """
+    """Turn a name such as ``"cuda:1"`` into a device, ``None`` and ``"auto"`` into the fastest."""
     if name is None or name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -48,8 +45,7 @@ def choose_device(name: str | None) -> torch.device:
 def precision(device: torch.device) -> AbstractContextManager[object]:
     """Context in which the network runs: bfloat16 where the hardware has it.
 
-    Stems made in bfloat16 differ from those made in float32 by less than -40 dB of the
-    mixture, far below what separates them from perfect ones.
+    That changes stems by less than -40 dB of the mixture, far less than the network's mistakes.
     """
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", torch.bfloat16)
@@ -61,10 +57,9 @@ def precision(device: torch.device) -> AbstractContextManager[object]:
 class Runner:
     """Runs a network, in evaluation mode, over stacks of chunks.
 
-    If the device runs out of memory, half as many chunks go through at once, down to a
-    single one, and then this and all further work goes on on the CPU, with a warning. If the
-    device is `shared` with other work, chunks go through one by one, and without memory the
-    device's own error is raised.
+    If the device runs out of memory, half as many chunks go through at once, down to a single
+    one, and then all further work moves to the CPU, with a warning. If the device is `shared` with
+    other work, chunks go through one by one, and the device's own error is raised.
     """
 
     def __init__(self, network: Network, device: torch.device, *, shared: bool = False) -> None:
@@ -85,9 +80,8 @@ class Runner:
     def foreground(self, chunks: Samples) -> tuple[Samples, Samples]:
         """Separate all targets but the last.
 
-        The chunks have shape (chunks, channels, n), the network's rate, and a peak of about one.
-        Returns stems (chunks, targets - 1, channels, n), and in the same shape their shares of
-        what lies above the network's band.
+        From chunks (chunks, channels, n) at the network's rate, with peaks of about one, to stems
+        (chunks, targets - 1, channels, n) and their shares of what lies above the network's band.
         """
         if self._forks < _forks and self.device.type != "cpu":
             raise DeviceError(

@@ -11,12 +11,7 @@ from typing import Any
 from songsplit.errors import ConfigError
 
 # Settings of version 0.1, with the only value that is left.
-_FORMER = {
-    "stereo_input": "left-right-mid-side",
-    "skip": "sum",
-    "mask": "soft",
-    "context": "none",
-}
+_FORMER = {"stereo_input": "left-right-mid-side", "skip": "sum", "mask": "soft", "context": "none"}
 # Configurations come with weights from strangers: what these bounds allow fits into memory.
 _INTEGERS = {
     "sample_rate": (1, 768_000),
@@ -26,8 +21,6 @@ _INTEGERS = {
     "bottleneck": (0, 1 << 15),
     "narrowest": (1, 1 << 15),
 }
-_MAX_WIDTH = 4096
-_MAX_SCALES = 12
 _MAX_LEVEL_SECONDS = 600.0
 # Targets give files and arguments their names.
 _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
@@ -84,18 +77,18 @@ class MaskUNetConfig:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         self._require("bands", all(isinstance(band, list | tuple) for band in self.bands))
         object.__setattr__(self, "bands", tuple(tuple(band) for band in self.bands))
-        self._require("targets", 2 <= len(self.targets) <= _MAX_TARGETS)
-        self._require(
-            "targets",
-            all(isinstance(name, str) and _TARGET.fullmatch(name) for name in self.targets),
-        )
-        self._require("targets", len({name.lower() for name in self.targets}) == len(self.targets))
+        names = {
+            name.lower()
+            for name in self.targets
+            if isinstance(name, str) and _TARGET.fullmatch(name)
+        }
+        self._require("targets", 2 <= len(names) == len(self.targets) <= _MAX_TARGETS)
         for name, (least, most) in _INTEGERS.items():
             self._require(name, _is_integer(getattr(self, name), least, most))
         self._require("n_fft", self.n_fft % 2 == 0)
         self._require("hop_length", self.n_fft // 64 <= self.hop_length <= self.n_fft // 4)
-        self._require("widths", 1 <= len(self.widths) <= _MAX_SCALES)
-        self._require("widths", all(_is_integer(width, 1, _MAX_WIDTH) for width in self.widths))
+        self._require("widths", 1 <= len(self.widths) <= 12)
+        self._require("widths", all(_is_integer(width, 1, 4096) for width in self.widths))
         self._require("bands", self._bands_fit())
         for name, limit in (("compression", 1.0), ("level_seconds", _MAX_LEVEL_SECONDS)):
             value = getattr(self, name)

@@ -23,16 +23,19 @@ SPEEDS = (Fraction(21, 20), Fraction(11, 10))
 """Speeds besides the true one. Faster ones cost less than slower ones and help more: higher
 voices have their harmonics further apart (docs/experiments.md)."""
 
+_CONVOLUTIONS = nn.Conv2d, nn.ConvTranspose2d
 _EDGE = 2048  # zeros on either side, so that the ends do not ring into each other
 
 
 class Foreground(NamedTuple):
-    """All targets but the last, which is the mixture less the others."""
+    """All targets but the last, which is the mixture less the others.
+
+    Each has shape (batch, targets - 1, 2, samples): the stems in float32, and their shares of
+    what lies above the network's band.
+    """
 
     stems: Tensor
-    """Of float32, shape (batch, targets - 1, 2, samples)."""
     highs: Tensor
-    """Share of each stem in all that lies above the network's band, in the same shape."""
 
 
 class SeparationModel(nn.Module):
@@ -58,23 +61,19 @@ class SeparationModel(nn.Module):
         self.unet = MaskUNet(config) if network is None else network
 
     def foreground_masks(self, spectrogram: Tensor) -> Tensor:
-        """Predict the masks of all targets but the last, as :meth:`masks` does."""
+        """Predict the masks of all targets but the last from (batch, 2, bins, frames)."""
         masks: Tensor = self.unet(input_powers(spectrogram[:, :, : self.config.bins]))
         return masks
 
     def masks(self, spectrogram: Tensor) -> Tensor:
-        """Predict the masks of all targets, which add up to one, over the network's band.
-
-        From complex64 (batch, 2, bins, frames) to (batch, targets, 2, config.bins, frames).
-        """
+        """Predict masks (batch, targets, 2, config.bins, frames), which add up to one."""
         first = self.foreground_masks(spectrogram)
         return torch.cat([first, 1 - first.sum(dim=1, keepdim=True)], dim=1)
 
     def foreground(self, mixture: Tensor) -> Foreground:
-        """Separate all targets but the last; they have the mixture's own phase.
+        """Separate (batch, 2, samples), at least one sample, at the rate ``config.sample_rate``.
 
-        The mixture has shape (batch, 2, samples), at least one sample, and the rate
-        ``config.sample_rate``.
+        The stems have the mixture's own phase.
         """
         spectrogram, samples = self.stft(mixture), mixture.shape[-1]
         masks = continue_masks(self.foreground_masks(spectrogram), self.stft.bins)
@@ -83,10 +82,7 @@ class SeparationModel(nn.Module):
         return Foreground(stems, highs)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Separate mixtures, as for :meth:`foreground`, into all targets, which add up to them.
-
-        From (batch, 2, samples) to float32 (batch, targets, 2, samples).
-        """
+        """Separate (batch, 2, samples) into all targets, float32 (batch, targets, 2, samples)."""
         first = self.foreground(mixture).stems
         return torch.cat([first, (mixture - first.sum(dim=1)).unsqueeze(1)], dim=1)
 
@@ -94,25 +90,18 @@ class SeparationModel(nn.Module):
 def fused(model: SeparationModel) -> SeparationModel:
     """Copy a model for inference; its results are the same within rounding.
 
-    In evaluation a batch normalisation is a fixed scale and shift per channel. In a U-Net, the
-    convolution before it takes these over, which saves time.
+    In evaluation a batch normalisation is a fixed scale and shift per channel. In our own U-Net,
+    the convolution before it takes these over, which saves time.
     """
-    result = copy.deepcopy(model).eval()
-    if isinstance(result.unet, MaskUNet):
-        for module in result.modules():
-            if isinstance(module, nn.Sequential):
-                _fuse(module)
-    return result.requires_grad_(False)
-
-
-def _fuse(layers: nn.Sequential) -> None:
-    for index, (convolution, normalisation) in enumerate(pairwise(layers)):
-        if isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d) and isinstance(
-            normalisation, nn.BatchNorm2d
-        ):
-            is_transposed = isinstance(convolution, nn.ConvTranspose2d)
-            layers[index] = fuse_conv_bn_eval(convolution, normalisation, transpose=is_transposed)
-            layers[index + 1] = nn.Identity()
+    result = copy.deepcopy(model).eval().requires_grad_(False)
+    sequences = [module for module in result.unet.modules() if isinstance(module, nn.Sequential)]
+    for layers in sequences if isinstance(result.unet, MaskUNet) else []:
+        for index, (layer, norm) in enumerate(pairwise(layers)):
+            if isinstance(layer, _CONVOLUTIONS) and isinstance(norm, nn.BatchNorm2d):
+                is_transposed = isinstance(layer, nn.ConvTranspose2d)
+                layers[index] = fuse_conv_bn_eval(layer, norm, transpose=is_transposed)
+                layers[index + 1] = nn.Identity()
+    return result
 
 
 class SpeedAverage(nn.Module):
@@ -131,8 +120,7 @@ class SpeedAverage(nn.Module):
         """Separate all targets but the last, as :meth:`SeparationModel.foreground` does."""
         samples = mixture.shape[-1]
         stems, highs = self.model.foreground(mixture)
-        # All speeds lead from this length to whole numbers of samples, and to fast Fourier
-        # transforms.
+        # All speeds lead from this length to whole and smooth numbers of samples.
         unit = math.lcm(*(speed.numerator for speed in SPEEDS))
         length = _smooth(math.ceil((samples + 2 * _EDGE) / unit)) * unit
         padded = functional.pad(mixture, (_EDGE, length - samples - _EDGE))

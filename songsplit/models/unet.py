@@ -49,20 +49,17 @@ class MaskUNet(nn.Module):
         self.normalize = nn.BatchNorm1d(config.rows * config.subbands)
 
         widths, rows = config.widths, config.rows
-        encoder, downs, ups, decoder = [], [], [], []
+        self.encoder, self.downs = nn.ModuleList(), nn.ModuleList()
+        self.ups, self.decoder = nn.ModuleList(), nn.ModuleList()
         channels = _INPUTS * config.subbands
         for level, width in enumerate(widths):
             inner = _inner_rows(config, rows)
-            encoder.append(ConvFrequencyBlock(channels, width, rows, inner))
+            self.encoder.append(ConvFrequencyBlock(channels, width, rows, inner))
             if level + 1 < len(widths):
-                downs.append(down(width, width))
-                ups.append(up(widths[level + 1], width))
-                decoder.append(ConvFrequencyBlock(width, width, rows, inner))
+                self.downs.append(down(width, width))
+                self.ups.append(up(widths[level + 1], width))
+                self.decoder.append(ConvFrequencyBlock(width, width, rows, inner))
                 channels, rows = width, rows // 2
-        self.encoder = nn.ModuleList(encoder)
-        self.downs = nn.ModuleList(downs)
-        self.ups = nn.ModuleList(ups)
-        self.decoder = nn.ModuleList(decoder)
         self.head = nn.Conv2d(widths[0], 2 * self.outputs * config.subbands, 1)
 
     def forward(self, powers: Tensor) -> Tensor:
@@ -117,7 +114,7 @@ class MaskUNet(nn.Module):
             skips.append(block(x))
             x = smaller(skips[-1])
         x = self.encoder[-1](x)
-        for level in reversed(range(len(self.ups))):
-            x = self.decoder[level](self.ups[level](x) + skips[level])
+        for block, larger, skip in reversed(list(zip(self.decoder, self.ups, skips, strict=True))):
+            x = block(larger(x) + skip)
         logits: Tensor = self.head(x)
         return logits

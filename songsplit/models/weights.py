@@ -143,10 +143,7 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
     try:
         model.load_state_dict(values)
     except RuntimeError as error:
-        raise ModelError(
-            f"{path} does not fit its own configuration, or this version of songsplit: "
-            "export it again"
-        ) from error
+        raise ModelError(f"{path} does not fit its own configuration: export it again") from error
     if not all(bool(value.isfinite().all()) for value in values.values()):
         raise ModelError(f"{path} holds weights that are not finite: export it again")
     return StoredModel(model.eval(), card, digest)
