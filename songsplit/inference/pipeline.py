@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
@@ -20,6 +20,11 @@ _LIVE_SECONDS = 9.5  # of a chunk: stems come at most ten seconds after the mixt
 # measured over two, but what lies far away has little weight.
 _MARGIN_SECONDS = 1.5
 _FADE_SECONDS = 0.5
+# Covariance of the sides as a share of the louder one's power. In any ten seconds of 250 songs
+# it was 0.22 at least.
+_APART_FROM, _APART_UNTIL = 0.1, 0.2
+# Correlation of the sides.
+_OPPOSITE_FROM, _OPPOSITE_UNTIL = -0.4, 0.0
 
 
 def chunk_plan(seconds: float, sample_rate: int, grid: int) -> ChunkPlan:
@@ -30,6 +35,48 @@ def chunk_plan(seconds: float, sample_rate: int, grid: int) -> ChunkPlan:
 
     margin, fade = on_grid(_MARGIN_SECONDS), on_grid(_FADE_SECONDS)
     return ChunkPlan(max(on_grid(seconds), 2 * (2 * margin + fade)), margin, fade)
+
+
+class _Sides:
+    """Decides for one chunk after another how the network hears the channels of a song.
+
+    It is trained on songs whose sides resemble each other. Where one side is silent, faulty or
+    much quieter, the sides are separated apart, each as mono. Where they are about opposite, the
+    right one is inverted, and inverted back after. Of more than two channels, the first two are
+    left and right and the others are mono.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self._channels = channels
+        self._is_apart = self._is_opposite = False
+        self._loudest = 0.0
+
+    def pairs(self, chunk: Samples, peak: float) -> tuple[NDArray[np.int64], Samples]:
+        """Return pairs of channel numbers for left and right, and a sign for each channel.
+
+        The chunk was divided by its peak.
+        """
+        signs = np.ones((self._channels, 1), np.float32)
+        pairs = [(channel, channel) for channel in range(self._channels)]
+        if self._channels > 1:
+            self._decide(chunk[:2], peak)
+            signs[1] = -1 if self._is_opposite else 1
+            pairs = pairs if self._is_apart else [(0, 1), *pairs[2:]]
+        return np.array(pairs), signs
+
+    def _decide(self, sides: Samples, peak: float) -> None:
+        # Without the mean: dead inputs have an offset.
+        (left, both), (_, right) = np.cov(sides, ddof=0, dtype=np.float32)
+        louder = max(left, right)
+        power = float(louder) * peak**2
+        self._loudest = max(self._loudest, power)
+        # A decision holds until it is clearly wrong, so that stems do not change to and fro. What
+        # is 20 dB below the song, such as its fading end, decides nothing.
+        if power > self._loudest / 100:
+            least = _APART_UNTIL if self._is_apart else _APART_FROM
+            self._is_apart = abs(both) < least * louder
+            most = _OPPOSITE_UNTIL if self._is_opposite else _OPPOSITE_FROM
+            self._is_opposite = both < most * np.sqrt(left * right)
 
 
 def stream_stems(
@@ -72,12 +119,21 @@ def stream_stems(
         # very loud or very quiet samples within its range.
         peaks = np.abs(stacked).max(axis=(1, 2), keepdims=True)
         scaled = (stacked / np.where(peaks > 0, peaks, np.float32(1))).astype(np.float32)
-        stems, highs = runner.foreground(scaled)
+        decided = [
+            sides.pairs(*both) for both in zip(scaled, peaks.flatten().tolist(), strict=True)
+        ]
+        pairs, signs = zip(*decided, strict=True)
+        scaled *= signs
+        heard = [chunk[numbers] for chunk, numbers in zip(scaled, pairs, strict=True)]
+        stems, highs = (
+            _unpaired(found, pairs) for found in runner.foreground(np.concatenate(heard))
+        )
         if is_resampled:
             stems = stems - highs * scaled[:, np.newaxis]
-        stems *= peaks[:, np.newaxis]
+        stems *= (peaks * signs)[:, np.newaxis]
         return np.concatenate([stems, highs], axis=1) if is_resampled else stems
 
+    sides = _Sides(channels)
     shares = Interpolator(rate, sample_rate)
     # Chunks start on the grid of the network's coarsest frames, wherever they are cut.
     grid = config.hop_length * config.frame_multiple
@@ -106,6 +162,16 @@ def stream_stems(
         # Or early.
         whole = np.concatenate(kept, axis=-1)
         yield complete(np.zeros((foreground, *whole.shape), np.float32), whole)
+
+
+def _unpaired(found: Samples, pairs: Sequence[NDArray[np.int64]]) -> Samples:
+    """Turn results for pairs, (all pairs, targets, 2, n), into (chunks, targets, channels, n)."""
+    chunks, start = [], 0
+    for numbers in pairs:
+        places = [np.argwhere(numbers == channel)[0] for channel in range(numbers.max() + 1)]
+        chunks.append(np.stack([found[start + pair, :, side] for pair, side in places], axis=1))
+        start += len(numbers)
+    return np.stack(chunks)
 
 
 def _resampled(

@@ -77,25 +77,26 @@ class Runner:
         """Return how many chunks of a song are best given at once."""
         return max(1, self._items // max(1, channels - 1))
 
-    def foreground(self, chunks: Samples) -> tuple[Samples, Samples]:
+    def foreground(self, pairs: Samples) -> tuple[Samples, Samples]:
         """Separate all targets but the last.
 
-        From chunks (chunks, channels, n) at the network's rate, with peaks of about one, to stems
-        (chunks, targets - 1, channels, n) and their shares of what lies above the network's band.
+        From stereo pairs (pairs, 2, n) at the network's rate, with peaks of about one, to stems
+        (pairs, targets - 1, 2, n) and their shares of what lies above the network's band. Where
+        both sides are equal, so are those of the result.
         """
         if self._forks < _forks and self.device.type != "cpu":
             raise DeviceError(
                 f"{self.device} cannot be used in a process forked from one that uses it: start "
                 "processes with the method 'spawn', or separate on the CPU"
             )
-        pairs = _as_pairs(chunks)
         with _turns[self.device]:
-            stems, highs = self._run(pairs.reshape(-1, 2, pairs.shape[-1]))
-        shape = *pairs.shape[:2], *stems.shape[1:]
-        stems = _from_pairs(stems.reshape(shape), chunks.shape[1])
+            stems, highs = self._run(pairs)
         if not np.isfinite(stems).all():
             raise ModelError("the network computed values that are not finite: is it damaged?")
-        return stems, _from_pairs(highs.reshape(shape), chunks.shape[1])
+        is_mono = (pairs[:, 0] == pairs[:, 1]).all(axis=1)
+        for values in (stems, highs):
+            values[is_mono] = values[is_mono].mean(axis=2, keepdims=True)
+        return stems, highs
 
     def _run(self, pairs: Samples) -> tuple[Samples, Samples]:
         """Run the network over stereo pairs, as many at once as memory allows."""
@@ -130,20 +131,6 @@ class Runner:
         )
         self.device = torch.device("cpu")
         self._network = self._network.to(self.device)
-
-
-def _as_pairs(chunks: Samples) -> Samples:
-    """Arrange (chunks, channels, n) as stereo pairs, shape (chunks, pairs, 2, n)."""
-    paired = 0 if chunks.shape[1] == 1 else 2
-    doubled = np.repeat(chunks[:, paired:, np.newaxis], 2, axis=2)
-    return np.concatenate([chunks[:, np.newaxis, :2], doubled], axis=1) if paired else doubled
-
-
-def _from_pairs(stems: Samples, channels: int) -> Samples:
-    """Turn (chunks, pairs, targets, 2, n) back into (chunks, targets, channels, n)."""
-    paired = 0 if channels == 1 else 1
-    single: Samples = stems[:, paired:].mean(axis=3).swapaxes(1, 2)
-    return np.concatenate([stems[:, 0], single], axis=2) if paired else single
 
 
 # Threads that separate on one device take turns: several at once would each start as many
