@@ -8,7 +8,7 @@ from pathlib import Path
 
 from songsplit.files import TEMPORARY_PREFIX
 
-# Protected files too, so that it is said that they are.
+# Files with copy protection are listed too, so that an error can say why they do not work.
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".caf", ".au", ".snd", ".flac"}
     | {".ape", ".wv", ".tta", ".ogg", ".oga", ".spx", ".opus", ".mp2", ".mp3", ".m4a", ".m4b"}
@@ -24,9 +24,9 @@ _NOT_SONGS = ("._", TEMPORARY_PREFIX)
 def audio_files(folder: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
     """List the audio and video files below a folder, by extension, sorted by path.
 
-    Links are followed, each folder once. Hidden folders are left out, and so is whatever is
-    no plain file, such as a named pipe, which would keep the program waiting. What
-    `on_error` gets are folders that cannot be read; without it, they are an OSError.
+    Links are followed, each folder once. Hidden folders are left out, and so are named pipes and
+    other special files, which would keep the program waiting. `on_error` gets the error of each
+    folder that cannot be read; without it, the first such error is raised.
     """
 
     def refuse(error: OSError) -> None:
