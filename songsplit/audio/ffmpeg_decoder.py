@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray, scaled
 from songsplit.audio.containers import Structure, read_at
-from songsplit.audio.opening import AudioInfo, File, Pipe, broken, cut_off, empty
+from songsplit.audio.opening import AudioInfo, File, Pipe, cut_off, empty
 from songsplit.errors import AudioFileError
 
 if TYPE_CHECKING:
@@ -30,14 +30,7 @@ _PIPE_PROBE_BYTES = 1 << 17
 _PIPE_BUFFER_BYTES = 1 << 12
 _FILE_BUFFER_BYTES = 1 << 15
 # By the name of the sample format, without the "p" of those that are planar.
-_TYPES = {
-    "u8": np.uint8,
-    "s16": np.int16,
-    "s32": np.int32,
-    "s64": np.int64,
-    "flt": np.float32,
-    "dbl": np.float64,
-}
+_TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 # Tags between the parts of a joined MP3, which are no audio and no damage either. Some have
 # their mark at the end only, where another tag of 128 bytes may follow.
 _TAGS = (b"ID3", b"TAG", b"APE")
@@ -132,7 +125,7 @@ class FFmpegDecoder:
             ) from error
         except (av.FFmpegError, OSError) as error:
             self._source.check()
-            raise broken(name, done / first[0]) from error
+            raise cut_off(name, done / first[0]) from error
         self._source.check()
 
 

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 from songsplit.audio.containers import after_id3, find_samples, read_at
 from songsplit.errors import AudioFileError
@@ -24,6 +24,11 @@ _SPOOLED_BLOCK = 1 << 20
 # An MP3 with one of these tells how much of its end is filler, which FFmpeg heeds in files
 # only. Those without, like radio, can be decoded as they come.
 _MP3_LENGTHS = (b"Xing", b"Info", b"VBRI")
+_PROBLEMS: dict[type[Exception], str] = {
+    FileNotFoundError: "there is no such file; check the name and the folder",
+    IsADirectoryError: "this is a folder; name an audio file in it",
+    PermissionError: "no permission to read the file; change its permissions or copy it",
+}
 
 
 @dataclass(frozen=True)
@@ -202,21 +207,20 @@ def _is_mpeg_stream(head: bytes) -> bool:
 
 def open_source(source: AudioSource, resources: ExitStack) -> File | Pipe:
     """Open a path or take a file object, in its place or through a temporary file."""
+    file: Any = source
+    name = getattr(source, "name", None)
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
-        file = resources.enter_context(_open_path(name))
-    elif hasattr(source, "read"):
-        file = source
-        given = getattr(file, "name", None)
-        name = given if isinstance(given, str) and given else "<file object>"
-        handle: object = file
-        if isinstance(handle, io.TextIOBase):
-            raise AudioFileError(f"{name}: the file is open as text; open it in mode 'rb'")
-    else:
-        raise AudioFileError(
-            f"{type(source).__name__} object: not a file; give a path or a binary file object"
-        )
+    elif not isinstance(name, str):
+        name = "<file object>"
     try:
+        if isinstance(source, str | os.PathLike):
+            file = resources.enter_context(Path(source).open("rb"))
+        if isinstance(file, io.TextIOBase):
+            raise AudioFileError(f"{name}: the file is open as text; open it in mode 'rb'")
+        if not hasattr(file, "read"):
+            kind = type(source).__name__
+            raise AudioFileError(f"{kind} object: not a file; give a path or a binary file object")
         if not file.seekable():
             pipe = Pipe(file, name)
             if pipe.is_stream:
@@ -230,46 +234,22 @@ def open_source(source: AudioSource, resources: ExitStack) -> File | Pipe:
         raise unreadable(name, error) from error
 
 
-def _open_path(name: str) -> BinaryIO:
-    try:
-        return Path(name).open("rb")
-    except FileNotFoundError as error:
-        reason = "there is no such file; check the name and the folder"
-        raise AudioFileError(f"{name}: {reason}") from error
-    except IsADirectoryError as error:
-        raise AudioFileError(f"{name}: this is a folder; name an audio file in it") from error
-    except PermissionError as error:
-        reason = "no permission to read the file; change its permissions or copy it"
-        raise AudioFileError(f"{name}: {reason}") from error
-    except (OSError, ValueError) as error:
-        raise unreadable(name, error) from error
-
-
 def empty(name: str) -> AudioFileError:
     """Make the error for a file without samples."""
     return AudioFileError(f"{name}: the file holds no samples; export it again with audio in it")
 
 
-def cut_off(name: str, seconds: float) -> AudioFileError:
-    """Make the error for a file that ends too early, and say where."""
-    return AudioFileError(
-        f"{name}: the file is cut off: its audio stops at {seconds:.2f} s, before the end that the "
-        "file itself gives; copy, download or export it again"
-    )
-
-
-def broken(name: str, seconds: float, length: float | None = None) -> AudioFileError:
-    """Make the error for data that a decoder gives up on after some seconds."""
+def cut_off(name: str, seconds: float, length: float | None = None) -> AudioFileError:
+    """Make the error for a file that ends too early, or cannot be decoded to its end."""
     whole = "" if length is None else f" of {length:.2f} s"
     return AudioFileError(
-        f"{name}: the file is cut off or damaged: its audio can be read up to about "
-        f"{seconds:.2f} s{whole} only; copy, download or export it again"
+        f"{name}: the file is cut off or damaged: its audio can be read up to {seconds:.2f} s{whole}"
+        "; copy, download or export it again"
     )
 
 
 def unreadable(name: str, error: Exception) -> AudioFileError:
-    """Make the error for a failure of the system while reading."""
+    """Make the error for a failure of the system while opening or reading."""
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return AudioFileError(
-        f"{name}: the file cannot be read ({reason}); check the name, the disk and the file"
-    )
+    problem = f"the file cannot be read ({reason}); check the name, the disk and the file"
+    return AudioFileError(f"{name}: {_PROBLEMS.get(type(error), problem)}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
+from soundfile import SoundFileError
 
 from songsplit.audio.arrays import (
     MAX_CHANNELS,
@@ -25,7 +26,7 @@ from songsplit.audio.opening import (
     empty,
     open_source,
 )
-from songsplit.audio.soundfile_decoder import SoundFileDecoder, UnsupportedError
+from songsplit.audio.soundfile_decoder import SoundFileDecoder
 from songsplit.errors import AudioFileError, ConfigError
 
 if TYPE_CHECKING:
@@ -164,10 +165,8 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
 
 def _decoder(file: File | Pipe, structure: Structure, track: int) -> Decoder:
     if isinstance(file, File) and not structure.needs_ffmpeg:
-        try:
+        with suppress(SoundFileError):
             return SoundFileDecoder(file, structure)
-        except UnsupportedError:
-            pass
     # FFmpeg's libraries are slow to load, and most files do without.
     from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
 

@@ -11,7 +11,7 @@ import soundfile
 
 from songsplit.audio.arrays import FloatArray
 from songsplit.audio.containers import Structure
-from songsplit.audio.opening import AudioInfo, File, broken
+from songsplit.audio.opening import AudioInfo, File, cut_off
 
 # libsndfile reports the largest count where it does not know the length.
 _UNKNOWN_FRAMES = 1 << 62
@@ -19,51 +19,27 @@ _UNKNOWN_FRAMES = 1 << 62
 _CHUNK_FRAMES = 4096
 
 
-class UnsupportedError(Exception):
-    """The file is one for FFmpeg."""
-
-
-def _renew_lock() -> None:
-    """Give soundfile a new lock for opening files.
-
-    A thread that is opening a file while another one forks does not come along into the child:
-    nobody would ever open its lock there.
-    """
-    name = "_sf_error_lock"  # not in older versions
-    if hasattr(soundfile.SoundFile, name):
-        setattr(soundfile.SoundFile, name, threading.Lock())
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
-
-
-class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
-    """A file read from start to end only.
-
-    The base class seeks to where it already is after each read, which for compressed files
-    means decoding again.
-    """
-
-    def seekable(self) -> bool:
-        """Return False, whatever the file can do."""
-        return False
+    # A thread that is opening a file while another one forks does not come along into the child:
+    # nobody would ever open its lock there.
+    os.register_at_fork(
+        after_in_child=lambda: setattr(soundfile.SoundFile, "_sf_error_lock", threading.Lock())
+    )
 
 
 class SoundFileDecoder:
-    """Reads a seekable file with libsndfile, or raises UnsupportedError."""
+    """Reads a seekable file with libsndfile, or raises a SoundFileError."""
 
     def __init__(self, source: File, structure: Structure) -> None:
         source.seek(0)
-        try:
-            self._file = file = _SequentialFile(source)
-        except soundfile.SoundFileError as error:
-            raise UnsupportedError from error
+        self._file = file = soundfile.SoundFile(source)
+        # A seek after each read, to where the file already is, would decode compressed files again.
+        file.seekable = lambda: False
         # The length of an MP3, also of one inside a WAV, is an estimate at which libsndfile
         # stops, and of a FLAC without a length it does not find the end.
         if file.subtype.startswith("MPEG") or file.frames >= _UNKNOWN_FRAMES:
             file.close()
-            raise UnsupportedError
+            raise soundfile.SoundFileError("The length is not known.")
         self._source = source
         self.info = AudioInfo(
             source.label,
@@ -87,7 +63,7 @@ class SoundFileDecoder:
                 block = ()
             self._source.check()
             if not len(block):
-                raise broken(self._source.label, done / self.info.sample_rate, self.info.seconds)
+                raise cut_off(self._source.label, done / self.info.sample_rate, self.info.seconds)
             done += len(block)
             yield np.ascontiguousarray(block.T)
 

@@ -307,7 +307,7 @@ def test_a_cut_file_is_never_taken_for_whole(kind: str, share: float) -> None:
 @pytest.mark.parametrize("kind", ["wav", "mp3", "front.m4a", "aiff", "au"])
 def test_a_cut_file_is_refused_before_any_block_with_the_time(kind: str) -> None:
     content = song_bytes(kind)
-    with pytest.raises(AudioFileError, match=r"(stops at|up to about) 0\.[4-7]\d s"):
+    with pytest.raises(AudioFileError, match=r"up to 0\.[4-7]\d s"):
         open_audio(io.BytesIO(content[: int(0.6 * len(content))]))
 
 
