@@ -20,8 +20,11 @@ _UNKNOWN_LENGTHS = (range(0, 1), range(0x7FFFF000, 0x80000100), range(0xFFFFF000
 _SLACK_BYTES = 1
 # Whether an MP3's count includes a 128-byte tag at its end varies.
 _MP3_SLACK_BYTES = 200
-# A damaged file may look like millions of empty chunks.
+_MP3_TAGS = (b"TAG", b"APE", b"ID3")
+# A damaged file may look like millions of empty chunks. Long recordings in MP4 have many boxes.
 _MAX_CHUNKS = 10_000
+_MAX_BOXES = 250_000
+_TOO_MANY = "the file is damaged: it has too many chunks; copy, download or export it again"
 _MAX_TEXT_BYTES = 1 << 20
 _SEARCHED_BYTES = 1 << 20
 # With the head of its first block, which always has this length.
@@ -39,6 +42,11 @@ _IS_JOINED = (
     "the file holds several recordings joined end to end, of which only the first can be read; "
     "export them as one or as separate files"
 )
+_IS_ELSEWHERE = (
+    "the file holds no samples but names another file that has them; export it as a "
+    "self-contained file"
+)
+_IS_TRIMMED = "the file says that it is longer: it was trimmed, or is cut off between two frames"
 _IS_PROTECTED = (
     "the file is protected against copying (DRM), so only the program it was bought for can play "
     "it; get the song in another way, such as from the CD"
@@ -54,6 +62,7 @@ class Seekable(Protocol):
 
     def read(self, size: int, /) -> bytes: ...  # noqa: D102
     def seek(self, offset: int, whence: int = 0, /) -> int: ...  # noqa: D102
+    def tell(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,9 @@ class Structure:
     """What was found in a file that can be read, perhaps not to the end."""
 
     is_cut: bool = False
-    needs_ffmpeg: bool = False  # libsndfile would take a part of the file for the whole
+    needs_ffmpeg: bool = False  # libsndfile would not read all
+    samples: tuple[int, int] | None = None  # where they lie, if the header is wrong: start, size
+    notes: tuple[str, ...] = ()
     stems: tuple[str, ...] = ()  # names in a Native Instruments stem file
 
 
@@ -81,7 +92,7 @@ def examine(file: Seekable) -> Structure:
         header = read_at(file, 0, min(struct.unpack("<Q", head[16:24].ljust(8))[0], 1 << 20))
         if any(mark in header for mark in _PROTECTED_ASF):
             raise StructureError(_IS_PROTECTED)
-    return Structure(is_cut=_is_cut_mp3(file, size))
+    return _mp3(file, size)
 
 
 def read_at(file: Seekable, offset: int, count: int) -> bytes:
@@ -102,15 +113,16 @@ def find_samples(file: Seekable) -> tuple[int, int | None] | None:
         return None
     if head[:4] == b".snd":
         content, length = struct.unpack(">II", head[4:])
-        return content, _known(length)
+        return _known(content, length, size)
     long_length, is_described = 0, False
     for name, content, length in _chunks(file, 12, size, _order(head)):
         is_described |= name in (b"fmt ", b"COMM")
         if name == b"ds64" and length >= 16 and content + 16 <= size:
             (long_length,) = struct.unpack("<Q", read_at(file, content + 8, 8))
         elif name in (b"data", b"SSND"):
-            is_long = length == 0xFFFFFFFF and head[:4] == b"RF64"
-            return (content, _known(long_length if is_long else length)) if is_described else None
+            if length == 0xFFFFFFFF and head[:4] == b"RF64":
+                length = long_length
+            return _known(content, length, size) if is_described else None
     return None
 
 
@@ -130,7 +142,7 @@ def boxes(
 
 def _boxes(file: Seekable, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, start of content and end of boxes; the last may claim more than there is."""
-    for _ in range(_MAX_CHUNKS):
+    for _ in range(_MAX_BOXES):
         if start + 8 > stop or len(head := read_at(file, start, 16)) < 8:
             return
         size, name = struct.unpack(">I4s", head[:8])
@@ -144,12 +156,16 @@ def _boxes(file: Seekable, start: int, stop: int) -> Iterator[tuple[bytes, int, 
             return
         yield name, content, start + size
         start += size
+    raise StructureError(_TOO_MANY)
 
 
 def after_id3(file: Seekable) -> int:
     """Return where the content begins after any ID3v2 tags."""
     start = 0
-    while (tag := read_at(file, start, 10))[:3] == b"ID3" and len(tag) == 10:
+    for _ in range(_MAX_CHUNKS):
+        tag = read_at(file, start, 10)
+        if tag[:3] != b"ID3" or len(tag) < 10:
+            break
         length = 0
         for byte in tag[6:10]:
             length = length << 7 | byte & 0x7F
@@ -169,30 +185,38 @@ def _chunks(file: Seekable, offset: int, size: int, order: str) -> Iterator[tupl
         name, length = struct.unpack(f"{order}4sI", read_at(file, offset, 8))
         yield name, offset + 8, length
         offset += 8 + length + length % 2
+    raise StructureError(_TOO_MANY)
 
 
-def _known(length: int) -> int | None:
-    is_unknown = length >= 1 << 62 or any(length in unknown for unknown in _UNKNOWN_LENGTHS)
-    return None if is_unknown else length
+def _known(start: int, length: int, size: int) -> tuple[int, int | None]:
+    if length >= 1 << 62 or any(length in unknown for unknown in _UNKNOWN_LENGTHS):
+        return start, None
+    # Of files beyond 4 GiB, many programs write down what is left of the length in 32 bits.
+    return start, length + (max(0, size - start - length) >> 32 << 32)
 
 
 def _plain(file: Seekable, size: int) -> Structure:
     found = find_samples(file)
     if found is None:
         return Structure()
-    content, length = found
+    start, length = found
     head = read_at(file, 0, 12)
     is_wav = head[8:] == b"WAVE"
     if length is None:
         # libsndfile takes a length of 0 at its word. It is true only where the outer length is
         # also right.
-        is_zero = is_wav and read_at(file, content - 4, 4) == bytes(4)
+        is_zero = is_wav and read_at(file, start - 4, 4) == bytes(4)
         (outer,) = struct.unpack(f"{_order(head)}I", head[4:8])
-        return Structure(needs_ffmpeg=is_zero and 8 + outer != size)
-    end = content + length + length % 2
+        return Structure(samples=(start, size - start) if is_zero and 8 + outer != size else None)
+    end = start + length + length % 2
     if is_wav and any(name in (b"data", b"RIFF") for name, *_ in _chunks(file, end, size, "<")):
         raise StructureError(_IS_JOINED)
-    return Structure(is_cut=content + length > size + _SLACK_BYTES)
+    before = 8 if head[:4] == b"FORM" else 0  # two numbers that belong to the chunk
+    is_wrapped = length >> 32 and head[:4] != b"RF64"
+    return Structure(
+        is_cut=start + length > size + _SLACK_BYTES,
+        samples=(start + before, length - before) if is_wrapped else None,
+    )
 
 
 def _check_one_flac(file: Seekable) -> None:
@@ -207,7 +231,7 @@ def _check_one_flac(file: Seekable) -> None:
 
 def _ogg(file: Seekable, size: int) -> Structure:
     """Walk the pages to the last, and see how streams begin and end on the way."""
-    offset, streams, began, has_ended = 0, 0, False, False
+    offset, streams, began, is_marked, is_whole = 0, 0, False, False, False
     while (head := read_at(file, offset, 282))[:4] == b"OggS":
         body = 27 + head[26] if len(head) > 26 else size + 1
         offset += body + sum(head[27:body])
@@ -220,19 +244,26 @@ def _ogg(file: Seekable, size: int) -> Structure:
             streams += 1
         else:
             began = True
-        # A stream without its end mark broke off (RFC 3533, section 6).
-        has_ended = bool(head[5] & 4)
-    return Structure(not has_ended, needs_ffmpeg=streams > 1)
+        is_marked = bool(head[5] & 4)
+        # Some recorders set no end mark. Then the last packet must end where the file ends.
+        is_whole = is_marked or (offset == size and head[body - 1] < 255)
+    return Structure(is_cut=not is_whole, needs_ffmpeg=streams > 1 or not is_marked)
 
 
 def _mp4(file: Seekable, size: int) -> Structure:
     found = list(_boxes(file, 0, size))
     if sum(name == b"moov" for name, _, _ in found) > 1:
         raise StructureError(_IS_JOINED)
-    for start, _ in boxes(file, (0, size), b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
-        # Version and count, then the first entry: its size and its kind.
-        if read_at(file, start + 12, 4) in _PROTECTED_MP4:
-            raise StructureError(_IS_PROTECTED)
+    for place in boxes(file, (0, size), b"moov", b"trak", b"mdia", b"minf"):
+        for start, _ in boxes(file, place, b"stbl", b"stsd"):
+            # Version and count, then the first entry: its size and its kind.
+            if read_at(file, start + 12, 4) in _PROTECTED_MP4:
+                raise StructureError(_IS_PROTECTED)
+        for start, stop in boxes(file, place, b"dinf", b"dref"):
+            for _, entry, end in _boxes(file, start + 8, stop):
+                # The last flag says that the samples are in this file.
+                if end - entry > 4 and not read_at(file, entry + 3, 1)[-1:] == b"\1":
+                    raise StructureError(_IS_ELSEWHERE)
     return Structure(
         is_cut=any(name in (b"mdat", b"moov", b"moof") and end > size for name, _, end in found),
         stems=_stem_names(file, size),
@@ -249,11 +280,11 @@ def _stem_names(file: Seekable, size: int) -> tuple[str, ...]:
     return ()
 
 
-def _is_cut_mp3(file: Seekable, size: int) -> bool:
+def _mp3(file: Seekable, size: int) -> Structure:
     """Compare the byte count of a Xing or VBRI header, where there is one, with the file."""
     head = read_at(file, 0, 512)
     if len(head) < 512 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return False
+        return Structure()
     length = 0
     if head[36:40] == b"VBRI":
         (length,) = struct.unpack_from(">I", head, 46)
@@ -261,4 +292,21 @@ def _is_cut_mp3(file: Seekable, size: int) -> bool:
         found = head.find(tag, 4, 64)
         if found > 0 and (flags := head[found + 7]) & 2:
             (length,) = struct.unpack_from(">I", head, found + (12 if flags & 1 else 8))
-    return length > size + _MP3_SLACK_BYTES
+    if length <= size + _MP3_SLACK_BYTES:
+        return Structure()
+    return Structure(notes=(_IS_TRIMMED,)) if _is_whole_mp3(file, size) else Structure(is_cut=True)
+
+
+def _is_whole_mp3(file: Seekable, size: int) -> bool:
+    """Say whether the last frame of an MP3 ends with the file, or where a tag begins."""
+    from mutagen.mp3 import HeaderNotFoundError, MPEGFrame
+
+    place = file.seek(0)
+    try:
+        while place < size and read_at(file, place, 3) not in _MP3_TAGS:
+            file.seek(place)
+            MPEGFrame(file)
+            place = file.tell()
+    except HeaderNotFoundError:
+        return False
+    return place <= size

@@ -6,8 +6,9 @@ are turned into float32 here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -38,8 +39,13 @@ _TAG_END = b"APETAGEX"
 # Containers whose duration is written down by whoever made the file, by the first of FFmpeg's
 # names for them. Of others, FFmpeg estimates it.
 _WITH_DURATION = ("mov", "matroska", "asf")
+# Containers that say exactly where audio ends, but FFmpeg gives the whole last frame.
+_EXACT = ("mov", "ogg")
 # Encoders' delays and rounding make decoded audio a little shorter.
 _TOLERANCE = 0.02, 0.25  # share, and seconds
+# Containers whose time stamps may leave pauses; less is due to encoders' delays and rounding.
+_TIMED = (*_WITH_DURATION, "mpegts", "mpeg", "flv")
+_MAX_JITTER = 0.02  # seconds
 
 
 class FFmpegDecoder:
@@ -70,8 +76,9 @@ class FFmpegDecoder:
         except BaseException:
             container.close()
             raise
-        self._frames = chain([first], frames)
-        self._promised = _promised_seconds(container, stream)
+        self._stream = stream
+        self._first = first
+        self._frames = frames
         self.info = AudioInfo(
             source.label,
             first.sample_rate,
@@ -81,19 +88,45 @@ class FFmpegDecoder:
             f"{container.format.name} {stream.codec_context.name}",
             structure.stems,
             len(streams),
+            structure.notes,
         )
 
     def chunks(self) -> Iterator[FloatArray]:
-        """Yield ``(channels, n)`` pieces up to the end of the file."""
-        done = 0
-        for frame in self._frames:
-            done += frame.samples
-            yield _to_float(frame)
-        seconds = done / self.info.sample_rate
+        """Yield ``(channels, n)`` pieces up to the end of the file, with silence for pauses."""
+        rate, channels, done = self.info.sample_rate, self.info.channels, 0
+        is_timed = self._container.format.name.startswith(_TIMED)
+        origin, last, stop = self._times()
+        expected = origin
+        for frame, following in pairwise(chain([self._first], self._frames, [None])):
+            assert frame is not None
+            time = frame.time if is_timed and frame.time is not None else expected
+            if expected + _MAX_JITTER < time <= last:
+                pause = round((time - origin) * rate) - done
+                done += max(0, pause)
+                for start in range(0, pause, rate):
+                    yield np.zeros((channels, min(rate, pause - start)), np.float32)
+            expected = time + frame.samples / rate
+            samples = _to_float(frame)
+            if following is None and (left := round((stop - origin) * rate) - done) > 0:
+                samples = samples[:, :left]
+            done += samples.shape[1]
+            yield samples
+        seconds, promised = done / rate, _promised_seconds(self._container, self._stream)
         share, least = _TOLERANCE
-        is_short = self._promised - seconds > max(least, share * self._promised)
-        if is_short or self._source.is_cut(done):
+        if promised - seconds > max(least, share * promised) or self._source.is_cut(done):
             raise cut_off(self._source.label, seconds)
+
+    def _times(self) -> tuple[float, float, float]:
+        """Return where the song begins, where its last frame may, and where MP4 says it ends."""
+        stream, container = self._stream, self._container
+        base = float(stream.time_base or 0)
+        began = (stream.start_time or 0) * base
+        origin = max(0, container.start_time or 0) / 1_000_000
+        last = math.inf if container.duration is None else origin + container.duration / 1_000_000
+        stop = began + (stream.duration or 0) * base
+        if began - origin < _MAX_JITTER:  # not later than the pictures
+            origin = self._first.time or 0.0
+        return origin, last, stop if container.format.name.startswith(_EXACT) else 0.0
 
     def close(self) -> None:
         """Release the decoder; the file itself stays open."""
@@ -166,8 +199,9 @@ def _promised_seconds(container: InputContainer, stream: AudioStream) -> float:
     """Return how long the container says that the audio is, or 0 where it does not say."""
     if not container.format.name.startswith(_WITH_DURATION):
         return 0.0
-    # The duration of a container is that of its longest stream, such as the pictures.
-    if stream.duration is None and len(container.streams) > 1:
+    # The duration of a container is that of its longest stream, such as the pictures, and ASF
+    # knows no other.
+    if len(container.streams) > 1 and (stream.duration is None or container.format.name == "asf"):
         return 0.0
     return _duration(container, stream) or 0.0
 

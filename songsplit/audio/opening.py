@@ -37,7 +37,7 @@ class AudioInfo:
 
     The number of `frames` is None where the file does not say for certain, while `seconds` may be
     an estimate. `stems` names what a stem file holds beside its mixture, which is what is read.
-    `tracks` counts the audio streams.
+    `tracks` counts the audio streams, and `notes` says what is odd.
     """
 
     name: str
@@ -48,6 +48,7 @@ class AudioInfo:
     format: str
     stems: tuple[str, ...] = ()
     tracks: int = 1
+    notes: tuple[str, ...] = ()
 
 
 class _Source:
@@ -103,6 +104,10 @@ class File(_Source):
     def tell(self) -> int:
         """Return the position in bytes."""
         return self._file.tell() - self._start
+
+    def part(self, start: int, size: int) -> File:
+        """Return a part of the file as a file."""
+        return File(self._file, self.label, self._start + start, size)
 
     def is_cut(self, frames: int) -> bool:
         """Return False: the structure of a file has told."""
@@ -215,7 +220,8 @@ def open_source(source: AudioSource, resources: ExitStack) -> File | Pipe:
         name = "<file object>"
     try:
         if isinstance(source, str | os.PathLike):
-            file = resources.enter_context(Path(source).open("rb"))
+            file = Path(source).open("rb")  # noqa: SIM115
+            resources.callback(file.close)
         if isinstance(file, io.TextIOBase):
             raise AudioFileError(f"{name}: the file is open as text; open it in mode 'rb'")
         if not hasattr(file, "read"):
@@ -239,12 +245,11 @@ def empty(name: str) -> AudioFileError:
     return AudioFileError(f"{name}: the file holds no samples; export it again with audio in it")
 
 
-def cut_off(name: str, seconds: float, length: float | None = None) -> AudioFileError:
+def cut_off(name: str, seconds: float) -> AudioFileError:
     """Make the error for a file that ends too early, or cannot be decoded to its end."""
-    whole = "" if length is None else f" of {length:.2f} s"
     return AudioFileError(
-        f"{name}: the file is cut off or damaged: its audio can be read up to {seconds:.2f} s{whole}"
-        "; copy, download or export it again"
+        f"{name}: the file is cut off or damaged: its audio can be read up to {seconds:.2f} s; "
+        "copy, download or export it again"
     )
 
 

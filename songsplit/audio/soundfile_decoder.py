@@ -32,23 +32,33 @@ class SoundFileDecoder:
 
     def __init__(self, source: File, structure: Structure) -> None:
         source.seek(0)
-        self._file = file = soundfile.SoundFile(source)
-        # A seek after each read, to where the file already is, would decode compressed files again.
-        file.seekable = lambda: False
+        is_big_endian = source.read(4) in (b"FORM", b"RIFX", b".snd")
+        source.seek(0)
+        file = soundfile.SoundFile(source)
         # The length of an MP3, also of one inside a WAV, is an estimate at which libsndfile
         # stops, and of a FLAC without a length it does not find the end.
         if file.subtype.startswith("MPEG") or file.frames >= _UNKNOWN_FRAMES:
             file.close()
             raise soundfile.SoundFileError("The length is not known.")
-        self._source = source
+        kind = f"{file.format} {file.subtype}"
+        if structure.samples is not None:
+            source = source.part(*structure.samples)
+            order = "BIG" if is_big_endian and file.endian != "LITTLE" else "LITTLE"
+            rate, channels, subtype = file.samplerate, file.channels, file.subtype
+            file.close()
+            file = soundfile.SoundFile(source, "r", rate, channels, subtype, order, "RAW")
+        # A seek after each read, to where the file already is, would decode compressed files again.
+        file.seekable = lambda: False
+        self._source, self._file = source, file
         self.info = AudioInfo(
             source.label,
             file.samplerate,
             file.channels,
             file.frames,
             file.frames / file.samplerate,
-            f"{file.format} {file.subtype}",
+            kind,
             structure.stems,
+            notes=structure.notes,
         )
 
     def chunks(self) -> Iterator[FloatArray]:
@@ -63,7 +73,7 @@ class SoundFileDecoder:
                 block = ()
             self._source.check()
             if not len(block):
-                raise cut_off(self._source.label, done / self.info.sample_rate, self.info.seconds)
+                raise cut_off(self._source.label, done / self.info.sample_rate)
             done += len(block)
             yield np.ascontiguousarray(block.T)
 
