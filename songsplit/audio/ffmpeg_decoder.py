@@ -54,8 +54,15 @@ class FFmpegDecoder:
     Streams are counted from 1; of a number beyond the last, the last one is read.
     """
 
-    def __init__(self, source: File | Pipe, structure: Structure, track: int = 1) -> None:
+    def __init__(
+        self,
+        source: File | Pipe,
+        structure: Structure,
+        track: int = 1,
+        keeps_filler: bool = False,
+    ) -> None:
         self._source = source
+        self._keeps_filler = keeps_filler
         self._container = container = _open(source)
         try:
             streams = container.streams.audio
@@ -87,7 +94,7 @@ class FFmpegDecoder:
             _duration(container, stream),
             f"{container.format.name} {stream.codec_context.name}",
             structure.stems,
-            len(streams),
+            tuple(_described(stream) for stream in streams),
             structure.notes,
         )
 
@@ -126,7 +133,8 @@ class FFmpegDecoder:
         stop = began + (stream.duration or 0) * base
         if began - origin < _MAX_JITTER:  # not later than the pictures
             origin = self._first.time or 0.0
-        return origin, last, stop if container.format.name.startswith(_EXACT) else 0.0
+        is_exact = container.format.name.startswith(_EXACT) and not self._keeps_filler
+        return origin, last, stop if is_exact else 0.0
 
     def close(self) -> None:
         """Release the decoder; the file itself stays open."""
@@ -223,6 +231,13 @@ def _to_float(frame: AudioFrame) -> FloatArray:
     else:
         data = np.frombuffer(planes[0], kind, frame.samples * channels).reshape(-1, channels).T
     return scaled(data)
+
+
+def _described(stream: AudioStream) -> str:
+    # There is no context where there is no decoder.
+    context: CodecContext | None = stream.codec_context
+    words = (stream.language, stream.metadata.get("title"), context.name if context else "")
+    return ", ".join(word for word in words if word and word != "und")
 
 
 def _no_audio(name: str, container: InputContainer) -> AudioFileError:

@@ -37,7 +37,8 @@ class AudioInfo:
 
     The number of `frames` is None where the file does not say for certain, while `seconds` may be
     an estimate. `stems` names what a stem file holds beside its mixture, which is what is read.
-    `tracks` counts the audio streams, and `notes` says what is odd.
+    `tracks` describes the audio streams, of which films may have several, and `notes` says what is
+    odd about the file.
     """
 
     name: str
@@ -47,7 +48,7 @@ class AudioInfo:
     seconds: float | None
     format: str
     stems: tuple[str, ...] = ()
-    tracks: int = 1
+    tracks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

@@ -95,13 +95,20 @@ class AudioReader:
             raise empty(name)
 
 
-def open_audio(source: AudioSource, *, max_hours: float = MAX_HOURS, track: int = 1) -> AudioReader:
+def open_audio(
+    source: AudioSource,
+    *,
+    max_hours: float = MAX_HOURS,
+    track: int = 1,
+    keeps_filler: bool = False,
+) -> AudioReader:
     """Open an audio file for reading; use it in a ``with`` statement.
 
     The content decides how the file is read, never its name's extension. A file object is read
     from its start and stays open. A pipe is decoded as it comes if it holds WAV, AIFF, AU, FLAC
-    or an MP3 or AAC stream, and else goes through a temporary file. Of several audio streams, as
-    films may have, `track` chooses one, counted from 1.
+    or an MP3 or AAC stream, and else goes through a temporary file. Of several sound tracks, as
+    films may have, `track` chooses one, counted from 1. The program ffmpeg, and so the musdb
+    package, keeps what the last frame of an MP4 has beyond the end of the song: `keeps_filler`.
 
     An AudioFileError says if the file is missing, unreadable, no audio, empty, protected or cut
     off, or has more than 8 channels, an impossible sample rate or more than `max_hours` of audio.
@@ -113,7 +120,7 @@ def open_audio(source: AudioSource, *, max_hours: float = MAX_HOURS, track: int 
         try:
             structure = Structure() if isinstance(file, Pipe) else examine(file)
             file.check()
-            decoder = _decoder(file, structure, track)
+            decoder = _decoder(file, structure, track, keeps_filler)
         except StructureError as error:
             raise AudioFileError(f"{file.label}: {error}") from error
         resources.callback(decoder.close)
@@ -121,9 +128,10 @@ def open_audio(source: AudioSource, *, max_hours: float = MAX_HOURS, track: int 
         info = reader.info
         _check_kind(info)
         _check_length(info.name, (info.frames or 0) / info.sample_rate, max_hours)
-        if track > info.tracks:
+        if not 1 <= track <= len(info.tracks):
             raise AudioFileError(
-                f"{info.name}: there is no audio stream {track}; the last one is {info.tracks}"
+                f"{info.name}: there is no sound track {track}; choose one from 1 to "
+                f"{len(info.tracks)}"
             )
         if structure.is_cut:
             # Decoded only to say where the audio stops: better now than after hours of work.
@@ -145,13 +153,13 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
     """Read all audio streams of a file that can seek, such as the stems of a ``.stem.mp4``.
 
     They are float32 ``(channels, samples)`` in the file's order, all cut to the length of the
-    shortest, and have one sample rate in Hz.
+    shortest, and have one sample rate in Hz. Their last frames are whole, as in the musdb package.
     """
     streams: list[FloatArray] = []
     rates, count = [], 1
     while len(streams) < count:
-        with open_audio(source, track=len(streams) + 1) as reader:
-            name, count = reader.info.name, reader.info.tracks
+        with open_audio(source, track=len(streams) + 1, keeps_filler=True) as reader:
+            name, count = reader.info.name, len(reader.info.tracks)
             rates.append(reader.info.sample_rate)
             streams.append(reader.read())
     if len(set(rates)) > 1:
@@ -163,7 +171,7 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
     return [np.ascontiguousarray(stream[:, :length]) for stream in streams], rates[0]
 
 
-def _decoder(file: File | Pipe, structure: Structure, track: int) -> Decoder:
+def _decoder(file: File | Pipe, structure: Structure, track: int, keeps_filler: bool) -> Decoder:
     if isinstance(file, File) and not structure.needs_ffmpeg:
         with suppress(SoundFileError):
             return SoundFileDecoder(file, structure)
@@ -171,7 +179,7 @@ def _decoder(file: File | Pipe, structure: Structure, track: int) -> Decoder:
     from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
 
     try:
-        return FFmpegDecoder(file, structure, track)
+        return FFmpegDecoder(file, structure, track, keeps_filler)
     except AudioFileError as error:
         if structure.is_cut:
             raise cut_off(file.label, 0.0) from error

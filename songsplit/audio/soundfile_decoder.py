@@ -58,7 +58,8 @@ class SoundFileDecoder:
             file.frames / file.samplerate,
             kind,
             structure.stems,
-            notes=structure.notes,
+            (kind,),
+            structure.notes,
         )
 
     def chunks(self) -> Iterator[FloatArray]:
