@@ -11,7 +11,12 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+if TYPE_CHECKING:
+    from songsplit.audio.opening import File
+
+    Seekable: TypeAlias = File | BinaryIO
 
 # A program that writes to a pipe cannot go back to fill in the length: it leaves 0, or the
 # largest number, or a little less to make room for the header.
@@ -20,11 +25,11 @@ _UNKNOWN_LENGTHS = (range(0, 1), range(0x7FFFF000, 0x80000100), range(0xFFFFF000
 _SLACK_BYTES = 1
 # Whether an MP3's count includes a 128-byte tag at its end varies.
 _MP3_SLACK_BYTES = 200
-_MP3_TAGS = (b"TAG", b"APE", b"ID3")
 # A damaged file may look like millions of empty chunks. Long recordings in MP4 have many boxes.
 _MAX_CHUNKS = 10_000
 _MAX_BOXES = 250_000
 _TOO_MANY = "the file is damaged: it has too many chunks; copy, download or export it again"
+_MAX_TAG_BYTES = 1 << 24
 _MAX_TEXT_BYTES = 1 << 20
 _SEARCHED_BYTES = 1 << 20
 # With the head of its first block, which always has this length.
@@ -42,11 +47,6 @@ _IS_JOINED = (
     "the file holds several recordings joined end to end, of which only the first can be read; "
     "export them as one or as separate files"
 )
-_IS_ELSEWHERE = (
-    "the file holds no samples but names another file that has them; export it as a "
-    "self-contained file"
-)
-_IS_TRIMMED = "the file says that it is longer: it was trimmed, or is cut off between two frames"
 _IS_PROTECTED = (
     "the file is protected against copying (DRM), so only the program it was bought for can play "
     "it; get the song in another way, such as from the CD"
@@ -57,21 +57,13 @@ class StructureError(Exception):
     """What a file is made of keeps it from being read."""
 
 
-class Seekable(Protocol):
-    """A binary file that can seek."""
-
-    def read(self, size: int, /) -> bytes: ...  # noqa: D102
-    def seek(self, offset: int, whence: int = 0, /) -> int: ...  # noqa: D102
-    def tell(self) -> int: ...  # noqa: D102
-
-
 @dataclass(frozen=True)
 class Structure:
     """What was found in a file that can be read, perhaps not to the end."""
 
     is_cut: bool = False
     needs_ffmpeg: bool = False  # libsndfile would not read all
-    samples: tuple[int, int] | None = None  # where they lie, if the header is wrong: start, size
+    samples: tuple[int, int] | None = None  # start and size, if the header is wrong
     notes: tuple[str, ...] = ()
     stems: tuple[str, ...] = ()  # names in a Native Instruments stem file
 
@@ -189,7 +181,10 @@ def _chunks(file: Seekable, offset: int, size: int, order: str) -> Iterator[tupl
 
 
 def _known(start: int, length: int, size: int) -> tuple[int, int | None]:
-    if length >= 1 << 62 or any(length in unknown for unknown in _UNKNOWN_LENGTHS):
+    is_true = length and start + length <= size < start + length + _MAX_TAG_BYTES
+    if not is_true and (
+        length >= 1 << 62 or any(length in lengths for lengths in _UNKNOWN_LENGTHS)
+    ):
         return start, None
     # Of files beyond 4 GiB, many programs write down what is left of the length in 32 bits.
     return start, length + (max(0, size - start - length) >> 32 << 32)
@@ -202,16 +197,16 @@ def _plain(file: Seekable, size: int) -> Structure:
     start, length = found
     head = read_at(file, 0, 12)
     is_wav = head[8:] == b"WAVE"
+    before = 8 if head[:4] == b"FORM" else 0  # two numbers that belong to the chunk
     if length is None:
-        # libsndfile takes a length of 0 at its word. It is true only where the outer length is
-        # also right.
-        is_zero = is_wav and read_at(file, start - 4, 4) == bytes(4)
+        # A length of 0 is true where the outer length is also right.
         (outer,) = struct.unpack(f"{_order(head)}I", head[4:8])
-        return Structure(samples=(start, size - start) if is_zero and 8 + outer != size else None)
+        is_empty = is_wav and read_at(file, start - 4, 4) == bytes(4) and 8 + outer == size
+        # libsndfile takes some of these lengths at their word.
+        return Structure(samples=None if is_empty else (start + before, size - start - before))
     end = start + length + length % 2
     if is_wav and any(name in (b"data", b"RIFF") for name, *_ in _chunks(file, end, size, "<")):
         raise StructureError(_IS_JOINED)
-    before = 8 if head[:4] == b"FORM" else 0  # two numbers that belong to the chunk
     is_wrapped = length >> 32 and head[:4] != b"RF64"
     return Structure(
         is_cut=start + length > size + _SLACK_BYTES,
@@ -263,7 +258,10 @@ def _mp4(file: Seekable, size: int) -> Structure:
             for _, entry, end in _boxes(file, start + 8, stop):
                 # The last flag says that the samples are in this file.
                 if end - entry > 4 and not read_at(file, entry + 3, 1)[-1:] == b"\1":
-                    raise StructureError(_IS_ELSEWHERE)
+                    raise StructureError(
+                        "the samples lie in another file, which is not opened; export the song as "
+                        "a self-contained file"
+                    )
     return Structure(
         is_cut=any(name in (b"mdat", b"moov", b"moof") and end > size for name, _, end in found),
         stems=_stem_names(file, size),
@@ -294,7 +292,10 @@ def _mp3(file: Seekable, size: int) -> Structure:
             (length,) = struct.unpack_from(">I", head, found + (12 if flags & 1 else 8))
     if length <= size + _MP3_SLACK_BYTES:
         return Structure()
-    return Structure(notes=(_IS_TRIMMED,)) if _is_whole_mp3(file, size) else Structure(is_cut=True)
+    if not _is_whole_mp3(file, size):
+        return Structure(is_cut=True)
+    note = "the file says that it is longer: it was trimmed, or cut off between two frames"
+    return Structure(notes=(note,))
 
 
 def _is_whole_mp3(file: Seekable, size: int) -> bool:
@@ -303,7 +304,7 @@ def _is_whole_mp3(file: Seekable, size: int) -> bool:
 
     place = file.seek(0)
     try:
-        while place < size and read_at(file, place, 3) not in _MP3_TAGS:
+        while place < size and read_at(file, place, 3) not in (b"TAG", b"APE", b"ID3"):
             file.seek(place)
             MPEGFrame(file)
             place = file.tell()

@@ -17,7 +17,7 @@ from av.codec.context import Flags2
 from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray, scaled
-from songsplit.audio.containers import Structure, read_at
+from songsplit.audio.containers import read_at
 from songsplit.audio.opening import AudioInfo, File, Pipe, cut_off, empty
 from songsplit.errors import AudioFileError
 
@@ -54,59 +54,61 @@ class FFmpegDecoder:
     Streams are counted from 1; of a number beyond the last, the last one is read.
     """
 
-    def __init__(
-        self,
-        source: File | Pipe,
-        structure: Structure,
-        track: int = 1,
-        keeps_filler: bool = False,
-    ) -> None:
+    def __init__(self, source: File | Pipe, *, track: int = 1, keeps_filler: bool = False) -> None:
         self._source = source
-        self._keeps_filler = keeps_filler
         self._container = container = _open(source)
         try:
             streams = container.streams.audio
             if not streams:
-                raise _no_audio(source.label, container)
-            stream = streams[min(track, len(streams)) - 1]
+                kinds = " and ".join(sorted({stream.type for stream in container.streams}))
+                raise AudioFileError(
+                    f"{source.label}: the file holds no audio (only {kinds or 'a header'}); choose "
+                    "a file with sound"
+                )
+            self._stream = stream = streams[min(track, len(streams)) - 1]
             # There is no context where there is no decoder.
             context: CodecContext | None = stream.codec_context
             if container.format.name == "caf" and context is not None:
                 # FFmpeg takes the filler at the end of CAF off, which ALAC has left out already.
                 context.flags2 |= Flags2.skip_manual
-            frames = self._decoded(stream)
+            self._frames = self._decoded()
             # What the header says of rate and channels is wrong for some files (AAC with
             # spectral band replication): the first decoded frame decides.
-            first = next(frames, None)
+            first = next(self._frames, None)
             if first is None:
                 raise empty(source.label)
         except BaseException:
             container.close()
             raise
-        self._stream = stream
         self._first = first
-        self._frames = frames
+        kind = container.format.name
+        self._is_timed = kind.startswith(_TIMED)
+        self._is_exact = kind.startswith(_EXACT) and not keeps_filler
+        seconds = None if container.duration is None else container.duration / 1_000_000
+        # That is the duration of the longest stream, such as the pictures. ASF knows no other.
+        is_own = len(container.streams) == 1
+        if stream.duration is not None and stream.time_base is not None:
+            seconds = float(stream.duration * stream.time_base)
+            is_own = is_own or kind != "asf"
+        self._promised = seconds if seconds and is_own and kind.startswith(_WITH_DURATION) else 0.0
         self.info = AudioInfo(
             source.label,
             first.sample_rate,
             first.layout.nb_channels,
             None,
-            _duration(container, stream),
-            f"{container.format.name} {stream.codec_context.name}",
-            structure.stems,
-            tuple(_described(stream) for stream in streams),
-            structure.notes,
+            seconds,
+            f"{kind} {stream.codec_context.name}",
+            tracks=tuple(_described(stream) for stream in streams),
         )
 
     def chunks(self) -> Iterator[FloatArray]:
         """Yield ``(channels, n)`` pieces up to the end of the file, with silence for pauses."""
         rate, channels, done = self.info.sample_rate, self.info.channels, 0
-        is_timed = self._container.format.name.startswith(_TIMED)
         origin, last, stop = self._times()
         expected = origin
         for frame, following in pairwise(chain([self._first], self._frames, [None])):
             assert frame is not None
-            time = frame.time if is_timed and frame.time is not None else expected
+            time = frame.time if self._is_timed and frame.time is not None else expected
             if expected + _MAX_JITTER < time <= last:
                 pause = round((time - origin) * rate) - done
                 done += max(0, pause)
@@ -114,38 +116,38 @@ class FFmpegDecoder:
                     yield np.zeros((channels, min(rate, pause - start)), np.float32)
             expected = time + frame.samples / rate
             samples = _to_float(frame)
-            if following is None and (left := round((stop - origin) * rate) - done) > 0:
+            left = round((stop - origin) * rate) - done
+            if following is None and self._is_exact and left > 0:
                 samples = samples[:, :left]
             done += samples.shape[1]
             yield samples
-        seconds, promised = done / rate, _promised_seconds(self._container, self._stream)
         share, least = _TOLERANCE
-        if promised - seconds > max(least, share * promised) or self._source.is_cut(done):
-            raise cut_off(self._source.label, seconds)
+        is_short = self._promised - done / rate > max(least, share * self._promised)
+        if is_short or self._source.is_cut(done):
+            raise cut_off(self._source.label, done / rate)
 
     def _times(self) -> tuple[float, float, float]:
-        """Return where the song begins, where its last frame may, and where MP4 says it ends."""
-        stream, container = self._stream, self._container
+        """Return where the song begins, where its last frame may, and where it ends."""
+        container, stream = self._container, self._stream
         base = float(stream.time_base or 0)
         began = (stream.start_time or 0) * base
         origin = max(0, container.start_time or 0) / 1_000_000
         last = math.inf if container.duration is None else origin + container.duration / 1_000_000
-        stop = began + (stream.duration or 0) * base
         if began - origin < _MAX_JITTER:  # not later than the pictures
             origin = self._first.time or 0.0
-        is_exact = container.format.name.startswith(_EXACT) and not self._keeps_filler
-        return origin, last, stop if is_exact else 0.0
+        return origin, last, began + (stream.duration or 0) * base
 
     def close(self) -> None:
         """Release the decoder; the file itself stays open."""
         self._container.close()
 
-    def _decoded(self, stream: AudioStream) -> Iterator[AudioFrame]:
+    def _decoded(self) -> Iterator[AudioFrame]:
         """Yield frames, and raise where the data or their kind break."""
         name, done, first = self._source.label, 0, (1, 0)
         try:
-            for packet in self._container.demux(stream):
-                if _is_tag(bytes(packet)):
+            for packet in self._container.demux(self._stream):
+                data = bytes(packet)
+                if data[:3] in _TAGS or _TAG_END in data[-160:]:
                     continue
                 for frame in packet.decode():
                     kind = frame.sample_rate, frame.layout.nb_channels
@@ -197,27 +199,6 @@ def _open(source: File | Pipe) -> InputContainer:
         ) from error
 
 
-def _duration(container: InputContainer, stream: AudioStream) -> float | None:
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    return None if container.duration is None else container.duration / 1_000_000
-
-
-def _promised_seconds(container: InputContainer, stream: AudioStream) -> float:
-    """Return how long the container says that the audio is, or 0 where it does not say."""
-    if not container.format.name.startswith(_WITH_DURATION):
-        return 0.0
-    # The duration of a container is that of its longest stream, such as the pictures, and ASF
-    # knows no other.
-    if len(container.streams) > 1 and (stream.duration is None or container.format.name == "asf"):
-        return 0.0
-    return _duration(container, stream) or 0.0
-
-
-def _is_tag(packet: bytes) -> bool:
-    return packet[:3] in _TAGS or _TAG_END in packet[-160:]
-
-
 def _to_float(frame: AudioFrame) -> FloatArray:
     """Return a frame as float32 ``(channels, samples)`` with full scale at 1."""
     channels = frame.layout.nb_channels
@@ -238,9 +219,3 @@ def _described(stream: AudioStream) -> str:
     context: CodecContext | None = stream.codec_context
     words = (stream.language, stream.metadata.get("title"), context.name if context else "")
     return ", ".join(word for word in words if word and word != "und")
-
-
-def _no_audio(name: str, container: InputContainer) -> AudioFileError:
-    kinds = sorted({stream.type for stream in container.streams})
-    holds = f"only {' and '.join(kinds)}" if kinds else "nothing"
-    return AudioFileError(f"{name}: the file holds no audio ({holds}); choose a file with sound")

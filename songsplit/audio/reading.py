@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
@@ -40,8 +41,10 @@ MAX_HOURS = 24.0
 class AudioReader:
     """An open audio file; made by :func:`open_audio`."""
 
-    def __init__(self, decoder: Decoder, resources: ExitStack, max_hours: float) -> None:
-        self.info = decoder.info
+    def __init__(
+        self, decoder: Decoder, info: AudioInfo, resources: ExitStack, max_hours: float
+    ) -> None:
+        self.info = info
         self._decoder = decoder
         self._resources = resources
         self._max_hours = max_hours
@@ -124,8 +127,8 @@ def open_audio(
         except StructureError as error:
             raise AudioFileError(f"{file.label}: {error}") from error
         resources.callback(decoder.close)
-        reader = AudioReader(decoder, resources, max_hours)
-        info = reader.info
+        info = replace(decoder.info, stems=structure.stems, notes=structure.notes)
+        reader = AudioReader(decoder, info, resources, max_hours)
         _check_kind(info)
         _check_length(info.name, (info.frames or 0) / info.sample_rate, max_hours)
         if not 1 <= track <= len(info.tracks):
@@ -174,12 +177,12 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
 def _decoder(file: File | Pipe, structure: Structure, track: int, keeps_filler: bool) -> Decoder:
     if isinstance(file, File) and not structure.needs_ffmpeg:
         with suppress(SoundFileError):
-            return SoundFileDecoder(file, structure)
+            return SoundFileDecoder(file, structure.samples)
     # FFmpeg's libraries are slow to load, and most files do without.
     from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
 
     try:
-        return FFmpegDecoder(file, structure, track, keeps_filler)
+        return FFmpegDecoder(file, track=track, keeps_filler=keeps_filler)
     except AudioFileError as error:
         if structure.is_cut:
             raise cut_off(file.label, 0.0) from error

@@ -10,7 +10,6 @@ import numpy as np
 import soundfile
 
 from songsplit.audio.arrays import FloatArray
-from songsplit.audio.containers import Structure
 from songsplit.audio.opening import AudioInfo, File, cut_off
 
 # libsndfile reports the largest count where it does not know the length.
@@ -28,9 +27,12 @@ if hasattr(os, "register_at_fork"):
 
 
 class SoundFileDecoder:
-    """Reads a seekable file with libsndfile, or raises a SoundFileError."""
+    """Reads a seekable file with libsndfile, or raises a SoundFileError.
 
-    def __init__(self, source: File, structure: Structure) -> None:
+    `samples` says where they lie (start, bytes) if the file's own header is wrong.
+    """
+
+    def __init__(self, source: File, samples: tuple[int, int] | None) -> None:
         source.seek(0)
         is_big_endian = source.read(4) in (b"FORM", b"RIFX", b".snd")
         source.seek(0)
@@ -41,8 +43,8 @@ class SoundFileDecoder:
             file.close()
             raise soundfile.SoundFileError("The length is not known.")
         kind = f"{file.format} {file.subtype}"
-        if structure.samples is not None:
-            source = source.part(*structure.samples)
+        if samples is not None:
+            source = source.part(*samples)
             order = "BIG" if is_big_endian and file.endian != "LITTLE" else "LITTLE"
             rate, channels, subtype = file.samplerate, file.channels, file.subtype
             file.close()
@@ -57,9 +59,7 @@ class SoundFileDecoder:
             file.frames,
             file.frames / file.samplerate,
             kind,
-            structure.stems,
-            (kind,),
-            structure.notes,
+            tracks=(kind,),
         )
 
     def chunks(self) -> Iterator[FloatArray]:

@@ -411,6 +411,7 @@ def test_an_mp4_is_as_long_as_its_edit_list_says() -> None:
     ("name", "content"),
     [
         ("a.wav", wav()),
+        ("b.wav", wav(data_size=0x7FFFF000)),
         ("a.aiff", aiff()),
         ("a.aifc", aiff(compression=b"sowt", order="<")),
         ("a.au", au()),
