@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
-from songsplit.audio.containers import after_id3, find_samples, read_at
+from songsplit.audio.containers import after_id3, find_samples
 from songsplit.errors import AudioFileError
 
 AudioSource: TypeAlias = str | os.PathLike[str] | BinaryIO
@@ -135,7 +135,7 @@ class Pipe(_Source):
         self._head = b""
         while len(self._head) < _HEAD_BYTES and (more := self._next(_HEAD_BYTES - len(self._head))):
             self._head += more
-        self._samples = _samples_in(self._head)
+        self._samples = find_samples(io.BytesIO(self._head))
         self._frames = 0
         if is_flac := self._head[:4] == b"fLaC" and len(self._head) > 25:
             self._frames = struct.unpack_from(">Q", self._head, 18)[0] & ((1 << 36) - 1)
@@ -185,17 +185,6 @@ def _state(file: BinaryIO) -> tuple[int, int] | None:
     except (AttributeError, OSError, ValueError):
         return None
     return status.st_size, status.st_mtime_ns
-
-
-def _samples_in(head: bytes) -> tuple[int, int | None] | None:
-    """Find the samples of WAV, AIFF or AU in the first bytes of a pipe."""
-    file = io.BytesIO(head)
-    found = find_samples(file)
-    if found is not None and found[1] is None and head[8:12] == b"WAVE":
-        inner, outer = read_at(file, found[0] - 4, 4), head[4:8]
-        if inner == bytes(4) and outer not in (bytes(4), b"\xff" * 4):
-            return None  # empty, or not known: only the whole file can tell
-    return found
 
 
 def _is_mpeg_stream(head: bytes) -> bool:

@@ -86,7 +86,8 @@ NAMES = st.sampled_from([b"moov", b"trak", b"udta", b"stem", b"stsd"])
 def test_boxes_that_lie_about_their_size_end(boxes: list[tuple[bytes, int, bytes]]) -> None:
     content = b"".join(struct.pack(">I4s", size, name) + data for name, size, data in boxes)
     for file in (FTYP + content, FTYP + box(b"moov", content)):
-        assert isinstance(examine(io.BytesIO(file)).stems, tuple)
+        with suppress(StructureError):
+            examine(io.BytesIO(file))
 
 
 @given(

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +23,6 @@ from tests.zoo.encoding import (
     KINDS,
     RATE,
     ffmpeg_bytes,
-    libsndfile_bytes,
     song,
     song_bytes,
     video_bytes,
@@ -141,13 +140,6 @@ def test_much_may_stand_before_the_audio(size: int) -> None:
     np.testing.assert_array_equal(read_audio(Pipe(content))[0], read_audio(io.BytesIO(content))[0])
 
 
-def test_an_empty_wav_is_empty_also_from_a_pipe() -> None:
-    content = wav_bytes(song(frames=0)) + b"LIST" + struct.pack("<I", 400) + bytes(400)
-    content = content[:4] + struct.pack("<I", len(content) - 8) + content[8:]
-    assert "no samples" in reason(io.BytesIO(content))
-    assert "no samples" in reason(Pipe(content))
-
-
 @pytest.mark.slow
 def test_radio_is_decoded_as_it_comes_from_any_place_on() -> None:
     song_of_minutes = np.tile(song(), 20)
@@ -160,48 +152,35 @@ def test_radio_is_decoded_as_it_comes_from_any_place_on() -> None:
             assert pipe.tell() < len(content) / 3
 
 
-class Failing(Pipe):
-    """Breaks off with an error in the middle."""
+class Failing(io.BytesIO):
+    """Fails in the middle."""
 
     def __init__(self, content: bytes, error: BaseException) -> None:
         super().__init__(content)
         self.error = error
 
-    def read(self, size: int = -1) -> bytes:
-        if self.tell() > 50_000:
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() > 18_000:
             raise self.error
         return super().read(size)
 
 
-class FailingFile(io.BytesIO):
-    """Is interrupted in the middle."""
+class FailingPipe(Failing):
+    """Cannot seek."""
 
-    def read(self, size: int | None = -1) -> bytes:
-        if self.tell() > 50_000:
-            raise KeyboardInterrupt
-        return super().read(size)
+    read1 = Failing.read
+
+    def seekable(self) -> bool:
+        return False
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "front.m4a"])
-def test_interruptions_while_a_file_is_read_are_not_lost(kind: str) -> None:
-    if kind in ("wav", "flac"):
-        content = libsndfile_bytes(kind.upper(), "PCM_16", np.tile(song(), 10))
-    else:
-        container, codec = ("mp3", "libmp3lame") if kind == "mp3" else ("ipod", "aac")
-        content = ffmpeg_bytes(container, codec, [np.tile(song(), 20)])
+@pytest.mark.parametrize("source", [Failing, FailingPipe])
+@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "back.m4a"])
+def test_errors_and_interruptions_while_reading_are_not_lost(kind: str, source: Any) -> None:
+    content = song_bytes(kind)
     with pytest.raises(KeyboardInterrupt):
-        read_audio(FailingFile(content))
-
-
-@pytest.mark.parametrize("kind", ["wav", "flac", "ogg"])
-def test_errors_of_a_pipe_are_not_lost(kind: str) -> None:
-    content = libsndfile_bytes(
-        kind.upper(), "VORBIS" if kind == "ogg" else "PCM_16", np.tile(song(), 10)
-    )
-    with pytest.raises(KeyboardInterrupt):
-        read_audio(Failing(content, KeyboardInterrupt()))
-    assert "cable pulled" in reason(Failing(content, OSError("cable pulled")))
+        read_audio(source(content, KeyboardInterrupt()))
+    assert "cable pulled" in reason(source(content, OSError("cable pulled")))
 
 
 @pytest.mark.parametrize("length", [0, 0x7FFFF000, 0xFFFFFFFF])
@@ -229,12 +208,6 @@ def test_blocks_join_to_the_whole(frames: int, compressed: bool) -> None:
     assert all(block.shape[1] == frames for block in blocks[:-1])
     assert 1 <= blocks[-1].shape[1] <= frames
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), whole)
-
-
-def test_blocks_of_one_sample() -> None:
-    content = wav_bytes(song(frames=7))
-    with open_audio(io.BytesIO(content)) as reader:
-        assert [block.shape for block in reader.blocks(1)] == [(2, 1)] * 7
 
 
 def test_info_tells_the_length_where_it_is_known() -> None:
@@ -265,26 +238,11 @@ def test_unreadable_permissions(tmp_path: Path) -> None:
     assert "no permission" in reason(path)
 
 
-def test_a_playlist_opens_no_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("real.m4a").write_bytes(song_bytes("back.m4a"))
-    Path("list.wav").write_text("ffconcat version 1.0\nfile real.m4a\n")
-    assert "not an audio file" in reason("list.wav")
-
-
 def test_what_is_no_audio(tmp_path: Path) -> None:
     assert "0 bytes" in reason(io.BytesIO(b""))
-    for name in ("notes.au", "notes.mp3", "notes.vox"):
-        path = tmp_path / name
-        path.write_text("words and more words\n" * 500)
-        assert "not an audio file" in reason(path)
-    for size in (1, 3, 50, 3000, 200_000):
-        assert "not an audio file" in reason(
-            io.BytesIO(b"\x01" + np.random.default_rng(size).bytes(size))
-        )
+    (tmp_path / "notes.vox").write_text("words and more words\n" * 500)
+    assert "not an audio file" in reason(tmp_path / "notes.vox")
     assert "holds no audio (only video)" in reason(io.BytesIO(video_bytes("image2pipe", "png")))
-    assert "holds no audio (only video)" in reason(io.BytesIO(video_bytes()))
-    assert "holds no audio" in reason(io.BytesIO(video_bytes("matroska")))
 
 
 @pytest.mark.parametrize("kind", NOTICED)
@@ -293,18 +251,13 @@ def test_a_cut_file_is_never_taken_for_whole(kind: str, share: float) -> None:
     if share > 0.9 and kind in ROUGHLY:
         return
     content = song_bytes(kind)
-    assert read_audio(io.BytesIO(content))[0].shape[1] >= FRAMES - 2048
-    message = reason(io.BytesIO(content[: int(share * len(content))]))
+    cut = io.BytesIO(content[: int(share * len(content))])
+    message = reason(cut)
     if share == 0.6:
-        assert "cut off" in message
-        assert "again" in message
-
-
-@pytest.mark.parametrize("kind", ["wav", "mp3", "front.m4a", "aiff", "au"])
-def test_a_cut_file_is_refused_before_any_block_with_the_time(kind: str) -> None:
-    content = song_bytes(kind)
-    with pytest.raises(AudioFileError, match=r"up to 0\.[4-7]\d s"):
-        open_audio(io.BytesIO(content[: int(0.6 * len(content))]))
+        assert re.search(r"cut off .* can be read up to 0\.\d\d s; .* again", message)
+    if kind in ("wav", "mp3", "front.m4a", "aiff", "au"):
+        with pytest.raises(AudioFileError):
+            open_audio(cut)
 
 
 def test_a_flac_cut_between_two_frames() -> None:
@@ -507,24 +460,6 @@ def test_a_file_that_changes_while_it_is_read(tmp_path, change):
             os.truncate(path, 100_000)
         with pytest.raises(AudioFileError, match=r"growing\.wav: the file changed"):
             list(blocks)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_named_pipe_may_be_written_while_it_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    content = wav_bytes(np.tile(song(), 10))
-
-    def write() -> None:
-        with path.open("wb") as file:
-            for start in range(0, len(content), 50_000):
-                file.write(content[start : start + 50_000])
-                time.sleep(0.01)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    assert read_audio(path)[0].shape == (2, 10 * FRAMES)
-    writer.join()
 
 
 def test_a_file_that_is_removed_while_it_is_read(tmp_path):
