@@ -149,7 +149,7 @@ def scaled(array: NDArray[Any]) -> FloatArray:
     """Return a float32 copy with full scale at 1."""
     if array.dtype.kind == "f":
         # Too large for float32 becomes infinite, which is refused as such afterwards.
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             return np.array(array, dtype=np.float32, order="C")
     middle = 128 if array.dtype.kind == "u" else 0
     full_scale = 2.0 ** (8 * array.dtype.itemsize - 1)

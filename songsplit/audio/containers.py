@@ -295,7 +295,7 @@ def _mp3(file: Seekable, size: int) -> Structure:
     if not _is_whole_mp3(file, size):
         return Structure(is_cut=True)
     note = "the file says that it is longer: it was trimmed, or cut off between two frames"
-    return Structure(notes=(note,))
+    return Structure(needs_ffmpeg=True, notes=(note,))
 
 
 def _is_whole_mp3(file: Seekable, size: int) -> bool:

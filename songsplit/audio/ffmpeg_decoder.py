@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray, scaled
 from songsplit.audio.containers import read_at
-from songsplit.audio.opening import AudioInfo, File, Pipe, cut_off, empty
+from songsplit.audio.opening import NO_SAMPLES, AudioInfo, File, Pipe, cut_off
 from songsplit.errors import AudioFileError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class FFmpegDecoder:
             # spectral band replication): the first decoded frame decides.
             first = next(self._frames, None)
             if first is None:
-                raise empty(source.label)
+                raise AudioFileError(f"{source.label}: {NO_SAMPLES}")
         except BaseException:
             container.close()
             raise

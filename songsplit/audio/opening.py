@@ -24,6 +24,7 @@ _SPOOLED_BLOCK = 1 << 20
 # An MP3 with one of these tells how much of its end is filler, which FFmpeg heeds in files
 # only. Those without, like radio, can be decoded as they come.
 _MP3_LENGTHS = (b"Xing", b"Info", b"VBRI")
+NO_SAMPLES = "the file holds no samples; export it again with audio in it"
 _PROBLEMS: dict[type[Exception], str] = {
     FileNotFoundError: "there is no such file; check the name and the folder",
     IsADirectoryError: "this is a folder; name an audio file in it",
@@ -228,11 +229,6 @@ def open_source(source: AudioSource, resources: ExitStack) -> File | Pipe:
         return File(file, name, after_id3(file))
     except (AttributeError, OSError, ValueError) as error:
         raise unreadable(name, error) from error
-
-
-def empty(name: str) -> AudioFileError:
-    """Make the error for a file without samples."""
-    return AudioFileError(f"{name}: the file holds no samples; export it again with audio in it")
 
 
 def cut_off(name: str, seconds: float) -> AudioFileError:

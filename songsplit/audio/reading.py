@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
@@ -19,12 +19,12 @@ from songsplit.audio.arrays import (
 )
 from songsplit.audio.containers import Structure, StructureError, examine
 from songsplit.audio.opening import (
+    NO_SAMPLES,
     AudioInfo,
     AudioSource,
     File,
     Pipe,
     cut_off,
-    empty,
     open_source,
 )
 from songsplit.audio.soundfile_decoder import SoundFileDecoder
@@ -38,16 +38,14 @@ if TYPE_CHECKING:
 MAX_HOURS = 24.0
 
 
+@dataclass
 class AudioReader:
     """An open audio file; made by :func:`open_audio`."""
 
-    def __init__(
-        self, decoder: Decoder, info: AudioInfo, resources: ExitStack, max_hours: float
-    ) -> None:
-        self.info = info
-        self._decoder = decoder
-        self._resources = resources
-        self._max_hours = max_hours
+    info: AudioInfo
+    _decoder: Decoder
+    _max_hours: float
+    _resources: ExitStack
 
     def __enter__(self) -> Self:
         return self
@@ -94,15 +92,13 @@ class AudioReader:
             done += chunk.shape[1]
             _check_length(name, done / rate, self._max_hours)
             yield chunk
-        if done == 0:
-            raise empty(name)
 
 
 def open_audio(
     source: AudioSource,
     *,
     max_hours: float = MAX_HOURS,
-    track: int = 1,
+    track: int | None = None,
     keeps_filler: bool = False,
 ) -> AudioReader:
     """Open an audio file for reading; use it in a ``with`` statement.
@@ -123,25 +119,22 @@ def open_audio(
         try:
             structure = Structure() if isinstance(file, Pipe) else examine(file)
             file.check()
-            decoder = _decoder(file, structure, track, keeps_filler)
+            decoder = _decoder(file, structure, track or 1, keeps_filler)
         except StructureError as error:
             raise AudioFileError(f"{file.label}: {error}") from error
         resources.callback(decoder.close)
-        info = replace(decoder.info, stems=structure.stems, notes=structure.notes)
-        reader = AudioReader(decoder, info, resources, max_hours)
-        _check_kind(info)
+        info, notes = decoder.info, structure.notes
+        if track is None and len(info.tracks) > 1 and not structure.stems:
+            tracks = "; ".join(f"{i}: {text}" for i, text in enumerate(info.tracks, 1))
+            notes = (*notes, f"of {len(info.tracks)} sound tracks, the first is read ({tracks})")
+        info = replace(info, stems=structure.stems, notes=notes)
+        _check(info, 1 if track is None else track)
         _check_length(info.name, (info.frames or 0) / info.sample_rate, max_hours)
-        if not 1 <= track <= len(info.tracks):
-            raise AudioFileError(
-                f"{info.name}: there is no sound track {track}; choose one from 1 to "
-                f"{len(info.tracks)}"
-            )
+        reader = AudioReader(info, decoder, max_hours, resources)
         if structure.is_cut:
             # Decoded only to say where the audio stops: better now than after hours of work.
             length = sum(chunk.shape[1] for chunk in reader._chunks())
             raise cut_off(info.name, length / info.sample_rate)
-        if info.frames == 0:
-            raise empty(info.name)
         reader._resources = resources.pop_all()
         return reader
 
@@ -189,17 +182,24 @@ def _decoder(file: File | Pipe, structure: Structure, track: int, keeps_filler: 
         raise
 
 
-def _check_kind(info: AudioInfo) -> None:
+def _check(info: AudioInfo, track: int) -> None:
+    problem = None
     if not 1 <= info.channels <= MAX_CHANNELS:
-        raise AudioFileError(
-            f"{info.name}: the file has {info.channels} channels, more than the {MAX_CHANNELS} "
-            "that can be read; export it as stereo"
+        problem = (
+            f"the file has {info.channels} channels, more than the {MAX_CHANNELS} that can be "
+            "read; export it as stereo"
         )
-    if not MIN_SAMPLE_RATE <= info.sample_rate <= MAX_SAMPLE_RATE:
-        raise AudioFileError(
-            f"{info.name}: the sample rate of {info.sample_rate} Hz is not between "
-            f"{MIN_SAMPLE_RATE} and {MAX_SAMPLE_RATE} Hz; export the file at 44100 Hz"
+    elif not MIN_SAMPLE_RATE <= info.sample_rate <= MAX_SAMPLE_RATE:
+        problem = (
+            f"the sample rate of {info.sample_rate} Hz is not between {MIN_SAMPLE_RATE} and "
+            f"{MAX_SAMPLE_RATE} Hz; export the file at 44100 Hz"
         )
+    elif not 1 <= track <= len(info.tracks):
+        problem = f"there is no sound track {track}; choose one from 1 to {len(info.tracks)}"
+    elif info.frames == 0:
+        problem = NO_SAMPLES
+    if problem:
+        raise AudioFileError(f"{info.name}: {problem}")
 
 
 def _check_length(name: str, seconds: float, max_hours: float) -> None:
