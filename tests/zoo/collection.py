@@ -81,53 +81,48 @@ _mp3 = partial(ffmpeg_bytes, "mp3", "libmp3lame", [song(RATE // 2)])
 _m4a = partial(ffmpeg_bytes, "ipod", "aac", [song(RATE // 2)])
 _mka = partial(ffmpeg_bytes, "matroska", "flac", [SONG])
 
-# Extension, container, codec, and the largest error, None where the codec changes the sound.
-_BY_LIBSNDFILE = (
-    ("wav", "WAV", "PCM_U8", 2.0**-7),
-    ("wav", "WAV", "PCM_24", 2.0**-23),
-    ("wav", "WAV", "PCM_32", 2.0**-24),
-    ("wav", "WAV", "DOUBLE", 0.0),
-    ("wav", "WAV", "ULAW", None),
-    ("wav", "WAV", "IMA_ADPCM", None),
-    ("wav", "WAVEX", "PCM_24", 2.0**-23),
-    ("w64", "W64", "PCM_16", 2.0**-15),
-    ("rf64", "RF64", "FLOAT", 0.0),
-    ("aiff", "AIFF", "PCM_24", 2.0**-23),
-    ("au", "AU", "FLOAT", 0.0),
-    ("caf", "CAF", "PCM_24", 2.0**-23),
-    ("caf", "CAF", "ALAC_16", 2.0**-15),
-    ("flac", "FLAC", "PCM_24", 2.0**-23),
-    ("ogg", "OGG", "VORBIS", None),
-)
-_BY_FFMPEG = (
-    ("mp3", "mp3", "libmp3lame", None),
-    ("m4a", "ipod", "aac", None),
-    ("aac", "adts", "aac", None),
-    ("m4a", "ipod", "alac", 2.0**-15),
-    ("mov", "mov", "pcm_s24le", 2.0**-23),
-    ("mp4", "mp4", "flac", 2.0**-15),
-    ("mka", "matroska", "pcm_f64le", 0.0),
-    ("webm", "webm", "libopus", None),
-    ("opus", "ogg", "libopus", None),
-    ("oga", "ogg", "flac", 2.0**-15),
-    ("wma", "asf", "wmav2", None),
-    ("avi", "avi", "pcm_s16le", 2.0**-15),
-    ("ts", "mpegts", "aac", None),
-    ("ac3", "ac3", "ac3", None),
-)
+_BY_LIBSNDFILE = {
+    "WAV": "PCM_U8 PCM_24 PCM_32 DOUBLE ULAW IMA_ADPCM",
+    "WAVEX": "PCM_24",
+    "W64": "PCM_16",
+    "RF64": "FLOAT",
+    "AIFF": "PCM_24",
+    "AU": "FLOAT",
+    "CAF": "PCM_24 ALAC_16",
+    "FLAC": "PCM_24",
+    "OGG": "VORBIS",
+}
+_BY_FFMPEG = {
+    "mp3": "libmp3lame",
+    "ipod": "aac alac",
+    "adts": "aac",
+    "mov": "pcm_s24le",
+    "mp4": "flac",
+    "matroska": "pcm_f64le",
+    "webm": "libopus",
+    "ogg": "libopus flac",
+    "asf": "wmav2",
+    "avi": "pcm_s16le",
+    "mpegts": "aac",
+    "ac3": "ac3",
+}
+# The largest error of codecs that do not change the sound.
+_STEPS = {"PCM_U8": 2.0**-7, "PCM_32": 2.0**-24, "DOUBLE": 0.0, "FLOAT": 0.0, "pcm_f64le": 0.0}
+_STEPS |= dict.fromkeys(("PCM_24", "pcm_s24le"), 2.0**-23)
+_STEPS |= dict.fromkeys(("PCM_16", "ALAC_16", "alac", "flac", "pcm_s16le"), 2.0**-15)
 
 
 def _containers() -> list[Entry]:
     found = []
-    for ending, container, codec, error in _BY_LIBSNDFILE:
-        expected = Stems() if error is None else holds(SONG, error)
-        make = partial(libsndfile_bytes, container, codec, SONG)
-        found.append(Entry(f"{container}-{codec}.{ending}".lower(), make, expected))
-    for ending, container, codec, error in _BY_FFMPEG:
-        rate = 48000 if codec == "libopus" else RATE
-        expected = Stems(2, rate) if error is None else holds(SONG, error)
-        make = partial(ffmpeg_bytes, container, codec, [SONG])
-        found.append(Entry(f"{codec}-in-{container}.{ending}", make, expected))
+    for container, codecs in {**_BY_LIBSNDFILE, **_BY_FFMPEG}.items():
+        for codec in codecs.split():
+            make = partial(ffmpeg_bytes, container, codec, [SONG])
+            if container in _BY_LIBSNDFILE:
+                make = partial(libsndfile_bytes, container, codec, SONG)
+            expected = Stems(2, 48000 if codec == "libopus" else RATE)
+            if codec in _STEPS:
+                expected = holds(SONG, _STEPS[codec])
+            found.append(Entry(f"{codec}.{container}".lower(), make, expected))
     return found
 
 
