@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
+import re
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,11 +14,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import mutagen
-from mutagen.asf import ASF
+from mutagen.asf import ASFTags
 from mutagen.flac import FLAC, Picture
 from mutagen.id3 import APIC, ID3, Frames
 from mutagen.mp3 import MP3
-from mutagen.mp4 import MP4, MP4Cover
+from mutagen.mp4 import MP4, MP4Cover, MP4Tags
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
 from mutagen.wave import WAVE
@@ -39,7 +41,6 @@ _NAMES: dict[str, tuple[str, str, str]] = {
     "isrc": ("TSRC", "----:com.apple.iTunes:ISRC", "WM/ISRC"),
     "copyright": ("TCOP", "cprt", "Copyright"),
 }
-_PAIRS = ("tracknumber", "discnumber")  # MP4: (number, total)
 # WAV, AIFF, CAF and Matroska.
 _FFMPEG_HEADS = (b"RIFF", b"RF64", b"RIFX", b"FORM", b"caff", b"\x1aE\xdf\xa3")
 _FRONT_COVER = 3
@@ -89,30 +90,37 @@ def read_tags(source: Source) -> Tags:
 
     They are empty if there are none, or none that can be read.
     """
-    opened = source if isinstance(source, str | os.PathLike) else _Rewound(source)
+    if isinstance(source, str | os.PathLike):
+        with suppress(OSError), Path(source).open("rb") as file:
+            return read_tags(file)
+        return Tags()
     # Tags come in a hundred broken ways, and mutagen has an error for each; the song is
     # separated all the same.
-    try:
-        file = mutagen.File(opened)
+    fields: dict[str, list[str]] = {}
+    cover = None
+    with suppress(Exception):
+        source.seek(0)
+        file = mutagen.File(source)
         if file is None or not file.tags:
             return Tags(_fields_by_ffmpeg(source))
         fields = _fields(file)
-    except Exception:
-        return Tags()
-    try:
-        return Tags(fields, _cover(file))
-    except Exception:
-        return Tags(fields)
+        cover = _cover(file)
+    return Tags(fields, cover)
 
 
-def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
-    """Add tags to a finished file of any name, or raise an OSError.
+def write_tags(file: BinaryIO | io.FileIO, name: FormatName, tags: Tags) -> None:
+    """Add tags to a finished file, or raise an OSError.
 
     A ValueError says that files of this kind cannot hold such tags, or such a picture, which is
     then left out: a WAV beyond 4 GiB, or a picture that is no JPEG or PNG in M4A.
     """
-    writers = {"mp3": _write_id3, "wav": _write_id3, "m4a": _write_mp4, "stem.mp4": _write_mp4}
-    write = writers.get(name, _write_comments)
+    kinds: dict[str, Any] = {
+        "mp3": MP3,
+        "wav": WAVE,
+        "flac": FLAC,
+        "ogg": OggVorbis,
+        "opus": OggOpus,
+    }
     fields = {
         key: [value.encode("utf-8", "replace").decode("utf-8") for value in values]
         for key, values in tags.fields.items()
@@ -122,7 +130,14 @@ def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
         if not part.fields and part.cover is None:
             continue
         try:
-            write(path, name, part)
+            file.seek(0)
+            tagged = kinds.get(name, MP4)(file)
+            if tagged.tags is None:
+                tagged.add_tags()
+            add = {"mp3": _add_id3, "wav": _add_id3, "m4a": _add_mp4, "stem.mp4": _add_mp4}
+            add.get(name, _add_comments)(tagged, part)
+            file.seek(0)
+            tagged.save(file)
         except Exception as error:
             cause = error.__context__ if isinstance(error, mutagen.MutagenError) else error
             if isinstance(cause, OSError):
@@ -131,35 +146,19 @@ def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
             raise ValueError(f"the {what} could not be copied: {reason}") from error
 
 
-class _Rewound:
-    """A file object for mutagen, which moves in it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        file.seek(0)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-
 def _fields(file: Any) -> dict[str, list[str]]:
-    column = 0 if isinstance(file.tags, ID3) else 1 if isinstance(file, MP4) else 2
-    if not isinstance(file.tags, ID3) and not isinstance(file, MP4 | ASF):
-        return {n: [str(v) for v in file.tags[n]] for n in _NAMES if n in file.tags}
+    kinds = (ID3, MP4Tags, ASFTags)
+    column = next((n for n, kind in enumerate(kinds) if isinstance(file.tags, kind)), None)
     found = {}
     for name, names in _NAMES.items():
-        value = file.tags.get(names[column])
+        value = file.tags.get(name if column is None else names[column])
         if value:
-            values = value.text if column == 0 else value
-            found[name] = [_text(item) for item in values]
+            found[name] = [_text(item) for item in (value.text if column == 0 else value)]
     return found
 
 
-def _fields_by_ffmpeg(source: Source) -> dict[str, list[str]]:
+def _fields_by_ffmpeg(source: BinaryIO) -> dict[str, list[str]]:
     """Read tags that mutagen does not know: of plain WAV and AIFF, and of Matroska."""
-    if isinstance(source, str | os.PathLike):
-        with Path(source).open("rb") as file:
-            return _fields_by_ffmpeg(file)
     source.seek(0)
     head = source.read(4)
     source.seek(0)
@@ -178,93 +177,63 @@ def _fields_by_ffmpeg(source: Source) -> dict[str, list[str]]:
 def _text(value: Any) -> str:
     if isinstance(value, tuple):  # of MP4: number and total
         return "/".join(str(number) for number in value if number)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return str(value)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _cover(file: Any) -> Cover | None:
-    if isinstance(file.tags, ID3):
-        pictures = [(f.type == _FRONT_COVER, f.data) for f in file.tags.getall("APIC")]
-    elif isinstance(file, MP4):
-        pictures = [(True, bytes(cover)) for cover in file.tags.get("covr", [])]
-    elif isinstance(file, FLAC):
-        pictures = [(p.type == _FRONT_COVER, p.data) for p in file.pictures]
-    elif isinstance(file, ASF):
-        pictures = [_asf_picture(entry.value) for entry in file.tags.get("WM/Picture", [])]
+    tags = file.tags
+    if isinstance(tags, ID3):
+        pictures = [(frame.type, frame.data) for frame in tags.getall("APIC")]
+    elif isinstance(tags, MP4Tags):
+        pictures = [(_FRONT_COVER, bytes(cover)) for cover in tags.get("covr", [])]
+    elif isinstance(tags, ASFTags):
+        # Type, size, MIME type and description, then the picture.
+        entries = [entry.value for entry in tags.get("WM/Picture", [])]
+        sizes = [struct.unpack_from("<xI", data)[0] for data in entries]
+        pictures = [(d[0], d[len(d) - size :]) for d, size in zip(entries, sizes, strict=True)]
     else:
-        blocks = [Picture(base64.b64decode(text)) for text in file.tags.get(_PICTURE_KEY, [])]
-        pictures = [(block.type == _FRONT_COVER, block.data) for block in blocks]
+        blocks = [Picture(base64.b64decode(text)) for text in tags.get(_PICTURE_KEY, [])]
+        pictures = [(b.type, b.data) for b in (*getattr(file, "pictures", ()), *blocks)]
     if not pictures:
         return None
-    data = max(pictures, key=lambda picture: picture[0])[1]
+    data = next((data for kind, data in pictures if kind == _FRONT_COVER), pictures[0][1])
     # Not what the file says it is: that is often wrong.
-    for start, mime in _PICTURES:
-        if data.startswith(start):
-            return Cover(data, mime)
-    return Cover(data, "application/octet-stream")
+    mimes = (mime for start, mime in _PICTURES if data.startswith(start))
+    return Cover(data, next(mimes, "application/octet-stream"))
 
 
-def _asf_picture(data: bytes) -> tuple[bool, bytes]:
-    """Read a WM/Picture: its type, size, MIME type and description, then the picture."""
-    kind, size = struct.unpack_from("<BI", data)
-    return kind == _FRONT_COVER, data[-size:] if size else b""
-
-
-def _write_id3(path: Path, name: FormatName, tags: Tags) -> None:
-    file: Any = WAVE(path) if name == "wav" else MP3(path)
-    if file.tags is None:
-        file.add_tags()
+def _add_id3(file: Any, tags: Tags) -> None:
     for key, values in tags.fields.items():
         file.tags.add(Frames[_NAMES[key][0]](encoding=3, text=values))
     if tags.cover is not None:
-        file.tags.add(
-            APIC(encoding=3, mime=tags.cover.mime, type=_FRONT_COVER, data=tags.cover.data)
-        )
-    file.save()
+        cover = tags.cover
+        file.tags.add(APIC(encoding=3, mime=cover.mime, type=_FRONT_COVER, data=cover.data))
 
 
-def _write_mp4(path: Path, name: FormatName, tags: Tags) -> None:
-    file = MP4(path)
+def _add_mp4(file: Any, tags: Tags) -> None:
     for key, values in tags.fields.items():
         atom = _NAMES[key][1]
-        if not values:
-            continue
-        if key in _PAIRS:
-            number, _, total = values[0].partition("/")
-            if _fits(number):
-                file[atom] = [(int(number), int(total) if _fits(total) else 0)]
-        elif key == "bpm":
-            tempo = values[0].partition(".")[0]
-            if _fits(tempo):
-                file[atom] = [int(tempo)]
-        elif atom.startswith("----"):
-            file[atom] = [value.encode() for value in values]
-        else:
-            file[atom] = values
+        if key in ("tracknumber", "discnumber", "bpm"):
+            # Numbers of 16 bits; what is none is left out.
+            parts = re.split(r"[/.]", values[0]) if values else []
+            numbers = [int(p) if p.isdecimal() and int(p) < 1 << 16 else 0 for p in (*parts, "")]
+            if numbers[0]:
+                file[atom] = [numbers[0] if key == "bpm" else tuple(numbers[:2])]
+        elif values:
+            file[atom] = [v.encode() for v in values] if atom.startswith("----") else values
     if tags.cover is not None:
         kinds = {"image/jpeg": MP4Cover.FORMAT_JPEG, "image/png": MP4Cover.FORMAT_PNG}
         if tags.cover.mime not in kinds:
             raise ValueError("M4A files take pictures as JPEG and PNG only")
         file["covr"] = [MP4Cover(tags.cover.data, kinds[tags.cover.mime])]
-    file.save()
 
 
-def _fits(number: str) -> bool:
-    """Say whether text is a number of 16 bits."""
-    return number.isascii() and number.isdecimal() and int(number) < 1 << 16
-
-
-def _write_comments(path: Path, name: FormatName, tags: Tags) -> None:
-    kinds: dict[str, Any] = {"flac": FLAC, "ogg": OggVorbis, "opus": OggOpus}
-    file = kinds[name](path)
-    for key, values in tags.fields.items():
-        file[key] = values
+def _add_comments(file: Any, tags: Tags) -> None:
+    file.update(tags.fields)
     if tags.cover is not None:
         picture = Picture()
         picture.type, picture.mime, picture.data = _FRONT_COVER, tags.cover.mime, tags.cover.data
-        if name == "flac":
+        if isinstance(file, FLAC):
             file.add_picture(picture)
         else:
             file[_PICTURE_KEY] = [base64.b64encode(picture.write()).decode("ascii")]
-    file.save()

@@ -58,7 +58,7 @@ def test_very_long_files_become_rf64(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "long.wav"
     with monkeypatch.context() as patch:
         # The fields of 32 bits still say 0xFFFFFFFF; only the choice is made earlier.
-        patch.setattr(wav, "_MAX_PLAIN_BYTES", 1000)
+        patch.setattr(wav, "MAX_PLAIN_BYTES", 1000)
         write_audio(path, song(), RATE)
     assert path.read_bytes()[:4] == b"RF64"
     assert soundfile.info(str(path)).format == "RF64"
@@ -133,7 +133,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
             write_audio(path, song(), RATE)
         assert str(path) in str(caught.value)
     with pytest.raises(OutputError, match="two results"):
-        StemFilesWriter({"a": tmp_path / "x.wav", "b": f"{tmp_path}/./x.wav"}, 1, 1).__enter__()
+        StemFilesWriter(dict.fromkeys(STEMS, tmp_path / "x.wav"), 1, 1)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
 
 
