@@ -85,7 +85,9 @@ class WholeFiles:
         with output_errors(path):
             for _ in range(_TRIES):
                 try:
-                    self._make_folder(path.parent)
+                    folders = (path.parent, *path.parent.parents)
+                    self._made_folders += [folder for folder in folders if not folder.exists()]
+                    path.parent.mkdir(parents=True, exist_ok=True)
                     file = GrowingFile(path)
                 except FileNotFoundError:
                     # Another writer made the folder, gave up, and removed it just now.
@@ -98,20 +100,19 @@ class WholeFiles:
         raise OutputError(f"{path}: cannot be written; try again")
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        placed = False
+        made_folders = self._made_folders
         try:
             if error is None:
                 self._place_all()
-                placed = True
+                made_folders = []
         finally:
             for file in self._files:
                 file.close()
                 with contextlib.suppress(OSError):
                     file.hidden.unlink(missing_ok=True)
-            if not placed:
-                for folder in reversed(self._made_folders):
-                    with contextlib.suppress(OSError):
-                        folder.rmdir()
+            for folder in sorted(made_folders, reverse=True):  # the deepest first
+                with contextlib.suppress(OSError):  # of another writer, if not empty
+                    folder.rmdir()
 
     def _place_all(self) -> None:
         aside: dict[Path, Path] = {}  # older files, until all new ones are in their places
@@ -138,17 +139,6 @@ class WholeFiles:
         for old in aside.values():
             with contextlib.suppress(OSError):
                 old.unlink()
-
-    def _make_folder(self, folder: Path) -> None:
-        missing: list[Path] = []
-        while not folder.exists():
-            missing.append(folder)
-            folder = folder.parent
-        for folder in reversed(missing):
-            # Another process may make it first; then it is not ours to remove.
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir()
-                self._made_folders.append(folder)
 
 
 def clear_stale_parts(folder: Path) -> None:

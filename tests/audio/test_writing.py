@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from songsplit import files
 from songsplit.audio import StemFilesWriter, clear_stale_parts, read_audio, wav
 from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
 from songsplit.errors import OutputError
-from songsplit.files import TEMPORARY_PREFIX, WholeFiles, write_whole
+from songsplit.files import TEMPORARY_PREFIX, GrowingFile, write_whole
 from tests.zoo.encoding import RATE, song
 
 STEMS = ("vocals", "instrumental")
@@ -166,15 +167,15 @@ def test_a_folder_that_another_song_takes_away(
 ) -> None:
     """Songs share folders; one that gives up removes those it made."""
     taken: list[Path] = []
-    make = WholeFiles._make_folder
 
-    def too_late(files: WholeFiles, folder: Path) -> None:
-        make(files, folder)
-        if not taken:
-            taken.append(folder)
-            folder.rmdir()
+    class TooLate(GrowingFile):
+        def __init__(self, path: Path) -> None:
+            if not taken:
+                taken.append(path)
+                path.parent.rmdir()
+            super().__init__(path)
 
-    monkeypatch.setattr(WholeFiles, "_make_folder", too_late)
+    monkeypatch.setattr(files, "GrowingFile", TooLate)
     with StemFilesWriter({"vocals": tmp_path / "a" / "vocals.wav"}, 44100, 1) as writer:
         writer.write({"vocals": np.zeros((1, 10), np.float32)})
     assert taken
