@@ -262,10 +262,11 @@ class Separator:
             Path below the folder, without extension, made of text and ``{stem}``, ``{track}``
             (the song's file), ``{artist}``, ``{title}`` and ``{album}``.
         output : OutputFormat or str, optional
-            ``"wav"`` (32-bit float), ``"flac"``, ``"mp3"``, ``"m4a"``, ``"ogg"``, ``"opus"``,
-            ``"stem.mp4"`` (one file for DJ programs), or an :class:`songsplit.OutputFormat`.
-            Rate and channels are the source's, if the format has them. Where a stem would
-            clip, all stems become quieter by the same amount, except in floating point.
+            ``"wav"`` (24 bits, or 16 if the song has 16), ``"flac"``, ``"mp3"``, ``"m4a"``,
+            ``"ogg"``, ``"opus"``, ``"stem.mp4"`` (one file for DJ programs), or an
+            :class:`songsplit.OutputFormat`. Rate and channels are the source's, if the format has
+            them. Where a stem would clip, all stems become quieter by the same amount, except in
+            floating point.
         picture, overwrite : bool, optional
             Also draw song and stems into a PNG file, named like a stem "picture"; replace
             files that are already there.
@@ -323,7 +324,7 @@ class Separator:
                 alive=reporter.report,
             )
             with reporter, writer:
-                mixture = reader.blocks(_BLOCK_SECONDS * rate)
+                mixture = writer.watching(reader.blocks(_BLOCK_SECONDS * rate))
                 parts = stream_stems(self._runner, mixture, rate, channels, self._chunking)
                 named = (dict(zip(self.targets, p, strict=True)) for p in reporter.through(parts))
                 stems = drawing.watching(named) if drawing else named

@@ -206,8 +206,9 @@ def test_separate_to_files(tiny, tmp_path):
         assert path == tmp_path / "new" / "stems" / f"{name}.wav"
         parts[name], rate = soundfile.read(path, dtype="float32", always_2d=True)
         assert rate == 32000
-        assert soundfile.info(path).subtype == "FLOAT"
-    np.testing.assert_allclose(parts["vocals"] + parts["instrumental"], mixture, atol=1e-5)
+        assert soundfile.info(path).subtype == "PCM_24"
+    gain = 10 ** (paths.gain_db / 20)
+    np.testing.assert_allclose(sum(parts.values()), gain * mixture, atol=1e-5)
 
     with pytest.raises(OutputExistsError, match="already there"):
         tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "new" / "stems")
@@ -246,9 +247,10 @@ def test_other_kinds_of_files(tiny, tmp_path, name):
 def test_tags_of_open_files(tiny, tmp_path, kind):
     samples = np.random.default_rng(0).normal(0, 0.1, (30000, 2))
     soundfile.write(tmp_path / f"song.{kind}", samples, 44100)
+    output = songsplit.OutputFormat("wav", bit_depth="32f")
     expected = tiny.separate(tmp_path / f"song.{kind}")
     with (tmp_path / f"song.{kind}").open("rb") as file:
-        paths = tiny.separate_to_files(file, tmp_path / "out")
+        paths = tiny.separate_to_files(file, tmp_path / "out", output=output)
     read, _ = soundfile.read(paths["vocals"], dtype="float32")
     np.testing.assert_allclose(read.T, expected.vocals, atol=1e-6)
 
@@ -256,11 +258,11 @@ def test_tags_of_open_files(tiny, tmp_path, kind):
 def test_integer_files_of_a_song_add_up_to_it(tiny, tmp_path):
     samples = np.random.default_rng(0).integers(-(2**14), 2**14, (44100, 2)).astype(np.int16)
     soundfile.write(tmp_path / "song.wav", samples, 44100)
-    output = songsplit.OutputFormat("wav", bit_depth="16")
-    paths = tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "out", output=output)
+    paths = tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "out")
     assert paths.gain_db == 0
+    assert soundfile.info(paths["vocals"]).subtype == "PCM_16"
     total = sum(soundfile.read(path, dtype="int16")[0].astype(int) for path in paths.values())
-    assert np.abs(total - samples).max() <= 2
+    np.testing.assert_array_equal(total, samples)
 
 
 def test_progress_is_told_in_seconds(tiny):

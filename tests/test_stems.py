@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from songsplit import Stems
+from songsplit import OutputFormat, Stems
 from songsplit.errors import AudioInputError, OutputError, OutputExistsError
 
 
@@ -74,7 +74,7 @@ def test_remix_refuses_unknown_stems(stems):
 def test_save(stems, tmp_path, ndim):
     if ndim == 1:
         stems = Stems({name: torch.from_numpy(stem[0]) for name, stem in stems.items()}, 8000)
-    paths = stems.save(tmp_path / "a" / "b")
+    paths = stems.save(tmp_path / "a" / "b", output=OutputFormat("wav", bit_depth="32f"))
     assert [p.name for p in paths.values()] == ["vocals.wav", "instrumental.wav"]
     for name, path in paths.items():
         samples, rate = soundfile.read(path, dtype="float32")

@@ -115,19 +115,24 @@ def _errors(file: GrowingFile) -> Iterator[None]:
 def _rounded(
     blocks: Iterable[Sequence[FloatArray]], bits: int
 ) -> Iterator[list[NDArray[np.int32]]]:
-    """Round to integers in the highest bits of 32, which is where libsndfile takes them."""
+    """Round to integers in the highest bits of 32, which is where libsndfile takes them.
+
+    What rounding takes from one stem the next one gets, so that all add up to the rounded song.
+    """
     scale = 2.0 ** (bits - 1)
     rng = np.random.default_rng(0)  # the same song gives the same bytes
     for stems in blocks:
-        rounded = []
+        rounded: list[NDArray[np.int32]] = []
+        # Rounding alone makes soft sounds rough; triangular noise of one step turns that into
+        # steady, much softer hiss (Lipshitz, Wannamaker and Vanderkooy 1992).
+        shape = stems[0].shape
+        noise = rng.random(shape) - rng.random(shape) if bits == 16 else 0.0
+        rest = np.zeros(shape)
         for stem in stems:
-            steps = stem.astype(np.float64) * scale
-            if bits == 16:
-                # Rounding alone makes soft sounds rough; triangular noise of one step turns that
-                # into steady, much softer hiss (Lipshitz, Wannamaker and Vanderkooy 1992).
-                steps += rng.random(stem.shape) - rng.random(stem.shape)
-            integers = np.rint(steps).clip(-scale, scale - 1).astype(np.int32)
-            rounded.append(np.left_shift(integers, 32 - bits))
+            exact = stem.astype(np.float64) * scale + rest
+            steps = np.rint(exact + (0 if rounded else noise)).clip(-scale, scale - 1)
+            rest = exact - steps
+            rounded.append(np.left_shift(steps.astype(np.int32), 32 - bits))
         yield rounded
 
 

@@ -29,7 +29,7 @@ class _Limits(NamedTuple):
 
 
 _LIMITS: dict[FormatName, _Limits] = {
-    "wav": _Limits(depths=("32f", "24", "16")),
+    "wav": _Limits(depths=("24", "16", "32f")),
     "flac": _Limits(depths=("24", "16"), highest_rate=655_350),
     "mp3": _Limits(rates=_MP3_RATES, channels=2, bitrate=320, bitrates=(8, 320)),
     "m4a": _Limits(rates=_AAC_RATES, bitrate=256, bitrates=(16, 512)),
@@ -49,8 +49,8 @@ class OutputFormat:
         Kind of file. M4A holds AAC, OGG holds Vorbis; ``"stem.mp4"`` holds the song and all
         stems in one file, for DJ programs.
     bit_depth : {"16", "24", "32f"} or None
-        Bits per sample of WAV and FLAC, ``"32f"`` being floating point, which only WAV has; by
-        default the most there is.
+        Bits per sample of WAV and FLAC, ``"32f"`` being floating point, which only WAV has. By
+        default 24; WAV has 16 if the song needs no more and nothing would clip.
     bitrate : int or None
         Bit rate of the other formats, in kbit/s for stereo; by default high.
 

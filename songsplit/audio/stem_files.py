@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Self
@@ -32,8 +32,10 @@ class StemFilesWriter:
     were made. What cannot be written is an OutputError.
 
     All stems are multiplied by one `gain` if a format that is not floating point would clip, or if
-    `guarded`; `problems` says what could not be written of the tags. `alive` is called now and then
-    while the files are turned into their format; what it raises ends the work.
+    `guarded`. A WAV whose depth is left open has 16 bits if these hold all samples of the song (see
+    :meth:`watching`) and nothing would clip, otherwise 24. `problems` says what could not be
+    written of the tags. `alive` is called now and then while the files are turned into their
+    format; what it raises ends the work.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class StemFilesWriter:
             stem: Resampler(sample_rate, self._sample_rate, channels) for stem in paths
         }
         self._tags, self._guarded, self._alive = tags or Tags(), guarded, alive
-        self._peak, self._frames = 0.0, 0
+        self._peak, self._frames, self._fits_16_bits = 0.0, 0, False
         self._whole = WholeFiles()
         self._files: dict[Path, GrowingFile] = {}
         self._samples: dict[str, IO[bytes]] = {}
@@ -81,6 +83,13 @@ class StemFilesWriter:
                 self._samples[stem] = file
             self._resources = stack.pop_all()
         return self
+
+    def watching(self, song: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Pass blocks of the song through, and see whether 16 bits hold them."""
+        self._fits_16_bits = True
+        for block in song:
+            self._fits_16_bits = self._fits_16_bits and not np.any(block * 2**15 % 1)
+            yield block
 
     def write(self, blocks: Mapping[str, FloatArray]) -> None:
         """Append one float32 ``(channels, n)`` block to every file; full scale is 1."""
@@ -110,13 +119,17 @@ class StemFilesWriter:
 
     def _finish(self) -> None:
         self._append({stem: resampler.flush() for stem, resampler in self._resamplers.items()})
-        if self._guarded or not self._output.is_float:
-            self.gain = joint_gain(self._peak, self._output)
+        output = self._output
+        if output == OutputFormat("wav") and self._fits_16_bits:
+            smaller = OutputFormat("wav", "16")
+            output = smaller if joint_gain(self._peak, smaller) == 1 else output
+        if self._guarded or not output.is_float:
+            self.gain = joint_gain(self._peak, output)
         with output_errors(next(iter(self._files))):
             encode(
                 self._blocks(),
                 list(self._files.values()),
-                self._output,
+                output,
                 list(self._paths),
                 self._sample_rate,
                 self._channels,

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from songsplit import files
-from songsplit.audio import StemFilesWriter, clear_stale_parts, read_audio, wav
+from songsplit.audio import OutputFormat, StemFilesWriter, clear_stale_parts, read_audio, wav
 from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
 from songsplit.errors import OutputError
 from songsplit.files import TEMPORARY_PREFIX, GrowingFile, write_whole
@@ -20,8 +20,11 @@ from tests.zoo.encoding import RATE, song
 STEMS = ("vocals", "instrumental")
 
 
+FLOAT = OutputFormat("wav", "32f")
+
+
 def write_audio(path: Path, samples: np.ndarray, sample_rate: int) -> None:
-    with StemFilesWriter({"audio": path}, sample_rate, samples.shape[0]) as writer:
+    with StemFilesWriter({"audio": path}, sample_rate, samples.shape[0], output=FLOAT) as writer:
         writer.write({"audio": samples})
 
 
@@ -68,7 +71,7 @@ def test_very_long_files_become_rf64(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_stems_appear_together_at_the_end(tmp_path: Path) -> None:
     paths = {stem: tmp_path / f"{stem}.wav" for stem in STEMS}
-    with StemFilesWriter(paths, RATE, 2) as writer:
+    with StemFilesWriter(paths, RATE, 2, output=FLOAT) as writer:
         writer.write({"vocals": song(), "instrumental": -song()})
         assert not list(tmp_path.glob("*.wav"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["instrumental.wav", "vocals.wav"]
