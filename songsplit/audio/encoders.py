@@ -1,4 +1,4 @@
-"""Encoders: blocks of float32 samples in, a file in some format out."""
+"""Encoders: blocks of samples in, a file in some format out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from songsplit.audio.arrays import FloatArray
 from songsplit.audio.ffmpeg_encoder import FFmpegEncoder
 from songsplit.audio.formats import FormatName, OutputFormat
 from songsplit.audio.stem_mp4 import StemMp4Encoder
@@ -37,7 +36,7 @@ def joint_gain(peak: float, output: OutputFormat) -> float:
 
 
 def encode(
-    stems: Iterable[Sequence[FloatArray]],
+    stems: Iterable[Sequence[NDArray[np.float64]]],
     files: Sequence[GrowingFile],
     output: OutputFormat,
     names: Sequence[str],
@@ -113,7 +112,7 @@ def _errors(file: GrowingFile) -> Iterator[None]:
 
 
 def _rounded(
-    blocks: Iterable[Sequence[FloatArray]], bits: int
+    blocks: Iterable[Sequence[NDArray[np.float64]]], bits: int
 ) -> Iterator[list[NDArray[np.int32]]]:
     """Round to integers in the highest bits of 32, which is where libsndfile takes them.
 
@@ -129,7 +128,7 @@ def _rounded(
         noise = rng.random(shape) - rng.random(shape) if bits == 16 else 0.0
         rest = np.zeros(shape)
         for stem in stems:
-            exact = stem.astype(np.float64) * scale + rest
+            exact = stem * scale + rest
             steps = np.rint(exact + (0 if rounded else noise)).clip(-scale, scale - 1)
             rest = exact - steps
             rounded.append(np.left_shift(steps.astype(np.int32), 32 - bits))
@@ -151,7 +150,7 @@ class _SoundFileEncoder:
         self._file = soundfile.SoundFile(file, "w", sample_rate, channels, **options)
 
     def write(self, block: NDArray[Any]) -> None:
-        """Append float32, or integers of 32 bits, (channels, n)."""
+        """Append floats, or integers of 32 bits, (channels, n)."""
         self._file.write(np.ascontiguousarray(block.T))
 
     def close(self) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
-
-from songsplit.audio.arrays import FloatArray
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -47,12 +46,12 @@ class FFmpegEncoder:
             self._streams.append(stream)
         self._layout, self._rate, self._given = _LAYOUTS[channels], sample_rate, 0
 
-    def write(self, *blocks: FloatArray) -> None:
-        """Append float32 (channels, n) to each stream."""
+    def write(self, *blocks: NDArray[Any]) -> None:
+        """Append (channels, n) to each stream."""
         from av import AudioFrame
 
         for stream, block in zip(self._streams, blocks, strict=True):
-            samples = np.ascontiguousarray(block.T).reshape(1, -1)
+            samples = np.ascontiguousarray(block.T, np.float32).reshape(1, -1)
             frame = AudioFrame.from_ndarray(samples, format="flt", layout=self._layout)
             frame.sample_rate, frame.pts = self._rate, self._given
             self._container.mux(stream.encode(frame))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray
 from songsplit.audio.encoders import encode, joint_gain
@@ -144,17 +145,14 @@ class StemFilesWriter:
             except ValueError as error:
                 self.problems.append(f"{path}: {error}")
 
-    def _blocks(self) -> Iterator[list[FloatArray]]:
-        frame_bytes = 4 * self._channels
+    def _blocks(self) -> Iterator[list[NDArray[np.float64]]]:
         for samples in self._samples.values():
             samples.seek(0)
+        gain = np.float64(self.gain)
         for _ in range(0, self._frames, _BLOCK_FRAMES):
-            parts = [file.read(frame_bytes * _BLOCK_FRAMES) for file in self._samples.values()]
-            yield [
-                np.frombuffer(part, np.float32).reshape(-1, self._channels).T
-                * np.float32(self.gain)
-                for part in parts
-            ]
+            parts = [f.read(4 * self._channels * _BLOCK_FRAMES) for f in self._samples.values()]
+            blocks = (np.frombuffer(p, np.float32).reshape(-1, self._channels).T for p in parts)
+            yield [gain * block for block in blocks]
 
 
 def _refuse_folder(path: Path) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from songsplit.audio.arrays import FloatArray
 from songsplit.audio.containers import boxes
 from songsplit.audio.ffmpeg_encoder import FFmpegEncoder
 
@@ -56,7 +56,7 @@ class StemMp4Encoder(FFmpegEncoder):
         titles = [*(name.capitalize() for name in names), *[_EMPTY] * (PARTS - len(names))]
         self._stems = [{"name": n, "color": c} for n, c in zip(titles, _COLORS, strict=True)]
 
-    def write(self, *stems: FloatArray) -> None:
+    def write(self, *stems: NDArray[Any]) -> None:
         """Append (channels, n) of every stem."""
         mixture = np.sum(stems, axis=0, dtype=np.float32)
         silence = [np.zeros_like(mixture)] * (PARTS - len(stems))

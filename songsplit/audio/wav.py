@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
-
-from songsplit.audio.arrays import FloatArray
+from numpy.typing import NDArray
 
 MAX_PLAIN_BYTES = 0xFFFFFFFF - 4096
 """Beyond this, the lengths no longer fit the fields of a plain WAV file with its header."""
@@ -30,7 +29,7 @@ class WavStream:
         self._frames = 0
         self._write_header(_LONG, _LONG, b"RIFF", b"JUNK")
 
-    def write(self, block: FloatArray) -> None:
+    def write(self, block: NDArray[Any]) -> None:
         """Append a block."""
         self._file.write(np.ascontiguousarray(block.T, dtype="<f4").data)
         self._file.flush()
