@@ -35,7 +35,7 @@ class StemFilesWriter:
     All stems are multiplied by one `gain` if a format that is not floating point would clip, or if
     `guarded`. A WAV whose depth is left open has 16 bits if these hold all samples of the song (see
     :meth:`watching`) and nothing would clip, otherwise 24. `problems` says what could not be
-    written of the tags. `alive` is called now and then while the files are turned into their
+    copied of the tags. `alive` is called now and then while the files are turned into their
     format; what it raises ends the work.
     """
 
@@ -51,7 +51,7 @@ class StemFilesWriter:
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.gain = 1.0
-        self.problems: list[str] = []
+        self.problems = [tags.problem] if tags and tags.problem else []
         self._output = OutputFormat() if output is None else output
         self._output.check_channels(channels)
         self._paths, self._channels = paths, channels
