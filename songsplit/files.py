@@ -32,6 +32,7 @@ class GrowingFile(io.FileIO):
         self.path, self.hidden = path, _hidden(path)
         self.error: OSError | None = None
         super().__init__(self.hidden, "x+")
+        self._identity = os.fstat(self.fileno())
 
     def write(self, data: Any) -> int:
         """Write all, or keep the error."""
@@ -53,16 +54,20 @@ class GrowingFile(io.FileIO):
         """Give the file its name."""
         self.check()
         os.fsync(self.fileno())
-        own = os.fstat(self.fileno())
-        if sys.platform == "win32":  # open files cannot be renamed there
-            self.close()
-        with contextlib.suppress(FileNotFoundError):
+        if self._is_at(self.hidden):
+            if sys.platform == "win32":  # open files cannot be renamed there
+                self.close()
             self.hidden.replace(self.path)
-            if os.path.samestat(own, os.lstat(self.path)):
+            if self._is_at(self.path):
                 return
         raise OutputError(
             f"{self.path}: another program has removed or replaced the unfinished file; try again"
         )
+
+    def _is_at(self, path: Path) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(self._identity, path.lstat())
+        return False
 
 
 class WholeFiles:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from songsplit.errors import ConfigError, OutputError, OutputExistsError
 
@@ -140,12 +141,16 @@ def check_free(folder: str | os.PathLike[str], paths: Iterable[Path], *, overwri
         raise OutputError(f"{folder} cannot be a folder ({error}): name another") from error
 
 
-def is_plain(path: Path) -> bool:
-    """Say whether a path is no named pipe or device, which gives what is in it only once."""
+def is_plain(file: Path | BinaryIO) -> bool:
+    """Say whether a file is no pipe or device, which gives what is in it only once, or for ever."""
     try:
-        return not path.exists() or path.is_file()
+        if isinstance(file, Path):
+            return not file.exists() or file.is_file()
+        return file.seekable() and stat.S_ISREG(os.fstat(file.fileno()).st_mode)
     except (OSError, ValueError):
-        return True
+        return True  # in memory, or no name at all
+    except AttributeError:
+        return False
 
 
 def track_name(file: object) -> str:

@@ -297,9 +297,8 @@ class Separator:
             check_gains(mix.gains, self.targets)
         output = OutputFormat(output) if isinstance(output, str) else output
         song = Path(audio) if isinstance(audio, str | os.PathLike) else None
-        can_seek = is_plain(song) if song else getattr(audio, "seekable", lambda: False)()
         # Before the audio: reading tags moves in the file.
-        tags = read_tags(audio) if can_seek else None
+        tags = read_tags(audio) if is_plain(song or cast("BinaryIO", audio)) else None
         if tags is not None and mix is not None:
             tags = tags.at_tempo(mix.tempo)
         names = self.targets if mix is None else (mix.name,)

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from songsplit import files
-from songsplit.audio import OutputFormat, StemFilesWriter, clear_stale_parts, read_audio, wav
+from songsplit.audio import OutputFormat, StemFilesWriter, Tags, clear_stale_parts, read_audio, wav
 from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
 from songsplit.errors import OutputError
 from songsplit.files import TEMPORARY_PREFIX, GrowingFile, write_whole
@@ -121,6 +121,36 @@ def test_when_one_name_cannot_be_taken_none_is(tmp_path: Path) -> None:
         work()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["instrumental.wav", "vocals.wav"]
     assert paths["vocals"].read_text() == "old"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="open files cannot be removed there")
+@pytest.mark.parametrize("how", ["removed", "link", "another file", "folder"])
+def test_a_temporary_file_that_is_taken_away(tmp_path: Path, how: str) -> None:
+    other = tmp_path / "precious"
+    other.write_text("precious")
+    other.chmod(0o600)
+    results = tmp_path / "results"
+    write_all(results, song())
+
+    def work() -> None:
+        paths = {stem: results / f"{stem}.wav" for stem in STEMS}
+        with StemFilesWriter(paths, RATE, 2, tags=Tags({"title": ["x"]})) as writer:
+            writer.write(dict.fromkeys(STEMS, -song()))
+            hidden = next(results.glob(f"{TEMPORARY_PREFIX}*"))
+            hidden.unlink()
+            if how == "link":
+                hidden.symlink_to(other)
+            elif how == "another file":
+                hidden.write_text("other")
+            elif how == "folder":
+                hidden.mkdir()
+
+    with pytest.raises(OutputError, match="removed or replaced the unfinished file"):
+        work()
+    assert other.read_text() == "precious"
+    assert stat.S_IMODE(other.stat().st_mode) == 0o600
+    for stem in STEMS:
+        np.testing.assert_allclose(read_audio(results / f"{stem}.wav")[0], song(), atol=1e-6)
 
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
