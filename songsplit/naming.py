@@ -160,9 +160,11 @@ def track_name(file: object) -> str:
     """
     if not isinstance(file, str | os.PathLike):
         return "song"
-    path = Path(os.fsdecode(file))
+    name = Path(os.fsdecode(file)).name
+    suffix = ".stem.mp4" if name.lower().endswith(".stem.mp4") else Path(name).suffix
+    track = name[: len(name) - len(suffix)]
     # "...wav" has no extension, and what it has before it is no name.
-    return (path.stem if path.stem.strip(".") else path.name).strip("<>")
+    return (track if track.strip(".") else name).strip("<>")
 
 
 def file_name(text: str) -> str:

@@ -113,6 +113,7 @@ def test_any_template_is_refused_or_filled(template: str) -> None:
 @pytest.mark.parametrize(
     ("file", "track"),
     [
+        *[("a/X - Y.stem.mp4", "X - Y"), (".stem.mp4", ".stem.mp4"), ("a.stem.wav", "a.stem")],
         *[("a/b.mp3", "b"), (Path("b.tar.gz"), "b.tar"), ("...wav", "...wav")],
         *[("<stdin>", "stdin"), (0, "song"), (None, "song"), (b"x.wav", "song")],
     ],

@@ -133,7 +133,7 @@ def test_formats_and_names(song):
         (
             ("-f flac --bit-depth 16", "song/{}.flac"),
             ("-f mp3 -b 64", "song/{}.mp3"),
-            ("-f stem.mp4", "song/stems.stem.mp4"),
+            ("-f stem.mp4", "song.stem.mp4"),
             ("--filename {artist}/{album}/{stem} -f opus", "AC_DC/High Voltage/{}.opus"),
             ("--filename {track}_{stem}.{ext}", "song_{}.wav"),
         )
