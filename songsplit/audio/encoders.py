@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -60,22 +60,19 @@ def encode(
             return FFmpegEncoder(file, *kind, sample_rate, channels, output.kilobits)
         return _SoundFileEncoder(file, output, sample_rate, channels, frames)
 
-    blocks: Iterable[Sequence[NDArray[Any]]] = (
-        _rounded(stems, output.bits) if output.bits else stems
-    )
+    blocks: Any = _rounded(stems, output.bits) if output.bits else stems
     encoders: list[Any] = []
     try:
         for file in files:
-            with _errors(file):
-                encoders.append(encoder(file))
+            _run(file, lambda file: encoders.append(encoder(file)), [file])
         # Encoders work outside of Python's lock, and MP3 and AAC take longer than the
         # separation: a thread for each file.
         with ThreadPoolExecutor(len(files)) as pool:
             for block in blocks:
                 given = [block] if output.holds_all else [[stem] for stem in block]
-                list(pool.map(_write, files, encoders, given))
+                list(pool.map(_run, files, [e.write for e in encoders], given))
                 alive()
-            list(pool.map(_close, files, encoders))
+            list(pool.map(_run, files, [e.close for e in encoders]))
     except BaseException:
         # Before the files are closed, to which encoders may have something to write.
         for opened in encoders:
@@ -84,31 +81,20 @@ def encode(
         raise
 
 
-def _write(file: GrowingFile, encoder: Any, samples: Sequence[Any]) -> None:
-    with _errors(file):
-        encoder.write(*samples)
-
-
-def _close(file: GrowingFile, encoder: Any) -> None:
-    with _errors(file):
-        encoder.close()
-
-
-@contextmanager
-def _errors(file: GrowingFile) -> Iterator[None]:
-    """Raise what went wrong in the file, or the encoder's own error as one of ours."""
+def _run(file: GrowingFile, work: Callable[..., Any], arguments: Sequence[Any] = ()) -> Any:
+    """Let an encoder work; raise what went wrong in its file, or its own error as one of ours."""
     with output_errors(file.path):
         try:
-            yield
+            result = work(*arguments)
         except Exception as error:
             file.check()
-            if not isinstance(error, OSError):
-                raise OutputError(
-                    f"{file.path}: cannot be encoded ({error or type(error).__name__}); "
-                    "use another format"
-                ) from error
-            raise
+            if isinstance(error, OSError):
+                raise
+            reason = error or type(error).__name__
+            message = f"{file.path}: cannot be encoded ({reason}); use another format"
+            raise OutputError(message) from error
         file.check()
+        return result
 
 
 def _rounded(

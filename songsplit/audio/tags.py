@@ -53,6 +53,7 @@ _NAMES: dict[str, tuple[str, str, str, str]] = {
 # What mutagen reads; it needs minutes or gigabytes for some tags of APE.
 _OGG = (OggVorbis, OggOpus, OggFLAC, OggSpeex, OggTheora)
 _KINDS = (MP3, TrueAudio, AAC, FLAC, *_OGG, MP4, ASF, AIFF, WAVE, DSF, DSDIFF)
+_WRITTEN: Any = {"mp3": MP3, "wav": WAVE, "flac": FLAC, "ogg": OggVorbis, "opus": OggOpus}
 _MATROSKA = b"\x1aE\xdf\xa3"
 # Frames of ID3 that are copied, with their names in version 2.2.
 _COPIED = {names[0] for names in _NAMES.values()} | {"TYER", "TDAT", "APIC"}
@@ -249,13 +250,6 @@ def write_tags(file: BinaryIO | io.FileIO, name: FormatName, tags: Tags) -> None
     A ValueError says that files of this kind cannot hold such tags, or such a picture, which is
     then left out: a WAV beyond 4 GiB, or a picture that is no JPEG or PNG in M4A.
     """
-    kinds: dict[str, Any] = {
-        "mp3": MP3,
-        "wav": WAVE,
-        "flac": FLAC,
-        "ogg": OggVorbis,
-        "opus": OggOpus,
-    }
     fields = {
         key: [value.encode("utf-8", "replace").decode("utf-8") for value in values]
         for key, values in tags.fields.items()
@@ -266,11 +260,11 @@ def write_tags(file: BinaryIO | io.FileIO, name: FormatName, tags: Tags) -> None
             continue
         try:
             file.seek(0)
-            tagged = kinds.get(name, MP4)(file)
+            tagged: Any = _WRITTEN.get(name, MP4)(file)
             if tagged.tags is None:
                 tagged.add_tags()
-            add = {"mp3": _add_id3, "wav": _add_id3, "m4a": _add_mp4, "stem.mp4": _add_mp4}
-            add.get(name, _add_comments)(tagged, part)
+            adders = {MP3: _add_id3, WAVE: _add_id3, MP4: _add_mp4}
+            adders.get(type(tagged), _add_comments)(tagged, part)
             file.seek(0)
             tagged.save(file)
         except Exception as error:

@@ -14,7 +14,7 @@ MAX_PLAIN_BYTES = 0xFFFFFFFF - 4096
 
 _LONG = 0xFFFFFFFF  # of an RF64 file: the length is elsewhere; of a plain one: it is unknown
 _IEEE_FLOAT = 3
-_HEADER = struct.Struct("<4sI4s 4sI28s 4sIHHIIHHH 4sII 4sI")
+_HEADER = struct.Struct("<4sI4s 4sI28s 4sI18s 4sII 4sI")
 
 
 class WavStream:
@@ -25,9 +25,10 @@ class WavStream:
     """
 
     def __init__(self, file: BinaryIO | io.FileIO, sample_rate: int, channels: int) -> None:
-        self._file, self._sample_rate, self._channels = file, sample_rate, channels
-        self._frames = 0
-        self._write_header(_LONG, _LONG, b"RIFF", b"JUNK")
+        self._file, self._frames, self._frame_bytes = file, 0, 4 * channels
+        rate = sample_rate, sample_rate * self._frame_bytes
+        self._form = struct.pack("<HHIIHHH", _IEEE_FLOAT, channels, *rate, self._frame_bytes, 32, 0)
+        self._write_header(b"RIFF", b"JUNK", _LONG, _LONG)
 
     def write(self, block: NDArray[Any]) -> None:
         """Append a block."""
@@ -37,34 +38,18 @@ class WavStream:
 
     def close(self) -> None:
         """Write the length into the header."""
-        size = self._frames * self._channels * 4
+        size = self._frames * self._frame_bytes
+        lengths = _HEADER.size - 8 + size, size
         self._file.seek(0)
         if size <= MAX_PLAIN_BYTES:
-            self._write_header(_HEADER.size - 8 + size, size, b"RIFF", b"JUNK")
+            self._write_header(b"RIFF", b"JUNK", *lengths)
         else:
-            lengths = struct.pack("<QQQI", _HEADER.size - 8 + size, size, self._frames, 0)
-            self._write_header(_LONG, _LONG, b"RF64", b"ds64", lengths)
+            long_lengths = struct.pack("<QQQ", *lengths, self._frames)
+            self._write_header(b"RF64", b"ds64", _LONG, _LONG, long_lengths)
 
     def _write_header(
-        self, length: int, data_length: int, kind: bytes, first: bytes, lengths: bytes = b""
+        self, kind: bytes, first: bytes, length: int, size: int, lengths: bytes = b""
     ) -> None:
-        frame_bytes = 4 * self._channels
-        rate = self._sample_rate
-        header = _HEADER.pack(
-            *(kind, length, b"WAVE"),
-            *(first, 28, lengths),  # filler keeps room for the lengths of RF64
-            *(
-                b"fmt ",
-                18,
-                _IEEE_FLOAT,
-                self._channels,
-                rate,
-                rate * frame_bytes,
-                frame_bytes,
-                32,
-                0,
-            ),
-            *(b"fact", 4, min(self._frames, _LONG)),
-            *(b"data", data_length),
-        )
-        self._file.write(header)
+        # The first chunk is filler, or the lengths of RF64.
+        start = (kind, length, b"WAVE", first, 28, lengths, b"fmt ", len(self._form), self._form)
+        self._file.write(_HEADER.pack(*start, b"fact", 4, min(self._frames, _LONG), b"data", size))
