@@ -60,13 +60,6 @@ def test_tags_come_through_every_format(file: tuple[Path, str]) -> None:
     np.testing.assert_array_equal(read_audio(path)[0], before)
 
 
-def test_no_tags_change_nothing(file: tuple[Path, str]) -> None:
-    path, name = file
-    before = path.read_bytes()
-    write_tags(path, name, Tags())
-    assert path.read_bytes() == before
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_without_tags_have_none(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "song"
