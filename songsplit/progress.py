@@ -88,7 +88,9 @@ def _bar(stack: ExitStack) -> Report:
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[pace]}"))
     bar = Progress(*columns, console=console, transient=True)
     task = bar.add_task("", total=None, pace="")
-    if not console.is_jupyter:
+    if console.is_jupyter:
+        stack.callback(print, file=sys.stderr)
+    else:
         stack.enter_context(bar)
 
     def report(done: float, total: float | None, left: float | None) -> None:

@@ -55,6 +55,7 @@ _OGG = (OggVorbis, OggOpus, OggFLAC, OggSpeex, OggTheora)
 _KINDS = (MP3, TrueAudio, AAC, FLAC, *_OGG, MP4, ASF, AIFF, WAVE, DSF, DSDIFF)
 _WRITTEN: Any = {"mp3": MP3, "wav": WAVE, "flac": FLAC, "ogg": OggVorbis, "opus": OggOpus}
 _MATROSKA = b"\x1aE\xdf\xa3"
+_BY_LIBSNDFILE = (b"RIFF", b"RF64", b"RIFX", b"FORM", b"caff")
 # Frames of ID3 that are copied, with their names in version 2.2.
 _COPIED = {names[0] for names in _NAMES.values()} | {"TYER", "TDAT", "APIC"}
 _SHORT = {name for name, kind in Frames_2_2.items() if kind.__mro__[1].__name__ in _COPIED}
@@ -146,6 +147,7 @@ class _Bounded:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._left = file, _MOST_BYTES
+        self.name = getattr(file, "name", "")
         self._tag: tuple[int, int] | None = None  # version and flags of the ID3 tag that follows
         self.has_too_much = False
 
@@ -299,7 +301,7 @@ def _text(value: Any) -> str:
 def _other_fields(source: BinaryIO) -> dict[str, list[str]]:
     """Read tags that mutagen does not know: of plain WAV and AIFF, of CAF and Matroska."""
     source.seek(0)
-    head = source.read(4)
+    head, found = source.read(4), {}
     source.seek(0)
     if head == _MATROSKA:
         import av
@@ -307,7 +309,7 @@ def _other_fields(source: BinaryIO) -> dict[str, list[str]]:
         options = {"protocol_whitelist": "none"}  # a file may name others, to be left alone
         with av.open(source, "r", metadata_errors="replace", options=options) as container:
             found = {key.lower().replace("_", ""): v for key, v in container.metadata.items()}
-    else:
+    elif head in _BY_LIBSNDFILE:
         with soundfile.SoundFile(source) as file:
             found = file.copy_metadata()
     return {name: [found[name]] for name in _NAMES if found.get(name)}
