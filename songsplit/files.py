@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import io
 import json
@@ -11,7 +10,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -65,7 +64,7 @@ class GrowingFile(io.FileIO):
         )
 
     def _is_at(self, path: Path) -> bool:
-        with contextlib.suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             return os.path.samestat(self._identity, path.lstat())
         return False
 
@@ -87,16 +86,13 @@ class WholeFiles:
 
     def create(self, path: Path) -> GrowingFile:
         """Open an empty file that becomes `path` at the end."""
-        with output_errors(path):
-            for _ in range(_TRIES):
-                try:
-                    folders = (path.parent, *path.parent.parents)
-                    self._made_folders += [folder for folder in folders if not folder.exists()]
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    file = GrowingFile(path)
-                except FileNotFoundError:
-                    # Another writer made the folder, gave up, and removed it just now.
-                    continue
+        folders = path.parent, *path.parent.parents
+        for _ in range(_TRIES):
+            # Another writer may make the folder, give up, and remove it just now.
+            with output_errors(path), suppress(FileNotFoundError):
+                self._made_folders += [folder for folder in folders if not folder.exists()]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = GrowingFile(path)
                 # Whoever clears stale files may have come before the lock.
                 if _lock(file.fileno()) and file.hidden.exists():
                     self._files.append(file)
@@ -113,10 +109,10 @@ class WholeFiles:
         finally:
             for file in self._files:
                 file.close()
-                with contextlib.suppress(OSError):
+                with suppress(OSError):
                     file.hidden.unlink(missing_ok=True)
             for folder in sorted(made_folders, reverse=True):  # the deepest first
-                with contextlib.suppress(OSError):  # of another writer, if not empty
+                with suppress(OSError):  # of another writer, if not empty
                     folder.rmdir()
 
     def _place_all(self) -> None:
@@ -142,7 +138,7 @@ class WholeFiles:
                     old.replace(path)
             raise
         for old in aside.values():
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 old.unlink()
 
 
@@ -152,9 +148,9 @@ def clear_stale_parts(folder: Path) -> None:
     A file is in use while its writer holds a lock on it. Where the file system has no locks, or on
     Windows, a file is stale a day after it was last written.
     """
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         for part in folder.glob(f"{TEMPORARY_PREFIX}*"):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 if _is_stale(part):
                     part.unlink()
 
@@ -163,12 +159,9 @@ def _is_stale(part: Path) -> bool:
     is_old = time.time() - part.lstat().st_mtime > _STALE_SECONDS
     if sys.platform == "win32" or not part.is_file():
         return is_old
-    handle = os.open(part, os.O_RDWR)
-    try:
-        # The lock ends with the handle; nobody waits for it (see WholeFiles.create).
-        return _lock(handle, unknown=is_old)
-    finally:
-        os.close(handle)
+    with part.open("rb+") as file:
+        # The lock ends with the file; nobody waits for it (see WholeFiles.create).
+        return _lock(file.fileno(), unknown=is_old)
 
 
 def _lock(handle: int, *, unknown: bool = True) -> bool:

@@ -111,7 +111,7 @@ def _rounded(
         # Rounding alone makes soft sounds rough; triangular noise of one step turns that into
         # steady, much softer hiss (Lipshitz, Wannamaker and Vanderkooy 1992).
         shape = stems[0].shape
-        noise = rng.random(shape) - rng.random(shape) if bits == 16 else 0.0
+        noise = np.subtract(*rng.random((2, *shape), np.float32)) if bits == 16 else 0.0
         rest = np.zeros(shape)
         for stem in stems:
             exact = stem * scale + rest

@@ -89,7 +89,8 @@ class StemFilesWriter:
         """Pass blocks of the song through, and see whether 16 bits hold them."""
         self._fits_16_bits = True
         for block in song:
-            self._fits_16_bits = self._fits_16_bits and not np.any(block * 2**15 % 1)
+            steps = block * 2**15
+            self._fits_16_bits = self._fits_16_bits and bool((steps == np.rint(steps)).all())
             yield block
 
     def write(self, blocks: Mapping[str, FloatArray]) -> None:
