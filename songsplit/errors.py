@@ -52,11 +52,9 @@ class MissingExtraError(SongsplitError, ImportError):
     """An optional dependency is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"this needs the package '{package}': install it with pip install 'songsplit[{extra}]'"
-        )
-        self._package, self._extra = package, extra
+        super().__init__(package, extra)
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str]]:
-        # Without this, the error could not come back from a worker process.
-        return type(self), (self._package, self._extra)
+    def __str__(self) -> str:
+        package, extra = self.args
+        remedy = f"install it with pip install 'songsplit[{extra}]'"
+        return f"this needs the package '{package}': {remedy}"

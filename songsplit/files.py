@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import io
 import json
 import os
 import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,6 +19,54 @@ from songsplit.errors import OutputError
 TEMPORARY_PREFIX = ".songsplit-"
 _STALE_SECONDS = 24 * 3600
 _TRIES = 5
+
+
+class GrowingFile(io.FileIO):
+    """An open file under a hidden name beside `path`.
+
+    Encoders lose errors of what they write to: the first one is kept, for :meth:`check`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.hidden = path, _hidden(path)
+        self.error: OSError | None = None
+        super().__init__(self.hidden, "x+")
+        self._identity = os.fstat(self.fileno())
+
+    def write(self, data: Any) -> int:
+        """Write all, or keep the error."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while left:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = self.error or error
+        return size
+
+    def check(self) -> None:
+        """Raise what went wrong with writing."""
+        if self.error is not None:
+            raise self.error
+
+    def place(self) -> None:
+        """Give the file its name."""
+        self.check()
+        os.fsync(self.fileno())
+        if self._is_at(self.hidden):
+            if sys.platform == "win32":  # open files cannot be renamed there
+                self.close()
+            self.hidden.replace(self.path)
+            if self._is_at(self.path):
+                return
+        raise OutputError(
+            f"{self.path}: another program has removed or replaced the unfinished file; try again"
+        )
+
+    def _is_at(self, path: Path) -> bool:
+        with suppress(FileNotFoundError):
+            return os.path.samestat(self._identity, path.lstat())
+        return False
 
 
 class WholeFiles:
@@ -30,91 +78,68 @@ class WholeFiles:
     """
 
     def __init__(self) -> None:
-        self._handles: dict[Path, int | None] = {}
-        self._targets: dict[Path, Path] = {}
+        self._files: list[GrowingFile] = []
         self._made_folders: list[Path] = []
 
     def __enter__(self) -> Self:
         return self
 
-    def temporary(self, path: Path) -> Path:
-        """Make an empty temporary file beside `path`; it is removed at the end unless placed."""
-        with output_errors(path):
-            for attempt in range(_TRIES):
-                temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
-                try:
-                    self._make_folder(path.parent)
-                    handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-                except FileNotFoundError:
-                    # Another writer made the folder, gave up, and removed it just now.
-                    if attempt == _TRIES - 1:
-                        raise
-                    continue
-                self._handles[temporary] = handle
-                if sys.platform == "win32":  # open files cannot be renamed there
-                    os.close(handle)
-                    self._handles[temporary] = None
-                    return temporary
+    def create(self, path: Path) -> GrowingFile:
+        """Open an empty file that becomes `path` at the end."""
+        folders = path.parent, *path.parent.parents
+        for _ in range(_TRIES):
+            # Another writer may make the folder, give up, and remove it just now.
+            with output_errors(path), suppress(FileNotFoundError):
+                self._made_folders += [folder for folder in folders if not folder.exists()]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = GrowingFile(path)
                 # Whoever clears stale files may have come before the lock.
-                if _lock(handle) and temporary.exists():
-                    return temporary
+                if _lock(file.fileno()) and file.hidden.exists():
+                    self._files.append(file)
+                    return file
+                file.close()
         raise OutputError(f"{path}: cannot be written; try again")
 
-    def place(self, temporary: Path, path: Path) -> None:
-        """Let a temporary file become `path` at the end."""
-        self._targets[temporary] = path
-
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        placed = False
+        made_folders = self._made_folders
         try:
             if error is None:
                 self._place_all()
-                placed = True
+                made_folders = []
         finally:
-            for temporary, handle in self._handles.items():
-                if handle is not None:
-                    os.close(handle)
-                with contextlib.suppress(OSError):
-                    temporary.unlink(missing_ok=True)
-            if not placed:
-                for folder in reversed(self._made_folders):
-                    with contextlib.suppress(OSError):
-                        folder.rmdir()
+            for file in self._files:
+                file.close()
+                with suppress(OSError):
+                    file.hidden.unlink(missing_ok=True)
+            for folder in sorted(made_folders, reverse=True):  # the deepest first
+                with suppress(OSError):  # of another writer, if not empty
+                    folder.rmdir()
 
     def _place_all(self) -> None:
-        # Older files are kept aside until all new ones are in their places.
-        aside: dict[Path, Path] = {}
-        placed: dict[Path, Path] = {}
+        aside: dict[Path, Path] = {}  # older files, until all new ones are in their places
+        placed: list[GrowingFile] = []
         try:
-            for temporary, path in self._targets.items():
+            for file in self._files:
+                path = file.path
                 with output_errors(path):
-                    with temporary.open("rb+") as file:
-                        os.fsync(file.fileno())
                     if path.is_file():
-                        temporary.chmod(path.stat().st_mode & 0o777)
-                        aside[path] = self.temporary(path)
+                        if sys.platform != "win32":
+                            os.fchmod(file.fileno(), path.stat().st_mode & 0o777)
+                        aside[path] = _hidden(path)
                         path.replace(aside[path])
-                    placed[path] = temporary
-                    temporary.replace(path)
+                    placed.append(file)
+                    file.place()
         except BaseException:
-            for path, temporary in placed.items():
-                if not temporary.exists():
-                    path.unlink(missing_ok=True)
+            for file in placed:
+                if not os.path.lexists(file.hidden):
+                    file.path.unlink(missing_ok=True)
             for path, old in aside.items():
-                if not path.exists():
+                if old.exists():
                     old.replace(path)
             raise
-
-    def _make_folder(self, folder: Path) -> None:
-        missing: list[Path] = []
-        while not folder.exists():
-            missing.append(folder)
-            folder = folder.parent
-        for folder in reversed(missing):
-            # Another process may make it first; then it is not ours to remove.
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir()
-                self._made_folders.append(folder)
+        for old in aside.values():
+            with suppress(OSError):
+                old.unlink()
 
 
 def clear_stale_parts(folder: Path) -> None:
@@ -123,24 +148,20 @@ def clear_stale_parts(folder: Path) -> None:
     A file is in use while its writer holds a lock on it. Where the file system has no locks, or on
     Windows, a file is stale a day after it was last written.
     """
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         for part in folder.glob(f"{TEMPORARY_PREFIX}*"):
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 if _is_stale(part):
                     part.unlink()
 
 
 def _is_stale(part: Path) -> bool:
-    if time.time() - part.stat().st_mtime > _STALE_SECONDS:
-        return True
+    is_old = time.time() - part.lstat().st_mtime > _STALE_SECONDS
     if sys.platform == "win32" or not part.is_file():
-        return False
-    handle = os.open(part, os.O_RDWR)
-    try:
-        # The lock ends with the handle; nobody waits for it (see WholeFiles.temporary).
-        return _lock(handle, unknown=False)
-    finally:
-        os.close(handle)
+        return is_old
+    with part.open("rb+") as file:
+        # The lock ends with the file; nobody waits for it (see WholeFiles.create).
+        return _lock(file.fileno(), unknown=is_old)
 
 
 def _lock(handle: int, *, unknown: bool = True) -> bool:
@@ -158,45 +179,42 @@ def _lock(handle: int, *, unknown: bool = True) -> bool:
     return True
 
 
+def _hidden(path: Path) -> Path:
+    return path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}"
+
+
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
     """Turn the system's errors into an OutputError that names the file and the remedy."""
     try:
         yield
-    except PermissionError as error:
-        raise OutputError(
-            f"{path}: no permission to write there; choose another output folder"
-        ) from error
-    except (FileExistsError, NotADirectoryError) as error:
-        raise OutputError(
-            f"{path}: a file is in the way where a folder is needed; choose another output folder"
-        ) from error
     except OSError as error:
-        remedy = "check the name and the disk"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        what, remedy = f"cannot be written ({error.strerror or error})", "check name and disk"
+        if isinstance(error, PermissionError):
+            what, remedy = "no permission to write there", "choose another output folder"
+        elif isinstance(error, FileExistsError | NotADirectoryError):
+            what = "a file is in the way where a folder is needed"
+            remedy = "choose another output folder"
+        elif error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             remedy = "free some space or choose another output folder"
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); {remedy}"
-        ) from error
+        raise OutputError(f"{path}: {what}; {remedy}") from error
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Give an empty temporary file that becomes `path` when the block ends well."""
+def whole_file(path: Path) -> Iterator[GrowingFile]:
+    """Give an empty open file that becomes `path` when the block ends well."""
     with WholeFiles() as files, output_errors(path):
-        temporary = files.temporary(path)
-        files.place(temporary, path)
-        yield temporary
+        yield files.create(path)
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file, as :func:`whole_file` does."""
-    with whole_file(path) as temporary:
-        temporary.write_bytes(content)
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8; what UTF-8 lacks, as in names of files, becomes an escape."""
+    """Write a text file in UTF-8; characters that UTF-8 lacks become escapes."""
     write_whole(path, text.encode("utf-8", "backslashreplace"))
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import string
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO
 
 from songsplit.errors import ConfigError, OutputError, OutputExistsError
 
@@ -27,14 +27,12 @@ STEM_ONLY = "{stem}"
 _UNKNOWN = "unknown"
 _MAX_BYTES = 180  # of a part of a path, of which most file systems take 255
 _LEAST_BYTES = 24  # of a shortened value
+_BRACES = re.compile(r"\{([^{}]*)\}|[{}]")
 # What no file name may hold on one of the common systems.
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 # Control characters, line ends, changes of the direction of writing, halves of characters.
 _STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
-
-# Of each part of the path: text, and the field that follows it or None.
-_Tokens: TypeAlias = list[list[tuple[str, str | None]]]
 
 
 def check_template(template: str, *, several: bool = False) -> None:
@@ -45,10 +43,17 @@ def check_template(template: str, *, several: bool = False) -> None:
     The extension is added; ``.{ext}`` at the end is allowed for it. Where each song gives
     `several` files, only ``{stem}`` can tell them apart.
     """
-    fields = [field for part in _parsed(template) for _, field in part]
-    if several and "stem" not in fields:
+    template = template.removesuffix(EXTENSION)
+    path = Path(template)
+    if path.is_absolute() or ".." in path.parts or not path.parts or template.endswith(("/", "\\")):
+        raise ConfigError(f"the template {template!r} must name a file below the output folder")
+    for found in _BRACES.finditer(template):
+        if found[1] not in FIELDS:
+            known = ", ".join(f"{{{name}}}" for name in FIELDS)
+            raise ConfigError(f"the template {template!r} has an unknown {found[0]}: use {known}")
+    if several and STEM_ONLY not in template:
         raise ConfigError(
-            f"the template {template!r} gives all stems of a song one name: add {{stem}}"
+            f"the template {template!r} gives all stems of a song one name: add {STEM_ONLY}"
         )
 
 
@@ -62,7 +67,18 @@ def fill_template(template: str, values: Mapping[str, str]) -> Path:
     """
     given = {"title": values.get("track", ""), **{k: v for k, v in values.items() if v.strip()}}
     known = {field: _legal(given.get(field) or _UNKNOWN).strip() for field in FIELDS}
-    return Path(*(_fill(part, known) for part in _parsed(template)))
+
+    def filled(part: str, limit: int) -> str:
+        # The stem stays whole: it is what tells results apart.
+        shown = {k: v if k == "stem" else _shortened(v, limit) for k, v in known.items()}
+        return file_name(_BRACES.sub(lambda found: shown[found[1]], part))
+
+    def fitting(part: str) -> str:
+        limits = range(_MAX_BYTES, _LEAST_BYTES, -1)
+        fits = (limit for limit in limits if len(_encoded(filled(part, limit))) <= _MAX_BYTES)
+        return filled(part, next(fits, _LEAST_BYTES))
+
+    return Path(*map(fitting, Path(template.removesuffix(EXTENSION)).parts))
 
 
 @dataclass(frozen=True)
@@ -125,12 +141,16 @@ def check_free(folder: str | os.PathLike[str], paths: Iterable[Path], *, overwri
         raise OutputError(f"{folder} cannot be a folder ({error}): name another") from error
 
 
-def is_plain(path: Path) -> bool:
-    """Say whether a path is no named pipe or device, which gives what is in it only once."""
+def is_plain(file: Path | BinaryIO) -> bool:
+    """Say whether a file is no pipe or device, which gives what is in it only once, or for ever."""
     try:
-        return not path.exists() or path.is_file()
+        if isinstance(file, Path):
+            return not file.exists() or file.is_file()
+        return file.seekable() and stat.S_ISREG(os.fstat(file.fileno()).st_mode)
     except (OSError, ValueError):
-        return True
+        return True  # in memory, or no name at all
+    except AttributeError:
+        return False
 
 
 def track_name(file: object) -> str:
@@ -140,9 +160,11 @@ def track_name(file: object) -> str:
     """
     if not isinstance(file, str | os.PathLike):
         return "song"
-    path = Path(os.fsdecode(file))
+    name = Path(os.fsdecode(file)).name
+    suffix = ".stem.mp4" if name.lower().endswith(".stem.mp4") else Path(name).suffix
+    track = name[: len(name) - len(suffix)]
     # "...wav" has no extension, and what it has before it is no name.
-    return (path.stem if path.stem.strip(".") else path.name).strip("<>")
+    return (track if track.strip(".") else name).strip("<>")
 
 
 def file_name(text: str) -> str:
@@ -158,46 +180,6 @@ def printable(text: str) -> str:
     return _STEERING.sub(lambda found: repr(found[0])[1:-1], text)
 
 
-def _parsed(template: str) -> _Tokens:
-    template = template.removesuffix(EXTENSION)
-    path = Path(template)
-    if path.is_absolute() or ".." in path.parts or not path.parts or template.endswith(("/", "\\")):
-        raise ConfigError(f"the template {template!r} must name a file below the output folder")
-    return [_tokens(part, template) for part in path.parts]
-
-
-def _tokens(part: str, template: str) -> list[tuple[str, str | None]]:
-    try:
-        found = list(string.Formatter().parse(part))
-    except ValueError as error:
-        raise ConfigError(f"the template {template!r} is not complete: {error}") from error
-    for _, field, specification, conversion in found:
-        if field is not None and (field not in FIELDS or specification or conversion):
-            known = ", ".join(f"{{{name}}}" for name in FIELDS)
-            wrong = field + (f"!{conversion}" if conversion else "")
-            wrong += f":{specification}" if specification else ""
-            raise ConfigError(f"the template {template!r} has an unknown {{{wrong}}}: use {known}")
-    return [(text, field) for text, field, _, _ in found]
-
-
-def _fill(tokens: list[tuple[str, str | None]], known: Mapping[str, str]) -> str:
-    values = {field: known[field] for _, field in tokens if field is not None}
-
-    def name() -> str:
-        return file_name("".join(text + (values[field] if field else "") for text, field in tokens))
-
-    while (excess := _size(name()) - _MAX_BYTES) > 0:
-        # The stem is what tells results apart. Literal text is the user's own choice.
-        others = [field for field in values if field != "stem"]
-        longest = max(others, key=lambda field: _size(values[field]), default="")
-        if not longest or _size(values[longest]) <= _LEAST_BYTES:
-            break
-        values[longest] = _shortened(
-            known[longest], max(_LEAST_BYTES, _size(values[longest]) - excess)
-        )
-    return name()
-
-
 def _legal(text: str) -> str:
     try:
         _encoded(text)
@@ -208,14 +190,12 @@ def _legal(text: str) -> str:
 
 def _shortened(value: str, size: int) -> str:
     """Cut text to a number of bytes, its last ones a mark of all of it."""
-    mark = "~" + hashlib.sha256(_encoded(value)).hexdigest()[:8]
+    data = _encoded(value)
+    if len(data) <= size:
+        return value
+    mark = "~" + hashlib.sha256(data).hexdigest()[:8]
     # Not in the middle of a character.
-    kept = _encoded(value)[: size - len(mark)].decode("utf-8", "ignore")
-    return kept.rstrip(". ") + mark
-
-
-def _size(text: str) -> int:
-    return len(_encoded(text))
+    return data[: size - len(mark)].decode("utf-8", "ignore").rstrip(". ") + mark
 
 
 def _encoded(text: str) -> bytes:

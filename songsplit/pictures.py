@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import io
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from songsplit.errors import MissingExtraError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 Array = NDArray[np.float32]
 
@@ -23,6 +20,7 @@ _RANGE = 80.0  # dB from the loudest to black
 _FRAME_SECONDS = 0.09
 _LOWEST, _HIGHEST, _BANDS = 40.0, 16000.0, 96  # Hz, and bands on the mel scale between them
 _COLUMNS = 1000  # at most twice as many
+_TITLE = 90  # characters
 # Fonts for characters that matplotlib's own font lacks, as systems come with them.
 _OTHER_FONTS = ("Noto Sans CJK JP", "Hiragino Sans", "PingFang SC", "Yu Gothic", "Malgun Gothic")
 _DRAWING = threading.Lock()  # matplotlib's settings belong to the whole process
@@ -40,12 +38,11 @@ class SongPicture:
         except ImportError as error:
             raise MissingExtraError("matplotlib", "plots") from error
         self._title = title
-        self._rows = {name: _Overview(sample_rate) for name in (_SONG, *stems)}
+        self._rows = {name: Overview(sample_rate) for name in (_SONG, *stems)}
 
-    def watching(self, blocks: Iterable[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
+    def watching(self, blocks: Iterable[Mapping[str, Array]]) -> Iterator[Mapping[str, Array]]:
         """Pass blocks of stems, each (channels, n), through and take note of them."""
-        for block in blocks:
-            stems = dict(block)
+        for stems in blocks:
             self._rows[_SONG].add(np.sum(list(stems.values()), axis=0, dtype=np.float32))
             for name, samples in stems.items():
                 self._rows[name].add(samples)
@@ -55,34 +52,39 @@ class SongPicture:
         """Draw the picture."""
         import matplotlib.style
 
-        for row in self._rows.values():
-            row.finish()
-        # The user's settings are for the user's pictures.
-        with _DRAWING, matplotlib.style.context("default"):
+        # The user's settings are for the user's pictures. Characters that no font has are boxes.
+        with _DRAWING, matplotlib.style.context("default"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
             return self._draw()
 
     def _draw(self) -> bytes:
         from matplotlib.figure import Figure
+        from matplotlib.font_manager import fontManager
+        from matplotlib.ticker import EngFormatter
 
-        size = _WIDTH, _ROW_HEIGHT * len(self._rows)
+        rows = {name: row.finished() for name, row in self._rows.items()}
+        loudest = rows[_SONG][0].max()
+        highest = max(peaks.max() for _, peaks in rows.values()) or 1.0
+        size = _WIDTH, _ROW_HEIGHT * len(rows)
         figure = Figure(figsize=size, dpi=200, layout="constrained")
-        grid = figure.subplots(
-            2 * len(self._rows), sharex=True, height_ratios=[3, 1] * len(self._rows)
-        )
+        grid = figure.subplots(2 * len(rows), sharex=True, height_ratios=[3, 1] * len(rows))
+        title = " ".join(self._title.split())
+        title = title if len(title) <= _TITLE else title[:_TITLE] + "\N{HORIZONTAL ELLIPSIS}"
+        # Naming a font that is not installed makes matplotlib log a complaint.
+        installed = set(fontManager.get_font_names())
+        fonts = ["DejaVu Sans", *(name for name in _OTHER_FONTS if name in installed)]
         # Names such as "$ong" are no mathematics.
-        figure.suptitle(_legible(self._title), fontfamily=_fonts(), parse_math=False)
-        loudest = float(self._rows[_SONG].decibels.max())
-        highest = max(float(row.peaks.max()) for row in self._rows.values()) or 1.0
-        for index, (name, row) in enumerate(self._rows.items()):
-            sound, wave = grid[2 * index : 2 * index + 2]
-            times = np.linspace(0, row.seconds, row.decibels.shape[1] + 1)
-            bands = np.arange(len(row.edges))
+        figure.suptitle(title, fontfamily=fonts, parse_math=False)
+        for index, (name, (decibels, peaks)) in enumerate(rows.items()):
+            row, (sound, wave) = self._rows[name], grid[2 * index : 2 * index + 2]
+            times = np.linspace(0, row.seconds, decibels.shape[1] + 1)
             limits = {"vmin": loudest - _RANGE, "vmax": loudest}
-            sound.pcolormesh(times, bands, row.decibels, cmap="magma", rasterized=True, **limits)
+            sound.pcolormesh(times, row.edges, decibels, cmap="magma", rasterized=True, **limits)
+            sound.set_yscale("function", functions=(_mel, _hertz))
+            sound.set_yticks([f for f in (100, 1000, 3000, 10000) if f <= row.edges[-1]])
+            sound.yaxis.set_major_formatter(EngFormatter("Hz"))
             sound.set_ylabel(name)
-            _label_frequencies(sound, row.edges)
-            middles = (times[:-1] + times[1:]) / 2
-            wave.fill_between(middles, -row.peaks, row.peaks, linewidth=0)
+            wave.fill_between((times[:-1] + times[1:]) / 2, -peaks, peaks, linewidth=0)
             wave.set(ylim=(-highest, highest), yticks=[], xlim=(0, max(row.seconds, 1e-3)))
         grid[-1].set_xlabel("seconds")
         content = io.BytesIO()
@@ -91,116 +93,70 @@ class SongPicture:
         return content.getvalue()
 
 
-class _Overview:
+class Overview:
     """Spectrogram and waveform of audio that comes block by block, in some thousand columns.
 
     Memory does not grow with the length: where there are too many columns, each pair of them
-    becomes one.
+    becomes one. `edges` are the ends of the bands in Hz, `seconds` what has come so far.
     """
 
     def __init__(self, sample_rate: int) -> None:
-        self._rate = sample_rate
+        self._rate, self.seconds = sample_rate, 0.0
         self._frame = max(16, 2 ** round(np.log2(_FRAME_SECONDS * sample_rate)))
         self._window = np.hanning(self._frame).astype(np.float32)
-        self._edges = _band_edges(sample_rate, self._frame)
-        self._held = np.zeros((0, 0), np.float32)
-        self._columns: list[tuple[Array, float]] = []  # power of each band, and the peak
-        self._pending: list[tuple[Array, float]] = []
+        highest = min(_HIGHEST, sample_rate / 2)
+        mels = np.linspace(_mel(min(_LOWEST, highest / 2)), _mel(highest), _BANDS + 1)
+        # Narrow bands have no bin of their own: there are fewer bands then.
+        self._bins = np.unique(np.round(_hertz(mels) * self._frame / sample_rate).astype(np.intp))
+        self.edges = self._bins * (sample_rate / self._frame)
+        self._held: Array | None = None
+        self._columns: list[Array] = []  # power of each band, and the peak
+        self._pending: list[Array] = []
         self._merged = 1  # frames in a column
-        self._samples = 0
 
     def add(self, block: Array) -> None:
         """Take float32 ``(channels, n)``."""
-        self._samples += block.shape[1]
-        joined = np.concatenate([self._held.reshape(len(block), -1), block], axis=1)
+        self.seconds += block.shape[1] / self._rate
+        joined = block if self._held is None else np.concatenate([self._held, block], axis=1)
         start = 0
         while start + self._frame <= joined.shape[1]:
             self._add_frame(joined[:, start : start + self._frame])
             start += self._frame // 2
         self._held = joined[:, start:]
 
+    def finished(self) -> tuple[Array, Array]:
+        """Return powers in dB, shape (bands, columns), and the peak of each column."""
+        held = np.zeros((1, 0), np.float32) if self._held is None else self._held
+        if held.shape[1] > self._frame // 2 or not (self._columns or self._pending):
+            self._add_frame(np.pad(held, ((0, 0), (0, self._frame - held.shape[1]))))
+        if self._pending:
+            self._columns.append(_joined(self._pending))
+        columns = np.stack(self._columns, axis=1)
+        full_scale = (self._window.sum() / 2) ** 2
+        return 10 * np.log10(columns[:-1] / full_scale + 1e-12), columns[-1]
+
     def _add_frame(self, frame: Array) -> None:
         # Of each channel by itself: opposite ones must not cancel.
         spectrum = (np.abs(np.fft.rfft(frame * self._window)) ** 2).mean(axis=0)
-        sums = np.add.reduceat(spectrum[: self._edges[-1]], self._edges[:-1])
-        powers = (sums / np.diff(self._edges)).astype(np.float32)
-        self._pending.append((powers, float(np.abs(frame).max())))
+        powers = np.add.reduceat(spectrum[: self._bins[-1]], self._bins[:-1]) / np.diff(self._bins)
+        self._pending.append(np.append(powers, np.abs(frame).max()).astype(np.float32))
         if len(self._pending) == self._merged:
-            self._columns.append(_merge(self._pending))
+            self._columns.append(_joined(self._pending))
             self._pending = []
         if len(self._columns) == 2 * _COLUMNS:
             pairs = zip(self._columns[::2], self._columns[1::2], strict=True)
-            self._columns = [_merge(pair) for pair in pairs]
+            self._columns = [_joined(pair) for pair in pairs]
             self._merged *= 2
 
-    def finish(self) -> None:
-        """Take what is left at the end."""
-        if self._held.shape[1] > self._frame // 2 or not (self._columns or self._pending):
-            missing = self._frame - self._held.shape[1]
-            self._add_frame(np.pad(self._held, ((0, 0), (0, missing))))
-        if self._pending:
-            self._columns.append(_merge(self._pending))
-            self._pending = []
 
-    @property
-    def seconds(self) -> float:
-        """Duration of all that came."""
-        return self._samples / self._rate
-
-    @property
-    def edges(self) -> NDArray[np.float64]:
-        """Lower ends of the bands, and the upper end of the last, in Hz."""
-        edges: NDArray[np.float64] = self._edges * (self._rate / self._frame)
-        return edges
-
-    @property
-    def decibels(self) -> Array:
-        """Power of each band in each column, shape (bands, columns), in dB of full scale."""
-        powers = np.stack([powers for powers, _ in self._columns], axis=1)
-        full_scale = (self._window.sum() / 2) ** 2
-        decibels: Array = 10 * np.log10(powers / full_scale + 1e-12)
-        return decibels
-
-    @property
-    def peaks(self) -> Array:
-        """Largest absolute sample in each column."""
-        return np.array([peak for _, peak in self._columns], np.float32)
+def _joined(columns: Sequence[Array]) -> Array:
+    """Return the mean powers and the largest peak."""
+    return np.append(np.mean(columns, axis=0)[:-1], np.max(columns, axis=0)[-1])
 
 
-def _merge(columns: Sequence[tuple[Array, float]]) -> tuple[Array, float]:
-    powers: Array = np.mean([powers for powers, _ in columns], axis=0)
-    return powers, max(peak for _, peak in columns)
+def _mel(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    return 2595 * np.log10(1 + np.maximum(hertz, 0) / 700)
 
 
-def _band_edges(rate: int, frame: int) -> NDArray[np.intp]:
-    """Return the first bin of each band, and the one after the last."""
-    highest = min(_HIGHEST, rate / 2)
-    low, high = (2595 * np.log10(1 + f / 700) for f in (min(_LOWEST, highest / 2), highest))
-    hertz = 700 * (10 ** (np.linspace(low, high, _BANDS + 1) / 2595) - 1)
-    # Narrow bands have no bin of their own: there are fewer bands then.
-    return np.unique(np.round(hertz * frame / rate).astype(np.intp))
-
-
-def _label_frequencies(axes: Axes, edges: NDArray[np.float64]) -> None:
-    shown = [hertz for hertz in (100, 300, 1000, 3000, 10000) if edges[0] <= hertz <= edges[-1]]
-    names = [f"{hertz / 1000:g} kHz" if hertz >= 1000 else f"{hertz} Hz" for hertz in shown]
-    axes.set_yticks(np.interp(shown, edges, np.arange(len(edges))), names, fontsize="small")
-
-
-def _fonts() -> list[str]:
-    from matplotlib.font_manager import fontManager
-
-    # Naming a font that is not installed makes matplotlib log a complaint.
-    installed = set(fontManager.get_font_names())
-    return ["DejaVu Sans", *(name for name in _OTHER_FONTS if name in installed)]
-
-
-def _legible(title: str) -> str:
-    """Shorten a title, and replace characters that no font has by white squares."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    files = [findfont(FontProperties(family=[name])) for name in _fonts()]
-    known = {code for file in files for code in get_font(file).get_charmap()}
-    title = " ".join(title.split())
-    title = title if len(title) <= 90 else title[:89] + "\N{HORIZONTAL ELLIPSIS}"
-    return "".join(c if ord(c) in known else "\N{WHITE SQUARE}" for c in title)
+def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 700 * (10 ** (mel / 2595) - 1)

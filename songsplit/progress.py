@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
@@ -24,17 +25,12 @@ class Reporter:
     def __init__(self, progress: Progress, sample_rate: int, total: float | None) -> None:
         self._progress, self._rate, self._total = progress, sample_rate, total
         self._stack = ExitStack()
-        self._report: Report | None = None
-        self._samples = 0
-        self._start = time.monotonic()
+        self._samples, self._start = 0, time.monotonic()
 
     def __enter__(self) -> Self:
-        if callable(self._progress):
-            self._report = self._progress
-        elif self._progress:
-            self._report = _bar(self._stack)
-        if self._report:
-            self._report(0.0, self._total, None)
+        if self._progress is True:
+            self._progress = _bar(self._stack)
+        self.report()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -49,13 +45,11 @@ class Reporter:
 
     def report(self) -> None:
         """Tell what is done; also a sign of life, and a chance to stop, once all is."""
-        if self._report:
-            done = self._samples / self._rate
-            elapsed = time.monotonic() - self._start
-            left = None
+        if callable(self._progress):
+            done, left = self._samples / self._rate, None
             if self._total is not None and done:
-                left = elapsed * max(0.0, self._total / done - 1)
-            self._report(done, self._total, left)
+                left = (time.monotonic() - self._start) * max(0.0, self._total / done - 1)
+            self._progress(done, self._total, left)
 
 
 _Item = TypeVar("_Item")
@@ -90,13 +84,21 @@ def _bar(stack: ExitStack) -> Report:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+    console, start = Console(stderr=True), time.monotonic()
     columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[pace]}"))
-    bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    bar = Progress(*columns, console=console, transient=True)
     task = bar.add_task("", total=None, pace="")
-    start = time.monotonic()
+    if console.is_jupyter:
+        stack.callback(print, file=sys.stderr)
+    else:
+        stack.enter_context(bar)
 
     def report(done: float, total: float | None, left: float | None) -> None:
         words = pace(done, time.monotonic() - start, left) if done else ""
-        bar.update(task, completed=done, total=total, pace=words)
+        if console.is_jupyter:  # where rich's bar needs a package and leaves an empty box
+            share = f"{done / total:.0%} " if total else ""
+            print(f"\r{share}{words:40}", end="", file=sys.stderr, flush=True)  # noqa: T201
+        else:
+            bar.update(task, completed=done, total=total, pace=words)
 
     return report

@@ -243,14 +243,14 @@ class Separator:
             Path below the folder, without extension, made of text and ``{stem}``, ``{track}``
             (the song's file), ``{artist}``, ``{title}`` and ``{album}``.
         output : OutputFormat or str, optional
-            ``"wav"`` (32-bit float), ``"flac"``, ``"mp3"``, ``"m4a"``, ``"ogg"``, ``"opus"``,
-            ``"stem.mp4"`` (one file for DJ programs), or an :class:`songsplit.OutputFormat`.
-            Rate and channels are the source's, if the format has them. Where a stem would
-            clip, all stems become quieter by the same amount, except in floating point.
-        picture : bool, optional
-            Also draw song and stems into a PNG file, named like a stem "picture".
-        overwrite : bool, optional
-            Replace files that are already there.
+            ``"wav"`` (24 bits, or 16 if the song has 16), ``"flac"``, ``"mp3"``, ``"m4a"``,
+            ``"ogg"``, ``"opus"``, ``"stem.mp4"`` (one file for DJ programs), or an
+            :class:`songsplit.OutputFormat`. Rate and channels are the source's, if the format has
+            them. Where a stem would clip, all stems become quieter by the same amount, except in
+            floating point.
+        picture, overwrite : bool, optional
+            Also draw song and stems into a PNG file, named like a stem "picture"; replace
+            files that are already there.
         progress : bool or callable, optional
             As for :meth:`separate`. The function is still called while files are encoded.
 
@@ -276,9 +276,8 @@ class Separator:
             check_gains(mix.gains, self.targets)
         output = OutputFormat(output) if isinstance(output, str) else output
         song = Path(audio) if isinstance(audio, str | os.PathLike) else None
-        can_seek = is_plain(song) if song else getattr(audio, "seekable", lambda: False)()
         # Before the audio: reading tags moves in the file.
-        tags = read_tags(audio) if can_seek else None
+        tags = read_tags(audio) if is_plain(song or cast("BinaryIO", audio)) else None
         if tags is not None and mix is not None:
             tags = tags.at_tempo(mix.tempo)
         names = self.targets if mix is None else (mix.name,)
@@ -303,7 +302,7 @@ class Separator:
                 alive=reporter.report,
             )
             with reporter, writer:
-                mixture = reader.blocks(_BLOCK_SECONDS * rate)
+                mixture = writer.watching(reader.blocks(_BLOCK_SECONDS * rate))
                 parts = stream_stems(self._runner, mixture, rate, channels)
                 named = (dict(zip(self.targets, p, strict=True)) for p in reporter.through(parts))
                 stems = drawing.watching(named) if drawing else named

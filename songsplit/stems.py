@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from songsplit.errors import AudioInputError, ConfigError
+from songsplit.errors import AudioInputError, ConfigError, SongsplitError
 from songsplit.naming import check_free, result_files
 
 if TYPE_CHECKING:
     from songsplit.audio.formats import FormatName, OutputFormat
 
 _MAX_GAIN = 200.0  # dB; float32 would overflow soon after
-_TEMPOS = 0.25, 4.0
-_MAX_KEY = 24.0
 
 MixName: TypeAlias = Literal["karaoke", "acapella", "remix", "practice"]
 """What the command line calls its mixes."""
@@ -62,17 +60,11 @@ class Mix:
     key: float = 0.0
 
     def __post_init__(self) -> None:
-        try:
-            check_gains(self.gains, self.gains)
-        except AudioInputError as error:
-            raise ConfigError(str(error)) from error
-        lowest, highest = _TEMPOS
-        if not lowest <= self.tempo <= highest:
-            raise ConfigError(f"the tempo cannot be {self.tempo}: use {lowest:g} to {highest:g}")
-        if not abs(self.key) <= _MAX_KEY:
-            raise ConfigError(
-                f"the key cannot change by {self.key} semitones: {_MAX_KEY:g} at most"
-            )
+        _check_levels(self.gains, ConfigError)
+        if not 0.25 <= self.tempo <= 4:
+            raise ConfigError(f"the tempo cannot be {self.tempo}: use 0.25 to 4")
+        if not abs(self.key) <= 24:
+            raise ConfigError(f"the key cannot change by {self.key} semitones: 24 at most")
 
     @property
     def is_stretched(self) -> bool:
@@ -82,15 +74,17 @@ class Mix:
 
 def check_gains(gains: Mapping[str, Any], stems: Collection[str]) -> None:
     """Raise AudioInputError for unknown stems and for gains that are no number up to 200 dB."""
-    for name, gain in gains.items():
+    for name in gains:
         if name not in stems:
             raise AudioInputError(f"there is no stem {name!r}, only {', '.join(stems)}")
-        if isinstance(gain, bool) or not isinstance(gain, Real):
-            raise AudioInputError(f"the gain of {name} must be a number in dB, not {gain!r}")
-        if math.isnan(float(gain)) or float(gain) > _MAX_GAIN:
-            raise AudioInputError(
-                f"the gain of {name} cannot be {gain} dB: give at most {_MAX_GAIN:g}"
-            )
+    _check_levels(gains, AudioInputError)
+
+
+def _check_levels(gains: Mapping[str, Any], problem: type[SongsplitError]) -> None:
+    for name, gain in gains.items():
+        is_number = isinstance(gain, Real) and not isinstance(gain, bool)
+        if not (is_number and float(gain) <= _MAX_GAIN):  # NaN is not either
+            raise problem(f"the gain of {name} must be at most {_MAX_GAIN:g} dB, not {gain!r}")
 
 
 def mix_stems(stems: Mapping[str, Any], gains: Mapping[str, float]) -> Any:
@@ -122,14 +116,11 @@ class Stems(Mapping[str, Any]):
     [0.1, 0.1, 0.1, 0.1]
     """
 
-    def __init__(self, stems: Mapping[str, Any], sample_rate: int) -> None:
-        self._stems = dict(stems)
-        self._sample_rate = sample_rate
+    sample_rate: int
+    _stems: dict[str, Any]
 
-    @property
-    def sample_rate(self) -> int:
-        """Rate of the stems in Hz."""
-        return self._sample_rate
+    def __init__(self, stems: Mapping[str, Any], sample_rate: int) -> None:
+        self.__dict__.update(sample_rate=sample_rate, _stems=dict(stems))
 
     if TYPE_CHECKING:
         # For editors and type checkers; __getattr__ serves these and any other stem.
@@ -149,9 +140,7 @@ class Stems(Mapping[str, Any]):
             raise AttributeError(f"no stem or attribute is called {name!r}") from None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not name.startswith("_"):
-            raise AttributeError(f"stems are read-only, so {name!r} cannot be set")
-        super().__setattr__(name, value)
+        raise AttributeError(f"stems are read-only, so {name!r} cannot be set")
 
     def __getitem__(self, name: str) -> Any:
         return self._stems[name]
@@ -168,7 +157,7 @@ class Stems(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         shape = tuple(next(iter(self._stems.values())).shape)
-        return f"Stems({', '.join(self._stems)}; shape {shape}, {self._sample_rate} Hz)"
+        return f"Stems({', '.join(self._stems)}; shape {shape}, {self.sample_rate} Hz)"
 
     def remix(self, **gains: float) -> Any:
         """Mix the stems again, each at a level of its own.
@@ -204,12 +193,7 @@ class Stems(Mapping[str, Any]):
         Returns
         -------
         ndarray or Tensor
-            As from :meth:`remix`.
-
-        Raises
-        ------
-        AudioInputError
-            As from :meth:`remix`.
+            As from :meth:`remix`, which also says what is refused.
         """
         return self.remix(vocals=vocals)
 
@@ -238,14 +222,10 @@ class Stems(Mapping[str, Any]):
 
         Raises
         ------
-        OutputExistsError
-            If a file is already there and ``overwrite`` is false.
-        OutputError
-            If a file cannot be written. No partial files are left.
-        ConfigError
-            If there is no such format.
-        AudioInputError
-            If the stems hold no samples, or samples that are not finite, or integers.
+        OutputExistsError, OutputError
+            If a file is already there, or cannot be written. No partial files are left.
+        ConfigError, AudioInputError
+            If there is no such format, or the stems are not floating point, finite and not empty.
         """
         # Commands need mixes, but not all that reads and writes audio.
         from songsplit.audio import StemFilesWriter
@@ -255,32 +235,21 @@ class Stems(Mapping[str, Any]):
             output = OutputFormat(output)
         paths = result_files(folder, self._stems, output).stems
         check_free(folder, paths.values(), overwrite=overwrite)
-        audio = {name: np.atleast_2d(_as_numpy(stem)) for name, stem in self._stems.items()}
+        audio = {
+            name: np.atleast_2d(stem if isinstance(stem, np.ndarray) else stem.cpu().numpy())
+            for name, stem in self._stems.items()
+        }
         for name, stem in audio.items():
             if not stem.size or stem.dtype.kind != "f" or not np.isfinite(stem).all():
                 raise AudioInputError(f"{name} must be floating point, finite, and not empty")
         channels = next(iter(audio.values())).shape[0]
-        with StemFilesWriter(paths, self._sample_rate, channels, output=output) as writer:
+        with StemFilesWriter(paths, self.sample_rate, channels, output=output) as writer:
             writer.write({name: stem.astype(np.float32) for name, stem in audio.items()})
         return SavedStems(paths, gain=writer.gain, problems=writer.problems)
 
 
-def _as_numpy(audio: Any) -> np.ndarray[Any, Any]:
-    return audio if isinstance(audio, np.ndarray) else np.asarray(audio.cpu())
-
-
 class SavedStems(dict[str, Path]):
     """The file of each stem, or of a mix of them, by its name.
-
-    Parameters
-    ----------
-    paths : mapping of str to Path
-    gain : float
-        What all stems were multiplied by, so that none clips.
-    problems : sequence of str
-        What went wrong beside the audio.
-    picture : Path, optional
-        The picture of the song.
 
     Attributes
     ----------

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 import unicodedata
 from pathlib import Path
@@ -9,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from songsplit.errors import ConfigError
-from songsplit.naming import FIELDS, check_template, file_name, fill_template, printable, track_name
+from songsplit.naming import (
+    FIELDS,
+    check_template,
+    file_name,
+    fill_template,
+    is_plain,
+    printable,
+    track_name,
+)
 
 
 def test_fields_are_filled_in() -> None:
@@ -104,12 +113,23 @@ def test_any_template_is_refused_or_filled(template: str) -> None:
 @pytest.mark.parametrize(
     ("file", "track"),
     [
+        *[("a/X - Y.stem.mp4", "X - Y"), (".stem.mp4", ".stem.mp4"), ("a.stem.wav", "a.stem")],
         *[("a/b.mp3", "b"), (Path("b.tar.gz"), "b.tar"), ("...wav", "...wav")],
         *[("<stdin>", "stdin"), (0, "song"), (None, "song"), (b"x.wav", "song")],
     ],
 )
 def test_songs_go_by_their_files(file: object, track: str) -> None:
     assert track_name(file) == track
+
+
+def test_only_files_that_can_be_read_again_are_plain(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    with (tmp_path / "a").open("rb") as file, Path(os.devnull).open("rb") as device:
+        assert is_plain(file)
+        assert not is_plain(device)  # though it can seek
+    assert is_plain(io.BytesIO())
+    assert is_plain(tmp_path / "missing")
+    assert not is_plain(Path(os.devnull))
 
 
 @pytest.mark.parametrize("text", ["song.mp3", "Björk 歌.flac", "👩‍🚀 אב.wav", r"a\b", ""])

@@ -161,11 +161,22 @@ def test_what_is_too_loud_to_compute_with_is_refused(tiny, level):
 def test_tags_of_open_files(tiny, tmp_path, kind):
     samples = np.random.default_rng(0).normal(0, 0.1, (30000, 2))
     soundfile.write(tmp_path / f"song.{kind}", samples, 44100)
+    output = songsplit.OutputFormat("wav", bit_depth="32f")
     expected = tiny.separate(tmp_path / f"song.{kind}")
     with (tmp_path / f"song.{kind}").open("rb") as file:
-        paths = tiny.separate_to_files(file, tmp_path / "out")
+        paths = tiny.separate_to_files(file, tmp_path / "out", output=output)
     read, _ = soundfile.read(paths["vocals"], dtype="float32")
     np.testing.assert_allclose(read.T, expected.vocals, atol=1e-6)
+
+
+def test_integer_files_of_a_song_add_up_to_it(tiny, tmp_path):
+    samples = np.random.default_rng(0).integers(-(2**14), 2**14, (44100, 2)).astype(np.int16)
+    soundfile.write(tmp_path / "song.wav", samples, 44100)
+    paths = tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "out")
+    assert paths.gain_db == 0
+    assert soundfile.info(paths["vocals"]).subtype == "PCM_16"
+    total = sum(soundfile.read(path, dtype="int16")[0].astype(int) for path in paths.values())
+    np.testing.assert_array_equal(total, samples)
 
 
 def test_an_exception_from_progress_stops_and_leaves_nothing(tiny, tmp_path):

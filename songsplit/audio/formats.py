@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from songsplit.errors import ConfigError, OutputError
 
@@ -17,28 +17,26 @@ _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _AAC_RATES = (*_MP3_RATES, 64000, 88200, 96000)
 
 
-@dataclass(frozen=True)
-class FormatLimits:
+class _Limits(NamedTuple):
     """What a format can hold; bit rates are in kbit/s, for stereo, and rates in Hz."""
 
-    depths: tuple[BitDepth, ...] = ()
+    depths: tuple[BitDepth, ...] = ()  # the default first
     rates: tuple[int, ...] | None = None
     highest_rate: int = 768_000
     channels: int = 8
     bitrate: int = 0
-    bitrates: tuple[int, int] = (0, 0)
+    bitrates: tuple[int, int] = (1, 0)
 
 
-FORMAT_LIMITS: dict[FormatName, FormatLimits] = {
-    "wav": FormatLimits(depths=("32f", "24", "16")),
-    "flac": FormatLimits(depths=("24", "16"), highest_rate=655_350),
-    "mp3": FormatLimits(rates=_MP3_RATES, channels=2, bitrate=320, bitrates=(8, 320)),
-    "m4a": FormatLimits(rates=_AAC_RATES, bitrate=256, bitrates=(16, 512)),
-    "ogg": FormatLimits(highest_rate=200_000, channels=2, bitrate=256, bitrates=(48, 500)),
-    "opus": FormatLimits(rates=_OPUS_RATES, channels=2, bitrate=192, bitrates=(8, 510)),
-    "stem.mp4": FormatLimits(rates=_AAC_RATES, channels=2, bitrate=256, bitrates=(16, 512)),
+_LIMITS: dict[FormatName, _Limits] = {
+    "wav": _Limits(depths=("24", "16", "32f")),
+    "flac": _Limits(depths=("24", "16"), highest_rate=655_350),
+    "mp3": _Limits(rates=_MP3_RATES, channels=2, bitrate=320, bitrates=(8, 320)),
+    "m4a": _Limits(rates=_AAC_RATES, bitrate=256, bitrates=(16, 512)),
+    "ogg": _Limits(highest_rate=200_000, channels=2, bitrate=256, bitrates=(48, 500)),
+    "opus": _Limits(rates=_OPUS_RATES, channels=2, bitrate=192, bitrates=(8, 510)),
+    "stem.mp4": _Limits(rates=_AAC_RATES, channels=2, bitrate=256, bitrates=(16, 512)),
 }
-_MAX_FINE_FLAC_RATE = 65_535
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ class OutputFormat:
         Kind of file. M4A holds AAC, OGG holds Vorbis; ``"stem.mp4"`` holds the song and all
         stems in one file, for DJ programs.
     bit_depth : {"16", "24", "32f"} or None
-        Bits per sample of WAV and FLAC, ``"32f"`` being floating point, which only WAV has; by
-        default the most there is.
+        Bits per sample of WAV and FLAC, ``"32f"`` being floating point, which only WAV has. By
+        default 24; WAV has 16 if the song needs no more and nothing would clip.
     bitrate : int or None
         Bit rate of the other formats, in kbit/s for stereo; by default high.
 
@@ -76,30 +74,24 @@ class OutputFormat:
     def __post_init__(self) -> None:
         if self.name not in FORMATS:
             raise ConfigError(f"unknown format {self.name!r}: use {', '.join(FORMATS)}")
-        limits = FORMAT_LIMITS[self.name]
-        if self.bit_depth is not None and self.bit_depth not in limits.depths:
-            known = " or ".join(limits.depths)
-            raise ConfigError(
-                f"{self.name} has no bit depth {self.bit_depth}: "
-                + (f"use {known}" if known else "give a bit rate instead")
-            )
-        lowest, highest = limits.bitrates
-        if self.bitrate is not None and (not highest or not lowest <= self.bitrate <= highest):
-            raise ConfigError(
-                f"{self.name} has no bit rate of {self.bitrate} kbit/s: "
-                + (f"use {lowest} to {highest}" if highest else "give a bit depth instead")
-            )
+        depths, (lowest, highest) = _LIMITS[self.name].depths, _LIMITS[self.name].bitrates
+        if self.bit_depth is not None and self.bit_depth not in depths:
+            remedy = f"use {' or '.join(depths)}" if depths else "give a bit rate instead"
+            raise ConfigError(f"{self.name} has no bit depth {self.bit_depth}: {remedy}")
+        if self.bitrate is not None and not lowest <= self.bitrate <= highest:
+            remedy = "give a bit depth instead" if depths else f"use {lowest} to {highest}"
+            raise ConfigError(f"{self.name} has no bit rate of {self.bitrate} kbit/s: {remedy}")
 
     @property
     def depth(self) -> BitDepth | None:
         """Bits per sample, or None where there are none."""
-        depths = FORMAT_LIMITS[self.name].depths
+        depths = _LIMITS[self.name].depths
         return self.bit_depth or (depths[0] if depths else None)
 
     @property
     def kilobits(self) -> int:
         """Bit rate in kbit/s, for stereo."""
-        return self.bitrate or FORMAT_LIMITS[self.name].bitrate
+        return self.bitrate or _LIMITS[self.name].bitrate
 
     @property
     def holds_all(self) -> bool:
@@ -118,19 +110,19 @@ class OutputFormat:
 
     def sample_rate(self, song: int) -> int:
         """Return the rate of files of songs of a given rate: the same, if it can be had."""
-        limits = FORMAT_LIMITS[self.name]
+        limits = _LIMITS[self.name]
         if limits.rates is not None:
             # A higher rate loses nothing that can be heard; the highest is the last resort.
             return min((rate for rate in limits.rates if rate >= song), default=limits.rates[-1])
-        if self.name == "flac" and song > _MAX_FINE_FLAC_RATE:
+        if self.name == "flac" and song > 65_535:
             song = -(-song // 10) * 10  # high rates are counted in tens of hertz
         return min(song, limits.highest_rate)
 
     def check_channels(self, channels: int) -> None:
         """Raise an OutputError if files cannot have so many channels."""
-        most = FORMAT_LIMITS[self.name].channels
+        most = _LIMITS[self.name].channels
         if channels > most:
-            able = [name for name in FORMATS if FORMAT_LIMITS[name].channels >= channels]
+            able = [name for name in FORMATS if _LIMITS[name].channels >= channels]
             raise OutputError(
                 f"{self.name} files have at most {most} channels, not {channels}: "
                 f"use {', '.join(able)}"

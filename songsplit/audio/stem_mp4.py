@@ -7,25 +7,23 @@ silent. Specification: Native Instruments, "Stem file format" (stems-music.com).
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from songsplit.audio.containers import boxes
-from songsplit.errors import OutputError
+from songsplit.audio.ffmpeg_encoder import FFmpegEncoder
 
-if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
+PARTS = 4
+"""The most stems that a file holds."""
 
-_PARTS = 4
 _EMPTY = "-"
 _COLORS = ("#E8A33D", "#3D7DE8", "#8A8A8A", "#8A8A8A")
-_FRAME = 1024  # of AAC
 _HEAD = 8  # bytes of a box before its content
 # What the format asks players to do with the sum of the parts: nothing.
 _MASTERING: dict[str, Any] = {
@@ -44,77 +42,34 @@ _MASTERING: dict[str, Any] = {
 }
 
 
-class StemMp4Encoder:
+class StemMp4Encoder(FFmpegEncoder):
     """Writes up to four mono or stereo stems, and their sum, into one file in stereo.
 
     The file is empty, open for reading and writing, and able to seek.
     """
 
     def __init__(
-        self, file: BinaryIO, names: Sequence[str], sample_rate: int, channels: int, kilobits: int
+        self, file: BinaryIO | io.FileIO, names: Sequence[str], sample_rate: int, kilobits: int
     ) -> None:
-        import av
-
-        if channels > 2 or len(names) > _PARTS:
-            raise OutputError(
-                f"stem files hold {_PARTS} stereo stems, not {len(names)} of {channels} channels: "
-                "use another format"
-            )
+        super().__init__(file, "mp4", "aac", sample_rate, 2, kilobits, streams=1 + PARTS)
         self._file = file
-        self._names = [*names, *[_EMPTY] * (_PARTS - len(names))]
-        self._rate, self._given = sample_rate, 0
-        # In milliseconds, the default, the edit lists cut off the last samples.
-        options = {"movie_timescale": str(sample_rate), "fflags": "+bitexact"}
-        self._container = av.open(file, "w", format="mp4", options=options)
-        self._streams: list[AudioStream] = []
-        for _ in range(1 + _PARTS):
-            stream = self._container.add_stream("aac", rate=sample_rate)
-            stream.layout = "stereo"
-            stream.bit_rate = 1000 * kilobits
-            self._streams.append(stream)
-        self._resamplers = [
-            av.AudioResampler("fltp", "stereo", sample_rate, frame_size=_FRAME)
-            for _ in self._streams
-        ]
+        titles = [*(name.capitalize() for name in names), *[_EMPTY] * (PARTS - len(names))]
+        self._stems = [{"name": n, "color": c} for n, c in zip(titles, _COLORS, strict=True)]
 
-    def write(self, blocks: Sequence[NDArray[Any]]) -> None:
+    def write(self, *stems: NDArray[Any]) -> None:
         """Append (channels, n) of every stem."""
-        from av import AudioFrame
-
-        if not blocks[0].shape[-1]:
-            return
-        silence = np.zeros_like(blocks[0])
-        mixture = np.sum(blocks, axis=0, dtype=np.float32).clip(-1, 1)
-        parts = [mixture, *blocks, *[silence] * (_PARTS - len(blocks))]
-        for index, part in enumerate(parts):
-            stereo = np.ascontiguousarray(np.broadcast_to(part, (2, part.shape[-1])))
-            frame = AudioFrame.from_ndarray(stereo, format="fltp", layout="stereo")
-            frame.sample_rate, frame.pts = self._rate, self._given
-            self._encode(index, frame)
-        self._given += blocks[0].shape[-1]
+        mixture = np.sum(stems, axis=0, dtype=np.float32)
+        silence = [np.zeros_like(mixture)] * (PARTS - len(stems))
+        shape = (2, mixture.shape[-1])
+        super().write(*(np.broadcast_to(part, shape) for part in (mixture, *stems, *silence)))
 
     def close(self) -> None:
         """Complete the file, which itself stays open."""
-        for index, stream in enumerate(self._streams):
-            self._encode(index, None)
-            self._container.mux(stream.encode(None))
-        self._container.close()
-        stems = [
-            {"name": name, "color": color} for name, color in zip(self._names, _COLORS, strict=True)
-        ]
-        _insert(self._file, {"mastering_dsp": _MASTERING, "stems": stems, "version": 1})
-
-    def abort(self) -> None:
-        """Let go of a file that nobody wants any more; after closing, do nothing."""
-        with suppress(Exception):
-            self._container.close()
-
-    def _encode(self, index: int, frame: Any) -> None:
-        for piece in self._resamplers[index].resample(frame):
-            self._container.mux(self._streams[index].encode(piece))
+        super().close()
+        _insert(self._file, {"mastering_dsp": _MASTERING, "stems": self._stems, "version": 1})
 
 
-def _insert(file: BinaryIO, description: dict[str, Any]) -> None:
+def _insert(file: BinaryIO | io.FileIO, description: dict[str, Any]) -> None:
     """Add the box ``moov/udta/stem`` to a file whose ``moov`` is the last box."""
     content_start, end = next(boxes(file, (0, file.seek(0, 2)), b"moov"))
     moov = content_start - _HEAD

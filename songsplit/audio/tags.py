@@ -3,45 +3,69 @@
 from __future__ import annotations
 
 import base64
+import io
 import os
+import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
 import mutagen
-from mutagen.asf import ASF
+import soundfile
+from mutagen.aac import AAC
+from mutagen.aiff import AIFF
+from mutagen.asf import ASF, ASFTags
+from mutagen.dsdiff import DSDIFF
+from mutagen.dsf import DSF
 from mutagen.flac import FLAC, Picture
-from mutagen.id3 import APIC, ID3, Frames
+from mutagen.id3 import APIC, ID3, Frames, Frames_2_2
 from mutagen.mp3 import MP3
-from mutagen.mp4 import MP4, MP4Cover
+from mutagen.mp4 import MP4, MP4Cover, MP4Tags
+from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
+from mutagen.oggspeex import OggSpeex
+from mutagen.oggtheora import OggTheora
 from mutagen.oggvorbis import OggVorbis
+from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
 
 from songsplit.audio.formats import FormatName
 
-# Names as in Vorbis comments, with those of ID3 (MP3, WAV, AIFF), MP4 and ASF (WMA). What
-# describes the sound of the mixture, such as its loudness, does not hold for a stem.
-_NAMES: dict[str, tuple[str, str, str]] = {
-    "title": ("TIT2", "\xa9nam", "Title"),
-    "artist": ("TPE1", "\xa9ART", "Author"),
-    "album": ("TALB", "\xa9alb", "WM/AlbumTitle"),
-    "albumartist": ("TPE2", "aART", "WM/AlbumArtist"),
-    "date": ("TDRC", "\xa9day", "WM/Year"),
-    "genre": ("TCON", "\xa9gen", "WM/Genre"),
-    "composer": ("TCOM", "\xa9wrt", "WM/Composer"),
-    "tracknumber": ("TRCK", "trkn", "WM/TrackNumber"),
-    "discnumber": ("TPOS", "disk", "WM/PartOfSet"),
-    "bpm": ("TBPM", "tmpo", "WM/BeatsPerMinute"),
-    "isrc": ("TSRC", "----:com.apple.iTunes:ISRC", "WM/ISRC"),
-    "copyright": ("TCOP", "cprt", "Copyright"),
+# Names as in Vorbis comments, with those of ID3 (MP3, WAV, AIFF), MP4, ASF (WMA) and APE (WavPack).
+# What describes the sound of the mixture, such as its loudness, does not hold for a stem.
+_NAMES: dict[str, tuple[str, str, str, str]] = {
+    "title": ("TIT2", "\xa9nam", "Title", "title"),
+    "artist": ("TPE1", "\xa9ART", "Author", "artist"),
+    "album": ("TALB", "\xa9alb", "WM/AlbumTitle", "album"),
+    "albumartist": ("TPE2", "aART", "WM/AlbumArtist", "album artist"),
+    "date": ("TDRC", "\xa9day", "WM/Year", "year"),
+    "genre": ("TCON", "\xa9gen", "WM/Genre", "genre"),
+    "composer": ("TCOM", "\xa9wrt", "WM/Composer", "composer"),
+    "tracknumber": ("TRCK", "trkn", "WM/TrackNumber", "track"),
+    "discnumber": ("TPOS", "disk", "WM/PartOfSet", "disc"),
+    "bpm": ("TBPM", "tmpo", "WM/BeatsPerMinute", "bpm"),
+    "isrc": ("TSRC", "----:com.apple.iTunes:ISRC", "WM/ISRC", "isrc"),
+    "copyright": ("TCOP", "cprt", "Copyright", "copyright"),
 }
-_PAIRS = ("tracknumber", "discnumber")  # MP4: (number, total)
-# WAV, AIFF, CAF and Matroska.
-_FFMPEG_HEADS = (b"RIFF", b"RF64", b"RIFX", b"FORM", b"caff", b"\x1aE\xdf\xa3")
+# What mutagen reads; it needs minutes or gigabytes for some tags of APE.
+_OGG = (OggVorbis, OggOpus, OggFLAC, OggSpeex, OggTheora)
+_KINDS = (MP3, TrueAudio, AAC, FLAC, *_OGG, MP4, ASF, AIFF, WAVE, DSF, DSDIFF)
+_WRITTEN: Any = {"mp3": MP3, "wav": WAVE, "flac": FLAC, "ogg": OggVorbis, "opus": OggOpus}
+_MATROSKA = b"\x1aE\xdf\xa3"
+_BY_LIBSNDFILE = (b"RIFF", b"RF64", b"RIFX", b"FORM", b"caff")
+# Frames of ID3 that are copied, with their names in version 2.2.
+_COPIED = {names[0] for names in _NAMES.values()} | {"TYER", "TDAT", "APIC"}
+_SHORT = {name for name, kind in Frames_2_2.items() if kind.__mro__[1].__name__ in _COPIED}
+_FRAMES = {name.encode() for name in _COPIED | _SHORT}
+_MOST_BYTES = 16 << 20  # of all tags of a file
+_MOST_COVER_BYTES = 10 << 20
+_MOST_TEXT = 1 << 16  # characters of all fields
+_MOST_FRAMES, _MOST_TEXTS, _MOST_PICTURES = 10_000, 100, 8
+_MOST_FRAME_TEXT = 4096  # bytes of a frame
+_READ_BYTES = 256  # what each read counts as, at least
 _FRONT_COVER = 3
 _PICTURES = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -64,10 +88,14 @@ class Cover:
 
 @dataclass(frozen=True)
 class Tags:
-    """What a file says of its song; fields are named as in Vorbis comments, such as albumartist."""
+    """What a file says of its song; fields are named as in Vorbis comments, such as albumartist.
+
+    `problem` says why they were not read.
+    """
 
     fields: Mapping[str, list[str]] = field(default_factory=dict)
     cover: Cover | None = None
+    problem: str | None = None
 
     def of_stem(self, stem: str) -> Tags:
         """Mark the title with the name of a stem."""
@@ -89,30 +117,141 @@ def read_tags(source: Source) -> Tags:
 
     They are empty if there are none, or none that can be read.
     """
-    opened = source if isinstance(source, str | os.PathLike) else _Rewound(source)
+    if isinstance(source, str | os.PathLike):
+        with suppress(OSError), Path(source).open("rb") as file:
+            return read_tags(file)
+        return Tags()
+    bounded = _Bounded(source)
+    fields: dict[str, list[str]] = {}
+    cover = None
     # Tags come in a hundred broken ways, and mutagen has an error for each; the song is
     # separated all the same.
-    try:
-        file = mutagen.File(opened)
-        if file is None or not file.tags:
-            return Tags(_fields_by_ffmpeg(source))
-        fields = _fields(file)
-    except Exception:
-        return Tags()
-    try:
-        return Tags(fields, _cover(file))
-    except Exception:
-        return Tags(fields)
+    with suppress(Exception):
+        bounded.seek(0)
+        found = mutagen.File(bounded, options=_KINDS)
+        tags = (found and found.tags) or _ape(bounded)
+        fields = _fields(tags) if tags else _other_fields(source)
+        cover = _cover(found, tags)
+    length = sum(len(text) for texts in fields.values() for text in texts)
+    is_large = cover is not None and len(cover.data) > _MOST_COVER_BYTES
+    if bounded.has_too_much or length > _MOST_TEXT or is_large:
+        return Tags(problem="the tags are too large, or compressed, and were not copied")
+    return Tags(fields, cover)
 
 
-def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
-    """Add tags to a finished file of any name, or raise an OSError.
+class _Bounded:
+    """A file of which mutagen may read only so much, and of ID3 only the frames that are wanted.
+
+    It would unpack what is compressed, and need minutes for many frames.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._left = file, _MOST_BYTES
+        self.name = getattr(file, "name", "")
+        self._tag: tuple[int, int] | None = None  # version and flags of the ID3 tag that follows
+        self.has_too_much = False
+
+    def read(self, size: int = -1) -> bytes:
+        """Read as a file does, or raise an error at the bound."""
+        data = self._file.read(_MOST_BYTES if size < 0 else min(size, _MOST_BYTES))
+        self._left -= max(len(data), _READ_BYTES)
+        tag, self._tag = self._tag, None
+        if tag is not None and self._left >= 0:
+            frames = _wanted(_frames(data, *tag))
+            self.has_too_much = frames is None
+            data = (frames or b"").ljust(len(data), b"\0")
+        elif data[:3] == b"ID3" and size == 10 and len(data) == 10:
+            self._tag = data[3], data[5]
+            data = b"ID3" + bytes([min(data[3], 3), 0, 0]) + data[6:]
+        self.has_too_much |= self._left < 0
+        if self.has_too_much:
+            raise ValueError
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move in the file."""
+        self._tag = None
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._file.tell()
+
+
+def _frames(data: bytes, version: int, flags: int) -> Iterator[tuple[bytes, int, bytes]]:
+    """Yield name, flags and content of frames of an ID3 tag of version 2.2 to 2.4."""
+    if flags & 0x80 and version < 4:
+        data = data.replace(b"\xff\0", b"\xff")
+    at = 0
+    if flags & 0x40:  # an extended header
+        at = _syncsafe(data[:4]) if version == 4 else int.from_bytes(data[:4]) + 4
+    width, head = (3, 6) if version == 2 else (4, 10)
+    for _ in range(_MOST_FRAMES):
+        name, raw = data[at : at + width], data[at + width : at + 2 * width]
+        if not name.strip(b"\0"):
+            return
+        size = int.from_bytes(raw)
+        if version == 4:
+            # Some programs write sizes as in version 2.3.
+            after = data[(end := at + head + _syncsafe(raw)) : end + 4]
+            is_next = not after.strip(b"\0") or (after.isalnum() and after.isupper())
+            size = _syncsafe(raw) if is_next else size
+        kind = data[at + head - 1] if version > 2 else 0
+        body = data[at + head : at + head + size]
+        if version == 4 and (kind | flags >> 6) & 2:
+            body = body.replace(b"\xff\0", b"\xff")
+        if version == 4 and kind & 1:  # the length once more
+            body = body[4:]
+        yield name, kind & (0xCC if version == 3 else 0x4C), body
+        at += head + size
+
+
+def _wanted(frames: Iterable[tuple[bytes, int, bytes]]) -> bytes | None:
+    """Write frames that are copied, and no flags, or return None if there is too much of them."""
+    texts: list[bytes] = []
+    pictures: list[bytes] = []
+    for name, kind, body in frames:
+        if name in _FRAMES:
+            is_picture = name in (b"APIC", b"PIC")
+            if kind or (not is_picture and len(body) > _MOST_FRAME_TEXT):  # compressed, for example
+                return None
+            head = name + len(body).to_bytes(len(name)) + bytes(0 if len(name) == 3 else 2)
+            (pictures if is_picture else texts).append(head + body)
+    return b"".join([*texts, *pictures[:_MOST_PICTURES]]) if len(texts) < _MOST_TEXTS else None
+
+
+def _syncsafe(data: bytes) -> int:
+    return sum(byte << 7 * place for place, byte in enumerate(reversed(data)))
+
+
+def _ape(file: _Bounded) -> dict[str, bytes]:
+    """Read the items of an APEv2 tag at the end of a file."""
+    size = file.seek(0, 2)
+    for end in (size, size - 128):  # before ID3v1
+        file.seek(max(0, end - 32))
+        footer = file.read(32)
+        if footer[:8] == b"APETAGEX":
+            break
+    else:
+        return {}
+    length, count = struct.unpack_from("<II", footer, 12)
+    file.seek(end - length)
+    data = file.read(length - 32)
+    items, at = {}, 0
+    for _ in range(min(count, _MOST_FRAMES)):
+        length = struct.unpack_from("<I", data, at)[0]
+        start = data.index(b"\0", at + 8) + 1
+        items[data[at + 8 : start - 1].decode("ascii").lower()] = data[start : start + length]
+        at = start + length
+    return items
+
+
+def write_tags(file: BinaryIO | io.FileIO, name: FormatName, tags: Tags) -> None:
+    """Add tags to a finished file, or raise an OSError.
 
     A ValueError says that files of this kind cannot hold such tags, or such a picture, which is
     then left out: a WAV beyond 4 GiB, or a picture that is no JPEG or PNG in M4A.
     """
-    writers = {"mp3": _write_id3, "wav": _write_id3, "m4a": _write_mp4, "stem.mp4": _write_mp4}
-    write = writers.get(name, _write_comments)
     fields = {
         key: [value.encode("utf-8", "replace").decode("utf-8") for value in values]
         for key, values in tags.fields.items()
@@ -122,7 +261,14 @@ def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
         if not part.fields and part.cover is None:
             continue
         try:
-            write(path, name, part)
+            file.seek(0)
+            tagged: Any = _WRITTEN.get(name, MP4)(file)
+            if tagged.tags is None:
+                tagged.add_tags()
+            adders = {MP3: _add_id3, WAVE: _add_id3, MP4: _add_mp4}
+            adders.get(type(tagged), _add_comments)(tagged, part)
+            file.seek(0)
+            tagged.save(file)
         except Exception as error:
             cause = error.__context__ if isinstance(error, mutagen.MutagenError) else error
             if isinstance(cause, OSError):
@@ -131,140 +277,101 @@ def write_tags(path: Path, name: FormatName, tags: Tags) -> None:
             raise ValueError(f"the {what} could not be copied: {reason}") from error
 
 
-class _Rewound:
-    """A file object for mutagen, which moves in it."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        file.seek(0)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-
-def _fields(file: Any) -> dict[str, list[str]]:
-    column = 0 if isinstance(file.tags, ID3) else 1 if isinstance(file, MP4) else 2
-    if not isinstance(file.tags, ID3) and not isinstance(file, MP4 | ASF):
-        return {n: [str(v) for v in file.tags[n]] for n in _NAMES if n in file.tags}
+def _fields(tags: Any) -> dict[str, list[str]]:
+    kinds = (ID3, MP4Tags, ASFTags, dict)
+    column = next((n for n, kind in enumerate(kinds) if isinstance(tags, kind)), None)
     found = {}
     for name, names in _NAMES.items():
-        value = file.tags.get(names[column])
+        value = tags.get(name if column is None else names[column])
         if value:
-            values = value.text if column == 0 else value
-            found[name] = [_text(item) for item in values]
+            if column == 0:
+                value = value.text
+            elif column == 3:
+                value = value.split(b"\0", _MOST_TEXTS)
+            found[name] = [_text(item) for item in value]
     return found
-
-
-def _fields_by_ffmpeg(source: Source) -> dict[str, list[str]]:
-    """Read tags that mutagen does not know: of plain WAV and AIFF, and of Matroska."""
-    if isinstance(source, str | os.PathLike):
-        with Path(source).open("rb") as file:
-            return _fields_by_ffmpeg(file)
-    source.seek(0)
-    head = source.read(4)
-    source.seek(0)
-    if head not in _FFMPEG_HEADS:
-        return {}
-    import av
-
-    options = {"protocol_whitelist": "none"}  # a file may name others, to be left alone
-    with av.open(source, "r", metadata_errors="replace", options=options) as container:
-        found = {key.lower().replace("_", ""): v for key, v in container.metadata.items()}
-    if "author" in found:  # of AIFF
-        found.setdefault("artist", found["author"])
-    return {name: [found[name]] for name in _NAMES if found.get(name)}
 
 
 def _text(value: Any) -> str:
     if isinstance(value, tuple):  # of MP4: number and total
         return "/".join(str(number) for number in value if number)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return str(value)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _cover(file: Any) -> Cover | None:
-    if isinstance(file.tags, ID3):
-        pictures = [(f.type == _FRONT_COVER, f.data) for f in file.tags.getall("APIC")]
-    elif isinstance(file, MP4):
-        pictures = [(True, bytes(cover)) for cover in file.tags.get("covr", [])]
-    elif isinstance(file, FLAC):
-        pictures = [(p.type == _FRONT_COVER, p.data) for p in file.pictures]
-    elif isinstance(file, ASF):
-        pictures = [_asf_picture(entry.value) for entry in file.tags.get("WM/Picture", [])]
+def _other_fields(source: BinaryIO) -> dict[str, list[str]]:
+    """Read tags that mutagen does not know: of plain WAV and AIFF, of CAF and Matroska."""
+    source.seek(0)
+    head, found = source.read(4), {}
+    source.seek(0)
+    if head == _MATROSKA:
+        import av
+
+        options = {"protocol_whitelist": "none"}  # a file may name others, to be left alone
+        with av.open(source, "r", metadata_errors="replace", options=options) as container:
+            found = {key.lower().replace("_", ""): v for key, v in container.metadata.items()}
+    elif head in _BY_LIBSNDFILE:
+        with soundfile.SoundFile(source) as file:
+            found = file.copy_metadata()
+    return {name: [found[name]] for name in _NAMES if found.get(name)}
+
+
+def _cover(file: Any, tags: Any) -> Cover | None:
+    if isinstance(tags, ID3):
+        pictures = [(frame.type, frame.data) for frame in tags.getall("APIC")]
+    elif isinstance(tags, MP4Tags):
+        pictures = [(_FRONT_COVER, bytes(cover)) for cover in tags.get("covr", [])]
+    elif isinstance(tags, ASFTags):
+        # Type, size, MIME type and description, then the picture.
+        entries = [entry.value for entry in tags.get("WM/Picture", [])]
+        sizes = [struct.unpack_from("<xI", data)[0] for data in entries]
+        pictures = [(d[0], d[len(d) - size :]) for d, size in zip(entries, sizes, strict=True)]
+    elif isinstance(tags, dict):
+        # A name, and the picture.
+        names = ("cover art (front)", "cover art (back)")
+        pictures = [(_FRONT_COVER, tags[n].partition(b"\0")[2]) for n in names if n in tags]
     else:
-        blocks = [Picture(base64.b64decode(text)) for text in file.tags.get(_PICTURE_KEY, [])]
-        pictures = [(block.type == _FRONT_COVER, block.data) for block in blocks]
+        blocks = [Picture(base64.b64decode(text)) for text in tags.get(_PICTURE_KEY, [])]
+        pictures = [(b.type, b.data) for b in (*getattr(file, "pictures", ()), *blocks)]
     if not pictures:
         return None
-    data = max(pictures, key=lambda picture: picture[0])[1]
+    data = next((data for kind, data in pictures if kind == _FRONT_COVER), pictures[0][1])
     # Not what the file says it is: that is often wrong.
-    for start, mime in _PICTURES:
-        if data.startswith(start):
-            return Cover(data, mime)
-    return Cover(data, "application/octet-stream")
+    mimes = (mime for start, mime in _PICTURES if data.startswith(start))
+    return Cover(data, next(mimes, "application/octet-stream"))
 
 
-def _asf_picture(data: bytes) -> tuple[bool, bytes]:
-    """Read a WM/Picture: its type, size, MIME type and description, then the picture."""
-    kind, size = struct.unpack_from("<BI", data)
-    return kind == _FRONT_COVER, data[-size:] if size else b""
-
-
-def _write_id3(path: Path, name: FormatName, tags: Tags) -> None:
-    file: Any = WAVE(path) if name == "wav" else MP3(path)
-    if file.tags is None:
-        file.add_tags()
+def _add_id3(file: Any, tags: Tags) -> None:
     for key, values in tags.fields.items():
         file.tags.add(Frames[_NAMES[key][0]](encoding=3, text=values))
     if tags.cover is not None:
-        file.tags.add(
-            APIC(encoding=3, mime=tags.cover.mime, type=_FRONT_COVER, data=tags.cover.data)
-        )
-    file.save()
+        cover = tags.cover
+        file.tags.add(APIC(encoding=3, mime=cover.mime, type=_FRONT_COVER, data=cover.data))
 
 
-def _write_mp4(path: Path, name: FormatName, tags: Tags) -> None:
-    file = MP4(path)
+def _add_mp4(file: Any, tags: Tags) -> None:
     for key, values in tags.fields.items():
         atom = _NAMES[key][1]
-        if not values:
-            continue
-        if key in _PAIRS:
-            number, _, total = values[0].partition("/")
-            if _fits(number):
-                file[atom] = [(int(number), int(total) if _fits(total) else 0)]
-        elif key == "bpm":
-            tempo = values[0].partition(".")[0]
-            if _fits(tempo):
-                file[atom] = [int(tempo)]
-        elif atom.startswith("----"):
-            file[atom] = [value.encode() for value in values]
-        else:
-            file[atom] = values
+        if key in ("tracknumber", "discnumber", "bpm"):
+            # Numbers of 16 bits; what is none is left out.
+            parts = re.split(r"[/.]", values[0]) if values else []
+            numbers = [int(p) if p.isdecimal() and int(p) < 1 << 16 else 0 for p in (*parts, "")]
+            if numbers[0]:
+                file[atom] = [numbers[0] if key == "bpm" else tuple(numbers[:2])]
+        elif values:
+            file[atom] = [v.encode() for v in values] if atom.startswith("----") else values
     if tags.cover is not None:
         kinds = {"image/jpeg": MP4Cover.FORMAT_JPEG, "image/png": MP4Cover.FORMAT_PNG}
         if tags.cover.mime not in kinds:
             raise ValueError("M4A files take pictures as JPEG and PNG only")
         file["covr"] = [MP4Cover(tags.cover.data, kinds[tags.cover.mime])]
-    file.save()
 
 
-def _fits(number: str) -> bool:
-    """Say whether text is a number of 16 bits."""
-    return number.isascii() and number.isdecimal() and int(number) < 1 << 16
-
-
-def _write_comments(path: Path, name: FormatName, tags: Tags) -> None:
-    kinds: dict[str, Any] = {"flac": FLAC, "ogg": OggVorbis, "opus": OggOpus}
-    file = kinds[name](path)
-    for key, values in tags.fields.items():
-        file[key] = values
+def _add_comments(file: Any, tags: Tags) -> None:
+    file.update(tags.fields)
     if tags.cover is not None:
         picture = Picture()
         picture.type, picture.mime, picture.data = _FRONT_COVER, tags.cover.mime, tags.cover.data
-        if name == "flac":
+        if isinstance(file, FLAC):
             file.add_picture(picture)
         else:
             file[_PICTURE_KEY] = [base64.b64encode(picture.write()).decode("ascii")]
-    file.save()

@@ -1,92 +1,55 @@
-"""WAV as 32-bit float, to a file that grows or to a pipe."""
+"""WAV as 32-bit float, to a file or to a pipe."""
 
 from __future__ import annotations
 
+import io
 import struct
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from songsplit.audio.arrays import FloatArray
+MAX_PLAIN_BYTES = 0xFFFFFFFF - 4096
+"""Beyond this, the lengths no longer fit the fields of a plain WAV file with its header."""
 
-# The length fields of a plain WAV file have 32 bits; all set, they point to longer ones.
-_SEE_LONG_LENGTH = 0xFFFFFFFF
-_MAX_PLAIN_BYTES = _SEE_LONG_LENGTH - 1
-_BYTES_PER_SAMPLE = 4
+_LONG = 0xFFFFFFFF  # of an RF64 file: the length is elsewhere; of a plain one: it is unknown
 _IEEE_FLOAT = 3
-_HEADER = struct.Struct("<4sI4s 4sI28s 4sIHHIIHHH 4sII 4sI")
+_HEADER = struct.Struct("<4sI4s 4sI28s 4sI18s 4sII 4sI")
 
 
 class WavStream:
-    """Writes float32 ``(channels, n)`` blocks as WAV to where nothing can be changed later.
+    """Writes float32 ``(channels, n)`` blocks as WAV, which becomes RF64 beyond 4 GiB.
 
-    The header gives the largest possible length, which programs that read from pipes take for
-    unknown. The file stays open.
+    Until it is closed, the header gives the largest possible length, which programs that read from
+    pipes take for unknown. The file stays open.
     """
 
-    def __init__(self, file: BinaryIO, sample_rate: int, channels: int) -> None:
-        self._file = file
-        file.write(_header(sample_rate, channels, None))
+    def __init__(self, file: BinaryIO | io.FileIO, sample_rate: int, channels: int) -> None:
+        self._file, self._frames, self._frame_bytes = file, 0, 4 * channels
+        rate = sample_rate, sample_rate * self._frame_bytes
+        self._form = struct.pack("<HHIIHHH", _IEEE_FLOAT, channels, *rate, self._frame_bytes, 32, 0)
+        self._write_header(b"RIFF", b"JUNK", _LONG, _LONG)
 
-    def write(self, block: FloatArray) -> None:
+    def write(self, block: NDArray[Any]) -> None:
         """Append a block."""
         self._file.write(np.ascontiguousarray(block.T, dtype="<f4").data)
         self._file.flush()
-
-
-class GrowingWav:
-    """Writes float32 ``(channels, n)`` blocks as WAV to a file, which becomes RF64 beyond 4 GiB."""
-
-    def __init__(self, file: BinaryIO, sample_rate: int, channels: int) -> None:
-        self._file, self._sample_rate, self._channels = file, sample_rate, channels
-        self._frames = 0
-        file.write(_header(sample_rate, channels, 0))
-
-    def write(self, block: FloatArray) -> None:
-        """Append a block."""
-        self._file.write(np.ascontiguousarray(block.T, dtype="<f4").data)
         self._frames += block.shape[1]
 
     def close(self) -> None:
-        """Write the length into the header, and close the file."""
+        """Write the length into the header."""
+        size = self._frames * self._frame_bytes
+        lengths = _HEADER.size - 8 + size, size
         self._file.seek(0)
-        self._file.write(_header(self._sample_rate, self._channels, self._frames))
-        self._file.close()
+        if size <= MAX_PLAIN_BYTES:
+            self._write_header(b"RIFF", b"JUNK", *lengths)
+        else:
+            long_lengths = struct.pack("<QQQ", *lengths, self._frames)
+            self._write_header(b"RF64", b"ds64", _LONG, _LONG, long_lengths)
 
-
-def _header(sample_rate: int, channels: int, frames: int | None) -> bytes:
-    """Return the header of a float32 WAV file, or of an RF64 file beyond 4 GiB.
-
-    A block of filler keeps room for the 64-bit lengths, so that both have one size and the choice
-    can wait until the length is known. If it never is, the header says so.
-    """
-    frame_bytes = channels * _BYTES_PER_SAMPLE
-    is_known = frames is not None
-    frames = frames or 0
-    data_bytes = frames * frame_bytes
-    riff_bytes = _HEADER.size - 8 + data_bytes
-    is_large = is_known and riff_bytes > _MAX_PLAIN_BYTES
-    is_open = is_large or not is_known
-    lengths = struct.pack("<QQQI", riff_bytes, data_bytes, frames, 0) if is_large else b""
-    return _HEADER.pack(
-        b"RF64" if is_large else b"RIFF",
-        _SEE_LONG_LENGTH if is_open else riff_bytes,
-        b"WAVE",
-        b"ds64" if is_large else b"JUNK",
-        28,
-        lengths,
-        b"fmt ",
-        18,
-        _IEEE_FLOAT,
-        channels,
-        sample_rate,
-        sample_rate * frame_bytes,
-        frame_bytes,
-        8 * _BYTES_PER_SAMPLE,
-        0,
-        b"fact",
-        4,
-        min(frames, _SEE_LONG_LENGTH),
-        b"data",
-        _SEE_LONG_LENGTH if is_open else data_bytes,
-    )
+    def _write_header(
+        self, kind: bytes, first: bytes, length: int, size: int, lengths: bytes = b""
+    ) -> None:
+        # The first chunk is filler, or the lengths of RF64.
+        start = (kind, length, b"WAVE", first, 28, lengths, b"fmt ", len(self._form), self._form)
+        self._file.write(_HEADER.pack(*start, b"fact", 4, min(self._frames, _LONG), b"data", size))

@@ -84,7 +84,8 @@ class Request:
     @property
     def template(self) -> str:
         """How results are called."""
-        return self.filename or (FOLDER_EACH if self.mix is None else ONE_EACH)
+        stems = "{track}" if self.output.holds_all else FOLDER_EACH
+        return self.filename or (stems if self.mix is None else ONE_EACH)
 
     def place(self, song: Song) -> Path:
         """Return the folder below which results of a song go."""
@@ -220,7 +221,7 @@ def _results_of_songs(request: Request, songs: Sequence[Song]) -> set[Path | Non
 
     Where results are kept among the songs, the next run must not take them for songs.
     """
-    names = {FOLDER_EACH: (*request.stems, "stems"), ONE_EACH: get_args(MixName)}
+    names = {FOLDER_EACH: request.stems, "{track}.stem": ("",), ONE_EACH: get_args(MixName)}
     plain = OutputFormat("wav")
     results: set[Path | None] = set()
     for song in songs:
@@ -228,7 +229,7 @@ def _results_of_songs(request: Request, songs: Sequence[Song]) -> set[Path | Non
             for template, stems in names.items():
                 made = request.folder / song.below
                 files = result_files(made, stems, plain, filename=template, track=song.track)
-                results.update(_bare(path) for path in files)
+                results.update({_bare(path) for path in files} - {_bare(song.path)})
             if request.filename is not None:
                 results.update(_bare(path) for path in request.files(song, read_tags(song.path)))
     return results
@@ -238,6 +239,4 @@ def _bare(path: Path | None) -> Path | None:
     """Return a path without links and without its extension."""
     if path is None:
         return None
-    name = path.name.lower()
-    suffix = ".stem.mp4" if name.endswith(".stem.mp4") else path.suffix
-    return path.parent.resolve() / path.name[: len(path.name) - len(suffix)]
+    return path.parent.resolve() / path.stem

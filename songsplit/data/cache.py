@@ -317,7 +317,7 @@ def _stored(audio: Audio, folder: Path | None, file: str, sample_rate: int) -> C
         raw = np.zeros(audio.shape, np.int16)
         if scale:
             np.rint(audio / np.float32(scale), out=raw, casting="unsafe")
-        with whole_file(folder / file) as temporary, temporary.open("wb") as stream:
+        with whole_file(folder / file) as stream:
             np.save(stream, raw)
     block = max(sample_rate // 2, 1)
     pieces = (audio[:, start : start + block] for start in range(0, audio.shape[1], block))

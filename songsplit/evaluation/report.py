@@ -103,8 +103,8 @@ def write_report(
             png = io.BytesIO()
             figure.savefig(png, format="png", dpi=150)
             pictures[caption] = base64.b64encode(png.getvalue()).decode("ascii")
-            with whole_file(folder / "figures" / file) as path:
-                figure.savefig(path, format="pdf")
+            with whole_file(folder / "figures" / file) as pdf:
+                figure.savefig(pdf, format="pdf")
     tables = {
         target: {
             system: overall_row(content["overall"][target]) for system, content in summary.items()

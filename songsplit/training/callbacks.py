@@ -184,7 +184,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
     ) -> None:
         """Write a checkpoint, or raise OutputError and leave what was there before."""
         try:
-            with whole_file(Path(path)) as temporary, temporary.open("wb") as file:
+            with whole_file(Path(path)) as file:
                 torch.save(checkpoint, file)
         except RuntimeError as error:  # what torch raises on a full disk
             raise OutputError(f"{path}: cannot be written ({error}): make room") from error

@@ -10,18 +10,31 @@ import numpy as np
 import pytest
 import soundfile
 
-from songsplit.audio import StemFilesWriter, clear_stale_parts, read_audio, wav
+from songsplit import files
+from songsplit.audio import (
+    BitDepth,
+    OutputFormat,
+    StemFilesWriter,
+    Tags,
+    clear_stale_parts,
+    encoders,
+    read_audio,
+    wav,
+)
 from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
 from songsplit.audio.opening import File
 from songsplit.errors import OutputError
-from songsplit.files import TEMPORARY_PREFIX, WholeFiles, write_whole
+from songsplit.files import TEMPORARY_PREFIX, GrowingFile, write_whole
 from tests.zoo.encoding import RATE, song
 
 STEMS = ("vocals", "instrumental")
 
 
+FLOAT = OutputFormat("wav", "32f")
+
+
 def write_audio(path: Path, samples: np.ndarray, sample_rate: int) -> None:
-    with StemFilesWriter({"audio": path}, sample_rate, samples.shape[0]) as writer:
+    with StemFilesWriter({"audio": path}, sample_rate, samples.shape[0], output=FLOAT) as writer:
         writer.write({"audio": samples})
 
 
@@ -55,20 +68,22 @@ def test_files_get_the_usual_permissions(tmp_path: Path) -> None:
     assert len(modes) == 1
 
 
-def test_very_long_files_become_rf64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("depth", ["16", "32f"])
+def test_very_long_files_become_rf64(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: BitDepth
+) -> None:
     path = tmp_path / "long.wav"
-    with monkeypatch.context() as patch:
-        # The fields of 32 bits still say 0xFFFFFFFF; only the choice is made earlier.
-        patch.setattr(wav, "_MAX_PLAIN_BYTES", 1000)
-        write_audio(path, song(), RATE)
-    assert path.read_bytes()[:4] == b"RF64"
+    for module in (wav, encoders):
+        monkeypatch.setattr(module, "MAX_PLAIN_BYTES", 1000)
+    with StemFilesWriter({"a": path}, RATE, 2, output=OutputFormat("wav", depth)) as writer:
+        writer.write({"a": song()})
     assert soundfile.info(str(path)).format == "RF64"
-    np.testing.assert_array_equal(read_audio(path)[0], song())
+    np.testing.assert_allclose(read_audio(path)[0], song(), atol=0 if depth == "32f" else 1e-4)
 
 
 def test_stems_appear_together_at_the_end(tmp_path: Path) -> None:
     paths = {stem: tmp_path / f"{stem}.wav" for stem in STEMS}
-    with StemFilesWriter(paths, RATE, 2) as writer:
+    with StemFilesWriter(paths, RATE, 2, output=FLOAT) as writer:
         writer.write({"vocals": song(), "instrumental": -song()})
         assert not list(tmp_path.glob("*.wav"))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["instrumental.wav", "vocals.wav"]
@@ -89,22 +104,6 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path, error: type[BaseExceptio
     assert not list(tmp_path.iterdir())
 
 
-def test_an_error_keeps_the_old_files_and_others_in_the_folder(tmp_path: Path) -> None:
-    (tmp_path / "vocals.wav").write_text("old")
-
-    def work() -> None:
-        with StemFilesWriter({"audio": tmp_path / "vocals.wav"}, RATE, 2) as writer:
-            writer.write({"audio": song()})
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        work()
-    assert (tmp_path / "vocals.wav").read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == 1
-    write_all(tmp_path, song())
-    assert read_audio(tmp_path / "vocals.wav")[1] == RATE
-
-
 def test_when_one_name_cannot_be_taken_none_is(tmp_path: Path) -> None:
     paths = {stem: tmp_path / f"{stem}.wav" for stem in ("drums", *STEMS)}
     paths["vocals"].write_text("old")
@@ -118,6 +117,36 @@ def test_when_one_name_cannot_be_taken_none_is(tmp_path: Path) -> None:
         work()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["instrumental.wav", "vocals.wav"]
     assert paths["vocals"].read_text() == "old"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="open files cannot be removed there")
+@pytest.mark.parametrize("how", ["removed", "link", "another file", "folder"])
+def test_a_temporary_file_that_is_taken_away(tmp_path: Path, how: str) -> None:
+    other = tmp_path / "precious"
+    other.write_text("precious")
+    other.chmod(0o600)
+    results = tmp_path / "results"
+    write_all(results, song())
+
+    def work() -> None:
+        paths = {stem: results / f"{stem}.wav" for stem in STEMS}
+        with StemFilesWriter(paths, RATE, 2, tags=Tags({"title": ["x"]})) as writer:
+            writer.write(dict.fromkeys(STEMS, -song()))
+            hidden = next(results.glob(f"{TEMPORARY_PREFIX}*"))
+            hidden.unlink()
+            if how == "link":
+                hidden.symlink_to(other)
+            elif how == "another file":
+                hidden.write_text("other")
+            elif how == "folder":
+                hidden.mkdir()
+
+    with pytest.raises(OutputError, match="removed or replaced the unfinished file"):
+        work()
+    assert other.read_text() == "precious"
+    assert stat.S_IMODE(other.stat().st_mode) == 0o600
+    for stem in STEMS:
+        np.testing.assert_allclose(read_audio(results / f"{stem}.wav")[0], song(), atol=1e-6)
 
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
@@ -134,7 +163,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
             write_audio(path, song(), RATE)
         assert str(path) in str(caught.value)
     with pytest.raises(OutputError, match="two results"):
-        StemFilesWriter({"a": tmp_path / "x.wav", "b": f"{tmp_path}/./x.wav"}, 1, 1).__enter__()
+        StemFilesWriter(dict.fromkeys(STEMS, tmp_path / "x.wav"), 1, 1)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
 
 
@@ -167,15 +196,15 @@ def test_a_folder_that_another_song_takes_away(
 ) -> None:
     """Songs share folders; one that gives up removes those it made."""
     taken: list[Path] = []
-    make = WholeFiles._make_folder
 
-    def too_late(files: WholeFiles, folder: Path) -> None:
-        make(files, folder)
-        if not taken:
-            taken.append(folder)
-            folder.rmdir()
+    class TooLate(GrowingFile):
+        def __init__(self, path: Path) -> None:
+            if not taken:
+                taken.append(path)
+                path.parent.rmdir()
+            super().__init__(path)
 
-    monkeypatch.setattr(WholeFiles, "_make_folder", too_late)
+    monkeypatch.setattr(files, "GrowingFile", TooLate)
     with StemFilesWriter({"vocals": tmp_path / "a" / "vocals.wav"}, 44100, 1) as writer:
         writer.write({"vocals": np.zeros((1, 10), np.float32)})
     assert taken

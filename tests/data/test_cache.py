@@ -303,7 +303,7 @@ def test_a_full_cache_on_a_read_only_disk_is_used(tmp_path, three, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
-    monkeypatch.setattr("songsplit.files.os.open", refuse)
+    monkeypatch.setattr("songsplit.files.GrowingFile", refuse)
     assert len(fill({"s": three}, tmp_path / "c", RATE).clips) == 3
     more = song(tmp_path, "more", {"vocals": noise()}, rate=RATE)
     with pytest.raises(OutputError, match="Read-only"):
