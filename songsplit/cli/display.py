@@ -1,20 +1,32 @@
-"""How a batch shows itself: bars on a terminal, plain lines in a log."""
+"""What the command says: results on standard output, bars, lines and errors on standard error."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+import typer
+
+from songsplit.errors import ConfigError, SongsplitError
 from songsplit.naming import printable
 
 if TYPE_CHECKING:
+    from songsplit.cli.options import Options
     from songsplit.cli.plan import Outcome
     from songsplit.progress import Report
 
-_COLOURS = {"done": "green", "planned": "cyan", "skipped": "yellow", "failed": "red"}
+# Exit codes: 0, this, 2 for wrong use, and as shells count what a signal ended, such as
+# 130 for Ctrl-C, and 141 if whoever reads the output has had enough.
+FAILED, _SIGNALLED, _BROKEN_PIPE = 1, 128, 141
+
+_STATUSES = ("done", "planned", "skipped", "failed")
 
 
 def say(text: str) -> None:
@@ -24,42 +36,64 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
-class StandardOutputError(Exception):
-    """Standard output takes no more; `reason` says why."""
+def say_trace(error: BaseException, say: Callable[[str], None]) -> None:
+    """Say where an error came from."""
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        say(line)
 
-    def __init__(self, reason: OSError) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
+
+@contextmanager
+def telling_errors(*, verbose: bool = False) -> Iterator[None]:
+    """Say what went wrong, or that the program was stopped, and end it with an exit code."""
+    try:
+        yield
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
+    except SongsplitError as error:
+        if verbose:
+            say_trace(error, say)
+        say(f"songsplit: {error}")
+        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt as stop:
+        say("songsplit: stopped; no partial results were left, finished ones stay")
+        raise typer.Exit(_SIGNALLED + getattr(stop, "signal", signal.SIGINT)) from None
+
+
+def end_of_output(error: OSError) -> NoReturn:
+    """End the program because standard output takes no more."""
+    # Nothing may be left to be written when Python closes it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # whoever reads it has had enough
+        raise typer.Exit(_BROKEN_PIPE) from None
+    say(f"songsplit: standard output: {error.strerror}")
+    raise typer.Exit(FAILED) from None
 
 
 class BatchDisplay:
-    """Shows on standard error how a batch goes; to be used in a ``with`` statement.
+    """Shows how a batch of songs goes; to be used in a ``with`` statement.
 
     On a terminal there is a bar for every song in work and, if there are several, one for
-    all; elsewhere, such as in a log, there is a line for every song and no more. `tell` gives
-    the lines about an outcome that go to standard output; `quiet` leaves only results and
-    errors.
+    all; elsewhere, such as in a log, there is a line for every song and no more.
     """
 
-    def __init__(
-        self, songs: int, tell: Callable[[Outcome], Sequence[str]], *, quiet: bool
-    ) -> None:
-        self._songs, self._tell, self._quiet = songs, tell, quiet
-        self._stack = ExitStack()
+    def __init__(self, options: Options, songs: int) -> None:
+        self._options = options
+        self._start = time.monotonic()
         self._bars: Any = None
         self._total: Any = None
+        if sys.stderr.isatty() and not options.quiet:
+            self._bars = _bars()
+            if songs > 1:
+                self._total = self._bars.add_task(f"{songs} songs", total=songs, pace="")
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty() and not self._quiet:
-            self._bars = self._stack.enter_context(_bars())
-            if self._songs > 1:
-                self._total = self._bars.add_task(
-                    f"{self._songs} songs", total=self._songs, pace=""
-                )
+        if self._bars is not None:
+            self._bars.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        if self._bars is not None:
+            self._bars.stop()
 
     @contextmanager
     def song(self, name: str) -> Iterator[Report]:
@@ -76,12 +110,10 @@ class BatchDisplay:
 
         def report(done: float, total: float | None, left: float | None) -> None:
             nonlocal before
-            if not done:
-                return
             if total is not None and done >= total:
                 words = "writing"
             else:
-                words = pace(done, time.monotonic() - start, left)
+                words = pace(done, time.monotonic() - start, left) if done else ""
             self._bars.update(bar, completed=done, total=total, pace=words)
             if total and self._total is not None:
                 # All of it only once it is written.
@@ -100,53 +132,51 @@ class BatchDisplay:
         """Show what became of a song."""
         if self._total is not None:
             self._bars.advance(self._total, 1)
-        if outcome.status == "failed":
+        paths = [str(path) for path in outcome.paths]
+        if outcome.error is not None:
+            if self._options.verbose and outcome.cause is not None:
+                say_trace(outcome.cause, self._say)
             self._say(f"songsplit: {outcome.error}", always=True)
         elif outcome.status == "skipped":
-            self._say(f"  kept: {outcome.result} (already there; --overwrite replaces it)")
+            self._say(f"  kept: {', '.join(paths)} (already there; --overwrite replaces it)")
+        elif self._options.verbose and outcome.status == "done":
+            self._say(f"  {outcome.seconds:.1f} s of audio in {outcome.elapsed:.1f} s")
         if outcome.gain_db <= -0.005:
             self._say(f"  turned down by {-outcome.gain_db:.2f} dB, so that nothing clips")
         for note in outcome.notes:
             self._say(f"  {note}")
-        self._print(self._tell(outcome))
+        if self._options.json:
+            self._print([json.dumps(outcome.as_json(), ensure_ascii=False)])
+        elif outcome.status in ("done", "planned"):
+            self._print(paths)
 
-    def summary(self, outcomes: Sequence[Outcome], elapsed: float) -> None:
-        """Show a table of what was done, skipped and failed."""
-        self._stack.close()
-        self._bars = None
-        if self._quiet:
-            return
-        words = f"{_counts(outcomes)} in {_clock(elapsed)}"
+    def summary(self, outcomes: Sequence[Outcome]) -> None:
+        """Count what was done, skipped and failed."""
+        elapsed = time.monotonic() - self._start
+        statuses = [outcome.status for outcome in outcomes]
+        counts = [f"{statuses.count(s)} {s}" for s in _STATUSES if s in statuses]
+        words = f"{', '.join(counts)} in {_clock(elapsed)}"
         seconds = sum(outcome.seconds or 0 for outcome in outcomes if outcome.status == "done")
         if seconds and elapsed:
             words += f", {seconds / elapsed:.1f}x real time"
-        if sys.stderr.isatty():
-            _print_table(outcomes, words)
-            return
-        for outcome in outcomes:
-            # Most messages name the song themselves.
-            named = outcome.result.startswith(outcome.song)
-            song = "" if named else f"{outcome.song}: "
-            self._say(f"{outcome.status:8}{song}{outcome.result}")
         self._say(words)
 
     def _print(self, lines: Sequence[str]) -> None:
         """Print results, where they do not get mixed up with the bars."""
-        if self._bars is not None and sys.stdout.isatty():
-            for line in lines:
-                self._say(line, always=True)
-            return
+        terminal = sys.stdout.isatty()
         try:
             for line in lines:
-                # Programs get names as they are.
-                shown = printable(line) if sys.stdout.isatty() else line
-                sys.stdout.write(f"{shown}\n")
+                if terminal and self._bars is not None:
+                    self._say(line, always=True)
+                else:
+                    # Programs get names as they are.
+                    sys.stdout.write(f"{printable(line) if terminal else line}\n")
             sys.stdout.flush()
         except OSError as error:
-            raise StandardOutputError(error) from error
+            end_of_output(error)
 
     def _say(self, text: str, *, always: bool = False) -> None:
-        if self._quiet and not always:
+        if self._options.quiet and not always:
             return
         if self._bars is None:
             say(text)
@@ -162,12 +192,9 @@ def _bars() -> Any:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
     from rich.table import Column
 
+    name = Column(ratio=2, no_wrap=True, overflow="ellipsis")
     return Progress(
-        TextColumn(
-            "{task.description}",
-            markup=False,
-            table_column=Column(ratio=2, no_wrap=True, overflow="ellipsis"),
-        ),
+        TextColumn("{task.description}", markup=False, table_column=name),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
         TextColumn("{task.fields[pace]}", table_column=Column(no_wrap=True)),
@@ -176,28 +203,6 @@ def _bars() -> Any:
         expand=True,
         redirect_stdout=False,
     )
-
-
-def _print_table(outcomes: Sequence[Outcome], words: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("song", "", "results"):
-        table.add_column(title, overflow="fold")
-    for outcome in outcomes:
-        status = Text(outcome.status, style=_COLOURS[outcome.status])
-        table.add_row(Text(printable(outcome.song)), status, Text(printable(outcome.result)))
-    console = Console(stderr=True)
-    console.print(table)
-    console.print(words, highlight=False)
-
-
-def _counts(outcomes: Sequence[Outcome]) -> str:
-    numbers = {s: sum(outcome.status == s for outcome in outcomes) for s in _COLOURS}
-    words = [f"{number} {status}" for status, number in numbers.items() if number]
-    return ", ".join(words) or "nothing to do"
 
 
 def _clock(seconds: float) -> str:

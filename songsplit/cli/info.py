@@ -40,8 +40,8 @@ def info(
         if json_:
             typer.echo(json.dumps({"file": name, "error": str(error)}, ensure_ascii=False))
 
-    for problem in problems:
-        tell_failure(problem.name, problem.error)
+    for name, error in problems:
+        tell_failure(name, error)
     for song in found:
         try:
             facts = _facts(song.path)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-from songsplit.audio import Tags, clear_stale_parts, open_audio, read_tags
+from songsplit.audio import Tags, open_audio, read_tags
 from songsplit.audio.formats import OutputFormat
 from songsplit.cli.inputs import Song, identity
-from songsplit.errors import AudioFileError, OutputError
+from songsplit.errors import AudioFileError, OutputError, SongsplitError
 from songsplit.naming import Files, is_plain, result_files
 from songsplit.stems import Mix, MixName
 
@@ -40,15 +40,9 @@ class Outcome:
     cause: BaseException | None = None
 
     @property
-    def result(self) -> str:
-        """Where results are, or why there are none."""
-        return self.error or ", ".join(map(str, self.paths))
-
-    @property
     def paths(self) -> list[Path]:
         """All files, each once."""
-        found = dict.fromkeys(self.files.values())
-        return [*found] if self.picture is None else [*found, self.picture]
+        return [*Files(self.files, self.picture)]
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs want to know, ready for JSON."""
@@ -56,8 +50,8 @@ class Outcome:
             "song": self.song,
             "status": self.status,
             "files": {name: str(path) for name, path in self.files.items()},
-            "picture": None if self.picture is None else str(self.picture),
-            "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "picture": self.picture and str(self.picture),
+            "seconds": self.seconds and round(self.seconds, 3),
             "elapsed": round(self.elapsed, 3),
             "gain_db": round(self.gain_db, 3),
             "notes": list(self.notes),
@@ -65,12 +59,21 @@ class Outcome:
         }
 
 
+def failure(song: object, error: Exception) -> Outcome:
+    """Return the outcome of a song that an error stopped."""
+    message = str(error)
+    if not isinstance(error, SongsplitError):
+        # A fault of ours, but the other songs may be spared it.
+        message = f"{song}: unexpected {type(error).__name__}: {error}; please report it"
+    return Outcome(str(song), "failed", error=message, cause=error)
+
+
 @dataclass(frozen=True)
 class Request:
     """What is wanted of every song; fields are as for ``Separator.separate_to_files``.
 
     Without `overwrite`, songs whose results are all there are skipped. Without `filename`,
-    files are called as is usual, in folders like those of the songs.
+    results have their default names, in folders like those of the songs.
     """
 
     folder: Path
@@ -105,28 +108,16 @@ class Request:
         )
 
 
-class Task(NamedTuple):
-    """A song, and what is to become of it."""
-
-    song: Song
-    outcome: Outcome
-
-
 class Planner:
-    """Decides song by song what is to be done.
+    """Decides song by song what is to be done."""
 
-    `songs` are all of the batch but files in folders that are results of other songs.
-    """
-
-    def __init__(self, request: Request, songs: Sequence[Song]) -> None:
+    def __init__(self, request: Request, songs: Iterable[Song]) -> None:
         self._request = request
         self._owners: dict[str, Song] = {}
-        results = _results_of_songs(request, songs)
-        self.songs = [s for s in songs if not (s.found and _bare(s.path) in results)]
-        self._inputs = {identity(s.path): s for s in self.songs if s.path is not None}
+        self._inputs = {identity(song.path): song for song in songs if song.path is not None}
 
-    def plan(self, song: Song) -> Task:
-        """Return a task whose outcome is "planned", or "skipped" where all results are there.
+    def plan(self, song: Song) -> Outcome:
+        """Return an outcome "planned", or "skipped" where all results are there.
 
         A song that cannot be read, or whose results cannot be written, is a SongsplitError.
         """
@@ -139,28 +130,23 @@ class Planner:
                 request.output.check_channels(reader.info.channels)
                 if reader.info.stems:
                     names = ", ".join(reader.info.stems)
-                    notes.append(f"holds stems already ({names}); its mixture is what is taken")
+                    notes.append(f"holds stems already ({names}); its mixture is separated")
             tags = read_tags(song.path)
         files = request.files(song, tags)
-        outcome = Outcome(str(song), "planned", files.stems, files.picture, seconds, notes=notes)
         try:
             self._claim(song, files)
             there = [path for path in files if os.path.lexists(path)]
-            if not there or request.overwrite:
-                return Task(song, outcome)
-            missing = [path for path in files if path not in there]
-            if missing:
-                raise OutputError(
-                    f"{song}: {missing[0]} is not there but {there[0]} is: use --overwrite, or "
-                    "another folder"
-                )
-            self._check_made_from(song, seconds, there[0])
+            kept = there and not request.overwrite
+            if kept:
+                missing = [path for path in files if path not in there]
+                self._check_made_from(song, seconds, there[0], missing)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(
                 f"{song}: results cannot go to {request.place(song)} ({reason}): use another folder"
             ) from error
-        return Task(song, replace(outcome, status="skipped"))
+        status: Status = "skipped" if kept else "planned"
+        return Outcome(str(song), status, files.stems, files.picture, seconds, notes=notes)
 
     def _claim(self, song: Song, paths: Iterable[Path]) -> None:
         """Refuse results that would replace a song, or another song's results."""
@@ -180,64 +166,51 @@ class Planner:
                     "itself, to another folder, or name files by {artist} or {album}"
                 )
 
-    def _check_made_from(self, song: Song, seconds: float | None, result: Path) -> None:
-        """Refuse to keep results that were not made from this song, or by another request.
+    def _check_made_from(
+        self, song: Song, seconds: float | None, result: Path, missing: Sequence[Path]
+    ) -> None:
+        """Refuse to keep results that are not complete, or were not made from this song."""
 
-        Only lengths are compared. A mix at another tempo, key or level looks the same from
-        here; what would tell them apart belongs in this function.
-        """
+        def refuse(reason: str) -> OutputError:
+            return OutputError(f"{song}: {reason}: use --overwrite, or another folder")
+
+        if missing:
+            raise refuse(f"{missing[0]} is not there but {result} is")
         if seconds is None:
-            raise OutputError(
-                f"{song}: {result} is already there, and nobody can tell if it was made from this "
-                "song: use --overwrite, or another folder"
-            )
+            raise refuse(f"{result} is already there, made from this song or from another one")
         if self._request.mix is not None and self._request.mix.is_stretched:
             return
         try:
             with open_audio(result) as reader:
                 made = reader.info.seconds
         except AudioFileError as error:
-            raise OutputError(
-                f"{song}: {result} is already there but cannot be read: use --overwrite, or "
-                "another folder"
-            ) from error
+            raise refuse(f"{result} is already there but cannot be read") from error
         share, least = _TOLERANCE
         if made is not None and abs(made - seconds) > max(least, share * seconds):
-            raise OutputError(
-                f"{song}: {result} is already there but lasts {made:.1f} s, not {seconds:.1f} s: "
-                "it was made from another song; use --overwrite, or another folder"
+            raise refuse(
+                f"{result} is already there but lasts {made:.1f} s, not {seconds:.1f} s: it was "
+                "made from another song"
             )
 
 
-def clear_up(outcome: Outcome) -> None:
-    """Remove what runs that were killed left in the folders of results."""
-    for folder in {path.parent for path in outcome.paths}:
-        clear_stale_parts(folder)
-
-
-def _results_of_songs(request: Request, songs: Sequence[Song]) -> set[Path | None]:
-    """Name all that this and the other commands make of songs, without extensions.
-
-    Where results are kept among the songs, the next run must not take them for songs.
-    """
+def without_results(request: Request, songs: Sequence[Song]) -> list[Song]:
+    """Leave out files in folders that are results of other songs, of this or another command."""
     names = {FOLDER_EACH: (*request.stems, "stems"), ONE_EACH: get_args(MixName)}
     plain = OutputFormat("wav")
-    results: set[Path | None] = set()
+    results: set[Path] = set()
     for song in songs:
         if song.found and song.path is not None:
             for template, stems in names.items():
                 made = request.folder / song.below
                 files = result_files(made, stems, plain, filename=template, track=song.track)
-                results.update(_bare(path) for path in files)
+                results.update(map(_bare, files))
             if request.filename is not None:
-                results.update(_bare(path) for path in request.files(song, read_tags(song.path)))
-    return results
+                results.update(map(_bare, request.files(song, read_tags(song.path))))
+    return [s for s in songs if not (s.found and s.path and _bare(s.path) in results)]
 
 
-def _bare(path: Path | None) -> Path | None:
+def _bare(path: Path) -> Path:
     """Return a path without links and without its extension."""
-    if path is None:
-        return None
     name = path.name.lower()
     suffix = ".stem.mp4" if name.endswith(".stem.mp4") else path.suffix
     return path.parent.resolve() / path.name[: len(path.name) - len(suffix)]

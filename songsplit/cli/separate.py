@@ -6,34 +6,24 @@ They import what they need when they run: that takes long, and ``--help`` should
 from __future__ import annotations
 
 import functools
-import json
-import math
 import os
-import signal
 import sys
-import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from songsplit.cli.display import BatchDisplay, StandardOutputError, say
-from songsplit.cli.options import Options, Songs, level, tempo, with_options
-from songsplit.errors import ConfigError, OutputError, SongsplitError
+from songsplit.cli.display import FAILED, BatchDisplay, end_of_output, say
+from songsplit.cli.options import MUTE, Options, Songs, level, tempo, with_options
+from songsplit.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
-    from songsplit.cli.plan import Outcome, Request
+    from songsplit.cli.plan import Request
     from songsplit.separator import Separator
     from songsplit.stems import Mix, MixName
 
-# Exit codes: 0, this, 2 for wrong use, and as shells count what a signal ended, such as
-# 130 for Ctrl-C, and 141 if whoever reads the output has had enough.
-_FAILED, _SIGNALLED, _BROKEN_PIPE = 1, 128, 141
-
 _STEMS = ("vocals", "instrumental")  # of the default model
-_MUTE = -math.inf
 # Options that have no meaning where nothing is written to files.
 _OF_FILES = (
     *("output", "output_format", "bit_depth", "bitrate", "filename", "plot", "overwrite"),
@@ -82,7 +72,7 @@ def split(
 def karaoke(
     songs: Songs,
     options: Options,
-    vocals: _GuideVocals = _MUTE,
+    vocals: _GuideVocals = MUTE,
 ) -> None:
     """Write each song without its vocals, or with them as a guide."""
     _mix(songs, options, "karaoke", vocals=vocals)
@@ -91,7 +81,7 @@ def karaoke(
 @with_options
 def acapella(songs: Songs, options: Options) -> None:
     """Write the vocals of each song alone."""
-    _mix(songs, options, "acapella", instrumental=_MUTE)
+    _mix(songs, options, "acapella", instrumental=MUTE)
 
 
 @with_options
@@ -122,7 +112,7 @@ def remix(
 def practice(
     songs: Songs,
     options: Options,
-    vocals: _GuideVocals = _MUTE,
+    vocals: _GuideVocals = MUTE,
     tempo: Annotated[
         float,
         typer.Option(
@@ -151,53 +141,30 @@ def _mix(
 ) -> None:
     from songsplit.stems import Mix
 
-    try:
-        mix = Mix(name, gains, tempo, key)
-    except ConfigError as error:
-        raise typer.BadParameter(str(error)) from error
-    _separate(songs, options, mix)
+    _separate(songs, options, Mix(name, gains, tempo, key))
 
 
 def _separate(names: Sequence[str], options: Options, mix: Mix | None = None) -> None:
     """Separate all songs that names stand for, and end the program if any failed."""
-    from songsplit.cli.batch import Batch, Stopped
+    from songsplit.cli.batch import Batch
     from songsplit.cli.inputs import find_songs
-    from songsplit.cli.plan import Outcome
+    from songsplit.cli.plan import Outcome, without_results
 
-    start = time.monotonic()
     load = _loader(options)
-    try:
-        request = _request(options, mix, load)
-    except ConfigError as error:
-        raise typer.BadParameter(str(error)) from error
-    except SongsplitError as error:
-        _fail(error, options)
-    songs, problems = find_songs(names)
-    display = BatchDisplay(len(songs), lambda o: _result(o, options), quiet=options.quiet)
-    batch = Batch(request, load, display)
-    stopped: Stopped | None = None
-    try:
-        with display:
-            for problem in problems:
-                cause = problem.error
-                outcome = Outcome(problem.name, "failed", error=str(cause), cause=cause)
-                batch.outcomes.append(outcome)
-                display.outcome(outcome)
-            try:
-                batch.run(songs, jobs=options.jobs, dry_run=options.dry_run)
-            except Stopped as stop:
-                stopped = stop
+    request = _request(options, mix, load)
+    found, problems = find_songs(names)
+    songs = without_results(request, found)
+    with BatchDisplay(options, len(songs)) as display:
+        batch = Batch(request, load, display)
+        try:
+            for name, error in problems:
+                batch.finish(Outcome(name, "failed", error=str(error), cause=error))
+            batch.run(songs, jobs=options.jobs, dry_run=options.dry_run)
+        finally:
             if len(batch.outcomes) > 1:
-                display.summary(batch.outcomes, time.monotonic() - start)
-    except SongsplitError as error:
-        _fail(error, options)
-    except StandardOutputError as error:
-        _fail_at_standard_output(error.reason)
-    if stopped is not None:
-        rest = "" if options.overwrite else "; the same command goes on from here"
-        _say_stopped(f"no partial results were left{rest}", stopped.signal)
+                display.summary(batch.outcomes)
     if any(outcome.status == "failed" for outcome in batch.outcomes):
-        raise typer.Exit(_FAILED)
+        raise typer.Exit(FAILED)
 
 
 def _stream(names: Sequence[str], options: Options, stem: str) -> None:
@@ -213,28 +180,24 @@ def _stream(names: Sequence[str], options: Options, stem: str) -> None:
             raise typer.BadParameter(
                 f"--{shown} is about files: --stdout gives WAV of the song's rate and channels"
             )
+    if sys.stdout.isatty():
+        raise OutputError("standard output is a terminal: send it to a file or to a program")
+    # That is what takes the place of a closed stream.
+    if getattr(sys.stdout, "name", None) == os.devnull:
+        raise OutputError("standard output is closed: send it to a file or to a program")
+    separator = _loader(options)()
+    if stem not in separator.targets:
+        raise OutputError(f"there is no stem {stem!r}, only {', '.join(separator.targets)}")
+    source = standard_input() if names[0] == STANDARD_INPUT else Path(names[0])
+    writer: WavStream | None = None
     try:
-        if sys.stdout.isatty():
-            raise OutputError("standard output is a terminal: send it to a file or to a program")
-        # That is what takes the place of a closed stream.
-        if getattr(sys.stdout, "name", None) == os.devnull:
-            raise OutputError("standard output is closed: send it to a file or to a program")
-        separator = _loader(options)()
-        if stem not in separator.targets:
-            raise OutputError(f"there is no stem {stem!r}, only {', '.join(separator.targets)}")
-        source = standard_input() if names[0] == STANDARD_INPUT else Path(names[0])
-        writer: WavStream | None = None
         for stems in separator.stream(source):
             if writer is None:
                 writer = WavStream(sys.stdout.buffer, stems.sample_rate, stems[stem].shape[0])
             writer.write(stems[stem])
-    except SongsplitError as error:
-        _fail(error, options)
-    except KeyboardInterrupt:
-        _say_stopped("before the end", signal.SIGINT)
     except OSError as error:
         # Files have errors of our own.
-        _fail_at_standard_output(error)
+        end_of_output(error)
 
 
 def _loader(options: Options) -> Callable[[], Separator]:
@@ -281,40 +244,3 @@ def _request(options: Options, mix: Mix | None, load: Callable[[], Separator]) -
         picture=options.plot,
         overwrite=options.overwrite,
     )
-
-
-def _result(outcome: Outcome, options: Options) -> list[str]:
-    """Return the lines about a song that go to standard output; say what else there is."""
-    if options.verbose and outcome.cause is not None:
-        _say_trace(outcome.cause)
-    if options.verbose and outcome.status == "done" and outcome.seconds is not None:
-        say(f"  {outcome.seconds:.1f} s of audio in {outcome.elapsed:.1f} s")
-    if options.json:
-        return [json.dumps(outcome.as_json(), ensure_ascii=False)]
-    return [str(path) for path in outcome.paths] if outcome.status in ("done", "planned") else []
-
-
-def _say_trace(error: BaseException) -> None:
-    for line in "".join(traceback.format_exception(error)).splitlines():
-        say(line)
-
-
-def _fail(error: SongsplitError, options: Options) -> NoReturn:
-    if options.verbose:
-        _say_trace(error)
-    say(f"songsplit: {error}")
-    raise typer.Exit(_FAILED) from None
-
-
-def _say_stopped(state: str, number: int) -> NoReturn:
-    say(f"songsplit: stopped; {state}")
-    raise typer.Exit(_SIGNALLED + number) from None
-
-
-def _fail_at_standard_output(error: OSError) -> NoReturn:
-    # Nothing may be left to be written when Python closes it.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):  # whoever reads it has had enough
-        raise typer.Exit(_BROKEN_PIPE) from None
-    say(f"songsplit: standard output: {error.strerror}")
-    raise typer.Exit(_FAILED) from None

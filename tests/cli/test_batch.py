@@ -16,7 +16,7 @@ import soundfile
 from songsplit.audio import StemFilesWriter, open_audio
 from songsplit.cli.batch import Batch, Stopped
 from songsplit.cli.inputs import Song, find_songs
-from songsplit.cli.plan import Outcome, Request
+from songsplit.cli.plan import Outcome, Request, without_results
 from songsplit.errors import ModelError
 from songsplit.naming import result_files, track_name
 from songsplit.stems import Mix, SavedStems
@@ -87,7 +87,7 @@ def batch(folder: Path, load=Halver, display=None, **changes) -> Batch:
 
 
 def run(made: Batch, songs: list[Song], **options) -> list[Outcome]:
-    made.run(songs, **options)
+    made.run(without_results(made._request, songs), **options)
     return made.outcomes
 
 
