@@ -10,10 +10,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING
 
 from songsplit.audio import clear_stale_parts
-from songsplit.cli.inputs import Song, standard_input, unreadable
+from songsplit.cli.inputs import Song, standard_input
 from songsplit.cli.plan import Outcome, Planner, Request, failure
 from songsplit.errors import SongsplitError
 from songsplit.naming import is_plain
@@ -39,10 +39,6 @@ class Batch:
 
     `load` gives the separator and is called when a song needs it. `outcomes` tells what became
     of each song, in the order in which they were finished.
-
-    A signal is only noted: the work ends where it is next checked, between two blocks of
-    samples, where no file is half named. Only waiting for a pipe, which may never end, is
-    broken off at once.
     """
 
     def __init__(
@@ -50,13 +46,13 @@ class Batch:
     ) -> None:
         self._request, self._load, self._display = request, load, display
         self._stopped: Stopped | None = None
-        self._waiting = False
+        self._in_pipe = False
         self.outcomes: list[Outcome] = []
 
     def run(self, songs: Sequence[Song], *, jobs: int = 1, dry_run: bool = False) -> None:
         """Separate songs, `jobs` of them at once; results do not depend on that.
 
-        A model or device that cannot be had is an error of ours before any song. An
+        A model or device that cannot be used is an error of ours before any song. An
         interruption raises :class:`Stopped`: songs in work leave no files, others stay.
         """
         planner = Planner(self._request, songs)
@@ -74,8 +70,10 @@ class Batch:
                         continue
                     self._load()  # without a model no song fares better
                     if song.path is None or not is_plain(song.path):
-                        # Waiting for a pipe, another thread could not be stopped.
+                        # Signals come to this thread, and it may wait for a pipe for ever.
+                        self._in_pipe = True
                         self.finish(self._work(song, outcome))
+                        self._in_pipe = False
                         continue
                     running.add(pool.submit(self._work, song, outcome))
                     if len(running) == jobs:
@@ -106,7 +104,7 @@ class Batch:
             # What runs that were killed left there.
             for folder in {path.parent for path in planned.paths}:
                 clear_stale_parts(folder)
-            with self._display.song(str(song)) as report, self._opened(song) as source:
+            with self._display.song(str(song)) as report:
 
                 def progress(done: float, total: float | None, left: float | None) -> None:
                     nonlocal seconds
@@ -115,7 +113,7 @@ class Batch:
                     report(done, total, left)
 
                 saved = self._load().separate_to_files(
-                    source,
+                    standard_input() if song.path is None else song.path,
                     request.place(song),
                     mix=request.mix,
                     filename=request.template,
@@ -139,40 +137,17 @@ class Batch:
             notes=[*planned.notes, *saved.problems],
         )
 
-    @contextmanager
-    def _opened(self, song: Song) -> Iterator[Any]:
-        """Give what the separator is to read: a path, or a pipe that signals break off."""
-        if song.path is None:
-            file = standard_input()
-            yield file if file.seekable() else _Pipe(file, "<stdin>", self._broken_off)
-        elif is_plain(song.path):
-            yield song.path
-        else:
-            try:
-                with self._broken_off():
-                    opened = song.path.open("rb")
-            except OSError as error:
-                raise unreadable(song, error) from error
-            with opened:
-                yield _Pipe(opened, str(song.path), self._broken_off)
-
     def _check(self) -> None:
-        """Raise :class:`Stopped` if the batch is to end."""
         if self._stopped is not None:
             raise self._stopped
 
     @contextmanager
-    def _broken_off(self) -> Iterator[None]:
-        """Let signals break off what the block does, which only waits."""
-        self._waiting = True
-        try:
-            self._check()
-            yield
-        finally:
-            self._waiting = False
-
-    @contextmanager
     def _heeding_signals(self) -> Iterator[None]:
+        """Let signals end the work where it is next checked, between two blocks of samples.
+
+        No file is half named there. Only work on a pipe, which may never go on, is broken off
+        at once.
+        """
         signals = 0
 
         def note(number: int, frame: FrameType | None) -> None:
@@ -181,7 +156,8 @@ class Batch:
             self._stopped = self._stopped or Stopped(number)
             if signals > _MOST_SIGNALS:  # whoever insists does not want to wait for a check
                 os._exit(128 + number)
-            if self._waiting:
+            if self._in_pipe:
+                self._in_pipe = False  # a second signal must not disturb the removal of files
                 raise self._stopped
 
         numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
@@ -193,21 +169,3 @@ class Batch:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-
-
-class _Pipe:
-    """A pipe that can only be read; `waiting` gives a context to wait in."""
-
-    def __init__(self, file: BinaryIO, name: str, waiting: Callable[[], Any]) -> None:
-        self.name = name
-        # Gives what there is instead of waiting for as much as is asked for.
-        self._read = getattr(file, "read1", file.read)
-        self._waiting = waiting
-
-    def seekable(self) -> bool:
-        return False
-
-    def read(self, size: int = -1) -> bytes:
-        with self._waiting():
-            data: bytes = self._read(size)
-        return data

@@ -94,11 +94,10 @@ def _with_errors(name: str, items: _Items) -> _Items:
     except AudioFileError as error:
         yield error
     except (OSError, ValueError) as error:
-        yield unreadable(name, error)
+        yield _unreadable(name, error)
 
 
-def unreadable(name: object, error: Exception) -> AudioFileError:
-    """Make the error for what the system cannot open."""
+def _unreadable(name: object, error: Exception) -> AudioFileError:
     reason = getattr(error, "strerror", None) or error
     return AudioFileError(f"{name}: cannot be read ({reason}); check the name and its permissions")
 
@@ -131,7 +130,7 @@ def _in_folder(folder: Path, above: Path) -> _Items:
     errors: list[OSError] = []
     songs = audio_files(folder, errors.append)
     for error in errors:
-        yield unreadable(error.filename or folder, error)
+        yield _unreadable(error.filename or folder, error)
     if not songs and not errors:
         raise AudioFileError(f"{folder}: the folder has no audio files; name another")
     for path in songs:
