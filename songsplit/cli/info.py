@@ -5,56 +5,46 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from songsplit.cli.display import say
-from songsplit.cli.options import Songs
+from songsplit.cli.options import Json, Songs
 from songsplit.errors import SongsplitError
 from songsplit.naming import printable
 
 _BLOCK_SECONDS = 4.0
 
 
-def info(
-    songs: Songs,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print an object in JSON for every song, each on a line.")
-    ] = False,
-) -> None:
+def info(songs: Songs, json_: Json = False) -> None:
     """Tell what is in files: format, length, level and tags.
 
     All of a file is read, so damage is found too.
     """
     # Slow to import, and --help should be quick.
-    from songsplit.cli.inputs import find_songs
+    from songsplit.cli.inputs import Problem, Song, find_songs
 
     found, problems = find_songs(songs)
     failed = False
-
-    def tell_failure(name: str, error: SongsplitError) -> None:
-        nonlocal failed
-        failed = True
-        say(f"songsplit: {error}")
-        if json_:
-            typer.echo(json.dumps({"file": name, "error": str(error)}, ensure_ascii=False))
-
-    for name, error in problems:
-        tell_failure(name, error)
-    for song in found:
+    items: list[Song | Problem] = [*problems, *found]
+    for item in items:
         try:
-            facts = _facts(song.path)
+            if not isinstance(item, Song):
+                raise item[1]
+            facts = _facts(item.path)
         except SongsplitError as error:
-            tell_failure(str(song), error)
-            continue
+            failed = True
+            say(f"songsplit: {error}")
+            name = str(item) if isinstance(item, Song) else item[0]
+            facts = {"file": name, "error": str(error)}
         if json_:
             typer.echo(json.dumps(facts, ensure_ascii=False))
-            continue
-        typer.echo(printable(facts.pop("file")))
-        for name, value in facts.items():
-            if value is not None:
-                typer.echo(printable(f"  {name.replace('_', ' '):12} {_in_words(name, value)}"))
+        elif "error" not in facts:
+            typer.echo(printable(facts.pop("file")))
+            for name, value in facts.items():
+                if value is not None:
+                    typer.echo(printable(f"  {name.replace('_', ' '):12} {_in_words(name, value)}"))
     if failed:
         raise typer.Exit(1)
 

@@ -9,6 +9,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,11 +25,8 @@ if TYPE_CHECKING:
     from songsplit.stems import Mix, MixName
 
 _STEMS = ("vocals", "instrumental")  # of the default model
-# Options that have no meaning where nothing is written to files.
-_OF_FILES = (
-    *("output", "output_format", "bit_depth", "bitrate", "filename", "plot", "overwrite"),
-    *("dry_run", "json", "jobs"),
-)
+# The options that have a meaning where nothing is written to files.
+_OF_STREAMS = ("model", "quality", "device", "quiet", "verbose")
 
 _GuideVocals = Annotated[
     float,
@@ -37,6 +35,12 @@ _GuideVocals = Annotated[
         metavar="LEVEL",
         help="Keep the vocals as a guide, at -18dB for example.",
         show_default="off",
+    ),
+]
+_Level = Annotated[
+    float,
+    typer.Option(
+        parser=level, metavar="LEVEL", help="For example +3dB, or off.", show_default="0dB"
     ),
 ]
 
@@ -52,7 +56,6 @@ def split(
             help="Write this stem of one song to standard output, as WAV, while the song is "
             "still being read; write no files.",
             show_default=False,
-            rich_help_panel="Results",
         ),
     ] = None,
 ) -> None:
@@ -69,43 +72,24 @@ def split(
 
 
 @with_options
-def karaoke(
-    songs: Songs,
-    options: Options,
-    vocals: _GuideVocals = MUTE,
-) -> None:
+def karaoke(songs: Songs, options: Options, vocals: _GuideVocals = MUTE) -> None:
     """Write each song without its vocals, or with them as a guide."""
-    _mix(songs, options, "karaoke", vocals=vocals)
+    _separate(songs, options, "karaoke", vocals=vocals)
 
 
 @with_options
 def acapella(songs: Songs, options: Options) -> None:
     """Write the vocals of each song alone."""
-    _mix(songs, options, "acapella", instrumental=MUTE)
+    _separate(songs, options, "acapella", instrumental=MUTE)
 
 
 @with_options
-def remix(
-    songs: Songs,
-    options: Options,
-    vocals: Annotated[
-        float,
-        typer.Option(
-            parser=level, metavar="LEVEL", help="For example +3dB, or off.", show_default="0dB"
-        ),
-    ] = 0.0,
-    instrumental: Annotated[
-        float,
-        typer.Option(
-            parser=level, metavar="LEVEL", help="For example -2dB, or off.", show_default="0dB"
-        ),
-    ] = 0.0,
-) -> None:
+def remix(songs: Songs, options: Options, vocals: _Level = 0.0, instrumental: _Level = 0.0) -> None:
     """Write each song with its stems at other levels.
 
     If the result would clip, all of it is turned down, and by how much is printed.
     """
-    _mix(songs, options, "remix", vocals=vocals, instrumental=instrumental)
+    _separate(songs, options, "remix", vocals=vocals, instrumental=instrumental)
 
 
 @with_options
@@ -127,43 +111,38 @@ def practice(
 
     To sing or play along with. Tempo and key need the extra: pip install 'songsplit[practice]'.
     """
-    _mix(songs, options, "practice", tempo=tempo, key=key, vocals=vocals)
+    _separate(songs, options, "practice", tempo=tempo, key=key, vocals=vocals)
 
 
-def _mix(
-    songs: list[str],
+def _separate(
+    names: Sequence[str],
     options: Options,
-    name: MixName,
+    name: MixName | None = None,
     *,
     tempo: float = 1.0,
     key: float = 0.0,
     **gains: float,
 ) -> None:
-    from songsplit.stems import Mix
-
-    _separate(songs, options, Mix(name, gains, tempo, key))
-
-
-def _separate(names: Sequence[str], options: Options, mix: Mix | None = None) -> None:
-    """Separate all songs that names stand for, and end the program if any failed."""
+    """Write stems, or a mix, of all songs that names stand for; the program fails if one does."""
     from songsplit.cli.batch import Batch
     from songsplit.cli.inputs import find_songs
-    from songsplit.cli.plan import Outcome, without_results
+    from songsplit.cli.plan import failure, without_results
+    from songsplit.stems import Mix
 
-    load = _loader(options)
-    request = _request(options, mix, load)
+    load = functools.cache(lambda: _load(options))
+    request = _request(options, Mix(name, gains, tempo, key) if name else None, load)
     found, problems = find_songs(names)
     songs = without_results(request, found)
     with BatchDisplay(options, len(songs)) as display:
         batch = Batch(request, load, display)
         try:
-            for name, error in problems:
-                batch.finish(Outcome(name, "failed", error=str(error), cause=error))
+            for problem, error in problems:
+                batch.finish(failure(problem, error))
             batch.run(songs, jobs=options.jobs, dry_run=options.dry_run)
         finally:
             if len(batch.outcomes) > 1:
                 display.summary(batch.outcomes)
-    if any(outcome.status == "failed" for outcome in batch.outcomes):
+    if any(outcome.error for outcome in batch.outcomes):
         raise typer.Exit(FAILED)
 
 
@@ -174,18 +153,18 @@ def _stream(names: Sequence[str], options: Options, stem: str) -> None:
 
     if len(names) > 1:
         raise typer.BadParameter("--stdout takes one song")
-    for name in _OF_FILES:
-        if getattr(options, name) != getattr(Options, name):
-            shown = "format" if name == "output_format" else name.replace("_", "-")
+    for field in fields(Options):
+        if field.name not in _OF_STREAMS and getattr(options, field.name) != field.default:
+            shown = field.name.removeprefix("output_").replace("_", "-")
             raise typer.BadParameter(
                 f"--{shown} is about files: --stdout gives WAV of the song's rate and channels"
             )
     if sys.stdout.isatty():
         raise OutputError("standard output is a terminal: send it to a file or to a program")
-    # That is what takes the place of a closed stream.
+    # The null device takes the place of a closed stream.
     if getattr(sys.stdout, "name", None) == os.devnull:
         raise OutputError("standard output is closed: send it to a file or to a program")
-    separator = _loader(options)()
+    separator = _load(options)
     if stem not in separator.targets:
         raise OutputError(f"there is no stem {stem!r}, only {', '.join(separator.targets)}")
     source = standard_input() if names[0] == STANDARD_INPUT else Path(names[0])
@@ -195,26 +174,19 @@ def _stream(names: Sequence[str], options: Options, stem: str) -> None:
             if writer is None:
                 writer = WavStream(sys.stdout.buffer, stems.sample_rate, stems[stem].shape[0])
             writer.write(stems[stem])
-    except OSError as error:
-        # Files have errors of our own.
+    except OSError as error:  # of files, errors are our own
         end_of_output(error)
 
 
-def _loader(options: Options) -> Callable[[], Separator]:
-    """Return a function that loads the separator once, when it is first called."""
+def _load(options: Options) -> Separator:
+    # Importing torch takes seconds, and what needs no model should not.
+    from songsplit.separator import Separator
 
-    @functools.cache
-    def load() -> Separator:
-        # Importing torch takes seconds, and what needs no model should not.
-        from songsplit.separator import Separator
-
-        separator = Separator(options.model, options.device, quality=options.quality)
-        if options.verbose:
-            name = separator.card.get("name", options.model)
-            say(f"model {name}, quality {options.quality}, device {separator.device}")
-        return separator
-
-    return load
+    separator = Separator(options.model, options.device, quality=options.quality)
+    if options.verbose:
+        name = separator.card.get("name", options.model)
+        say(f"model {name}, quality {options.quality}, device {separator.device}")
+    return separator
 
 
 def _request(options: Options, mix: Mix | None, load: Callable[[], Separator]) -> Request:
