@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from songsplit.audio import clear_stale_parts
 from songsplit.cli.inputs import Song, standard_input
 from songsplit.cli.plan import Outcome, Planner, Request, failure
+from songsplit.cli.records import write_records
 from songsplit.errors import SongsplitError
 from songsplit.naming import is_plain
 
@@ -122,6 +123,10 @@ class Batch:
                     overwrite=request.overwrite,
                     progress=progress,
                 )
+            if song.path is not None and is_plain(song.path):
+                # Results are good without their records.
+                with suppress(OSError):
+                    write_records(saved.values(), song.path, request.settings, saved.gain_db)
         except Exception as error:
             # Decoders turn an interruption of reading into errors of their own.
             self._check()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from songsplit.audio import Tags, open_audio, read_tags
 from songsplit.audio.formats import OutputFormat
 from songsplit.cli.inputs import Song, identity
+from songsplit.cli.records import read_record
 from songsplit.errors import AudioFileError, OutputError, SongsplitError
 from songsplit.naming import Files, is_plain, result_files
-from songsplit.stems import Mix, MixName
+from songsplit.stems import Mix
 
 ONE_EACH, FOLDER_EACH = "{track} ({stem})", "{track}/{stem}"
 """How results are called by default: a single mix, and stems."""
@@ -72,8 +73,9 @@ def failure(song: object, error: Exception) -> Outcome:
 class Request:
     """What is wanted of every song; fields are as for ``Separator.separate_to_files``.
 
-    Without `overwrite`, songs whose results are all there are skipped. Without `filename`,
-    results have their default names, in folders like those of the songs.
+    Without `overwrite`, songs whose results are all there are skipped if they were made with
+    the same `settings`. Without `filename`, results have their default names, in folders like
+    those of the songs.
     """
 
     folder: Path
@@ -83,6 +85,7 @@ class Request:
     output: OutputFormat = field(default_factory=OutputFormat)
     picture: bool = False
     overwrite: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def template(self) -> str:
@@ -135,11 +138,9 @@ class Planner:
         files = request.files(song, tags)
         try:
             self._claim(song, files)
-            there = [path for path in files if os.path.lexists(path)]
-            kept = there and not request.overwrite
+            kept = not request.overwrite and any(map(os.path.lexists, files))
             if kept:
-                missing = [path for path in files if path not in there]
-                self._check_made_from(song, seconds, there[0], missing)
+                self._check_made_from(song, seconds, files)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(
@@ -166,20 +167,34 @@ class Planner:
                     "itself, to another folder, or name files by {artist} or {album}"
                 )
 
-    def _check_made_from(
-        self, song: Song, seconds: float | None, result: Path, missing: Sequence[Path]
-    ) -> None:
-        """Refuse to keep results that are not complete, or were not made from this song."""
+    def _check_made_from(self, song: Song, seconds: float | None, files: Files) -> None:
+        """Refuse to keep results that are not complete, or not what is asked of this song."""
 
         def refuse(reason: str) -> OutputError:
-            return OutputError(f"{song}: {reason}: use --overwrite, or another folder")
+            advice = "--overwrite replaces it, -o names another folder"
+            return OutputError(f"{song}: {reason}; {advice}")
 
-        if missing:
-            raise refuse(f"{missing[0]} is not there but {result} is")
+        there = [path for path in files if os.path.lexists(path)]
+        if missing := [path for path in files if path not in there]:
+            raise refuse(f"{missing[0]} is not there but {there[0]} is")
+        for result in files.stems.values():
+            record = song.path and read_record(result)
+            if song.path is None or not record:
+                self._compare_lengths(result, seconds, refuse)
+            elif not record.is_of(song.path):
+                source = f"another song, or from an older version of it ({record.source})"
+                raise refuse(f"{result} was made from {source}")
+            elif words := record.differences(self._request.settings):
+                raise refuse(f"{result} was made with other settings: {words}")
+
+    def _compare_lengths(
+        self, result: Path, seconds: float | None, refuse: Callable[[str], OutputError]
+    ) -> None:
+        """Refuse a result that nothing is known of unless it is as long as the song."""
         if seconds is None:
             raise refuse(f"{result} is already there, made from this song or from another one")
-        if self._request.mix is not None and self._request.mix.is_stretched:
-            return
+        if self._request.mix is not None:
+            seconds /= self._request.mix.tempo
         try:
             with open_audio(result) as reader:
                 made = reader.info.seconds
@@ -193,24 +208,12 @@ class Planner:
             )
 
 
-def without_results(request: Request, songs: Sequence[Song]) -> list[Song]:
-    """Leave out files in folders that are results of other songs, of this or another command."""
-    names = {FOLDER_EACH: (*request.stems, "stems"), ONE_EACH: get_args(MixName)}
-    plain = OutputFormat("wav")
-    results: set[Path] = set()
-    for song in songs:
-        if song.found and song.path is not None:
-            for template, stems in names.items():
-                made = request.folder / song.below
-                files = result_files(made, stems, plain, filename=template, track=song.track)
-                results.update(map(_bare, files))
-            if request.filename is not None:
-                results.update(map(_bare, request.files(song, read_tags(song.path))))
-    return [s for s in songs if not (s.found and s.path and _bare(s.path) in results)]
+def without_results(songs: Sequence[Song]) -> list[Song]:
+    """Leave out files found in folders that were made from others of the songs."""
+    sources = {song.path.resolve() for song in songs if song.path}
 
+    def is_result(song: Song) -> bool:
+        record = read_record(song.path) if song.found and song.path else None
+        return record is not None and record.source in sources
 
-def _bare(path: Path) -> Path:
-    """Return a path without links and without its extension."""
-    name = path.name.lower()
-    suffix = ".stem.mp4" if name.endswith(".stem.mp4") else path.suffix
-    return path.parent.resolve() / path.name[: len(path.name) - len(suffix)]
+    return [song for song in songs if not is_result(song)]

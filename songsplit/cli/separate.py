@@ -9,7 +9,9 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -132,7 +134,7 @@ def _separate(
     load = functools.cache(lambda: _load(options))
     request = _request(options, Mix(name, gains, tempo, key) if name else None, load)
     found, problems = find_songs(names)
-    songs = without_results(request, found)
+    songs = without_results(found)
     with BatchDisplay(options, len(songs)) as display:
         batch = Batch(request, load, display)
         try:
@@ -207,12 +209,34 @@ def _request(options: Options, mix: Mix | None, load: Callable[[], Separator]) -
         raise ConfigError(f"{output.name} holds all stems: give another format for one mixed file")
     if options.filename is not None:
         check_template(options.filename, several=mix is None and not output.holds_all)
+    stems = _STEMS if options.model is None else load().targets
     return Request(
         folder=options.output,
-        stems=_STEMS if options.model is None else load().targets,
+        stems=stems,
         mix=mix,
         filename=options.filename,
         output=output,
         picture=options.plot,
         overwrite=options.overwrite,
+        settings=_settings(options, mix, stems),
     )
+
+
+def _settings(options: Options, mix: Mix | None, stems: Sequence[str]) -> dict[str, str]:
+    """Put into words what results of one name can differ in."""
+    model = options.model or "default"
+    if model.endswith(".safetensors"):
+        with suppress(OSError):  # the file that has another content is another model
+            model += f" ({sha256(Path(model).read_bytes()).hexdigest()[:8]})"
+    settings = {
+        "model": model,
+        "quality": options.quality,
+        "format": options.output_format,
+        "bit depth": options.bit_depth or "default",
+        "bit rate": str(options.bitrate or "default"),
+    }
+    if mix is not None:
+        gains = {stem: mix.gains.get(stem, 0.0) for stem in stems}
+        levels = {stem: "off" if gain == MUTE else f"{gain:+g} dB" for stem, gain in gains.items()}
+        settings |= {**levels, "tempo": f"{mix.tempo:.4g}", "key": f"{mix.key:+g}"}
+    return settings

@@ -126,6 +126,6 @@ def test_a_very_long_path(song):
     target.write_bytes(song.read_bytes())
     run(target, "-o", deep, "-d", "cpu")
     [folder] = [p for p in deep.iterdir() if p.is_dir()]
-    assert {p.name for p in folder.iterdir()} == {"vocals.wav", "instrumental.wav"}
+    assert {p.name for p in folder.iterdir()} >= {"vocals.wav", "instrumental.wav"}
     result = run("x" * 5000, code=1)
     assert "cannot be read" in result.stderr

@@ -36,7 +36,8 @@ def shell(line, **options):
 
 
 def files(folder="."):
-    return {str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()}
+    shown = (path for path in Path(folder).rglob("*") if not path.name.startswith("."))
+    return {str(path.relative_to(folder)) for path in shown if path.is_file()}
 
 
 def test_a_song_becomes_two_files(song, mixture):
