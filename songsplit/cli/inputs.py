@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +160,7 @@ def _entries(file: Path) -> list[str]:
 
 def _listed(file: Path, entry: str) -> _Items:
     """Yield what an entry of a playlist names: a song, or the songs of a folder."""
-    listed = Path(file.parent, _local_name(file, entry))
+    listed = _on_disk(Path(file.parent, _local_name(file, entry)))
     if listed.is_dir():
         # A list with "/" in it would take every song on the machine.
         if file.resolve().is_relative_to(listed.resolve()):
@@ -189,3 +191,31 @@ def _local_name(file: Path, entry: str) -> str:
     if "\\" in entry and not os.path.lexists(file.parent / entry):
         entry = entry.replace("\\", "/")
     return entry
+
+
+def _on_disk(path: Path) -> Path:
+    """Return the file that a path means: itself, or what other programs and systems call so.
+
+    Some write addresses (``My%20Song.wav``), letters in another case, or accents in another
+    Unicode form.
+    """
+    for name in (path, Path(unquote(str(path)))):
+        found = Path(name.anchor)
+        for part in name.relative_to(found).parts:
+            if not os.path.lexists(found / part):
+                if not found.is_dir():
+                    break
+                part = _names(found, found.stat().st_mtime_ns).get(_folded(part), part)
+            found /= part
+        if os.path.lexists(found):
+            return found
+    return path
+
+
+@functools.lru_cache(64)
+def _names(folder: Path, modified: int) -> dict[str, str]:
+    return {_folded(path.name): path.name for path in sorted(folder.iterdir())}
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

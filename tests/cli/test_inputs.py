@@ -76,6 +76,31 @@ def test_old_playlists_in_another_encoding(folder: Path) -> None:
     assert names(songs_of(folder / "list.m3u"), folder) == ["café.mp3"]
 
 
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        ("My%20Song.wav", "My Song.wav"),
+        ("Sub%20Folder/Two%20%231.wav", "Sub Folder/Two #1.wav"),
+        ("50%20 literally.wav", "50%20 literally.wav"),
+        ("50%2520%20LITERALLY.wav", "50%20 literally.wav"),
+        ("caf\u00e9.ogg", "cafe\u0301.ogg"),
+        ("CAFE\u0301.ogg", "cafe\u0301.ogg"),
+        ("sub FOLDER\\two #1.WAV", "Sub Folder/Two #1.wav"),
+        ("Sub%20Folder\\Two%20%231.wav", "Sub Folder/Two #1.wav"),
+        ("sub folder/../stra\u00dfe.mp3", "Sub Folder/../STRASSE.mp3"),
+        ("sub folder", "Sub Folder/Two #1.wav"),
+        ("gone%20song.wav", "gone%20song.wav"),
+    ],
+)
+def test_names_as_other_programs_and_systems_write_them(folder: Path, entry, name) -> None:
+    for path in ("My Song.wav", "Sub Folder/Two #1.wav", "50%20 literally.wav", "STRASSE.mp3"):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).touch()
+    (folder / "cafe\u0301.ogg").touch()
+    (folder / "list.m3u8").write_text(f"{entry}\n", encoding="utf-8")
+    assert [song.path for song in songs_of(folder / "list.m3u8")] == [folder / name]
+
+
 def test_entries_that_look_like_something_else(folder: Path) -> None:
     (folder / "b c%.mp3").touch()
     address = (folder / "b c%.mp3").as_uri()
