@@ -46,7 +46,7 @@ class _DefaultCommandGroup(TyperGroup):
             return super().invoke(ctx)
 
     def _advice(self, args: list[str]) -> str:
-        if close := get_close_matches(args[0].lower(), self.commands, n=1):
+        if close := get_close_matches(args[0].lower(), self.commands, 1, 0.7):
             return f"did you mean {close[0]}?"
         return "songsplit --help lists the commands"
 

@@ -9,6 +9,7 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -21,7 +22,7 @@ STANDARD_INPUT = "-"
 
 _PLAYLISTS = frozenset([".m3u", ".m3u8"])
 _OTHER_LISTS = frozenset([".txt", ".pls", ".xspf", ".asx", ".wpl", ".cue"])
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|www\.")
 _MAX_PLAYLIST_BYTES = 1 << 24
 
 
@@ -73,9 +74,14 @@ def find_songs(names: Iterable[str]) -> tuple[list[Song], list[Problem]]:
 
 
 def standard_input() -> BinaryIO:
-    """Return standard input, unless it is a terminal."""
+    """Return standard input, unless it is a terminal or empty."""
     if sys.stdin.isatty():
         raise AudioFileError("standard input is a terminal: send a file or a program's output")
+    if isinstance(sys.stdin.buffer, BufferedReader) and not sys.stdin.buffer.peek(1):
+        raise AudioFileError(
+            "standard input is empty: did the program before the pipe fail? Else send a file, or "
+            "name it"
+        )
     return sys.stdin.buffer
 
 
@@ -109,6 +115,8 @@ def _songs(name: str, *, several: bool) -> _Items:
     suffix = path.suffix.lower()
     if name == STANDARD_INPUT:
         yield Song(None)
+    elif not name:
+        raise AudioFileError("an empty name is no song: is a variable of the shell not set?")
     elif path.is_dir():
         # Discs of an album have tracks of the same names.
         yield from _in_folder(path, Path(path.resolve().name) if several else Path())

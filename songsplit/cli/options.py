@@ -24,6 +24,7 @@ Quality: TypeAlias = Literal["balanced", "best"]
 MUTE = -math.inf
 _LEVEL = re.compile(r"(?i)([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)\s*(?:db)?")
 _FASTEST = 4.0
+_DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "hpu", "mtia")
 _FORMATS = get_args(Format)
 # What people call formats that have another name here.
 _OTHER_NAMES = {"aac": "m4a", "mp4": "m4a", "alac": "m4a", "vorbis": "ogg", "stem": "stem.mp4"}
@@ -56,6 +57,38 @@ def level(text: str | float) -> float:
     if match is None:
         raise typer.BadParameter(f"{text!r} is not a level: give dB, such as -18dB, or off")
     return float(match[1])
+
+
+def guide(text: str | float) -> float:
+    """Read the level of a guide vocal, which is softer than in the song."""
+    value = level(text)
+    if value > 0:
+        raise typer.BadParameter(
+            f"{text} makes the vocals louder than in the song: say -{value:g}dB for a soft guide, "
+            "or use songsplit remix"
+        )
+    return value
+
+
+def semitones(text: str | float) -> float:
+    """Read how far the key moves, such as ``-2``."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is not a number of semitones: give how far to go up, or down if negative, "
+            "such as -2"
+        ) from None
+
+
+def device(name: str) -> str:
+    """Read the name of a device, such as ``cuda:1``."""
+    if name.partition(":")[0] not in _DEVICES:
+        raise typer.BadParameter(
+            f"there is no device {name!r}: use cuda (NVIDIA, AMD), mps (Apple) or cpu; without "
+            "the option, the fastest is taken"
+        )
+    return name
 
 
 def tempo(text: str | float) -> float:
@@ -146,7 +179,12 @@ class Options:
     device: Annotated[
         str | None,
         typer.Option(
-            "--device", "-d", help="Compute on: cpu, cuda, mps, ...", show_default="the fastest"
+            "--device",
+            "-d",
+            parser=device,
+            metavar="NAME",
+            help="Compute on: cpu, cuda, mps, ...",
+            show_default="the fastest",
         ),
     ] = None
     jobs: Annotated[

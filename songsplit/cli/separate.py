@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from songsplit.cli.display import FAILED, BatchDisplay, end_of_output, say
-from songsplit.cli.options import MUTE, Options, Songs, level, tempo, with_options
+from songsplit.cli.options import MUTE, Options, Songs, guide, level, semitones, tempo, with_options
 from songsplit.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _OF_STREAMS = ("model", "quality", "device", "quiet", "verbose")
 _GuideVocals = Annotated[
     float,
     typer.Option(
-        parser=level,
+        parser=guide,
         metavar="LEVEL",
         help="Keep the vocals as a guide, at -18dB for example.",
         show_default="off",
@@ -106,7 +106,10 @@ def practice(
         ),
     ] = 1.0,
     key: Annotated[
-        float, typer.Option(metavar="SEMITONES", help="Up, or down if negative: -2, for example.")
+        float,
+        typer.Option(
+            parser=semitones, metavar="SEMITONES", help="Up, or down if negative: -2, for example."
+        ),
     ] = 0.0,
 ) -> None:
     """Write each song without vocals, at another tempo or key.
@@ -193,7 +196,7 @@ def _load(options: Options) -> Separator:
 
 def _request(options: Options, mix: Mix | None, load: Callable[[], Separator]) -> Request:
     """Check what can be checked before the work, and say what is wanted of every song."""
-    from songsplit.audio import Stretcher
+    from songsplit.audio import AUDIO_SUFFIXES, Stretcher
     from songsplit.audio.formats import OutputFormat
     from songsplit.cli.plan import Request
     from songsplit.naming import check_template
@@ -204,6 +207,12 @@ def _request(options: Options, mix: Mix | None, load: Callable[[], Separator]) -
         from songsplit.pictures import SongPicture
 
         SongPicture("", (), 44100)  # is what draws installed?
+    folder = options.output
+    if folder.suffix.lower() in AUDIO_SUFFIXES and not folder.is_dir():
+        raise ConfigError(
+            f"{folder} looks like a file: -o names the folder for results, and --format the kind "
+            f"of file: say -o {folder.with_suffix('')} --format {folder.suffix[1:]}"
+        )
     output = OutputFormat(options.output_format, options.bit_depth, options.bitrate)
     if mix is not None and output.holds_all:
         raise ConfigError(f"{output.name} holds all stems: give another format for one mixed file")
@@ -211,7 +220,7 @@ def _request(options: Options, mix: Mix | None, load: Callable[[], Separator]) -
         check_template(options.filename, several=mix is None and not output.holds_all)
     stems = _STEMS if options.model is None else load().targets
     return Request(
-        folder=options.output,
+        folder=folder,
         stems=stems,
         mix=mix,
         filename=options.filename,

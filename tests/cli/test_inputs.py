@@ -130,14 +130,23 @@ def test_a_bad_entry_leaves_the_songs_after_it(folder: Path) -> None:
         assert reason in str(error)
 
 
-def test_an_address_and_other_lists_are_told_what_to_do(folder: Path) -> None:
-    _, [(_, error)] = find_songs(["https://example.org/song.mp3"])
-    assert "songsplit downloads nothing" in str(error)
-    for name in ("list.txt", "list.pls"):
-        (folder / name).write_text("b.mp3\n")
-        songs, [(_, error)] = find_songs([str(folder / name)])
-        assert not songs
-        assert ".m3u or .m3u8" in str(error)
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("https://example.org/song.mp3", "songsplit downloads nothing"),
+        ("www.youtube.com/watch?v=x", "songsplit downloads nothing"),
+        ("lyrics.txt", ".m3u or .m3u8"),
+        ("list.pls", ".m3u or .m3u8"),
+        ("", "variable of the shell"),
+    ],
+)
+def test_names_that_are_no_songs(folder: Path, monkeypatch, name: str, told: str) -> None:
+    monkeypatch.chdir(folder)
+    for other in ("lyrics.txt", "list.pls"):
+        Path(other).write_text("b.mp3\n")
+    songs, [(_, error)] = find_songs([name])
+    assert not songs
+    assert told in str(error)
 
 
 def test_what_cannot_be_listed_is_named_and_the_rest_is_found(folder: Path, tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def test_standard_output_takes_one_stem_of_one_song(song):
         ("songsplit song.flac -d cpu >&-", 0, "song"),
         ("songsplit song.flac -d cpu --stdout vocals >&-", 1, "standard output is closed"),
         ("songsplit - -d cpu <&-", 1, "empty"),
+        ("true | songsplit - --stdout vocals", 1, "did the program before the pipe fail"),
     ],
 )
 def test_full_and_closed_streams(song, command, status, told):
@@ -139,7 +140,14 @@ def test_an_interruption_leaves_nothing(song, number, source, options):
         (("split", "--bitrate", "much"), "such as 320"),
         (("remix", "--vocals", "300"), "300"),
         (("practice", "--tempo", "fast"), "such as 80%"),
+        (("practice", "--tempo", "80"), "say 80%"),
         (("practice", "--key", "99"), "99"),
+        (("practice", "--key", "Am"), "such as -2"),
+        (("practice", "--vocals", "6"), "say -6dB"),
+        (("karaoke", "--vocals", "+18"), "say -18dB"),
+        (("split", "--device", "gpu"), "use cuda"),
+        (("split", "-o", "out.mp3"), "say -o out --format mp3"),
+        (("split", "-o", "song.flac"), "say -o song --format flac"),
     ],
 )
 def test_wrong_options(song, arguments, told):
