@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
@@ -57,16 +57,15 @@ def telling_errors(*, verbose: bool = False) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         say("songsplit: stopped; no partial results were left, finished ones stay")
         raise typer.Exit(_SIGNALLED + getattr(stop, "signal", signal.SIGINT)) from None
-
-
-def end_of_output(error: OSError) -> NoReturn:
-    """End the program because standard output takes no more."""
-    # Nothing may be left to be written when Python closes it.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):  # whoever reads it has had enough
-        raise typer.Exit(_BROKEN_PIPE) from None
-    say(f"songsplit: standard output: {error.strerror}")
-    raise typer.Exit(FAILED) from None
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Standard output takes no more. Nothing may be left to be written when Python closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # whoever reads it has had enough
+            raise typer.Exit(_BROKEN_PIPE) from None
+        say(f"songsplit: standard output: {error.strerror}")
+        raise typer.Exit(FAILED) from None
 
 
 class BatchDisplay:
@@ -164,16 +163,13 @@ class BatchDisplay:
     def _print(self, lines: Sequence[str]) -> None:
         """Print results, where they do not get mixed up with the bars."""
         terminal = sys.stdout.isatty()
-        try:
-            for line in lines:
-                if terminal and self._bars is not None:
-                    self._say(line, always=True)
-                else:
-                    # Programs get names as they are.
-                    sys.stdout.write(f"{printable(line) if terminal else line}\n")
-            sys.stdout.flush()
-        except OSError as error:
-            end_of_output(error)
+        for line in lines:
+            if terminal and self._bars is not None:
+                self._say(line, always=True)
+            else:
+                # Programs get names as they are.
+                sys.stdout.write(f"{printable(line) if terminal else line}\n")
+        sys.stdout.flush()
 
     def _say(self, text: str, *, always: bool = False) -> None:
         if self._options.quiet and not always:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from songsplit.cli.display import FAILED, BatchDisplay, end_of_output, say
+from songsplit.cli.display import FAILED, BatchDisplay, say
 from songsplit.cli.options import MUTE, Options, Songs, guide, level, semitones, tempo, with_options
 from songsplit.errors import ConfigError, OutputError
 
@@ -174,13 +174,10 @@ def _stream(names: Sequence[str], options: Options, stem: str) -> None:
         raise OutputError(f"there is no stem {stem!r}, only {', '.join(separator.targets)}")
     source = standard_input() if names[0] == STANDARD_INPUT else Path(names[0])
     writer: WavStream | None = None
-    try:
-        for stems in separator.stream(source):
-            if writer is None:
-                writer = WavStream(sys.stdout.buffer, stems.sample_rate, stems[stem].shape[0])
-            writer.write(stems[stem])
-    except OSError as error:  # of files, errors are our own
-        end_of_output(error)
+    for stems in separator.stream(source):
+        if writer is None:
+            writer = WavStream(sys.stdout.buffer, stems.sample_rate, stems[stem].shape[0])
+        writer.write(stems[stem])
 
 
 def _load(options: Options) -> Separator:
