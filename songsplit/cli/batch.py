@@ -13,11 +13,12 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from songsplit.audio import clear_stale_parts
+from songsplit.cli.finished import from_stems
 from songsplit.cli.inputs import Song, standard_input
 from songsplit.cli.plan import Outcome, Planner, Request, failure
 from songsplit.cli.records import write_records
 from songsplit.errors import SongsplitError
-from songsplit.naming import is_plain
+from songsplit.naming import Files, is_plain
 
 if TYPE_CHECKING:
     from songsplit.cli.display import BatchDisplay
@@ -69,7 +70,8 @@ class Batch:
                     if dry_run or outcome.status != "planned":
                         self.finish(outcome)
                         continue
-                    self._load()  # without a model no song fares better
+                    if not outcome.finished:
+                        self._load()  # without a model no song fares better
                     if song.path is None or not is_plain(song.path):
                         # Signals come to this thread, and it may wait for a pipe for ever.
                         self._in_pipe = True
@@ -113,17 +115,22 @@ class Batch:
                     seconds = done
                     report(done, total, left)
 
-                saved = self._load().separate_to_files(
-                    standard_input() if song.path is None else song.path,
-                    request.place(song),
-                    mix=request.mix,
-                    filename=request.template,
-                    output=request.output,
-                    picture=request.picture,
-                    overwrite=request.overwrite,
-                    progress=progress,
-                )
-            if song.path is not None and is_plain(song.path):
+                if planned.finished:
+                    files = Files(planned.files, planned.picture)
+                    saved = from_stems(planned.finished, request, song, files, progress)
+                else:
+                    saved = self._load().separate_to_files(
+                        standard_input() if song.path is None else song.path,
+                        request.place(song),
+                        mix=request.mix,
+                        filename=request.template,
+                        output=request.output,
+                        picture=request.picture,
+                        overwrite=request.overwrite,
+                        progress=progress,
+                    )
+            only_drawn = planned.finished and request.mix is None
+            if song.path is not None and is_plain(song.path) and not only_drawn:
                 # Results are good without their records.
                 with suppress(OSError):
                     write_records(saved.values(), song.path, request.settings, saved.gain_db)

@@ -115,9 +115,7 @@ Songs = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print an object in JSON for every song, each on a line.")
-]
+Json = Annotated[bool, typer.Option("--json", help="Print a line of JSON for every song.")]
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Outcome:
     notes: Sequence[str] = ()
     error: str | None = None
     cause: BaseException | None = None
+    finished: Mapping[str, Path] | None = None  # stems that need not be separated again
 
     @property
     def paths(self) -> list[Path]:
@@ -89,8 +90,9 @@ class Request:
 
     @property
     def template(self) -> str:
-        """How results are called."""
-        return self.filename or (FOLDER_EACH if self.mix is None else ONE_EACH)
+        """How results are called; a mix that is called like a stem is that stem alone."""
+        is_stem = self.mix is None or self.mix.name in self.stems
+        return self.filename or (FOLDER_EACH if is_stem else ONE_EACH)
 
     def place(self, song: Song) -> Path:
         """Return the folder below which results of a song go."""
@@ -125,6 +127,7 @@ class Planner:
         A song that cannot be read, or whose results cannot be written, is a SongsplitError.
         """
         request, tags, seconds, notes = self._request, None, None, []
+        finished: Mapping[str, Path] | None = None
         # Pipes give what they have once only.
         if song.path is not None and is_plain(song.path):
             # A missing song must not be hidden by an old result.
@@ -138,16 +141,25 @@ class Planner:
         files = request.files(song, tags)
         try:
             self._claim(song, files)
-            kept = not request.overwrite and any(map(os.path.lexists, files))
+            missing = [path for path in files if not os.path.lexists(path)]
+            kept = not request.overwrite and len(missing) < len([*files])
+            if not kept:
+                finished = self._finished_stems(song)
+            elif (
+                missing == [files.picture] and request.mix is None and not request.output.holds_all
+            ):
+                finished = files.stems  # of which only the picture is missing
             if kept:
-                self._check_made_from(song, seconds, files)
+                self._check_made_from(song, seconds, files, [] if finished else missing)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(
                 f"{song}: results cannot go to {request.place(song)} ({reason}): use another folder"
             ) from error
-        status: Status = "skipped" if kept else "planned"
-        return Outcome(str(song), status, files.stems, files.picture, seconds, notes=notes)
+        status: Status = "skipped" if kept and not finished else "planned"
+        return Outcome(
+            str(song), status, files.stems, files.picture, seconds, notes=notes, finished=finished
+        )
 
     def _claim(self, song: Song, paths: Iterable[Path]) -> None:
         """Refuse results that would replace a song, or another song's results."""
@@ -167,18 +179,35 @@ class Planner:
                     "itself, to another folder, or name files by {artist} or {album}"
                 )
 
-    def _check_made_from(self, song: Song, seconds: float | None, files: Files) -> None:
+    def _finished_stems(self, song: Song) -> Mapping[str, Path] | None:
+        """Return lossless stems of a song in the output folder that the mix can be made of."""
+        request = self._request
+        if song.path is None or request.mix is None or request.mix.is_stretched:
+            return None
+        for kind in ("wav", "flac"):
+            output = OutputFormat(kind)
+            stems = result_files(
+                request.place(song), request.stems, output, filename=FOLDER_EACH, track=song.track
+            ).stems
+            records = [read_record(path) for path in stems.values()]
+            if all(r and r.is_of(song.path) and r.can_be_mixed(request.settings) for r in records):
+                return stems
+        return None
+
+    def _check_made_from(
+        self, song: Song, seconds: float | None, files: Files, missing: Sequence[Path]
+    ) -> None:
         """Refuse to keep results that are not complete, or not what is asked of this song."""
 
         def refuse(reason: str) -> OutputError:
             advice = "--overwrite replaces it, -o names another folder"
             return OutputError(f"{song}: {reason}; {advice}")
 
-        there = [path for path in files if os.path.lexists(path)]
-        if missing := [path for path in files if path not in there]:
-            raise refuse(f"{missing[0]} is not there but {there[0]} is")
+        if missing:
+            there = next(path for path in files if path not in missing)
+            raise refuse(f"{missing[0]} is not there but {there} is")
         for result in files.stems.values():
-            record = song.path and read_record(result)
+            record = read_record(result)
             if song.path is None or not record:
                 self._compare_lengths(result, seconds, refuse)
             elif not record.is_of(song.path):

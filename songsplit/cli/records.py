@@ -29,6 +29,12 @@ class Record:
         in_place = song.resolve() == self.source
         return status.st_size == self.size and (in_place or status.st_mtime_ns == self.modified)
 
+    def can_be_mixed(self, settings: Mapping[str, str]) -> bool:
+        """Say whether a mix of such stems, in a lossless format, is as if made with settings."""
+        depths = ("default", "24", "32f", settings.get("bit depth"))
+        is_same = all(self.settings.get(n) == settings.get(n) for n in ("model", "quality"))
+        return is_same and self.gain_db == 0 and self.settings.get("bit depth") in depths
+
     def differences(self, settings: Mapping[str, str]) -> str:
         """Put into words in which settings the result is not as asked."""
         old, new = self.settings, settings

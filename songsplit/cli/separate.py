@@ -51,6 +51,9 @@ _Level = Annotated[
 def split(
     songs: Songs,
     options: Options,
+    stem: Annotated[
+        str | None, typer.Option(metavar="STEM", help="Write only this stem.", show_default=False)
+    ] = None,
     stdout: Annotated[
         str | None,
         typer.Option(
@@ -68,9 +71,11 @@ def split(
     in which nothing clips.
     """
     if stdout is None:
-        _separate(songs, options)
-    else:
+        _separate(songs, options, stem=stem)
+    elif stem is None:
         _stream(songs, options, stdout)
+    else:
+        raise ConfigError("--stdout names the stem itself: leave --stem out")
 
 
 @with_options
@@ -124,6 +129,7 @@ def _separate(
     options: Options,
     name: MixName | None = None,
     *,
+    stem: str | None = None,
     tempo: float = 1.0,
     key: float = 0.0,
     **gains: float,
@@ -135,7 +141,7 @@ def _separate(
     from songsplit.stems import Mix
 
     load = functools.cache(lambda: _load(options))
-    request = _request(options, Mix(name, gains, tempo, key) if name else None, load)
+    request = _request(options, Mix(name, gains, tempo, key) if name else None, load, stem)
     found, problems = find_songs(names)
     songs = without_results(found)
     with BatchDisplay(options, len(songs)) as display:
@@ -170,8 +176,7 @@ def _stream(names: Sequence[str], options: Options, stem: str) -> None:
     if getattr(sys.stdout, "name", None) == os.devnull:
         raise OutputError("standard output is closed: send it to a file or to a program")
     separator = _load(options)
-    if stem not in separator.targets:
-        raise OutputError(f"there is no stem {stem!r}, only {', '.join(separator.targets)}")
+    _check_stem(stem, separator.targets)
     source = standard_input() if names[0] == STANDARD_INPUT else Path(names[0])
     writer: WavStream | None = None
     for stems in separator.stream(source):
@@ -191,13 +196,22 @@ def _load(options: Options) -> Separator:
     return separator
 
 
-def _request(options: Options, mix: Mix | None, load: Callable[[], Separator]) -> Request:
+def _request(
+    options: Options, mix: Mix | None, load: Callable[[], Separator], stem: str | None
+) -> Request:
     """Check what can be checked before the work, and say what is wanted of every song."""
     from songsplit.audio import AUDIO_SUFFIXES, Stretcher
     from songsplit.audio.formats import OutputFormat
     from songsplit.cli.plan import Request
     from songsplit.naming import check_template
+    from songsplit.stems import Mix
 
+    stems = _STEMS if options.model is None else load().targets
+    settings = _settings(options, mix, stems)
+    if stem is not None:
+        _check_stem(stem, stems)
+        # Made like a mix, with the settings of stems.
+        mix = Mix(stem, {other: MUTE for other in stems if other != stem})
     if mix is not None and mix.is_stretched:
         Stretcher(44100, 1, tempo=mix.tempo, key=mix.key)  # is it installed?
     if options.plot:
@@ -215,7 +229,6 @@ def _request(options: Options, mix: Mix | None, load: Callable[[], Separator]) -
         raise ConfigError(f"{output.name} holds all stems: give another format for one mixed file")
     if options.filename is not None:
         check_template(options.filename, several=mix is None and not output.holds_all)
-    stems = _STEMS if options.model is None else load().targets
     return Request(
         folder=folder,
         stems=stems,
@@ -224,8 +237,13 @@ def _request(options: Options, mix: Mix | None, load: Callable[[], Separator]) -
         output=output,
         picture=options.plot,
         overwrite=options.overwrite,
-        settings=_settings(options, mix, stems),
+        settings=settings,
     )
+
+
+def _check_stem(stem: str, stems: Sequence[str]) -> None:
+    if stem not in stems:
+        raise ConfigError(f"there is no stem {stem!r}, only {', '.join(stems)}")
 
 
 def _settings(options: Options, mix: Mix | None, stems: Sequence[str]) -> dict[str, str]:

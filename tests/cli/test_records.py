@@ -6,9 +6,23 @@ import os
 import shutil
 from pathlib import Path
 
+import mutagen
+import numpy as np
 import pytest
+import soundfile
 
+from songsplit import Separator
 from tests.cli.conftest import run
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Return a function after whose call nothing can be separated."""
+
+    def refuse(*arguments, **options):
+        raise AssertionError("nothing is to be separated")
+
+    return lambda: monkeypatch.setattr(Separator, "separate_to_files", refuse)
 
 
 def files():
@@ -78,3 +92,56 @@ def test_a_folder_that_moves_with_its_results(song):
     # Without their songs, results are songs like others.
     again = run("Moved/results", "-o", "x", "--dry-run")
     assert len(again.stdout.splitlines()) == 6
+
+
+def test_one_stem(song):
+    run(song, "-o", "both", "-d", "cpu")
+    result = run(song, "--stem", "vocals", "-d", "cpu")
+    assert result.stdout.split() == ["song/vocals.wav"]
+    run(song, "--stem", "instrumental", "-d", "cpu")
+    for stem in ("vocals", "instrumental"):
+        pair = [soundfile.read(Path(folder, "song", f"{stem}.wav"))[0] for folder in (".", "both")]
+        np.testing.assert_allclose(*pair, atol=2**-15)
+    assert "kept: " in run(song).stderr
+    assert "only vocals, instrumental" in run(song, "--stem", "drums", code=2).stderr
+    run(song, "--stem", "vocals", "-f", "stem.mp4", code=2)
+    run(song, "--stem", "vocals", "--stdout", "vocals", code=2)
+
+
+def test_a_picture_of_finished_stems(song, no_model):
+    pytest.importorskip("matplotlib")
+    for form in ("wav", "mp3"):
+        run(song, "-f", form, "-o", form, "--plot", "-d", "cpu")
+    no_model()
+    for form in ("wav", "mp3"):
+        picture = Path(form, "song", "picture.png")
+        before = picture.read_bytes()
+        picture.unlink()
+        run(song, "-f", form, "-o", form, "--plot")
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert form == "mp3" or picture.read_bytes() == before
+        assert "kept: " in run(song, "-f", form, "-o", form, "--plot").stderr
+    assert "other settings" in run(song, "-o", "wav", "--quality", "best", "--plot", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["karaoke --vocals -18dB", "acapella", "remix --vocals +3dB --plot"]
+)
+def test_mixes_of_finished_stems(song, no_model, line):
+    verb, *options = line.split()
+    run(verb, song, *options, "-o", "direct", "-d", "cpu")
+    run(song, "-d", "cpu")
+    no_model()
+    run(verb, song, *options)
+    results = [Path(folder, f"song ({verb}).wav") for folder in ("direct", ".")]
+    direct, mixed = (soundfile.read(path)[0] for path in results)
+    np.testing.assert_allclose(mixed, direct, atol=2**-22)
+    assert [str(mutagen.File(path)["TIT2"]) for path in results] == [f"T.N.T. ({verb})"] * 2
+    assert "kept: " in run(verb, song, *options).stderr
+
+
+@pytest.mark.parametrize("change", ["-f mp3", "--quality best", "--model open", "--bit-depth 16"])
+def test_stems_that_are_not_as_a_mix_needs_them(song, no_model, change):
+    run(song, *change.split(), "-d", "cpu")
+    no_model()
+    assert "AssertionError" in run("karaoke", song, code=1).stderr

@@ -52,7 +52,7 @@ def program(command, **options):
 
 
 def test_standard_output_takes_one_stem_of_one_song(song):
-    result = run(song, "--stdout", "drums", code=1)
+    result = run(song, "--stdout", "drums", code=2)
     assert "no stem 'drums', only vocals, instrumental" in result.stderr
 
 
