@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # 130 for Ctrl-C, and 141 if whoever reads the output has had enough.
 FAILED, _SIGNALLED, _BROKEN_PIPE = 1, 128, 141
 
+_USUAL_STEP, _USUAL_SPEED = 20.0, 5.0  # seconds of audio between reports, and done in a second
 _STATUSES = ("done", "planned", "skipped", "failed")
 
 
@@ -76,61 +78,49 @@ class BatchDisplay:
     """
 
     def __init__(self, options: Options, songs: int) -> None:
-        self._options = options
+        self._options, self._songs = options, songs
         self._start = time.monotonic()
-        self._bars: Any = None
-        self._total: Any = None
+        self._working: list[_Work] = []
+        self._worked = self._finished = 0
+        self._live: Any = None
         if sys.stderr.isatty() and not options.quiet:
-            self._bars = _bars()
-            if songs > 1:
-                self._total = self._bars.add_task(f"{songs} songs", total=songs, pace="")
+            # rich takes a while to import and is needed only on terminals.
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(
+                get_renderable=self._bars,
+                console=Console(stderr=True),
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
 
     def __enter__(self) -> Self:
-        if self._bars is not None:
-            self._bars.start()
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._bars is not None:
-            self._bars.stop()
+        if self._live is not None:
+            self._live.stop()
 
     @contextmanager
     def song(self, name: str) -> Iterator[Report]:
         """Begin a song; what the context gives takes its progress."""
-        if self._bars is None:
+        if self._live is None:
             self._say(name)
-            yield lambda done, total, left: None
-            return
-        from songsplit.progress import pace  # brings NumPy, which takes long
-
-        start = time.monotonic()
-        bar = self._bars.add_task(printable(name), total=None, pace="")
-        before = 0.0  # what share of this song the bar of all has
-
-        def report(done: float, total: float | None, left: float | None) -> None:
-            nonlocal before
-            if total is not None and done >= total:
-                words = "writing"
-            else:
-                words = pace(done, time.monotonic() - start, left) if done else ""
-            self._bars.update(bar, completed=done, total=total, pace=words)
-            if total and self._total is not None:
-                # All of it only once it is written.
-                share = min(0.99, done / total)
-                self._bars.advance(self._total, share - before)
-                before = share
-
+        work = _Work(printable(name))
+        self._working.append(work)
         try:
-            yield report
+            yield work.report
         finally:
-            self._bars.remove_task(bar)
-            if self._total is not None:
-                self._bars.advance(self._total, -before)
+            self._working.remove(work)
+            self._worked += 1
 
     def outcome(self, outcome: Outcome) -> None:
         """Show what became of a song."""
-        if self._total is not None:
-            self._bars.advance(self._total, 1)
+        self._finished += 1
         paths = [str(path) for path in outcome.paths]
         if outcome.error is not None:
             if self._options.verbose and outcome.cause is not None:
@@ -164,7 +154,7 @@ class BatchDisplay:
         """Print results, where they do not get mixed up with the bars."""
         terminal = sys.stdout.isatty()
         for line in lines:
-            if terminal and self._bars is not None:
+            if terminal and self._live is not None:
                 self._say(line, always=True)
             else:
                 # Programs get names as they are.
@@ -174,31 +164,78 @@ class BatchDisplay:
     def _say(self, text: str, *, always: bool = False) -> None:
         if self._options.quiet and not always:
             return
-        if self._bars is None:
+        if self._live is None:
             say(text)
         else:
             # As it is: brackets in names are no markup, and paths are not to be folded.
             options = {"markup": False, "highlight": False, "emoji": False, "soft_wrap": True}
-            self._bars.console.print(printable(text), **options)
+            self._live.console.print(printable(text), **options)
+
+    def _bars(self) -> Any:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        for width in (24, 4, 27):  # fixed, so that nothing moves sideways
+            table.add_column(width=width, no_wrap=True)
+
+        def add(name: str, share: float, words: str) -> None:
+            bar = ProgressBar(total=1, completed=share, width=24)
+            table.add_row(Text(name), bar, f"{share:4.0%}", words)
+
+        working = [*self._working]
+        shares = [work.share for work in working]
+        if self._songs > 1:
+            done = self._finished + sum(shares)
+            worked, elapsed = self._worked + sum(shares), time.monotonic() - self._start
+            left = _left(elapsed / worked * (self._songs - done)) if worked > 0.05 else ""
+            add(f"{self._finished} of {self._songs} songs", done / self._songs, left)
+        for work, share in zip(working, shares, strict=True):
+            add(work.name, share, work.words(share))
+        if not working and self._finished < self._songs:
+            add("getting ready", 0, "")
+        return table
 
 
-def _bars() -> Any:
-    # rich takes a while to import and is needed only on terminals.
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-    from rich.table import Column
+class _Work:
+    """How much of a song is done, also between two reports, which come seconds apart."""
 
-    name = Column(ratio=2, no_wrap=True, overflow="ellipsis")
-    return Progress(
-        TextColumn("{task.description}", markup=False, table_column=name),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[pace]}", table_column=Column(no_wrap=True)),
-        console=Console(stderr=True),
-        transient=True,
-        expand=True,
-        redirect_stdout=False,
-    )
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._start = self._at = time.monotonic()
+        self._done, self._step = 0.0, _USUAL_STEP
+        self._total: float | None = None
+
+    def report(self, done: float, total: float | None, left: float | None) -> None:
+        """Take what ``Separator.separate`` tells."""
+        if done > self._done:
+            self._at, self._step = time.monotonic(), done - self._done
+        self._done, self._total = done, total
+
+    @property
+    def share(self) -> float:
+        """Share of the song: what was last reported, and what that speed has done since."""
+        if not self._total:
+            return 0.0
+        speed = self._done / max(self._at - self._start, 1e-3) if self._done else _USUAL_SPEED
+        since = min(speed * (time.monotonic() - self._at), self._step)
+        return min(0.99, (self._done + since) / self._total)
+
+    def words(self, share: float) -> str:
+        """Put into words how fast it goes and how long it will take."""
+        if self._total is not None and self._done >= self._total:
+            return "writing"
+        if not self._done or not share:
+            return ""
+        elapsed = time.monotonic() - self._start
+        pace = self._done / max(self._at - self._start, 1e-3)
+        return f"{pace:.1f}x real time, {_left(elapsed / share - elapsed)}"
+
+
+def _left(seconds: float) -> str:
+    return f"{_clock(math.ceil(seconds))} left"
 
 
 def _clock(seconds: float) -> str:

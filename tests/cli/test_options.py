@@ -103,7 +103,9 @@ def test_what_is_not_installed_is_missed_before_the_work(song, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
-def test_on_a_terminal_results_and_bars_do_not_mix(song):
+def test_on_a_terminal_bars_move_evenly_and_results_are_told_once(song):
+    noise = np.random.default_rng(0).normal(size=(44100 * 60, 2)) / 10
+    soundfile.write("song.flac", noise, 44100)
     Path("second.flac").write_bytes(song.read_bytes())
     deep = "o" * 100
     command = [sys.executable, "-m", "songsplit", "song.flac", "second.flac", "-d", "cpu"]
@@ -112,11 +114,20 @@ def test_on_a_terminal_results_and_bars_do_not_mix(song):
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, env=env, check=False, text=True
     )
-    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", done.stdout).splitlines()
+    text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "\n", text).splitlines()
     for track in ("song", "second"):
         for stem in ("vocals", "instrumental"):
-            assert f"{deep}/{track}/{stem}.wav" in lines
+            assert lines.count(f"{deep}/{track}/{stem}.wav") == 1
     assert "2 done in" in done.stdout
+    assert "getting ready" in next(line for line in lines if "%" in line and "songs" not in line)
+    assert re.search(r"0 of 2 songs .* \d+:\d\d left", text)
+    for name in ("of 2 songs", "song.flac"):
+        bars = [line for line in lines if name in line and "%" in line]
+        shares = [int(re.search(r"(\d+)%", bar)[1]) for bar in bars]
+        assert shares == sorted(shares)
+        assert len(set(shares)) > 5  # more than there are blocks
+        assert len({bar.index("%") for bar in bars}) == 1  # nothing moves sideways
 
 
 def test_a_very_long_path(song):
