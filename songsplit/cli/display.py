@@ -144,7 +144,7 @@ class BatchDisplay:
         elapsed = time.monotonic() - self._start
         statuses = [outcome.status for outcome in outcomes]
         counts = [f"{statuses.count(s)} {s}" for s in _STATUSES if s in statuses]
-        words = f"{', '.join(counts)} in {_clock(elapsed)}"
+        words = f"{', '.join(counts)} in {clock(elapsed)}"
         seconds = sum(outcome.seconds or 0 for outcome in outcomes if outcome.status == "done")
         if seconds and elapsed:
             words += f", {seconds / elapsed:.1f}x real time"
@@ -235,10 +235,11 @@ class _Work:
 
 
 def _left(seconds: float) -> str:
-    return f"{_clock(math.ceil(seconds))} left"
+    return f"{clock(math.ceil(seconds))} left"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Write a duration as 3:24 or 1:03:24."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

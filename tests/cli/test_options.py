@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import mutagen
 import numpy as np
 import pytest
 import soundfile
@@ -77,12 +78,38 @@ def test_quiet_and_verbose(song):
     assert "AudioFileError" in result.stderr
 
 
-def test_info_of_silence(song):
+def test_info(song):
+    tagged = mutagen.File(song)
+    tagged["tracknumber"], tagged["date"] = "3/10", "1975"
+    tagged.save()
     soundfile.write("silence.wav", np.zeros((100, 1)), 8000)
-    result = run("info", song, "silence.wav")
-    assert "FLAC PCM_16" in result.stdout
-    assert result.stdout.count("peak") == 1
-    assert json.loads(run("info", "silence.wav", "--json").stdout)["peak_db"] is None
+    run(song, "-d", "cpu", "-f", "mp3")
+    run(song, "-d", "cpu", "-f", "m4a", "-b", "128")
+    told = run("info", song, "silence.wav", "song/vocals.mp3", "song/vocals.m4a").stdout
+    assert "FLAC (16 bits), 44.1 kHz stereo, 0:0" in told
+    assert "WAV (16 bits), 8 kHz mono, 0:00" in told
+    assert re.search(r"  MP3, \d+ kbit/s, 44.1 kHz stereo, 0:0", told)
+    assert re.search(r"  M4A \(AAC\), \d+ kbit/s, 44.1 kHz stereo, 0:0", told)
+    assert told.count("peak") == 3
+    for line in ("artist: AC/DC", "title: T.N.T.", "track: 3/10", "date: 1975"):
+        assert f"  {line}\n" in told
+    facts = json.loads(run("info", "silence.wav", "--json").stdout)
+    assert facts["peak_db"] is facts["kilobits"] is None
+
+
+@pytest.mark.slow
+def test_tempo_and_key(song, monkeypatch):
+    pytest.importorskip("librosa")
+    # A scale of A major with its chord, two notes a second.
+    time = np.arange(22050 // 2) / 22050
+    decay = np.exp(-6 * time)
+    steps = [0, 4, 7, 12, 0, 2, 4, 5, 7, 9, 11, 12] * 4
+    notes = [np.sin(2 * np.pi * 220 * 2 ** (step / 12) * time) * decay for step in steps]
+    soundfile.write("scale.wav", np.concatenate(notes) / 2, 22050)
+    told = run("info", "scale.wav", "--music").stdout
+    assert re.search(r"music: (60|120|12\d|11\d) beats a minute, A major \(estimates\)", told)
+    monkeypatch.setitem(sys.modules, "librosa", None)
+    assert "songsplit[plots]" in run("info", "scale.wav", "--music", code=1).stderr
 
 
 def test_the_command_comes_first(song):
