@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from songsplit.audio import Tags, open_audio, read_tags
+from songsplit.audio import open_audio, read_tags
 from songsplit.audio.formats import OutputFormat
 from songsplit.cli.inputs import Song, identity
 from songsplit.cli.records import read_record
@@ -100,18 +100,6 @@ class Request:
         own = self.filename is not None and "/" in self.filename
         return self.folder if own else self.folder / song.below
 
-    def files(self, song: Song, tags: Tags | None) -> Files:
-        """Name the files that results of a song go to."""
-        return result_files(
-            self.place(song),
-            self.stems if self.mix is None else (self.mix.name,),
-            self.output,
-            filename=self.template,
-            track=song.track,
-            tags=tags,
-            picture=self.picture,
-        )
-
 
 class Planner:
     """Decides song by song what is to be done."""
@@ -138,19 +126,25 @@ class Planner:
                     names = ", ".join(reader.info.stems)
                     notes.append(f"holds stems already ({names}); its mixture is separated")
             tags = read_tags(song.path)
-        files = request.files(song, tags)
+        files = result_files(
+            request.place(song),
+            request.stems if request.mix is None else (request.mix.name,),
+            request.output,
+            filename=request.template,
+            track=song.track,
+            tags=tags,
+            picture=request.picture,
+        )
         try:
             self._claim(song, files)
             missing = [path for path in files if not os.path.lexists(path)]
             kept = not request.overwrite and len(missing) < len([*files])
             if not kept:
                 finished = self._finished_stems(song)
-            elif (
-                missing == [files.picture] and request.mix is None and not request.output.holds_all
-            ):
-                finished = files.stems  # of which only the picture is missing
-            if kept:
-                self._check_made_from(song, seconds, files, [] if finished else missing)
+            else:
+                if missing == [files.picture] and not (request.mix or request.output.holds_all):
+                    finished, missing = files.stems, []
+                self._check_made_from(song, seconds, files, missing)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(

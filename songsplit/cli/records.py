@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FILE = ".songsplit.jsonl"
+_DEPTHS = ("16", "default", "24", "32f")  # from coarse to fine
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ class Record:
 
     def can_be_mixed(self, settings: Mapping[str, str]) -> bool:
         """Say whether a mix of such stems, in a lossless format, is as if made with settings."""
-        depths = ("default", "24", "32f", settings.get("bit depth"))
-        is_same = all(self.settings.get(n) == settings.get(n) for n in ("model", "quality"))
-        return is_same and self.gain_db == 0 and self.settings.get("bit depth") in depths
+        old, new = self.settings, settings
+        is_same = all(old.get(name) == new.get(name) for name in ("model", "quality"))
+        old_depth, new_depth = (_DEPTHS.index(s.get("bit depth", "default")) for s in (old, new))
+        return is_same and old_depth >= new_depth and self.gain_db == 0
 
     def differences(self, settings: Mapping[str, str]) -> str:
         """Put into words in which settings the result is not as asked."""
@@ -86,6 +88,7 @@ def _read(file: Path, modified: int, size: int) -> dict[str, tuple[int, Record]]
         with suppress(ValueError, TypeError, KeyError, OSError):
             read = json.loads(line)
             settings = {str(name): str(value) for name, value in dict(read["settings"]).items()}
+            _DEPTHS.index(settings.get("bit depth", "default"))
             source = Path(file.parent, read["source"]).resolve()
             numbers = int(read["size"]), int(read["modified"])
             record = Record(source, *numbers, settings, float(read["gain_db"]))

@@ -176,7 +176,8 @@ def _stream(names: Sequence[str], options: Options, stem: str) -> None:
     if getattr(sys.stdout, "name", None) == os.devnull:
         raise OutputError("standard output is closed: send it to a file or to a program")
     separator = _load(options)
-    _check_stem(stem, separator.targets)
+    if stem not in separator.targets:
+        raise ConfigError(f"there is no stem {stem!r}, only {', '.join(separator.targets)}")
     source = standard_input() if names[0] == STANDARD_INPUT else Path(names[0])
     writer: WavStream | None = None
     for stems in separator.stream(source):
@@ -209,7 +210,8 @@ def _request(
     stems = _STEMS if options.model is None else load().targets
     settings = _settings(options, mix, stems)
     if stem is not None:
-        _check_stem(stem, stems)
+        if stem not in stems:
+            raise ConfigError(f"there is no stem {stem!r}, only {', '.join(stems)}")
         # Made like a mix, with the settings of stems.
         mix = Mix(stem, {other: MUTE for other in stems if other != stem})
     if mix is not None and mix.is_stretched:
@@ -239,11 +241,6 @@ def _request(
         overwrite=options.overwrite,
         settings=settings,
     )
-
-
-def _check_stem(stem: str, stems: Sequence[str]) -> None:
-    if stem not in stems:
-        raise ConfigError(f"there is no stem {stem!r}, only {', '.join(stems)}")
 
 
 def _settings(options: Options, mix: Mix | None, stems: Sequence[str]) -> dict[str, str]:
