@@ -22,8 +22,8 @@ from songsplit.audio import (
 )
 from songsplit.audio.formats import FormatName, OutputFormat
 from songsplit.errors import AudioInputError, ConfigError, OutputError
-from songsplit.inference import BALANCED, QUALITIES, Quality
-from songsplit.inference.pipeline import LONG, MEDIUM, SHORT, stream_stems
+from songsplit.inference import QUALITIES, Quality
+from songsplit.inference.pipeline import stream_stems
 from songsplit.inference.runner import Runner, choose_device
 from songsplit.models.separation_model import SeparationModel, SpeedAverage, fused
 from songsplit.models.weights import load_model
@@ -63,16 +63,14 @@ class Separator:
     Raises
     ------
     ModelError, ConfigError, DeviceError
-        If the model is damaged, if there is no such model, quality or device, or if
-        `max_hours` is not above zero.
+        If a model is damaged, or there is no such model, quality, number of hours or device.
 
     Examples
     --------
     >>> import numpy as np, songsplit
     >>> separator = songsplit.Separator(device="cpu")
     >>> noise = np.random.default_rng(0).normal(size=(2, 44100)).astype("float32") / 10
-    >>> stems = separator.separate(noise, 44100)
-    >>> stems
+    >>> separator.separate(noise, 44100)
     Stems(vocals, instrumental; shape (2, 44100), 44100 Hz)
     """
 
@@ -81,7 +79,7 @@ class Separator:
         model: Model | None = None,
         device: str | None = None,
         *,
-        quality: Quality = BALANCED,
+        quality: Quality = "balanced",
         max_hours: float = 24.0,
     ) -> None:
         if quality not in QUALITIES:
@@ -94,24 +92,18 @@ class Separator:
         if not isinstance(model, SeparationModel):
             stored = load_model(model)
             model, self.card = stored.model, stored.card
+        self.targets = model.config.targets
+        """Names of the stems, in order."""
         self.quality = quality
         """The quality setting."""
         self._max_hours = max_hours
         network = fused(model)
-        self._runner = Runner(
-            SpeedAverage(network).eval() if quality == "best" else network, chosen
-        )
-        self._chunking = MEDIUM if quality == "best" else LONG
+        self._runner = Runner(SpeedAverage(network) if quality == "best" else network, chosen)
 
     @property
     def device(self) -> torch.device:
         """The device that computes."""
         return self._runner.device
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """Names of the stems, in order."""
-        return self._runner.config.targets
 
     def separate(
         self, audio: Audio, sample_rate: int | None = None, *, progress: Progress = False
@@ -147,8 +139,7 @@ class Separator:
         """
         given = None
         with ExitStack() as stack:
-            if _is_file(audio):
-                _refuse_rate(audio, sample_rate)
+            if _is_file(audio, sample_rate):
                 reader = stack.enter_context(open_audio(audio, max_hours=self._max_hours))
                 rate, channels = reader.info.sample_rate, reader.info.channels
                 seconds = reader.info.seconds
@@ -160,7 +151,7 @@ class Separator:
                 starts = range(_BLOCK_SECONDS * rate, mixture.shape[1], _BLOCK_SECONDS * rate)
                 blocks = iter(np.split(mixture, starts, axis=1))
             reporter = stack.enter_context(Reporter(progress, rate, seconds))
-            parts = stream_stems(self._runner, blocks, rate, channels, self._chunking)
+            parts = stream_stems(self._runner, blocks, rate, channels)
             stems = np.concatenate(list(reporter.through(parts)), axis=-1)
         return self._named([given.restore(stem) for stem in stems] if given else stems, rate)
 
@@ -186,23 +177,14 @@ class Separator:
         Raises
         ------
         AudioFileError, AudioInputError
-            As from :meth:`separate`, when the place is reached; and if blocks differ.
-
-        Examples
-        --------
-        >>> import numpy as np, songsplit
-        >>> radio = (np.zeros((2, 44100), dtype="float32") for second in range(20))
-        >>> separator = songsplit.Separator(device="cpu")
-        >>> sum(stems.vocals.shape[-1] for stems in separator.stream(radio, 44100))
-        882000
+            As from :meth:`separate`, when the place is reached; and if blocks differ in channels.
         """
-        if _is_file(audio):
-            _refuse_rate(audio, sample_rate)
+        if _is_file(audio, sample_rate):
             return self._streamed_file(audio)
+        # An array by itself is one block.
+        is_array = isinstance(audio, np.ndarray) or hasattr(audio, "cpu")
         try:
-            # An array by itself is one block.
-            whole = isinstance(audio, np.ndarray) or hasattr(audio, "cpu")
-            blocks: Iterator[Array] = iter([cast("Array", audio)] if whole else audio)
+            blocks = iter(cast("Iterable[Array]", [audio] if is_array else audio))
         except TypeError:
             raise AudioInputError(
                 f"audio is of type {type(audio).__name__}: stream a file or blocks of samples"
@@ -215,11 +197,10 @@ class Separator:
             # Short blocks: what is to be read of a pipe may not be there yet.
             yield from self._streamed(reader.blocks(max(1, rate // 10)), rate)
 
-    def _streamed(self, blocks: Iterator[Array], rate: int) -> Iterator[Stems]:
+    def _streamed(self, blocks: Iterable[Array], rate: int) -> Iterator[Stems]:
         filled = (block for block in blocks if 0 not in getattr(block, "shape", ()))
         given = (as_samples(block, rate) for block in filled)
-        first = next(given, None)
-        if first is None:
+        if (first := next(given, None)) is None:
             return
         channels = len(first.samples)
 
@@ -232,7 +213,7 @@ class Separator:
                     )
                 yield block.samples
 
-        for stems in stream_stems(self._runner, samples(), rate, channels, SHORT):
+        for stems in stream_stems(self._runner, samples(), rate, channels, live=True):
             yield self._named([first.restore(stem) for stem in stems], rate)
 
     def separate_to_files(
@@ -266,9 +247,10 @@ class Separator:
             ``"stem.mp4"`` (one file for DJ programs), or an :class:`songsplit.OutputFormat`.
             Rate and channels are the source's, if the format has them. Where a stem would
             clip, all stems become quieter by the same amount, except in floating point.
-        picture, overwrite : bool, optional
-            Also draw song and stems into a PNG file, named like a stem "picture"; replace
-            files that are already there.
+        picture : bool, optional
+            Also draw song and stems into a PNG file, named like a stem "picture".
+        overwrite : bool, optional
+            Replace files that are already there.
         progress : bool or callable, optional
             As for :meth:`separate`. The function is still called while files are encoded.
 
@@ -282,11 +264,9 @@ class Separator:
         ------
         AudioFileError
             As from :meth:`separate`.
-        OutputExistsError
-            If a result is already there and ``overwrite`` is false.
         OutputError
-            If a result cannot be written, or the format has fewer channels than the
-            source. Nothing partial is left behind.
+            If a result is already there (:class:`OutputExistsError`) or cannot be written, or
+            the format has fewer channels than the source. Nothing partial is left behind.
         ConfigError, AudioInputError
             If the format, the template or a stem of the mix is impossible.
         MissingExtraError
@@ -324,7 +304,7 @@ class Separator:
             )
             with reporter, writer:
                 mixture = reader.blocks(_BLOCK_SECONDS * rate)
-                parts = stream_stems(self._runner, mixture, rate, channels, self._chunking)
+                parts = stream_stems(self._runner, mixture, rate, channels)
                 named = (dict(zip(self.targets, p, strict=True)) for p in reporter.through(parts))
                 stems = drawing.watching(named) if drawing else named
                 for results in _mixed(stems, mix, rate, channels) if mix else stems:
@@ -345,25 +325,14 @@ def separate(
     *,
     model: Model | None = None,
     device: str | None = None,
-    quality: Quality = BALANCED,
+    quality: Quality = "balanced",
     max_hours: float = 24.0,
     progress: Progress = False,
 ) -> Stems:
     """Split a song into vocals and instrumental.
 
-    For more than one song, make a :class:`Separator`, which loads the model only once.
-
-    Parameters
-    ----------
-    audio, sample_rate, progress
-        As for :meth:`Separator.separate`.
-    model, device, quality, max_hours
-        As for :class:`Separator`.
-
-    Returns
-    -------
-    Stems
-        As from :meth:`Separator.separate`.
+    Parameters and results are those of :class:`Separator` and :meth:`Separator.separate`. For
+    more than one song, make a Separator, which loads the model only once.
 
     Examples
     --------
@@ -376,24 +345,21 @@ def separate(
     return separator.separate(audio, sample_rate, progress=progress)
 
 
-def _refuse_rate(file: File, sample_rate: int | None) -> None:
-    if sample_rate is not None:
-        raise AudioInputError(f"{file}: a file brings its own rate: leave sample_rate out")
-
-
-def _is_file(audio: object) -> TypeIs[File]:
-    return isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
+def _is_file(audio: object, sample_rate: int | None) -> TypeIs[File]:
+    is_file = isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
+    if is_file and sample_rate is not None:
+        raise AudioInputError(f"{audio}: a file brings its own rate: leave sample_rate out")
+    return is_file
 
 
 def _mixed(
     blocks: Iterable[Mapping[str, Samples]], mix: Mix, sample_rate: int, channels: int
 ) -> Iterator[dict[str, Samples]]:
     """Turn blocks of stems, each (channels, n), into blocks of a mix."""
-    stretcher = None
-    if mix.is_stretched:
-        stretcher = Stretcher(sample_rate, channels, tempo=mix.tempo, key=mix.key)
-    for stems in blocks:
-        mixed = np.asarray(mix_stems(stems, mix.gains), np.float32)
-        yield {mix.name: stretcher.process(mixed) if stretcher else mixed}
-    if stretcher:
-        yield {mix.name: stretcher.rest()}
+    mixed = (np.asarray(mix_stems(stems, mix.gains), np.float32) for stems in blocks)
+    if not mix.is_stretched:
+        yield from ({mix.name: block} for block in mixed)
+        return
+    stretcher = Stretcher(sample_rate, channels, tempo=mix.tempo, key=mix.key)
+    yield from ({mix.name: stretcher.process(block)} for block in mixed)
+    yield {mix.name: stretcher.rest()}

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 import pytest
 import soundfile
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutagen.flac import FLAC
 
-import songsplit
 from songsplit import Separator
-from songsplit.audio import read_tags
 from songsplit.errors import (
     AudioFileError,
     AudioInputError,
@@ -22,7 +17,6 @@ from songsplit.errors import (
     DeviceError,
     ModelError,
     OutputError,
-    OutputExistsError,
 )
 from songsplit.models.separation_model import SeparationModel
 from tests.conftest import EXAMPLE
@@ -45,19 +39,6 @@ def assert_adds_up(stems, mixture):
     np.testing.assert_allclose(
         np.asarray(stems.vocals) + np.asarray(stems.instrumental), mixture, atol=1e-6 * scale
     )
-
-
-def test_the_example_song(separator):
-    mixture, rate = soundfile.read(EXAMPLE, dtype="float32", stop=8 * 44100)
-    stems = songsplit.separate(mixture.T, rate, device="cpu")
-    assert list(stems) == ["vocals", "instrumental"]
-    assert stems.sample_rate == 44100
-    assert stems.vocals.shape == stems.instrumental.shape == mixture.T.shape
-    assert_adds_up(stems, mixture.T)
-    # A bass drum or a voice alone would be wrong: each stem holds a good part of the song.
-    energy = np.square(mixture).sum()
-    for stem in stems.values():
-        assert 0.02 * energy < np.square(stem).sum() < 0.98 * energy
 
 
 @pytest.mark.slow
@@ -119,6 +100,7 @@ def test_joins_between_chunks_are_inaudible(tiny, seconds):
 def test_chunked_equals_unchunked(any_quality, jump):
     rng = np.random.default_rng(0)
     mixture = rng.normal(size=(2, 44100 * 50)).astype(np.float32)
+    mixture[1] += mixture[0] / 4  # sides of songs resemble each other
     # Louder from a second after the first join on: the level is measured across it.
     mixture[:, int(44100 * 22.5) :] *= 10 ** (jump / 20)
     whole = any_quality.separate(mixture, 44100).vocals
@@ -134,14 +116,6 @@ def test_chunked_equals_unchunked(any_quality, jump):
     assert 10 * np.log10((error / level).max()) < (
         -40 if any_quality.quality == "balanced" else -25
     )
-
-
-def test_loud_and_silent(tiny):
-    loud = np.random.default_rng(0).normal(size=(2, 9000)).astype(np.float32) * 1e25
-    assert_adds_up(tiny.separate(loud, 44100), loud)
-    silent = tiny.separate(np.zeros((2, 9000), np.float32), 44100)
-    assert not silent.vocals.any()
-    assert not silent.instrumental.any()
 
 
 @pytest.mark.slow
@@ -183,65 +157,6 @@ def test_what_is_too_loud_to_compute_with_is_refused(tiny, level):
         tiny.separate(np.where(np.arange(20) == 7, level, 0).astype(np.float32), 44100)
 
 
-def test_files_give_what_arrays_give(tiny, tmp_path):
-    mixture, rate = soundfile.read(EXAMPLE, dtype="float32", stop=30000, always_2d=True)
-    path = tmp_path / "a song (live) ü.wav"
-    soundfile.write(path, mixture, rate, subtype="FLOAT")
-    expected = tiny.separate(mixture.T, rate).vocals
-    for source in (path, str(path), io.BytesIO(path.read_bytes())):
-        stems = tiny.separate(source)
-        assert stems.vocals.dtype == np.float32
-        np.testing.assert_array_equal(stems.vocals, expected)
-    with path.open("rb") as file:
-        np.testing.assert_array_equal(tiny.separate(file).vocals, expected)
-
-
-def test_separate_to_files(tiny, tmp_path):
-    mixture = np.random.default_rng(0).normal(size=(70000, 1)).astype(np.float32)
-    soundfile.write(tmp_path / "song.wav", mixture, 32000, subtype="FLOAT")
-    paths = tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "new" / "stems")
-    assert list(paths) == ["vocals", "instrumental"]
-    parts = {}
-    for name, path in paths.items():
-        assert path == tmp_path / "new" / "stems" / f"{name}.wav"
-        parts[name], rate = soundfile.read(path, dtype="float32", always_2d=True)
-        assert rate == 32000
-        assert soundfile.info(path).subtype == "FLOAT"
-    np.testing.assert_allclose(parts["vocals"] + parts["instrumental"], mixture, atol=1e-5)
-
-    with pytest.raises(OutputExistsError, match="already there"):
-        tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "new" / "stems")
-    tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "new" / "stems", overwrite=True)
-    expected = {"vocals.wav", "instrumental.wav"}
-    assert {p.name for p in (tmp_path / "new" / "stems").iterdir()} == expected
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["flac", "mp3", "stem.mp4"])
-def test_other_kinds_of_files(tiny, tmp_path, name):
-    source = tmp_path / "song.flac"
-    samples = np.random.default_rng(0).normal(0, 0.3, (44100, 2))
-    soundfile.write(source, samples, 44100)
-    tagged = FLAC(source)
-    tagged["title"], tagged["artist"] = "Lithium", "Ann"
-    tagged.save()
-    paths = tiny.separate_to_files(source, tmp_path / "out", output=name)
-    expected = (
-        ["stems.stem.mp4"] if name == "stem.mp4" else [f"instrumental.{name}", f"vocals.{name}"]
-    )
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == expected
-    found = read_tags(paths["vocals"]).fields
-    assert found["artist"] == ["Ann"]
-    assert found["title"] == ["Lithium" if name == "stem.mp4" else "Lithium (vocals)"]
-    # Untrained networks give no loud stems, but noise of this level goes beyond full scale.
-    assert paths.gain_db <= 0
-    assert paths.problems == []
-    with pytest.raises(OutputExistsError):
-        tiny.separate_to_files(source, tmp_path / "out", output=name)
-    with pytest.raises(ConfigError, match="unknown format"):
-        tiny.separate_to_files(source, tmp_path / "out", output="aac")
-
-
 @pytest.mark.parametrize("kind", ["flac", "ogg", "wav"])
 def test_tags_of_open_files(tiny, tmp_path, kind):
     samples = np.random.default_rng(0).normal(0, 0.1, (30000, 2))
@@ -251,27 +166,6 @@ def test_tags_of_open_files(tiny, tmp_path, kind):
         paths = tiny.separate_to_files(file, tmp_path / "out")
     read, _ = soundfile.read(paths["vocals"], dtype="float32")
     np.testing.assert_allclose(read.T, expected.vocals, atol=1e-6)
-
-
-def test_integer_files_of_a_song_add_up_to_it(tiny, tmp_path):
-    samples = np.random.default_rng(0).integers(-(2**14), 2**14, (44100, 2)).astype(np.int16)
-    soundfile.write(tmp_path / "song.wav", samples, 44100)
-    output = songsplit.OutputFormat("wav", bit_depth="16")
-    paths = tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "out", output=output)
-    assert paths.gain_db == 0
-    total = sum(soundfile.read(path, dtype="int16")[0].astype(int) for path in paths.values())
-    assert np.abs(total - samples).max() <= 2
-
-
-def test_progress_is_told_in_seconds(tiny):
-    seen = []
-    tiny.separate(
-        np.zeros((2, 44100 * 20), np.float32), 44100, progress=lambda *args: seen.append(args)
-    )
-    done = [d for d, _, _ in seen]
-    assert done == sorted(done)
-    assert seen[0] == (0.0, 20.0, None)
-    assert seen[-1] == pytest.approx((20.0, 20.0, 0.0))
 
 
 def test_an_exception_from_progress_stops_and_leaves_nothing(tiny, tmp_path):
@@ -328,44 +222,9 @@ def test_streams_that_cannot_be_separated_are_refused(tiny):
         list(tiny.stream([np.zeros(9), np.full(9, np.nan)], 44100))
 
 
-@pytest.mark.parametrize(
-    ("audio", "rate", "message"),
-    [
-        (np.zeros((2, 100)), None, "sample_rate"),
-        (np.zeros((2, 100)), 0, "sample_rate"),
-        (np.zeros((2, 100)), -44100, "sample_rate"),
-        (np.zeros((1000, 2)), 44100, "[Tt]ranspose|\\.T"),
-        (np.zeros((2, 3, 100)), 44100, "dimension|shape"),
-        (np.zeros((9, 100)), 44100, "channels"),
-        (np.zeros((2, 0)), 44100, "no samples|zero samples|empty"),
-        (np.full((2, 100), np.nan), 44100, "nan"),
-        (np.full((2, 100), np.inf), 44100, "inf"),
-        ([[0.0] * 100] * 2, 44100, "list"),
-        (None, None, "NoneType"),
-        (b"RIFF", None, "bytes"),
-        (np.zeros((2, 100), dtype=bool), 44100, "bool"),
-        (np.zeros((2, 100), dtype=complex), 44100, "complex"),
-    ],
-)
-def test_unusable_arrays_are_refused(tiny, audio, rate, message):
-    with pytest.raises(AudioInputError, match=message):
-        tiny.separate(audio, rate)
-
-
 def test_a_rate_given_with_a_file_is_refused(tiny):
     with pytest.raises(AudioInputError, match=r"lithium.*leave sample_rate out"):
         tiny.separate(EXAMPLE, 44100)
-
-
-def test_unusable_files_are_refused(tiny, tmp_path):
-    (tmp_path / "text.mp3").write_text("la la la")
-    (tmp_path / "empty.wav").touch()
-    for name in ("text.mp3", "empty.wav", "missing.wav", "."):
-        with pytest.raises(AudioFileError, match=name if name != "." else str(tmp_path)):
-            tiny.separate(tmp_path / name)
-        with pytest.raises(AudioFileError):
-            tiny.separate_to_files(tmp_path / name, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow
@@ -386,7 +245,9 @@ def test_faults_deep_in_a_file_leave_no_results(tiny, tmp_path, fault):
     assert [p.name for p in tmp_path.iterdir()] == ["song.wav"]
 
 
-def test_unknown_model_and_device():
+def test_unknown_quality_model_and_device():
+    with pytest.raises(ConfigError, match=r"'fast'.*use balanced, best"):
+        Separator(quality="fast")
     with pytest.raises(ModelError, match="unknown model"):
         Separator("nonesuch")
     for device in ("nonesuch", "hpu", "meta"):
@@ -395,18 +256,6 @@ def test_unknown_model_and_device():
     if not torch.cuda.is_available():
         with pytest.raises(DeviceError, match="cuda"):
             Separator(device="cuda")
-
-
-def test_unknown_quality():
-    with pytest.raises(ConfigError, match=r"'fast'.*use balanced, best"):
-        songsplit.separate(np.zeros(9, np.float32), 44100, quality="fast")
-
-
-def test_the_same_input_gives_the_same_output(tiny):
-    mixture = np.random.default_rng(0).normal(size=(2, 50000)).astype(np.float32)
-    first = tiny.separate(mixture, 44100)
-    second = tiny.separate(mixture, 44100)
-    assert np.array_equal(first.vocals, second.vocals)
 
 
 @pytest.mark.parametrize("suffix", ["wav", "mp3"])

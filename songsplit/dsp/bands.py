@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -13,28 +14,21 @@ Bands = Sequence[tuple[int, int]]
 
 def pool_bands(powers: Tensor, bands: Bands) -> Tensor:
     """Average powers, shape (..., bins, frames), over each band: (..., bands, frames)."""
-    parts = []
-    for start, stop, width in _ranges(bands):
-        part = powers[..., start:stop, :]
-        if width > 1:
-            part = part.reshape(*part.shape[:-2], -1, width, part.shape[-1]).mean(dim=-2)
-        parts.append(part)
-    return torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
+    parts = torch.split(powers[..., : bands[-1][0], :], _sizes(bands), dim=-2)
+    pooled = [
+        torch.unflatten(part, -2, (-1, width)).mean(dim=-2) if width > 1 else part
+        for part, (_, width) in zip(parts, bands, strict=True)
+    ]
+    return torch.cat(pooled, dim=-2)
 
 
 def expand_bands(values: Tensor, bands: Bands) -> Tensor:
     """Give every bin the value of its band: (..., bands, frames) to (..., bins, frames)."""
-    parts, row = [], 0
-    for start, stop, width in _ranges(bands):
-        rows = (stop - start) // width
-        part = values[..., row : row + rows, :]
-        parts.append(part.repeat_interleave(width, dim=-2) if width > 1 else part)
-        row += rows
-    return torch.cat(parts, dim=-2) if len(parts) > 1 else parts[0]
+    widths = [width for _, width in bands]
+    counts = [size // width for size, width in zip(_sizes(bands), widths, strict=True)]
+    parts = zip(torch.split(values, counts, dim=-2), widths, strict=True)
+    return torch.cat([part.repeat_interleave(width, dim=-2) for part, width in parts], dim=-2)
 
 
-def _ranges(bands: Bands) -> Iterator[tuple[int, int, int]]:
-    start = 0
-    for stop, width in bands:
-        yield start, stop, width
-        start = stop
+def _sizes(bands: Bands) -> list[int]:
+    return [stop - start for start, stop in pairwise([0, *(stop for stop, _ in bands)])]

@@ -13,42 +13,30 @@ EDGE_BINS = 16
 def input_powers(spectrogram: Tensor) -> Tensor:
     """Compute the squared magnitudes of left, right, mid and side.
 
-    Mid is (L + R) / 2 and side (L - R) / 2: they tell the network about the phase between the
-    channels, hence about what stands in the middle.
-
-    Parameters
-    ----------
-    spectrogram : Tensor of complex64, shape (batch, 2, bins, frames)
-
-    Returns
-    -------
-    Tensor of float32, shape (batch, 4, bins, frames)
+    From complex64 (batch, 2, bins, frames) to float32 (batch, 4, bins, frames). Mid is
+    (L + R) / 2 and side (L - R) / 2: they tell the network about the phase between the channels,
+    hence about what stands in the middle.
     """
     real, imaginary = spectrogram.real, spectrogram.imag
     parts = [real.square().addcmul_(imaginary, imaginary)]
     for sign in (1, -1):
-        # Not from powers and products: of nearly opposite or equal channels little is left.
+        # Powers and their products would lose the precision of nearly equal or opposite channels.
         both = [torch.add(part[:, :1], part[:, 1:], alpha=sign) for part in (real, imaginary)]
         parts.append(both[0].square_().addcmul_(both[1], both[1]) / 4)
     return torch.cat(parts, dim=1)
 
 
 def apply_masks(masks: Tensor, spectrogram: Tensor) -> Tensor:
-    """Multiply a spectrogram by real masks.
-
-    From (batch, n, channels, bins, frames) and complex64 (batch, channels, bins, frames) to
-    complex64 (batch, n, channels, bins, frames).
-    """
+    """Multiply a spectrogram (batch, channels, bins, frames) by masks (batch, n, ...)."""
     # Real times complex would turn the masks into complex numbers first.
     parts = torch.view_as_real(spectrogram).unsqueeze(1) * masks.unsqueeze(-1)
     return torch.view_as_complex(parts)
 
 
 def continue_masks(masks: Tensor, bins: int) -> Tensor:
-    """Extend masks, shape (..., masked bins, frames), to all `bins`: (..., bins, frames).
+    """Extend masks (..., masked bins, frames) to all `bins` by the mean of their highest bins.
 
-    Bins above the network's band take the mean of its highest ones, frame by frame, so that the
-    highs of a voice follow the voice instead of being cut off.
+    The highs of a voice then follow the voice instead of being cut off.
     """
     missing = bins - masks.shape[-2]
     if missing == 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,32 +11,22 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class ChunkPlan:
-    """How a signal is cut into overlapping chunks.
+class ChunkPlan(NamedTuple):
+    """How a signal is cut into overlapping chunks of `chunk` samples.
 
-    A chunk has `chunk` samples. Of these, `margin` at either end only give context and are
-    thrown away, except at the ends of the signal; over `fade` samples one chunk fades into the
-    next.
+    At either end of a chunk, `margin` samples only give context and are thrown away, except at
+    the ends of the signal. Over `fade` samples one chunk fades into the next. A chunk is at least
+    twice as long as its overlap.
     """
 
     chunk: int
     margin: int
     fade: int
 
-    def __post_init__(self) -> None:
-        if min(self.margin, self.fade) < 0 or self.hop < max(1, self.overlap):
-            raise ValueError(f"chunks of {self.chunk} samples are too short for {self}")
-
-    @property
-    def overlap(self) -> int:
-        """Samples shared by neighbouring chunks."""
-        return 2 * self.margin + self.fade
-
     @property
     def hop(self) -> int:
         """Samples from the start of a chunk to the start of the next."""
-        return self.chunk - self.overlap
+        return self.chunk - 2 * self.margin - self.fade
 
 
 def overlap_add(
@@ -45,40 +35,24 @@ def overlap_add(
     plan: ChunkPlan,
     group: int = 1,
 ) -> Iterator[Samples]:
-    """Process a signal of any length chunk by chunk.
+    """Process a signal chunk by chunk, with linear cross-fades between the chunks.
 
-    Neighbouring chunks are cross-faded linearly: with weights ``w`` and ``1 - w`` that add up
-    to one at every sample, a process that changes nothing gives back its input. At most a group
-    of chunks is held in memory, and that is also the delay.
-
-    Parameters
-    ----------
-    blocks : iterable of ndarray of float32, shape (channels, n)
-        The signal in blocks of any length.
-    process : callable
-        Maps each of up to `group` chunks (channels, n), all of one length, to
-        (..., channels, n); n is at most ``plan.chunk``.
-    plan : ChunkPlan
-    group : int, optional
-        Chunks to wait for and to process together.
-
-    Yields
-    ------
-    ndarray of float32, shape (..., channels, n)
-        The processed signal in blocks, together exactly as long as the input.
+    The signal comes in blocks (channels, n) of any length, and the result in blocks
+    (..., channels, n) that are as long together. `process` maps up to `group` chunks of one
+    length to as many results of that length. At most a group of chunks is held in memory, and
+    that is also the delay.
     """
     # Ramp values lie strictly between 0 and 1, so no sample of the fade is wasted.
     rise = (np.arange(1, plan.fade + 1, dtype=np.float32)) / np.float32(plan.fade + 1)
     tail: Samples | None = None  # end of the last chunk, still to be faded out
     for chunks, is_last in _grouped(blocks, plan, group):
         for chunk in process(chunks):
-            faded = chunk if tail is None else _fade_in(chunk, tail, rise, plan)
-            if is_last:
-                yield faded
-            else:
-                end = faded.shape[-1] - plan.margin
-                yield faded[..., : end - plan.fade]
-                tail = faded[..., end - plan.fade : end]
+            if tail is not None:
+                chunk = chunk[..., plan.margin :].copy()
+                chunk[..., : plan.fade] = tail * (1 - rise) + chunk[..., : plan.fade] * rise
+            end = chunk.shape[-1] if is_last else chunk.shape[-1] - plan.margin - plan.fade
+            yield chunk[..., :end]
+            tail = chunk[..., end : end + plan.fade]
 
 
 def _grouped(
@@ -90,8 +64,8 @@ def _grouped(
     for block in blocks:
         pending.append(block)
         held += block.shape[-1]
-        # A chunk is given only when more samples are known to follow it, so the last
-        # one can be recognised.
+        # The last chunk is recognised because a chunk is only given out when more samples are
+        # known to follow it.
         while held > plan.chunk + (group - 1) * plan.hop:
             signal = np.concatenate(pending, axis=-1)
             yield _cut(signal, plan, group), False
@@ -107,11 +81,3 @@ def _grouped(
 def _cut(signal: Samples, plan: ChunkPlan, count: int) -> list[Samples]:
     starts = range(0, count * plan.hop, plan.hop)
     return [signal[..., start : start + plan.chunk] for start in starts]
-
-
-def _fade_in(chunk: Samples, tail: Samples, rise: Samples, plan: ChunkPlan) -> Samples:
-    """Drop the leading margin of a chunk and fade it in over the tail of the one before."""
-    inner = chunk[..., plan.margin :].copy()
-    fade = plan.fade
-    inner[..., :fade] = tail * (1 - rise) + inner[..., :fade] * rise
-    return inner

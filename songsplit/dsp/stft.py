@@ -13,15 +13,8 @@ class STFT(nn.Module):
     modified short-time Fourier transform". Everything is computed in float32, also under
     autocast, because half precision has neither complex numbers nor the dynamic range of
     music. Signals are padded with ``n_fft // 2`` zeros on both sides, so frame ``t`` is centred
-    on sample ``t * hop_length``, and a signal of any length is reconstructed in full.
-
-    Parameters
-    ----------
-    n_fft : int
-        Window and transform length in samples, even.
-    hop_length : int
-        Samples between frames, at most ``n_fft // 4``, so that also the last samples of a
-        signal lie well inside a window.
+    on sample ``t * hop_length``. The hop is at most ``n_fft // 4``, so that the last samples of
+    a signal also lie well inside a window, and a signal of any length is reconstructed in full.
     """
 
     window: Tensor
@@ -57,10 +50,7 @@ class STFT(nn.Module):
         return spectrogram.reshape(*samples.shape[:-1], *spectrogram.shape[-2:])
 
     def inverse(self, spectrogram: Tensor, samples: int) -> Tensor:
-        """Transform (..., bins, frames) back into float32 (..., samples).
-
-        `samples` is the length that :meth:`forward` was given.
-        """
+        """Transform (..., bins, frames) back into float32 of the former length (..., samples)."""
         with torch.autocast(spectrogram.device.type, enabled=False):
             signal = torch.istft(
                 spectrogram.reshape(-1, *spectrogram.shape[-2:]),

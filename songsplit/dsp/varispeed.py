@@ -13,20 +13,10 @@ Samples = NDArray[np.float32]
 def resample_to(samples: Tensor, length: int) -> Tensor:
     """Spread a signal over another number of samples, which changes pitch and tempo.
 
-    The result has the same Fourier series up to the lower of the two Nyquist frequencies; there
-    and back gives the same signal, save what lies above that. The signal is taken as periodic:
-    fade or pad its ends, or throw away what comes from there.
-
-    Parameters
-    ----------
-    samples : Tensor, shape (..., n)
-        At least one sample.
-    length : int
-        Number of samples wanted, at least one.
-
-    Returns
-    -------
-    Tensor of float32, shape (..., length)
+    From (..., n) to float32 (..., length), both at least one sample. The result has the same
+    Fourier series up to the lower of the two Nyquist frequencies; there and back gives the same
+    signal, except for what lies above that. The signal is taken as periodic: fade or pad its
+    ends, or throw away what comes from there.
     """
     given = samples.shape[-1]
     with torch.autocast(samples.device.type, enabled=False):
@@ -38,10 +28,10 @@ def resample_to(samples: Tensor, length: int) -> Tensor:
 
 
 class Interpolator:
-    """Reads a slow signal, such as a gain, at another rate, on straight lines between samples.
+    """Linear interpolation of a slow signal, such as a gain, at another rate.
 
-    Unlike a resampling filter it has no delay and does not ring, and beyond the ends the first
-    and the last sample go on; so a gain of one stays one everywhere. It is not meant for sound.
+    Unlike a resampling filter it has no delay and does not ring, and the last sample is repeated
+    beyond the end; so a gain of one stays one everywhere. It is not meant for sound.
     """
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
@@ -52,14 +42,12 @@ class Interpolator:
 
     def push(self, block: Samples) -> None:
         """Append a block, shape (..., n), n >= 1."""
-        held = [block] if self._held is None else [self._held, block]
-        self._held = np.concatenate(held, axis=-1)
+        self._held = block if self._held is None else np.concatenate([self._held, block], axis=-1)
 
     def read(self, count: int) -> Samples:
         """Return the next samples, shape (..., count); push at least one block before."""
-        if self._held is None:
-            raise ValueError("there is nothing to interpolate between yet")
-        # In whole numbers: positions of hours of audio do not fit floating point.
+        assert self._held is not None
+        # Integers: positions in hours of audio do not fit floating point.
         numbers = (self._given + np.arange(count, dtype=np.int64)) * self._from
         last = self._held.shape[-1] - 1
         index = numbers // self._to - self._start

@@ -8,4 +8,3 @@ Quality: TypeAlias = Literal["balanced", "best"]
 """How much computing time is spent on quality: the network once, or at three speeds."""
 
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
-BALANCED: Quality = "balanced"

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-
-_HEADS = 4  # of attention
 
 
 def conv_norm(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
@@ -41,13 +38,12 @@ class FrequencyLinear(nn.Module):
 
 
 class FrequencyBlock(nn.Module):
-    """Two frequency-wise linear layers with a narrow layer between them.
+    """Two frequency-wise linear layers, with `inner` rows between them.
 
     The "time-distributed fully connected" block of Choi et al. (2020),
     "Investigating U-Nets with various intermediate blocks for spectrogram-based
     singing voice separation": it lets every frequency see all others, so harmonics
-    far apart are recognised as one voice, which small convolutions cannot do. Between the
-    layers the frequency axis has `inner` rows.
+    far apart are recognised as one voice, which small convolutions cannot do.
     """
 
     def __init__(self, channels: int, bins: int, inner: int) -> None:
@@ -62,7 +58,7 @@ class FrequencyBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the block's output for (batch, channels, bins, time), same shape."""
+        """Map (batch, channels, bins, time) to the same shape."""
         out: Tensor = self.layers(x)
         return out
 
@@ -78,11 +74,8 @@ class ConvFrequencyBlock(nn.Module):
         self.entry = nn.Sequential(conv_norm(in_channels, out_channels, 3), nn.ReLU(inplace=True))
         self.frequency = FrequencyBlock(out_channels, bins, inner) if inner else None
         self.exit = conv_norm(out_channels, out_channels, 3)
-        self.shortcut = (
-            nn.Identity()
-            if in_channels == out_channels
-            else conv_norm(in_channels, out_channels, 1)
-        )
+        is_same = in_channels == out_channels
+        self.shortcut = nn.Identity() if is_same else conv_norm(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, bins, time) to (batch, out_channels, bins, time)."""
@@ -93,75 +86,13 @@ class ConvFrequencyBlock(nn.Module):
         return out.add_(self.shortcut(x)).relu_()
 
 
-class Down(nn.Sequential):
-    """Halve frequency and time with a strided convolution."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, 2, stride=2, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-        )
+def down(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Return layers that halve frequency and time."""
+    convolution = nn.Conv2d(in_channels, out_channels, 2, stride=2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))
 
 
-class Up(nn.Sequential):
-    """Double frequency and time with a transposed convolution."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2, bias=False),
-            nn.BatchNorm2d(out_channels),
-            nn.ReLU(inplace=True),
-        )
-
-
-class AlongTimeAndFrequency(nn.Module):
-    """Apply one layer along time, then another along frequency, each with a shortcut.
-
-    The dual-path scheme of Luo et al. (2020), "Dual-path RNN". Layers map
-    (sequences, length, channels) to the same shape.
-    """
-
-    def __init__(self, channels: int, layer: type[nn.Module]) -> None:
-        super().__init__()
-        self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
-        self.layers = nn.ModuleList(layer(channels) for _ in range(2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, channels, frequency, time) to the same shape."""
-        x = x.permute(0, 2, 3, 1)  # (batch, frequency, time, channels)
-        for norm, layer in zip(self.norms, self.layers, strict=True):
-            sequences = norm(x).flatten(0, 1)
-            x = x + layer(sequences).reshape(x.shape)
-            x = x.transpose(1, 2)  # the other axis next, and back after both
-        return x.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
-
-
-class Recurrent(nn.Module):
-    """Bidirectional GRU and a linear layer back to the number of channels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gru = nn.GRU(channels, channels // 2, batch_first=True, bidirectional=True)
-        self.out = nn.Linear(channels // 2 * 2, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (sequences, length, channels) to the same shape."""
-        out: Tensor = self.out(self.gru(x)[0])
-        return out
-
-
-class Attention(nn.Module):
-    """Multi-head attention of every place to all others (Vaswani et al. 2017)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.inputs = nn.Linear(channels, 3 * channels, bias=False)
-        self.out = nn.Linear(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (sequences, length, channels) to the same shape."""
-        heads = self.inputs(x).unflatten(-1, (3, _HEADS, -1)).permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(heads[0], heads[1], heads[2])
-        out: Tensor = self.out(seen.transpose(1, 2).flatten(2))
-        return out
+def up(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Return layers that double frequency and time."""
+    convolution = nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True))

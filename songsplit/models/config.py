@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any
 
 from songsplit.errors import ConfigError
 
-Context = Literal["none", "recurrent", "attention"]
-
 # Settings of version 0.1, with the only value that is left.
-_FORMER = {"stereo_input": "left-right-mid-side", "skip": "sum", "mask": "soft"}
+_FORMER = {"stereo_input": "left-right-mid-side", "skip": "sum", "mask": "soft", "context": "none"}
 # Configurations come with weights from strangers: what these bounds allow fits into memory.
 _INTEGERS = {
     "sample_rate": (1, 768_000),
@@ -22,8 +21,6 @@ _INTEGERS = {
     "bottleneck": (0, 1 << 15),
     "narrowest": (1, 1 << 15),
 }
-_MAX_WIDTH = 4096
-_MAX_SCALES = 12
 _MAX_LEVEL_SECONDS = 600.0
 # Targets give files and arguments their names.
 _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
@@ -60,9 +57,6 @@ class MaskUNetConfig:
         leaves these blocks out.
     narrowest : int
         They do not reduce it to fewer rows than this.
-    context : {"none", "recurrent", "attention"}
-        Layers along the whole of time and of frequency at the lowest scale, whose width
-        must be a multiple of four for attention.
     """
 
     targets: tuple[str, ...] = ("vocals", "instrumental")
@@ -76,45 +70,48 @@ class MaskUNetConfig:
     widths: tuple[int, ...] = (48, 80, 112, 160, 224)
     bottleneck: int = 8
     narrowest: int = 1
-    context: Context = "none"
 
     def __post_init__(self) -> None:
         for name in ("targets", "widths", "bands"):
             self._require(name, isinstance(getattr(self, name), list | tuple))
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         self._require("bands", all(isinstance(band, list | tuple) for band in self.bands))
-        object.__setattr__(self, "targets", tuple(self.targets))
-        object.__setattr__(self, "widths", tuple(self.widths))
         object.__setattr__(self, "bands", tuple(tuple(band) for band in self.bands))
-        self._require("targets", 2 <= len(self.targets) <= _MAX_TARGETS)
-        self._require("targets", all(_is_target(name) for name in self.targets))
-        self._require("targets", len({name.lower() for name in self.targets}) == len(self.targets))
+        names = {
+            name.lower()
+            for name in self.targets
+            if isinstance(name, str) and _TARGET.fullmatch(name)
+        }
+        self._require("targets", 2 <= len(names) == len(self.targets) <= _MAX_TARGETS)
         for name, (least, most) in _INTEGERS.items():
             self._require(name, _is_integer(getattr(self, name), least, most))
         self._require("n_fft", self.n_fft % 2 == 0)
         self._require("hop_length", self.n_fft // 64 <= self.hop_length <= self.n_fft // 4)
-        self._require("widths", 1 <= len(self.widths) <= _MAX_SCALES)
-        self._require("widths", all(_is_integer(width, 1, _MAX_WIDTH) for width in self.widths))
+        self._require("widths", 1 <= len(self.widths) <= 12)
+        self._require("widths", all(_is_integer(width, 1, 4096) for width in self.widths))
         self._require("bands", self._bands_fit())
-        self._require("context", self.context in get_args(Context))
-        self._require("compression", _is_number(self.compression) and 0 < self.compression <= 1)
-        self._require("level_seconds", _is_number(self.level_seconds))
-        self._require("level_seconds", 0 < self.level_seconds <= _MAX_LEVEL_SECONDS)
+        for name, limit in (("compression", 1.0), ("level_seconds", _MAX_LEVEL_SECONDS)):
+            value = getattr(self, name)
+            self._require(name, isinstance(value, int | float) and 0 < value <= limit)
         lowest = self.rows // self.frame_multiple
         self._require("bottleneck", 0 <= self.bottleneck <= max(lowest, self.narrowest))
-        # Attention has four heads.
-        self._require("context", self.context != "attention" or self.widths[-1] % 4 == 0)
 
     def _bands_fit(self) -> bool:
         if not all(_is_integer(edge, 1, self.n_fft) for band in self.bands for edge in band):
             return False
         if not self.bands or any(len(band) != 2 for band in self.bands):
             return False
-        starts = [0, *(stop for stop, _ in self.bands)]
-        for start, (stop, width) in zip(starts, self.bands, strict=False):
-            if stop <= start or (stop - start) % width:
-                return False
+        if any(bins <= 0 or bins % width for bins, width in self._ranges()):
+            return False
         folded = self.subbands * self.frame_multiple
         return self.bins <= self.n_fft // 2 + 1 and self.band_count % folded == 0
+
+    def _ranges(self) -> Iterator[tuple[int, int]]:
+        """Give the number of bins and the width of each range of alike bands."""
+        start = 0
+        for stop, width in self.bands:
+            yield stop - start, width
+            start = stop
 
     def _require(self, name: str, holds: bool) -> None:
         if not holds:
@@ -128,11 +125,7 @@ class MaskUNetConfig:
     @property
     def band_count(self) -> int:
         """Number of frequency bands."""
-        starts = [0, *(stop for stop, _ in self.bands)]
-        return sum(
-            (stop - start) // width
-            for start, (stop, width) in zip(starts, self.bands, strict=False)
-        )
+        return sum(bins // width for bins, width in self._ranges())
 
     @property
     def rows(self) -> int:
@@ -162,8 +155,6 @@ class MaskUNetConfig:
             raise ConfigError(f"the model's configuration is not valid JSON: {error}") from error
         if not isinstance(values, dict):
             raise ConfigError("the model's configuration is not a JSON object")
-        if "bins" in values:  # how files were written before there were bands
-            values["bands"] = ((values.pop("bins"), 1),)
         for name, remaining in _FORMER.items():
             if (value := values.pop(name, remaining)) != remaining:
                 raise ConfigError(
@@ -178,11 +169,3 @@ class MaskUNetConfig:
 
 def _is_integer(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_target(value: object) -> bool:
-    return isinstance(value, str) and _TARGET.fullmatch(value) is not None

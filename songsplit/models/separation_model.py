@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from fractions import Fraction
+from itertools import count, pairwise
 from typing import NamedTuple
 
 import torch
@@ -22,16 +23,19 @@ SPEEDS = (Fraction(21, 20), Fraction(11, 10))
 """Speeds besides the true one. Faster ones cost less than slower ones and help more: higher
 voices have their harmonics further apart (docs/experiments.md)."""
 
+_CONVOLUTIONS = nn.Conv2d, nn.ConvTranspose2d
 _EDGE = 2048  # zeros on either side, so that the ends do not ring into each other
 
 
 class Foreground(NamedTuple):
-    """All targets but the last, which is the mixture less the others."""
+    """All targets but the last, which is the mixture less the others.
+
+    Each has shape (batch, targets - 1, 2, samples): the stems in float32, and their shares of
+    what lies above the network's band.
+    """
 
     stems: Tensor
-    """Of float32, shape (batch, targets - 1, 2, samples)."""
     highs: Tensor
-    """Share of each stem in all that lies above the network's band, in the same shape."""
 
 
 class SeparationModel(nn.Module):
@@ -57,26 +61,19 @@ class SeparationModel(nn.Module):
         self.unet = MaskUNet(config) if network is None else network
 
     def foreground_masks(self, spectrogram: Tensor) -> Tensor:
-        """Predict the masks of all targets but the last over the network's band.
-
-        From complex64 (batch, 2, bins, frames) to (batch, targets - 1, 2, config.bins, frames).
-        """
+        """Predict the masks of all targets but the last from (batch, 2, bins, frames)."""
         masks: Tensor = self.unet(input_powers(spectrogram[:, :, : self.config.bins]))
         return masks
 
     def masks(self, spectrogram: Tensor) -> Tensor:
-        """Predict the masks of all targets, which add up to one, over the network's band.
-
-        From complex64 (batch, 2, bins, frames) to (batch, targets, 2, config.bins, frames).
-        """
+        """Predict masks (batch, targets, 2, config.bins, frames), which add up to one."""
         first = self.foreground_masks(spectrogram)
         return torch.cat([first, 1 - first.sum(dim=1, keepdim=True)], dim=1)
 
     def foreground(self, mixture: Tensor) -> Foreground:
-        """Separate all targets but the last; they have the mixture's own phase.
+        """Separate (batch, 2, samples), at least one sample, at the rate ``config.sample_rate``.
 
-        The mixture has shape (batch, 2, samples), at least one sample, and the rate
-        ``config.sample_rate``.
+        The stems have the mixture's own phase.
         """
         spectrogram, samples = self.stft(mixture), mixture.shape[-1]
         masks = continue_masks(self.foreground_masks(spectrogram), self.stft.bins)
@@ -85,18 +82,7 @@ class SeparationModel(nn.Module):
         return Foreground(stems, highs)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Separate stereo mixtures.
-
-        Parameters
-        ----------
-        mixture : Tensor, shape (batch, 2, samples)
-            At ``config.sample_rate``, at least one sample.
-
-        Returns
-        -------
-        Tensor of float32, shape (batch, targets, 2, samples)
-            Adding up to the mixture.
-        """
+        """Separate (batch, 2, samples) into all targets, float32 (batch, targets, 2, samples)."""
         first = self.foreground(mixture).stems
         return torch.cat([first, (mixture - first.sum(dim=1)).unsqueeze(1)], dim=1)
 
@@ -104,33 +90,25 @@ class SeparationModel(nn.Module):
 def fused(model: SeparationModel) -> SeparationModel:
     """Copy a model for inference; its results are the same within rounding.
 
-    In evaluation a batch normalisation is a fixed scale and shift per channel. In a U-Net, the
-    convolution before it takes these over, which saves time.
+    In evaluation a batch normalisation is a fixed scale and shift per channel. In our own U-Net,
+    the convolution before it takes these over, which saves time.
     """
-    result = copy.deepcopy(model).eval()
-    if isinstance(result.unet, MaskUNet):
-        for module in result.modules():
-            if isinstance(module, nn.Sequential):
-                _fuse(module)
-    return result.requires_grad_(False)
-
-
-def _fuse(layers: nn.Sequential) -> None:
-    for index in range(len(layers) - 1):
-        convolution, normalisation = layers[index], layers[index + 1]
-        if isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d) and isinstance(
-            normalisation, nn.BatchNorm2d
-        ):
-            is_transposed = isinstance(convolution, nn.ConvTranspose2d)
-            layers[index] = fuse_conv_bn_eval(convolution, normalisation, transpose=is_transposed)
-            layers[index + 1] = nn.Identity()
+    result = copy.deepcopy(model).eval().requires_grad_(False)
+    sequences = [module for module in result.unet.modules() if isinstance(module, nn.Sequential)]
+    for layers in sequences if isinstance(result.unet, MaskUNet) else []:
+        for index, (layer, norm) in enumerate(pairwise(layers)):
+            if isinstance(layer, _CONVOLUTIONS) and isinstance(norm, nn.BatchNorm2d):
+                is_transposed = isinstance(layer, nn.ConvTranspose2d)
+                layers[index] = fuse_conv_bn_eval(layer, norm, transpose=is_transposed)
+                layers[index + 1] = nn.Identity()
+    return result
 
 
 class SpeedAverage(nn.Module):
     """Mean of a model's stems at the song's own speed and at others.
 
-    A voice that is heard a little higher falls on other bins of the spectrogram; the
-    network's mistakes change with that, the voice does not, so the mean is nearer to it.
+    A voice that is played a little higher falls on other bins of the spectrogram. That changes
+    the network's mistakes but not the voice, so the mean is nearer to the voice.
     """
 
     def __init__(self, model: SeparationModel) -> None:
@@ -142,8 +120,7 @@ class SpeedAverage(nn.Module):
         """Separate all targets but the last, as :meth:`SeparationModel.foreground` does."""
         samples = mixture.shape[-1]
         stems, highs = self.model.foreground(mixture)
-        # Of a length from which all speeds lead to whole numbers of samples, and to fast
-        # Fourier transforms.
+        # All speeds lead from this length to whole and smooth numbers of samples.
         unit = math.lcm(*(speed.numerator for speed in SPEEDS))
         length = _smooth(math.ceil((samples + 2 * _EDGE) / unit)) * unit
         padded = functional.pad(mixture, (_EDGE, length - samples - _EDGE))
@@ -152,18 +129,11 @@ class SpeedAverage(nn.Module):
         for speed in SPEEDS:
             shorter = int(length / speed)
             played = self.model.foreground(resample_to(padded, shorter)).stems
-            # Faster, there was no room for the highest frequencies: take one's own.
+            # The highest frequencies do not fit when played faster: take those of true speed.
             total = total + own + resample_to(played - resample_to(own, shorter), length)
         return Foreground(total[..., _EDGE : _EDGE + samples] / (1 + len(SPEEDS)), highs)
 
 
 def _smooth(number: int) -> int:
-    """Return the next number that has no prime factor above 5."""
-    while True:
-        rest = number
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return number
-        number += 1
+    """Return the next number that has no prime factor above 5, and so divides a power of 30."""
+    return next(candidate for candidate in count(number) if pow(30, 64, candidate) == 0)

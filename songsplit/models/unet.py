@@ -7,26 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from songsplit.dsp.bands import expand_bands, pool_bands
-from songsplit.models.blocks import (
-    AlongTimeAndFrequency,
-    Attention,
-    ConvFrequencyBlock,
-    Down,
-    Recurrent,
-    Up,
-)
+from songsplit.models.blocks import ConvFrequencyBlock, down, up
 from songsplit.models.config import MaskUNetConfig
 
 _INPUTS = 4  # powers of left, right, mid and side
-_CONTEXTS = {"recurrent": Recurrent, "attention": Attention}
 
 
 def least_weights(config: MaskUNetConfig) -> int:
-    """Return a number of weights that a network has at least, without making it.
-
-    It counts the convolutions and frequency-wise layers of the encoder, which are about half
-    of all.
-    """
+    """Count the weights of the encoder, about half of all, without making the network."""
     count, rows = 0, config.rows
     channels = _INPUTS * config.subbands
     for width in config.widths:
@@ -52,10 +40,6 @@ class MaskUNet(nn.Module):
     (U-Net: Ronneberger et al. 2015; for voices: Jansson et al. 2017). Masks of all
     targets add up to one at every bin; the last target's logit is fixed at zero, so
     two targets make a plain sigmoid.
-
-    Parameters
-    ----------
-    config : MaskUNetConfig
     """
 
     def __init__(self, config: MaskUNetConfig) -> None:
@@ -65,48 +49,33 @@ class MaskUNet(nn.Module):
         self.normalize = nn.BatchNorm1d(config.rows * config.subbands)
 
         widths, rows = config.widths, config.rows
-        encoder, downs, ups, decoder = [], [], [], []
+        self.encoder, self.downs = nn.ModuleList(), nn.ModuleList()
+        self.ups, self.decoder = nn.ModuleList(), nn.ModuleList()
         channels = _INPUTS * config.subbands
         for level, width in enumerate(widths):
             inner = _inner_rows(config, rows)
-            encoder.append(ConvFrequencyBlock(channels, width, rows, inner))
+            self.encoder.append(ConvFrequencyBlock(channels, width, rows, inner))
             if level + 1 < len(widths):
-                downs.append(Down(width, width))
-                ups.append(Up(widths[level + 1], width))
-                decoder.append(ConvFrequencyBlock(width, width, rows, inner))
+                self.downs.append(down(width, width))
+                self.ups.append(up(widths[level + 1], width))
+                self.decoder.append(ConvFrequencyBlock(width, width, rows, inner))
                 channels, rows = width, rows // 2
-        self.encoder = nn.ModuleList(encoder)
-        self.downs = nn.ModuleList(downs)
-        self.context = (
-            nn.Identity()
-            if config.context == "none"
-            else AlongTimeAndFrequency(widths[-1], _CONTEXTS[config.context])
-        )
-        self.ups = nn.ModuleList(ups)
-        self.decoder = nn.ModuleList(decoder)
         self.head = nn.Conv2d(widths[0], 2 * self.outputs * config.subbands, 1)
 
     def forward(self, powers: Tensor) -> Tensor:
-        """Predict the masks of all targets but the last.
+        """Predict masks of all targets but the last, for left and right.
 
-        Parameters
-        ----------
-        powers : Tensor, shape (batch, 4, bins, frames)
-            What :func:`songsplit.dsp.masks.input_powers` gives; bins at least
-            ``config.bins``, any number of frames.
-
-        Returns
-        -------
-        Tensor of float32, shape (batch, targets - 1, 2, config.bins, frames)
-            Masks for the left and right channel, which lie in [0, 1], as does their sum.
+        From what :func:`songsplit.dsp.masks.input_powers` gives, (batch, 4, bins, frames), to
+        float32 (batch, targets - 1, 2, config.bins, frames) in [0, 1], as is their sum.
         """
         config = self.config
         frames = powers.shape[-1]
-        x = self.features(powers)
-        x = functional.pad(x, (0, -frames % config.frame_multiple))
-        x = self._fold(x).contiguous(memory_format=torch.channels_last)
-        logits = self._unfold(self._unet(x))[..., :frames].float()
-        logits = logits.reshape(len(logits), self.outputs, 2, *logits.shape[2:])
+        x = functional.pad(self.features(powers), (0, -frames % config.frame_multiple))
+        # Fold subbands into channels, and back after the network.
+        x = x.reshape(len(x), -1, config.rows, x.shape[-1])
+        logits = self._unet(x.contiguous(memory_format=torch.channels_last))
+        logits = logits.reshape(len(x), self.outputs, 2, config.band_count, -1)[..., :frames]
+        logits = logits.float()
         if self.outputs == 1:
             masks = logits.sigmoid()  # what the softmax below comes to, at half the cost
         else:
@@ -115,12 +84,11 @@ class MaskUNet(nn.Module):
         return expand_bands(masks, config.bands)
 
     def features(self, powers: Tensor) -> Tensor:
-        """Pool into bands, divide out the local level, compress, and normalise per band.
+        """Turn powers (batch, 4, bins, frames) into the network's input (batch, 4, bands, frames).
 
-        From shape (batch, channels, bins, frames) to (batch, channels, bands, frames). The
-        level is the root mean square over channels, bands and a window of
-        ``config.level_seconds``; a finite window instead of the whole input makes the
-        result depend little on where a long song is cut into chunks.
+        The level is measured over channels, bands and a window of ``config.level_seconds``. A
+        finite window instead of the whole input makes the result depend little on where a long
+        song is cut into chunks.
         """
         config = self.config
         with torch.autocast(powers.device.type, enabled=False):
@@ -140,25 +108,13 @@ class MaskUNet(nn.Module):
             normalized: Tensor = self.normalize(per_bin)
         return normalized.reshape(batch, bins, channels, frames).transpose(1, 2)
 
-    def _fold(self, x: Tensor) -> Tensor:
-        batch, channels, bins, frames = x.shape
-        subbands = self.config.subbands
-        return x.reshape(batch, channels * subbands, bins // subbands, frames)
-
-    def _unfold(self, x: Tensor) -> Tensor:
-        batch, _, rows, frames = x.shape
-        return x.reshape(batch, -1, rows * self.config.subbands, frames)
-
-    def _unet(self, folded: Tensor) -> Tensor:
-        x = folded
+    def _unet(self, x: Tensor) -> Tensor:
         skips = []
-        for level, block in enumerate(self.encoder):
-            x = block(x)
-            if level < len(self.downs):
-                skips.append(x)
-                x = self.downs[level](x)
-        x = self.context(x)
-        for level in reversed(range(len(self.ups))):
-            x = self.decoder[level](self.ups[level](x) + skips[level])
+        for block, smaller in zip(self.encoder, self.downs, strict=False):
+            skips.append(block(x))
+            x = smaller(skips[-1])
+        x = self.encoder[-1](x)
+        for block, larger, skip in reversed(list(zip(self.decoder, self.ups, skips, strict=True))):
+            x = block(larger(x) + skip)
         logits: Tensor = self.head(x)
         return logits

@@ -1,8 +1,7 @@
 """Weights files, and the list of the models that come with songsplit.
 
-A weights file is safetensors with the model's configuration and card in its metadata. The card
-says where the weights come from: name, data, training, scores, terms of use. Importing torch
-takes seconds, so only the functions that need it do.
+A weights file is safetensors with the model's configuration and card in its metadata. Importing
+torch takes seconds, so only the functions that need it do.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "default"
 _FORMAT = "songsplit-2"
 _FOLDER = Path(str(resources.files("songsplit") / "weights"))
-_REGISTRY = "registry.json"
 
 
 @dataclass(frozen=True)
@@ -68,10 +66,6 @@ class StoredModel:
 def list_models() -> list[ModelInfo]:
     """List the models that come with songsplit, the default one first.
 
-    Returns
-    -------
-    list of ModelInfo
-
     Raises
     ------
     ModelError
@@ -83,23 +77,28 @@ def list_models() -> list[ModelInfo]:
     >>> [model.name for model in songsplit.list_models()]
     ['default', 'open']
     """
-    return [
-        ModelInfo(name, path, sha256, _card(path)) for name, (path, sha256) in _registry().items()
-    ]
+    models = []
+    for name, (path, sha256) in _registry().items():
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                card = json.loads(file.metadata()["card"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise _damaged(path) from error
+        models.append(ModelInfo(name, path, sha256, card))
+    return models
 
 
 def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
     """Load a model by its name or from a ``.safetensors`` file; by default the default model."""
     wanted = DEFAULT_MODEL if model is None else os.fspath(model)
+    # Nothing else is looked at: a damaged list, or another damaged model, must not stop this one.
     if wanted.endswith(".safetensors"):
-        # Before the list is read: a damaged installation must not stand in the way.
         return load_weights(wanted)
     known = _registry()
     if wanted in known:
-        # No other model is looked at: one that is damaged must not stop this one.
         path, sha256 = known[wanted]
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise ModelError(f"{path} is missing or damaged: install songsplit again")
+            raise _damaged(path)
         return load_weights(path)
     if Path(wanted).exists():
         return load_weights(wanted)
@@ -118,7 +117,10 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
             metadata = file.metadata() or {}
             if metadata.get("format") != _FORMAT:
                 raise ModelError(f"{path} holds no songsplit model, or one of a newer songsplit")
-            config, card = _described(path, metadata)
+            config = MaskUNetConfig.from_json(metadata.get("config", ""))
+            card = json.loads(metadata.get("card", ""))
+            if not isinstance(card, dict):
+                raise ModelError(f"{path}: the model's card is not a JSON object: export it again")
             names = list(file.keys())
             weights = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
             # Before anything is made of the size that the configuration asks for.
@@ -127,7 +129,9 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError:
         raise ModelError(f"{path}: there is no such model file; check the name") from None
-    except (SafetensorError, OSError, ValueError) as error:
+    except ConfigError as error:
+        raise ModelError(f"{path}: {error}") from error
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise ModelError(
             f"{path} is not a readable safetensors file ({error}): copy or export it again"
         ) from error
@@ -137,14 +141,9 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
     model = SeparationModel(config)
     values = {name: tensor.float() for name, tensor in tensors.items()}
     try:
-        missing, unexpected = model.load_state_dict(values, strict=False)
+        model.load_state_dict(values)
     except RuntimeError as error:
         raise ModelError(f"{path} does not fit its own configuration: export it again") from error
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        raise ModelError(
-            f"{path} does not fit this version of songsplit ({(missing + unexpected)[0]})"
-        )
     if not all(bool(value.isfinite().all()) for value in values.values()):
         raise ModelError(f"{path} holds weights that are not finite: export it again")
     return StoredModel(model.eval(), card, digest)
@@ -153,11 +152,10 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
 def save_weights(
     model: SeparationModel, card: Mapping[str, Any], path: str | os.PathLike[str]
 ) -> str:
-    """Write a weights file whole or not at all; return the SHA-256 of its content.
+    """Write a weights file of a model with our own U-Net; return the SHA-256 of its content.
 
-    The card may hold anything that JSON can. Matrices and kernels are stored in half precision,
-    which is finer than what the network is trained in; statistics and biases stay in float32.
-    Only models with our own U-Net can be stored, others raise ModelError.
+    Matrices and kernels are stored in half precision, which is finer than what the network is
+    trained in; statistics and biases stay in float32.
     """
     from safetensors.torch import save
 
@@ -182,36 +180,16 @@ def save_weights(
 
 def _registry() -> dict[str, tuple[Path, str]]:
     """Read the path and the checksum of each model that comes with songsplit."""
-    path = _FOLDER / _REGISTRY
+    path = _FOLDER / "registry.json"
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path} is missing or damaged: install songsplit again") from error
+        raise _damaged(path) from error
     return {name: (_FOLDER / entry["file"], entry["sha256"]) for name, entry in entries.items()}
 
 
-def _card(path: Path) -> Mapping[str, Any]:
-    """Read the card in a weights file, without its weights."""
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            card: dict[str, Any] = json.loads(file.metadata()["card"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} is missing or damaged: install songsplit again") from error
-    return card
-
-
-def _described(
-    path: str | os.PathLike[str], metadata: Mapping[str, str]
-) -> tuple[MaskUNetConfig, Mapping[str, Any]]:
-    """Read configuration and card."""
-    try:
-        config = MaskUNetConfig.from_json(metadata.get("config", ""))
-        card = json.loads(metadata.get("card", ""))
-    except (ConfigError, ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: {error}") from error
-    if not isinstance(card, dict):
-        raise ModelError(f"{path}: the model's card is not a JSON object: export it again")
-    return config, card
+def _damaged(path: Path) -> ModelError:
+    return ModelError(f"{path} is missing or damaged: install songsplit again")
 
 
 def _stored(tensor: Tensor) -> Tensor:

@@ -70,8 +70,3 @@ def test_bands_that_the_loudest_one_hides_vanish() -> None:
     assert coded[..., 45, :].abs().min() > 0.5
     assert not coded[..., 100:, :].any()
     assert applied(coder(128), stems / 1e3, seeded())[..., 45, :].abs().min() > 0.5e-3
-
-
-def test_coding_works_for_short_transforms() -> None:
-    effect = LossyCoding(1.0)
-    assert torch.isfinite(applied(effect, spectra(2, 2, 2, 9, 3), seeded()).abs()).all()

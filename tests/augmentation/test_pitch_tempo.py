@@ -7,8 +7,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.signal.windows import blackmanharris
 from torch import Tensor
 
@@ -18,7 +16,6 @@ from songsplit.augmentation.playback import (
     nearest_rate,
     resample,
     samples_needed,
-    smooth_length,
     smooth_rates,
     synthesize,
 )
@@ -54,14 +51,6 @@ def test_resampling_multiplies_frequencies_and_adds_nothing(
     assert cents(found, frequency * rate) == pytest.approx(0, abs=0.3)
     assert beside < -80
     assert float(played.square().mean()) == pytest.approx(0.5, rel=2e-3)
-
-
-@settings(max_examples=40, deadline=None)
-@given(number=st.integers(-3, 10**6))
-def test_smooth_lengths_have_small_factors_and_little_to_spare(number: int) -> None:
-    length = smooth_length(number)
-    assert max(number, 1) <= length <= 1.16 * max(number, 10)  # 13 becomes 15
-    assert 30**20 % length == 0
 
 
 def test_neighbouring_rates_are_close() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,28 +56,3 @@ def test_the_margins_of_a_chunk_are_not_heard():
 
     out = np.concatenate(list(overlap_add([np.zeros((1, 1000), np.float32)], spoilt, plan)), -1)
     assert not out[:, 10:-10].any()
-
-
-def test_the_delay_is_one_chunk():
-    plan = ChunkPlan(chunk=100, margin=10, fade=20)
-    given_samples = 0
-
-    def source():
-        nonlocal given_samples
-        for _ in range(100):
-            given_samples += 25
-            yield np.zeros((1, 25), np.float32)
-
-    got = 0
-    for block in overlap_add(source(), lambda c: c, plan):
-        got += block.shape[-1]
-        assert given_samples - got <= 100 + 60
-
-
-def test_no_samples_give_none():
-    assert list(overlap_add([], lambda c: c, ChunkPlan(10, 0, 0))) == []
-
-
-def test_chunks_that_overlap_more_than_their_neighbours_are_refused():
-    with pytest.raises(ValueError, match="too short"):
-        ChunkPlan(chunk=50, margin=10, fade=20)

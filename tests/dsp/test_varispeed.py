@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,8 +51,3 @@ def test_straight_lines_stay_straight_however_they_are_cut(from_rate, to_rate, p
     np.testing.assert_allclose(result, [expected, 1 - expected], atol=1e-6)
     # Beyond the end, the last value goes on.
     np.testing.assert_allclose(interpolator.read(5 * to_rate)[:, -1], signal[:, -1], rtol=1e-6)
-
-
-def test_nothing_can_be_read_before_the_first_block():
-    with pytest.raises(ValueError, match="nothing"):
-        Interpolator(44100, 48000).read(1)

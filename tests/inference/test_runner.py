@@ -78,15 +78,14 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
         Runner(network, torch.device("meta")).foreground(np.ones((1, 2, 100), np.float32))
 
 
-@pytest.mark.parametrize("channels", [1, 2, 5])
-def test_the_number_of_chunks_at_once_changes_nothing(channels):
-    chunks = np.random.default_rng(0).normal(size=(5, channels, 9000)).astype(np.float32)
+def test_the_number_of_chunks_at_once_changes_nothing():
+    chunks = np.random.default_rng(0).normal(size=(5, 2, 9000)).astype(np.float32)
     chunks[1] = 0
     runner = Runner(tiny_model(), torch.device("cpu"))
     alone = np.concatenate([runner.foreground(chunk[None]) for chunk in chunks], axis=1)
     runner._items = 3
     together = np.stack(runner.foreground(chunks))
-    assert together.shape == (2, 5, 1, channels, 9000)
+    assert together.shape == (2, 5, 1, 2, 9000)
     error = np.square(alone - together).mean()
     assert error < 1e-4 * np.square(alone).mean()
 

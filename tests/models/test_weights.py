@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save, save_file
 
 import songsplit
 from songsplit.errors import ModelError
@@ -25,12 +26,10 @@ def stored(tmp_path):
     return path
 
 
-def rewritten(path, tensors=None, **metadata):
-    from safetensors import safe_open
-
+def rewritten(path, **metadata):
     with safe_open(str(path), framework="pt") as file:
         values = file.metadata()
-    save_file(tensors or load_file(path), path, {**values, **metadata})
+    save_file(load_file(path), path, {**values, **metadata})
     return path
 
 
@@ -45,10 +44,6 @@ def test_a_model_survives_storage(stored):
         assert torch.allclose(model(mixture), loaded.model(mixture), atol=2e-2)
 
 
-def test_nothing_partial_is_left(stored):
-    assert [p.name for p in stored.parent.iterdir()] == ["model.safetensors"]
-
-
 def test_weights_that_do_not_fit_their_configuration(tmp_path, monkeypatch):
     path = tmp_path / "model.safetensors"
     model = tiny_model()
@@ -58,48 +53,34 @@ def test_weights_that_do_not_fit_their_configuration(tmp_path, monkeypatch):
         load_weights(path)
 
 
-def test_missing(tmp_path):
-    with pytest.raises(ModelError, match="no such model file"):
-        load_weights(tmp_path / "none.safetensors")
+class Trap:
+    def __reduce__(self):
+        return pytest.fail, ("was run",)
 
 
-def test_not_safetensors(tmp_path):
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(b"not a model at all")
-    with pytest.raises(ModelError, match=r"model\.safetensors.*readable"):
-        load_weights(path)
-
-
-def test_truncated(stored):
-    stored.write_bytes(stored.read_bytes()[:-100])
-    with pytest.raises(ModelError, match="readable"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda data: data[:-100], "readable"),
+        (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "checksum"),
+        (lambda data: data.replace(rb"n\": 0.4", rb"n\": 0.3"), "checksum"),
+        (lambda data: data.replace(b"tiny", b"mine"), "checksum"),
+        (lambda data: data.replace(rb"{\"targets", rb"(\"targets"), "JSON"),
+        (lambda data: data.replace(b": 128", b": 1.8"), "hop_length"),
+        (lambda data: save({"weight": torch.zeros(3)}), "no songsplit model"),
+        (lambda data: pickle.dumps(Trap()), "safetensors"),
+    ],
+)
+def test_files_that_are_no_whole_models_are_refused(stored, content, message):
+    stored.write_bytes(content(stored.read_bytes()))
+    with pytest.raises(ModelError, match=rf"model\.safetensors.*{message}"):
         load_weights(stored)
 
 
-def test_a_flipped_bit_is_noticed(stored):
-    data = bytearray(stored.read_bytes())
-    data[-1] ^= 1
-    stored.write_bytes(data)
-    with pytest.raises(ModelError, match="checksum"):
-        load_weights(stored)
-
-
-def test_somebody_elses_safetensors(tmp_path):
-    path = tmp_path / "model.safetensors"
-    save_file({"weight": torch.zeros(3)}, path)
-    with pytest.raises(ModelError, match="no songsplit model"):
-        load_weights(path)
-
-
-def test_a_changed_configuration_is_noticed(stored):
-    config = json.dumps({**asdict(tiny_model().config), "compression": 0.3})
-    with pytest.raises(ModelError, match="checksum"):
-        load_weights(rewritten(stored, config=config))
-
-
-def test_a_changed_card_is_noticed(stored):
-    with pytest.raises(ModelError, match="checksum"):
-        load_weights(rewritten(stored, card=json.dumps({"licence": "do as you like"})))
+@pytest.mark.parametrize("card", ["[]", "{", "[" * 100_000])
+def test_cards_are_json_objects(stored, card):
+    with pytest.raises(ModelError):
+        load_weights(rewritten(stored, card=card))
 
 
 def relabelled(path, **changes):
@@ -129,46 +110,6 @@ def test_a_configuration_that_asks_for_more_than_there_is_takes_no_memory(
         load_weights(path)
 
 
-@pytest.mark.parametrize(
-    ("setting", "value"),
-    [
-        ("widths", [10**9]),
-        ("widths", "88"),
-        ("widths", [8.0, 8.0]),
-        ("widths", []),
-        ("n_fft", 2**40),
-        ("n_fft", True),
-        ("hop_length", 1),
-        ("bands", [[10**12, 10**11]]),
-        ("bands", [[1]]),
-        ("bands", [5]),
-        ("level_seconds", 1e9),
-        ("level_seconds", "4"),
-        ("compression", float("nan")),
-        ("targets", ["vocals", "../../etc/passwd"]),
-        ("targets", ["vocals", "Vocals"]),
-        ("targets", "vi"),
-        ("sample_rate", 0),
-        ("unheard_of", 1),
-    ],
-)
-def test_configurations_keep_to_a_schema(stored, setting, value):
-    with pytest.raises(ModelError, match=setting):
-        load_weights(relabelled(stored, **{setting: value}))
-
-
-@pytest.mark.parametrize("config", ["[]", "[[1, 2]]", "3", "{", "[" * 100_000, ""])
-def test_configurations_are_json_objects(stored, config):
-    with pytest.raises(ModelError, match="JSON"):
-        load_weights(rewritten(stored, config=config))
-
-
-@pytest.mark.parametrize("card", ["[]", "3", "{", "[" * 100_000])
-def test_cards_are_json_objects(stored, card):
-    with pytest.raises(ModelError):
-        load_weights(rewritten(stored, card=card))
-
-
 def test_weights_that_are_no_numbers(tmp_path):
     path = tmp_path / "model.safetensors"
     model = tiny_model()
@@ -179,22 +120,11 @@ def test_weights_that_are_no_numbers(tmp_path):
         load_weights(path)
 
 
-@pytest.mark.parametrize("changes", [{}, {"bottleneck": 0}, {"context": "recurrent"}])
+@pytest.mark.parametrize("changes", [{}, {"bottleneck": 0}])
 def test_a_network_has_no_fewer_weights_than_is_said_beforehand(changes):
     model = tiny_model(**changes)
     count = sum(value.numel() for value in model.state_dict().values())
     assert count / 4 < least_weights(model.config) < count
-
-
-def test_a_pickle_is_never_loaded(tmp_path):
-    class Trap:
-        def __reduce__(self):
-            return pytest.fail, ("was run",)
-
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(pickle.dumps(Trap()))
-    with pytest.raises(ModelError, match="safetensors"):
-        load_weights(path)
 
 
 def test_other_networks_cannot_be_stored(tmp_path):
@@ -208,6 +138,7 @@ FORMER = [
     ("stereo_input", "left-right-mid-side", "left-right"),
     ("skip", "sum", "product"),
     ("mask", "soft", "complex"),
+    ("context", "none", "attention"),
 ]
 
 
@@ -232,13 +163,6 @@ def test_a_model_for_any_use_says_so():
     assert "NC" not in card["data"]
 
 
-def test_a_path_is_a_model(tmp_path):
-    path = tmp_path / "mine.safetensors"
-    save_weights(tiny_model(), {"name": "mine"}, path)
-    assert load_model(path).card["name"] == "mine"
-    assert load_model(str(path)).card["name"] == "mine"
-
-
 @pytest.fixture
 def damaged_open(tmp_path, monkeypatch):
     """The models as they are installed, the file of one cut short."""
@@ -250,19 +174,9 @@ def damaged_open(tmp_path, monkeypatch):
 
 
 def test_a_damaged_model_is_noticed(damaged_open):
-    with pytest.raises(ModelError, match=r"open\.safetensors.*install songsplit again"):
-        load_model("open")
-    with pytest.raises(ModelError, match=r"open\.safetensors.*install songsplit again"):
-        songsplit.list_models()
-
-
-def test_one_changed_byte_is_noticed(damaged_open):
-    path = damaged_open / "default.safetensors"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(ModelError, match="install songsplit again"):
-        load_model()
+    for load in (lambda: load_model("open"), songsplit.list_models):
+        with pytest.raises(ModelError, match=r"open\.safetensors.*install songsplit again"):
+            load()
 
 
 @pytest.mark.parametrize("content", [b"{", None])
