@@ -311,9 +311,8 @@ class Separator:
                     writer.write(results)
                 if drawing and files.picture:
                     writer.add_file(files.picture, drawing.png())
-        return SavedStems(
-            files.stems, gain=writer.gain, problems=writer.problems, picture=files.picture
-        )
+        problems = [*reader.info.notes, *writer.problems]
+        return SavedStems(files.stems, gain=writer.gain, problems=problems, picture=files.picture)
 
     def _named(self, stems: Iterable[Array], sample_rate: int) -> Stems:
         return Stems(dict(zip(self.targets, stems, strict=True)), sample_rate)

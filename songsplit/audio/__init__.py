@@ -10,7 +10,8 @@ from __future__ import annotations
 from songsplit.audio.arrays import ArrayInput, as_samples, check_sample_rate
 from songsplit.audio.finding import AUDIO_SUFFIXES, audio_files, is_audio_name
 from songsplit.audio.formats import BitDepth, FormatName, OutputFormat
-from songsplit.audio.reading import AudioInfo, AudioReader, open_audio, read_audio, read_streams
+from songsplit.audio.opening import AudioInfo
+from songsplit.audio.reading import AudioReader, open_audio, read_audio, read_streams
 from songsplit.audio.resampling import Resampler, resample, resampled_length
 from songsplit.audio.stem_files import StemFilesWriter
 from songsplit.audio.stretching import Stretcher

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 import sys
 from dataclasses import dataclass
@@ -24,10 +23,8 @@ MIN_SAMPLE_RATE = 1
 MAX_SAMPLE_RATE = 768_000
 # Sums and differences of louder samples could leave the range of float32.
 MAX_SAMPLE = 1e37
-# 16, 32 and 64 bits of unsigned and 64 bits of signed integers are not used for audio,
-# so such an array has most likely been converted by mistake.
+# Audio has no other integers: such an array has most likely been converted by mistake.
 _INTEGER_TYPES = {"uint8", "int8", "int16", "int32"}
-_TYPES_HINT = "give floats from -1 to 1, or int16, int32, int8 or uint8 samples"
 
 
 @dataclass(frozen=True)
@@ -79,10 +76,20 @@ def as_samples(audio: AudioArray, sample_rate: float | None) -> ArrayInput:
     rate = check_sample_rate(sample_rate)
     is_float = array.dtype.kind == "f"
     if not is_float and array.dtype.newbyteorder("=").name not in _INTEGER_TYPES:
-        raise AudioInputError(f"audio of type {array.dtype} cannot be used; {_TYPES_HINT}")
+        raise AudioInputError(
+            f"audio of type {array.dtype} cannot be used; give floats from -1 to 1, or int16, "
+            "int32, int8 or uint8 samples"
+        )
     _check_shape(array.shape)
-    samples = _scaled(np.atleast_2d(array))
-    _check_finite(samples, rate)
+    samples = scaled(np.atleast_2d(array))
+    if (position := first_unusable(samples)) is not None:
+        # NumPy takes NaN for the largest value.
+        channel = int(np.argmax(np.abs(samples[:, position])))
+        raise AudioInputError(
+            f"audio holds {samples[channel, position]} at sample {position} "
+            f"({position / rate:.2f} s) of channel {channel}; replace such samples, for example "
+            "with numpy.nan_to_num(audio, posinf=0, neginf=0)"
+        )
     return ArrayInput(
         samples=samples,
         sample_rate=rate,
@@ -92,24 +99,19 @@ def as_samples(audio: AudioArray, sample_rate: float | None) -> ArrayInput:
     )
 
 
-def check_sample_rate(sample_rate: object) -> int:
+def check_sample_rate(sample_rate: Any) -> int:
     """Return a caller's sample rate in Hz as an int, or raise an AudioInputError."""
     if sample_rate is None:
         raise AudioInputError(
             "sample_rate is needed for audio given as an array; give it in Hz, for example 44100"
         )
-    if isinstance(sample_rate, bool | np.bool_) or not isinstance(sample_rate, numbers.Real):
+    is_number = isinstance(sample_rate, numbers.Real) and not isinstance(sample_rate, bool)
+    # Integers may be too large to be converted or shown.
+    if not is_number or not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE or sample_rate % 1:
         raise AudioInputError(
-            f"sample_rate must be a number in Hz, for example 44100, not {sample_rate!r}"
+            f"sample_rate must be a whole number from {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz"
         )
-    rate = float(sample_rate)
-    if not (math.isfinite(rate) and rate.is_integer()):
-        raise AudioInputError(f"sample_rate must be a whole number of Hz, not {sample_rate}")
-    if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
-        raise AudioInputError(
-            f"sample_rate must be from {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz, not {sample_rate}"
-        )
-    return int(rate)
+    return int(sample_rate)
 
 
 def _from_torch(audio: torch.Tensor) -> tuple[NDArray[Any], torch.device]:
@@ -127,49 +129,31 @@ def _from_torch(audio: torch.Tensor) -> tuple[NDArray[Any], torch.device]:
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:
+    channels, problem = shape[0] if len(shape) == 2 else 1, ""
     if len(shape) not in (1, 2):
-        hint = "; pass the items of a batch one at a time" if len(shape) > 2 else ""
-        raise AudioInputError(
-            f"audio must have shape (samples,) or (channels, samples), not {shape}{hint}"
-        )
-    if shape[-1] == 0:
-        raise AudioInputError(f"audio of shape {shape} has no samples; give at least one")
-    channels = shape[0] if len(shape) == 2 else 1
-    if channels == 0:
-        raise AudioInputError(f"audio of shape {shape} has no channels; give at least one")
-    if channels > MAX_CHANNELS:
-        if shape[1] <= MAX_CHANNELS:
-            raise AudioInputError(
-                f"audio of shape {shape} looks like (samples, channels); "
-                "transpose it to (channels, samples), for example with audio.T"
-            )
-        raise AudioInputError(
-            f"audio of shape {shape} has {channels} channels; at most {MAX_CHANNELS} can be used"
-        )
+        problem = "is neither (samples,) nor (channels, samples)"
+        problem += "; pass the items of a batch one at a time" if len(shape) > 2 else ""
+    elif shape[-1] == 0:
+        problem = "has no samples; give at least one"
+    elif channels == 0:
+        problem = "has no channels; give at least one"
+    elif channels > MAX_CHANNELS and shape[1] <= MAX_CHANNELS:
+        problem = "looks like (samples, channels); transpose it, for example with audio.T"
+    elif channels > MAX_CHANNELS:
+        problem = f"has {channels} channels; at most {MAX_CHANNELS} can be used"
+    if problem:
+        raise AudioInputError(f"audio of shape {shape} {problem}")
 
 
-def _scaled(array: NDArray[Any]) -> FloatArray:
+def scaled(array: NDArray[Any]) -> FloatArray:
     """Return a float32 copy with full scale at 1."""
     if array.dtype.kind == "f":
         # Too large for float32 becomes infinite, which is refused as such afterwards.
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             return np.array(array, dtype=np.float32, order="C")
     middle = 128 if array.dtype.kind == "u" else 0
     full_scale = 2.0 ** (8 * array.dtype.itemsize - 1)
     return np.ascontiguousarray((array.astype(np.float64) - middle) / full_scale, dtype=np.float32)
-
-
-def _check_finite(samples: FloatArray, sample_rate: int) -> None:
-    position = first_unusable(samples)
-    if position is None:
-        return
-    # NumPy takes NaN for the largest value.
-    channel = int(np.argmax(np.abs(samples[:, position])))
-    raise AudioInputError(
-        f"audio holds {samples[channel, position]} at sample {position} "
-        f"({position / sample_rate:.2f} s) of channel {channel}; replace such samples, for example "
-        "with numpy.nan_to_num(audio, posinf=0, neginf=0)"
-    )
 
 
 def first_unusable(samples: FloatArray) -> int | None:

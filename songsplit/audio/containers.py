@@ -11,7 +11,12 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+
+if TYPE_CHECKING:
+    from songsplit.audio.opening import File
+
+    Seekable: TypeAlias = File | BinaryIO
 
 # A program that writes to a pipe cannot go back to fill in the length: it leaves 0, or the
 # largest number, or a little less to make room for the header.
@@ -20,94 +25,101 @@ _UNKNOWN_LENGTHS = (range(0, 1), range(0x7FFFF000, 0x80000100), range(0xFFFFF000
 _SLACK_BYTES = 1
 # Whether an MP3's count includes a 128-byte tag at its end varies.
 _MP3_SLACK_BYTES = 200
-# A damaged file may look like millions of empty chunks.
+# A damaged file may look like millions of empty chunks. Long recordings in MP4 have many boxes.
 _MAX_CHUNKS = 10_000
+_MAX_BOXES = 250_000
+_TOO_MANY = "the file is damaged: it has too many chunks; copy, download or export it again"
+_MAX_TAG_BYTES = 1 << 24
 _MAX_TEXT_BYTES = 1 << 20
 _SEARCHED_BYTES = 1 << 20
 # With the head of its first block, which always has this length.
 _FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _FLAC_START_BYTES = 8
 # Sound that only its shop's own player can decode: of iTunes, of streaming services, of Audible.
-_PROTECTED = frozenset([b"drms", b"enca", b"aavd"])
+_PROTECTED_MP4 = (b"drms", b"enca", b"aavd")
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 # Content Encryption and Extended Content Encryption.
-_ASF_PROTECTION = (
+_PROTECTED_ASF = (
     bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
     bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
 )
+_IS_JOINED = (
+    "the file holds several recordings joined end to end, of which only the first can be read; "
+    "export them as one or as separate files"
+)
+_IS_PROTECTED = (
+    "the file is protected against copying (DRM), so only the program it was bought for can play "
+    "it; get the song in another way, such as from the CD"
+)
+
+
+class StructureError(Exception):
+    """What a file is made of keeps it from being read."""
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What was found: whether the file ends too early, holds several recordings, and so on."""
+    """What was found in a file that can be read, perhaps not to the end."""
 
     is_cut: bool = False
-    is_joined: bool = False
-    is_protected: bool = False
-    needs_ffmpeg: bool = False  # libsndfile would take a part of the file for the whole
+    needs_ffmpeg: bool = False  # libsndfile would not read all
+    samples: tuple[int, int] | None = None  # start and size, if the header is wrong
+    notes: tuple[str, ...] = ()
     stems: tuple[str, ...] = ()  # names in a Native Instruments stem file
 
 
-def examine(file: BinaryIO) -> Structure:
-    """Read the structure of a seekable file; the position is left anywhere."""
+def examine(file: Seekable) -> Structure:
+    """Read the structure of a file without tags in front, or raise a StructureError."""
     size = file.seek(0, 2)
-    start = _after_id3(file)
-    head = read_at(file, start, 24)
+    head = read_at(file, 0, 24)
     if head[8:12] in (b"WAVE", b"AIFF", b"AIFC") or head[:4] == b".snd":
-        return _plain(file, start, size)
+        return _plain(file, size)
     if head[:4] == b"fLaC":
-        return Structure(is_joined=_has_second_flac(file, start))
-    if head[:4] == b"OggS":
-        return _ogg(file, start, size)
-    if head[4:8] == b"ftyp":
+        _check_one_flac(file)
+    elif head[:4] == b"OggS":
+        return _ogg(file, size)
+    elif head[4:8] == b"ftyp":
         return _mp4(file, size)
-    if head[:16] == _ASF:
+    elif head[:16] == _ASF:
         header = read_at(file, 0, min(struct.unpack("<Q", head[16:24].ljust(8))[0], 1 << 20))
-        return Structure(is_protected=any(mark in header for mark in _ASF_PROTECTION))
-    return Structure(is_cut=_is_cut_mp3(file, start, size))
+        if any(mark in header for mark in _PROTECTED_ASF):
+            raise StructureError(_IS_PROTECTED)
+    return _mp3(file, size)
 
 
-def read_at(file: BinaryIO, offset: int, count: int) -> bytes:
+def read_at(file: Seekable, offset: int, count: int) -> bytes:
     """Read up to `count` bytes from a place in a file."""
     file.seek(offset)
     return file.read(count)
 
 
-def find_samples(file: BinaryIO, start: int = 0) -> tuple[int, int | None] | None:
+def find_samples(file: Seekable) -> tuple[int, int | None] | None:
     """Find where the samples of a WAV, AIFF or AU file begin, and how many bytes they are.
 
     The length is None where the file does not know it. The result is None for other files, and
     where the samples lie beyond the end of `file`, which may be only the beginning of one.
     """
     size = file.seek(0, 2)
-    head = read_at(file, start, 12)
-    found: tuple[int, int] | None = None
-    if head[8:12] == b"WAVE":
-        long_length = 0
-        for name, content, length in _chunks(file, start + 12, size, "<4sI"):
-            if name == b"ds64" and length >= 16 and content + 16 <= size:
-                long_length = struct.unpack("<Q", read_at(file, content + 8, 8))[0]
-            elif name == b"data":
-                wide = length == 0xFFFFFFFF and head[:4] == b"RF64"
-                found = content, long_length if wide else length
-                break
-    elif head[8:12] in (b"AIFF", b"AIFC"):
-        is_described = False
-        for name, content, length in _chunks(file, start + 12, size, ">4sI"):
-            is_described |= name == b"COMM"
-            if name == b"SSND":
-                found = (content, length) if is_described else None
-                break
-    elif head[:4] == b".snd" and len(head) == 12:
-        content, length = struct.unpack(">II", head[4:])
-        found = start + content, length
-    if found is None:
+    head = read_at(file, 0, 12)
+    if len(head) < 12:
         return None
-    return found[0], found[1] if _is_known(found[1]) else None
+    if head[:4] == b".snd":
+        content, length = struct.unpack(">II", head[4:])
+        return _known(content, length, size)
+    long_length, is_described = 0, False
+    for name, content, length in _chunks(file, 12, size, _order(head)):
+        is_described |= name in (b"fmt ", b"COMM")
+        if name == b"ds64" and length >= 16 and content + 16 <= size:
+            (long_length,) = struct.unpack("<Q", read_at(file, content + 8, 8))
+        elif name in (b"data", b"SSND"):
+            if length == 0xFFFFFFFF and head[:4] == b"RF64":
+                length = long_length
+            return _known(content, length, size) if is_described else None
+    return None
 
 
 def boxes(
-    file: BinaryIO, place: tuple[int, int], first: bytes, *rest: bytes
+    file: Seekable, place: tuple[int, int], first: bytes, *rest: bytes
 ) -> Iterator[tuple[int, int]]:
     """Yield where the content of MP4 boxes lies that are reached by a path of names."""
     for name, content, end in _boxes(file, *place):
@@ -120,9 +132,9 @@ def boxes(
                 yield content, end
 
 
-def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(file: Seekable, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield name, start of content and end of boxes; the last may claim more than there is."""
-    for _ in range(_MAX_CHUNKS):
+    for _ in range(_MAX_BOXES):
         if start + 8 > stop or len(head := read_at(file, start, 16)) < 8:
             return
         size, name = struct.unpack(">I4s", head[:8])
@@ -136,12 +148,16 @@ def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, 
             return
         yield name, content, start + size
         start += size
+    raise StructureError(_TOO_MANY)
 
 
-def _after_id3(file: BinaryIO) -> int:
+def after_id3(file: Seekable) -> int:
     """Return where the content begins after any ID3v2 tags."""
     start = 0
-    while (tag := read_at(file, start, 10))[:3] == b"ID3" and len(tag) == 10:
+    for _ in range(_MAX_CHUNKS):
+        tag = read_at(file, start, 10)
+        if tag[:3] != b"ID3" or len(tag) < 10:
+            break
         length = 0
         for byte in tag[6:10]:
             length = length << 7 | byte & 0x7F
@@ -149,107 +165,149 @@ def _after_id3(file: BinaryIO) -> int:
     return start
 
 
-def _chunks(
-    file: BinaryIO, offset: int, size: int, header: str
-) -> Iterator[tuple[bytes, int, int]]:
+def _order(head: bytes) -> str:
+    return ">" if head[:4] in (b"FORM", b"RIFX") else "<"
+
+
+def _chunks(file: Seekable, offset: int, size: int, order: str) -> Iterator[tuple[bytes, int, int]]:
     """Walk the chunks of WAV or AIFF: yield name, start of content and declared length."""
     for _ in range(_MAX_CHUNKS):
         if offset + 8 > size:
             return
-        name, length = struct.unpack(header, read_at(file, offset, 8))
+        name, length = struct.unpack(f"{order}4sI", read_at(file, offset, 8))
         yield name, offset + 8, length
         offset += 8 + length + length % 2
+    raise StructureError(_TOO_MANY)
 
 
-def _is_known(length: int) -> bool:
-    return length < 1 << 62 and not any(length in unknown for unknown in _UNKNOWN_LENGTHS)
+def _known(start: int, length: int, size: int) -> tuple[int, int | None]:
+    is_true = length and start + length <= size < start + length + _MAX_TAG_BYTES
+    if not is_true and (
+        length >= 1 << 62 or any(length in lengths for lengths in _UNKNOWN_LENGTHS)
+    ):
+        return start, None
+    # Of files beyond 4 GiB, many programs write down what is left of the length in 32 bits.
+    return start, length + (max(0, size - start - length) >> 32 << 32)
 
 
-def _plain(file: BinaryIO, start: int, size: int) -> Structure:
-    found = find_samples(file, start)
+def _plain(file: Seekable, size: int) -> Structure:
+    found = find_samples(file)
     if found is None:
         return Structure()
-    content, length = found
-    is_wav = read_at(file, start + 8, 4) == b"WAVE"
+    start, length = found
+    head = read_at(file, 0, 12)
+    is_wav = head[8:] == b"WAVE"
+    before = 8 if head[:4] == b"FORM" else 0  # two numbers that belong to the chunk
     if length is None:
-        # libsndfile takes a length of 0 at its word. It is true only where the outer length is
-        # also right.
-        inner = struct.unpack("<I", read_at(file, content - 4, 4))[0] if is_wav else 1
-        outer = struct.unpack("<I", read_at(file, start + 4, 4))[0]
-        return Structure(needs_ffmpeg=inner == 0 and start + 8 + outer != size)
-    if content + length > size + _SLACK_BYTES:
-        return Structure(is_cut=True)
-    after = _chunks(file, content + length + length % 2, size, "<4sI") if is_wav else ()
-    return Structure(is_joined=any(name in (b"data", b"RIFF") for name, _, _ in after))
+        # A length of 0 is true where the outer length is also right.
+        (outer,) = struct.unpack(f"{_order(head)}I", head[4:8])
+        is_empty = is_wav and read_at(file, start - 4, 4) == bytes(4) and 8 + outer == size
+        # libsndfile takes some of these lengths at their word.
+        return Structure(samples=None if is_empty else (start + before, size - start - before))
+    end = start + length + length % 2
+    if is_wav and any(name in (b"data", b"RIFF") for name, *_ in _chunks(file, end, size, "<")):
+        raise StructureError(_IS_JOINED)
+    is_wrapped = length >> 32 and head[:4] != b"RF64"
+    return Structure(
+        is_cut=start + length > size + _SLACK_BYTES,
+        samples=(start + before, length - before) if is_wrapped else None,
+    )
 
 
-def _has_second_flac(file: BinaryIO, start: int) -> bool:
+def _check_one_flac(file: Seekable) -> None:
     """Look for a second file behind the first, where libsndfile stops."""
-    file.seek(start + _FLAC_START_BYTES)
+    file.seek(_FLAC_START_BYTES)
     end = b""
     while block := file.read(_SEARCHED_BYTES):
         if _FLAC_START.search(end + block):
-            return True
+            raise StructureError(_IS_JOINED)
         end = block[1 - _FLAC_START_BYTES :]
-    return False
 
 
-def _ogg(file: BinaryIO, start: int, size: int) -> Structure:
+def _ogg(file: Seekable, size: int) -> Structure:
     """Walk the pages to the last, and see how streams begin and end on the way."""
-    offset, streams, has_ended, is_whole, is_joined, began = start, 0, False, True, False, False
+    offset, streams, began, is_marked, is_whole = 0, 0, False, False, False
     while (head := read_at(file, offset, 282))[:4] == b"OggS":
-        body = 27 + head[26] if len(head) > 26 else len(head) + 1
-        length = body + sum(head[27:body])
-        if body > len(head) or offset + length > size:
-            is_whole = False
-            break
-        starts = bool(head[5] & 2)
-        streams += starts
-        # Streams side by side all start before the first goes on (RFC 3533, section 4).
-        is_joined = is_joined or (starts and began)
-        began = began or not starts
-        # A stream without its end mark broke off (RFC 3533, section 6).
-        has_ended = bool(head[5] & 4)
-        offset += length
-    return Structure(not (is_whole and has_ended), is_joined, needs_ffmpeg=streams > 1)
+        body = 27 + head[26] if len(head) > 26 else size + 1
+        offset += body + sum(head[27:body])
+        if offset > size:
+            return Structure(is_cut=True)
+        if head[5] & 2:
+            # Streams side by side all start before the first goes on (RFC 3533, section 4).
+            if began:
+                raise StructureError(_IS_JOINED)
+            streams += 1
+        else:
+            began = True
+        is_marked = bool(head[5] & 4)
+        # Some recorders set no end mark. Then the last packet must end where the file ends.
+        is_whole = is_marked or (offset == size and head[body - 1] < 255)
+    return Structure(is_cut=not is_whole, needs_ffmpeg=streams > 1 or not is_marked)
 
 
-def _mp4(file: BinaryIO, size: int) -> Structure:
+def _mp4(file: Seekable, size: int) -> Structure:
     found = list(_boxes(file, 0, size))
-    entries = [
-        # Version and count, then the first entry: its size and its kind.
-        read_at(file, start + 12, 4)
-        for track in boxes(file, (0, size), b"moov", b"trak")
-        for start, _ in boxes(file, track, b"mdia", b"minf", b"stbl", b"stsd")
-    ]
+    if sum(name == b"moov" for name, _, _ in found) > 1:
+        raise StructureError(_IS_JOINED)
+    for place in boxes(file, (0, size), b"moov", b"trak", b"mdia", b"minf"):
+        for start, _ in boxes(file, place, b"stbl", b"stsd"):
+            # Version and count, then the first entry: its size and its kind.
+            if read_at(file, start + 12, 4) in _PROTECTED_MP4:
+                raise StructureError(_IS_PROTECTED)
+        for start, stop in boxes(file, place, b"dinf", b"dref"):
+            for _, entry, end in _boxes(file, start + 8, stop):
+                # The last flag says that the samples are in this file.
+                if end - entry > 4 and not read_at(file, entry + 3, 1)[-1:] == b"\1":
+                    raise StructureError(
+                        "the samples lie in another file, which is not opened; export the song as "
+                        "a self-contained file"
+                    )
     return Structure(
         is_cut=any(name in (b"mdat", b"moov", b"moof") and end > size for name, _, end in found),
-        is_joined=sum(name == b"moov" for name, _, _ in found) > 1,
-        is_protected=any(entry in _PROTECTED for entry in entries),
         stems=_stem_names(file, size),
     )
 
 
-def _stem_names(file: BinaryIO, size: int) -> tuple[str, ...]:
+def _stem_names(file: Seekable, size: int) -> tuple[str, ...]:
     for start, stop in boxes(file, (0, size), b"moov", b"udta", b"stem"):
         text = read_at(file, start, min(stop - start, _MAX_TEXT_BYTES))
         try:
             return tuple(str(stem["name"]) for stem in json.loads(text)["stems"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            return ()
+            break
     return ()
 
 
-def _is_cut_mp3(file: BinaryIO, start: int, size: int) -> bool:
+def _mp3(file: Seekable, size: int) -> Structure:
     """Compare the byte count of a Xing or VBRI header, where there is one, with the file."""
-    head = read_at(file, start, 512)
+    head = read_at(file, 0, 512)
     if len(head) < 512 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return False
+        return Structure()
     length = 0
     if head[36:40] == b"VBRI":
-        length = struct.unpack_from(">I", head, 46)[0]
+        (length,) = struct.unpack_from(">I", head, 46)
     for tag in (b"Xing", b"Info"):
         found = head.find(tag, 4, 64)
         if found > 0 and (flags := head[found + 7]) & 2:
-            length = struct.unpack_from(">I", head, found + (12 if flags & 1 else 8))[0]
-    return start + length > size + _MP3_SLACK_BYTES
+            (length,) = struct.unpack_from(">I", head, found + (12 if flags & 1 else 8))
+    if length <= size + _MP3_SLACK_BYTES:
+        return Structure()
+    if not _is_whole_mp3(file, size):
+        return Structure(is_cut=True)
+    note = "the file says that it is longer: it was trimmed, or cut off between two frames"
+    return Structure(needs_ffmpeg=True, notes=(note,))
+
+
+def _is_whole_mp3(file: Seekable, size: int) -> bool:
+    """Say whether the last frame of an MP3 ends with the file, or where a tag begins."""
+    from mutagen.mp3 import HeaderNotFoundError, MPEGFrame
+
+    place = file.seek(0)
+    try:
+        while place < size and read_at(file, place, 3) not in (b"TAG", b"APE", b"ID3"):
+            file.seek(place)
+            MPEGFrame(file)
+            place = file.tell()
+    except HeaderNotFoundError:
+        return False
+    return place <= size

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Self, TypeAlias
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
+from soundfile import SoundFileError
 
 from songsplit.audio.arrays import (
     MAX_CHANNELS,
@@ -16,17 +17,17 @@ from songsplit.audio.arrays import (
     FloatArray,
     first_unusable,
 )
-from songsplit.audio.containers import Structure, examine
+from songsplit.audio.containers import Structure, StructureError, examine
 from songsplit.audio.opening import (
+    NO_SAMPLES,
+    AudioInfo,
     AudioSource,
+    File,
     Pipe,
     cut_off,
-    empty,
     open_source,
-    unreadable,
-    watch,
 )
-from songsplit.audio.soundfile_decoder import SoundFileDecoder, UnsupportedError
+from songsplit.audio.soundfile_decoder import SoundFileDecoder
 from songsplit.errors import AudioFileError, ConfigError
 
 if TYPE_CHECKING:
@@ -37,41 +38,14 @@ if TYPE_CHECKING:
 MAX_HOURS = 24.0
 
 
-@dataclass(frozen=True)
-class AudioInfo:
-    """What is known of an audio file before its samples are read.
-
-    The number of `frames` is None where the file does not say for certain, while `seconds` may be
-    an estimate. `stems` names what a stem file holds beside its mixture, which is what is read.
-    """
-
-    name: str
-    sample_rate: int
-    channels: int
-    frames: int | None
-    seconds: float | None
-    format: str
-    stems: tuple[str, ...] = ()
-
-
+@dataclass
 class AudioReader:
     """An open audio file; made by :func:`open_audio`."""
 
-    def __init__(
-        self,
-        decoder: Decoder,
-        info: AudioInfo,
-        resources: ExitStack,
-        max_hours: float,
-        pipe: Pipe | None,
-        check_unchanged: Callable[[], None],
-    ) -> None:
-        self.info = info
-        self._decoder = decoder
-        self._resources = resources
-        self._max_hours = max_hours
-        self._pipe = pipe
-        self._check_unchanged = check_unchanged
+    info: AudioInfo
+    _decoder: Decoder
+    _max_hours: float
+    _resources: ExitStack
 
     def __enter__(self) -> Self:
         return self
@@ -95,14 +69,12 @@ class AudioReader:
         for chunk in self._chunks():
             while held + chunk.shape[1] >= frames:
                 needed = frames - held
-                pending.append(chunk[:, :needed])
-                yield np.concatenate(pending, axis=1)
+                yield np.concatenate([*pending, chunk[:, :needed]], axis=1)
                 chunk = chunk[:, needed:]
                 pending, held = [], 0
-            if chunk.shape[1]:
-                pending.append(chunk)
-                held += chunk.shape[1]
-        if pending:
+            pending.append(chunk)
+            held += chunk.shape[1]
+        if held:
             yield np.concatenate(pending, axis=1)
 
     def read(self) -> FloatArray:
@@ -111,34 +83,31 @@ class AudioReader:
 
     def _chunks(self) -> Iterator[FloatArray]:
         name, rate, done = self.info.name, self.info.sample_rate, 0
-        try:
-            for chunk in self._decoder.chunks():
-                if (position := first_unusable(chunk)) is not None:
-                    raise AudioFileError(
-                        f"{name}: the sample at {(done + position) / rate:.2f} s is not a number, "
-                        "infinite or beyond 1e37; export the file again without such samples"
-                    )
-                done += chunk.shape[1]
-                _check_length(name, done / rate, self._max_hours)
-                yield chunk
-        except AudioFileError:
-            if self._pipe is not None:
-                self._pipe.finish(name, done)  # raises what was behind it
-            self._check_unchanged()
-            raise
-        if self._pipe is not None and not self._pipe.finish(name, done):
-            raise cut_off(name, done / rate)
-        self._check_unchanged()
-        if done == 0:
-            raise empty(name)
+        for chunk in self._decoder.chunks():
+            if (position := first_unusable(chunk)) is not None:
+                raise AudioFileError(
+                    f"{name}: the sample at {(done + position) / rate:.2f} s is not a number, "
+                    "infinite or beyond 1e37; export the file again without such samples"
+                )
+            done += chunk.shape[1]
+            _check_length(name, done / rate, self._max_hours)
+            yield chunk
 
 
-def open_audio(source: AudioSource, *, max_hours: float = MAX_HOURS) -> AudioReader:
+def open_audio(
+    source: AudioSource,
+    *,
+    max_hours: float = MAX_HOURS,
+    track: int | None = None,
+    keeps_filler: bool = False,
+) -> AudioReader:
     """Open an audio file for reading; use it in a ``with`` statement.
 
     The content decides how the file is read, never its name's extension. A file object is read
     from its start and stays open. A pipe is decoded as it comes if it holds WAV, AIFF, AU, FLAC
-    or an MP3 or AAC stream, and else goes through a temporary file.
+    or an MP3 or AAC stream, and else goes through a temporary file. Of several sound tracks, as
+    films may have, `track` chooses one, counted from 1. The program ffmpeg, and so the musdb
+    package, keeps what the last frame of an MP4 has beyond the end of the song: `keeps_filler`.
 
     An AudioFileError says if the file is missing, unreadable, no audio, empty, protected or cut
     off, or has more than 8 channels, an impossible sample rate or more than `max_hours` of audio.
@@ -146,37 +115,26 @@ def open_audio(source: AudioSource, *, max_hours: float = MAX_HOURS) -> AudioRea
     if not max_hours > 0:
         raise ConfigError(f"max_hours must be more than 0, not {max_hours!r}")
     with ExitStack() as resources:
-        file, name = open_source(source, resources)
-        check_unchanged = watch(source, name)
-        pipe = file if isinstance(file, Pipe) else None
+        file = open_source(source, resources)
         try:
-            if isinstance(file, Pipe):
-                decoder, structure = _decode_pipe(file, name), Structure()
-            else:
-                structure = examine(file)
-                decoder = _decode_file(file, name, structure)
-        except OSError as error:
-            raise unreadable(name, error) from error
+            structure = Structure() if isinstance(file, Pipe) else examine(file)
+            file.check()
+            decoder = _decoder(file, structure, track or 1, keeps_filler)
+        except StructureError as error:
+            raise AudioFileError(f"{file.label}: {error}") from error
         resources.callback(decoder.close)
-        info = AudioInfo(
-            name,
-            decoder.sample_rate,
-            decoder.channels,
-            decoder.frames,
-            decoder.seconds,
-            decoder.format,
-            structure.stems,
-        )
-        _check_kind(info)
-        known = info.frames or (pipe.frames if pipe else 0) or 0
-        _check_length(name, known / info.sample_rate, max_hours)
-        reader = AudioReader(decoder, info, resources, max_hours, pipe, check_unchanged)
+        info, notes = decoder.info, structure.notes
+        if track is None and len(info.tracks) > 1 and not structure.stems:
+            tracks = "; ".join(f"{i}: {text}" for i, text in enumerate(info.tracks, 1))
+            notes = (*notes, f"of {len(info.tracks)} sound tracks, the first is read ({tracks})")
+        info = replace(info, stems=structure.stems, notes=notes)
+        _check(info, 1 if track is None else track)
+        _check_length(info.name, (info.frames or 0) / info.sample_rate, max_hours)
+        reader = AudioReader(info, decoder, max_hours, resources)
         if structure.is_cut:
             # Decoded only to say where the audio stops: better now than after hours of work.
             length = sum(chunk.shape[1] for chunk in reader._chunks())
-            raise cut_off(name, length / info.sample_rate)
-        if info.frames == 0:
-            raise empty(name)
+            raise cut_off(info.name, length / info.sample_rate)
         reader._resources = resources.pop_all()
         return reader
 
@@ -188,82 +146,60 @@ def read_audio(source: AudioSource) -> tuple[FloatArray, int]:
 
 
 def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
-    """Read all audio streams of a file, such as the stems of a ``.stem.mp4``.
+    """Read all audio streams of a file that can seek, such as the stems of a ``.stem.mp4``.
 
     They are float32 ``(channels, samples)`` in the file's order, all cut to the length of the
-    shortest, and have one sample rate in Hz.
+    shortest, and have one sample rate in Hz. Their last frames are whole, as in the musdb package.
     """
-    from songsplit.audio.ffmpeg_decoder import decode_streams
-
-    with ExitStack() as resources:
-        file, name = open_source(source, resources)
-        try:
-            if isinstance(file, Pipe):
-                file = file.spooled(name, resources)
-            streams, sample_rate = decode_streams(file, name)
-            is_cut = examine(file).is_cut
-        except OSError as error:
-            raise unreadable(name, error) from error
+    streams: list[FloatArray] = []
+    rates, count = [], 1
+    while len(streams) < count:
+        with open_audio(source, track=len(streams) + 1, keeps_filler=True) as reader:
+            name, count = reader.info.name, len(reader.info.tracks)
+            rates.append(reader.info.sample_rate)
+            streams.append(reader.read())
+    if len(set(rates)) > 1:
+        raise AudioFileError(
+            f"{name}: its audio streams have different sample rates "
+            f"({', '.join(map(str, sorted(set(rates))))} Hz); export them with one"
+        )
     length = min(stream.shape[1] for stream in streams)
-    if is_cut:
-        raise cut_off(name, length / sample_rate)
-    for index, stream in enumerate(streams):
-        if first_unusable(stream) is not None:
-            raise AudioFileError(
-                f"{name}: audio stream {index} holds samples that are not finite numbers; "
-                "export the file again without such samples"
-            )
-    return [np.ascontiguousarray(stream[:, :length]) for stream in streams], sample_rate
+    return [np.ascontiguousarray(stream[:, :length]) for stream in streams], rates[0]
 
 
-def _decode_pipe(pipe: Pipe, name: str) -> Decoder:
-    from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
-
-    try:
-        return FFmpegDecoder(pipe, name)
-    except AudioFileError:
-        pipe.finish(name, 0)  # raises what was behind it, if anything
-        raise
-
-
-def _decode_file(file: BinaryIO, name: str, structure: Structure) -> Decoder:
-    if structure.is_joined:
-        raise AudioFileError(
-            f"{name}: the file holds several recordings joined end to end, of which only the first "
-            "can be read; export them as one or as separate files"
-        )
-    if structure.is_protected:
-        raise AudioFileError(
-            f"{name}: the file is protected against copying (DRM), so only the program it was "
-            "bought for can play it; get the song in another way, such as from the CD"
-        )
-    try:
-        if not structure.needs_ffmpeg:
-            return SoundFileDecoder(file, name)
-    except UnsupportedError:
-        pass
+def _decoder(file: File | Pipe, structure: Structure, track: int, keeps_filler: bool) -> Decoder:
+    if isinstance(file, File) and not structure.needs_ffmpeg:
+        with suppress(SoundFileError):
+            return SoundFileDecoder(file, structure.samples)
     # FFmpeg's libraries are slow to load, and most files do without.
     from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
 
     try:
-        return FFmpegDecoder(file, name)
+        return FFmpegDecoder(file, track=track, keeps_filler=keeps_filler)
     except AudioFileError as error:
         if structure.is_cut:
-            raise cut_off(name, 0.0) from error
+            raise cut_off(file.label, 0.0) from error
         raise
 
 
-def _check_kind(info: AudioInfo) -> None:
+def _check(info: AudioInfo, track: int) -> None:
+    problem = None
     if not 1 <= info.channels <= MAX_CHANNELS:
-        raise AudioFileError(
-            f"{info.name}: the file has {info.channels} channels, more than the {MAX_CHANNELS} "
-            "that can be read; export it as stereo"
+        problem = (
+            f"the file has {info.channels} channels, more than the {MAX_CHANNELS} that can be "
+            "read; export it as stereo"
         )
-    if not MIN_SAMPLE_RATE <= info.sample_rate <= MAX_SAMPLE_RATE:
-        raise AudioFileError(
-            f"{info.name}: the sample rate of {info.sample_rate} Hz is not between "
-            f"{MIN_SAMPLE_RATE} and {MAX_SAMPLE_RATE} Hz; export the file at 44100 Hz"
+    elif not MIN_SAMPLE_RATE <= info.sample_rate <= MAX_SAMPLE_RATE:
+        problem = (
+            f"the sample rate of {info.sample_rate} Hz is not between {MIN_SAMPLE_RATE} and "
+            f"{MAX_SAMPLE_RATE} Hz; export the file at 44100 Hz"
         )
+    elif not 1 <= track <= len(info.tracks):
+        problem = f"there is no sound track {track}; choose one from 1 to {len(info.tracks)}"
+    elif info.frames == 0:
+        problem = NO_SAMPLES
+    if problem:
+        raise AudioFileError(f"{info.name}: {problem}")
 
 
 def _check_length(name: str, seconds: float, max_hours: float) -> None:

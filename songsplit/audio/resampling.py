@@ -23,7 +23,7 @@ class Resampler:
     def __init__(self, from_rate: int, to_rate: int, channels: int) -> None:
         self.from_rate = from_rate
         self.to_rate = to_rate
-        self.channels = channels
+        self._nothing = np.zeros((channels, 0), np.float32)
         self._taken = 0
         self._given = 0
         self._stream = None
@@ -34,25 +34,21 @@ class Resampler:
                 from_rate, to_rate, channels, dtype="float32", quality="VHQ"
             )
 
-    def process(self, block: FloatArray) -> FloatArray:
+    def process(self, block: FloatArray, *, last: bool = False) -> FloatArray:
         """Take a block and return what is ready of the output; at equal rates, the block itself."""
+        if self._stream is None:
+            return block
+        interleaved = np.ascontiguousarray(block.T, dtype=np.float32)
+        out = self._stream.resample_chunk(interleaved, last=last)
         self._taken += block.shape[1]
-        return block if self._stream is None else self._push(block, last=False)
+        self._given += len(out)
+        return np.ascontiguousarray(out.T)
 
     def flush(self) -> FloatArray:
         """End the signal and return the rest of the output."""
-        if self._stream is None:
-            return np.zeros((self.channels, 0), np.float32)
-        rest = self._push(np.zeros((self.channels, 0), np.float32), last=True)
+        rest = self.process(self._nothing, last=True)
         missing = resampled_length(self._taken, self.from_rate, self.to_rate) - self._given
-        return _fit(rest, rest.shape[1] + missing)
-
-    def _push(self, block: FloatArray, *, last: bool) -> FloatArray:
-        assert self._stream is not None
-        interleaved = np.ascontiguousarray(block.T, dtype=np.float32)
-        out = self._stream.resample_chunk(interleaved, last=last)
-        self._given += len(out)
-        return np.ascontiguousarray(out.T)
+        return fitted(rest, rest.shape[1] + missing)
 
 
 def resample(
@@ -63,16 +59,14 @@ def resample(
     The result is cut, or filled with zeros, to `length` samples. Going back to the original rate
     with the original length undoes the rounding.
     """
-    resampler = Resampler(from_rate, to_rate, samples.shape[0])
-    result = resampler.process(samples)
+    result = samples
     if from_rate != to_rate:
-        result = np.concatenate([result, resampler.flush()], axis=1)
-    return result if length is None else _fit(result, length)
+        resampler = Resampler(from_rate, to_rate, samples.shape[0])
+        result = np.concatenate([resampler.process(samples), resampler.flush()], axis=1)
+    return result if length is None else fitted(result, length)
 
 
-def _fit(samples: FloatArray, length: int) -> FloatArray:
+def fitted(samples: FloatArray, length: int) -> FloatArray:
     """Cut, or fill with zeros, to a length."""
-    missing = length - samples.shape[1]
-    if missing <= 0:
-        return samples[:, :length] if missing else samples
-    return np.pad(samples, ((0, 0), (0, missing)))
+    missing = max(0, length - samples.shape[1])
+    return np.pad(samples, ((0, 0), (0, missing))) if missing else samples[:, :length]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from songsplit.audio.arrays import FloatArray
+from songsplit.audio.resampling import fitted
 from songsplit.errors import MissingExtraError, OutputError
 
 _SEGMENT_SECONDS = 360.0
@@ -33,66 +34,50 @@ class Stretcher:
                 f"tempo and key cannot be changed at {sample_rate} Hz: use a song of a higher rate"
             )
         self._make: Any = Signalsmith.Stretch
-        self._rate, self._channels = sample_rate, channels
-        self._tempo, self._key = tempo, key
+        self._rate, self._tempo, self._key = sample_rate, tempo, key
         self._segment = int(_SEGMENT_SECONDS * sample_rate)
         self._margin = int(_MARGIN_SECONDS * sample_rate * max(1.0, tempo))
         self._fade = int(_FADE_SECONDS * sample_rate)
+        self._nothing = np.zeros((channels, 0), np.float32)
         self._held: list[FloatArray] = []
-        self._held_frames = 0
         self._first = 0  # place of what is held first
         self._start = 0  # of the segment that comes next
-        self._tail = np.zeros((channels, 0), np.float32)
+        self._end = 0  # of what has come
+        self._tail = self._nothing
 
     def process(self, block: FloatArray) -> FloatArray:
         """Take float32 ``(channels, n)`` and give what is ready, often nothing."""
         self._held.append(block)
-        self._held_frames += block.shape[1]
-        ready = []
-        while self._first + self._held_frames >= self._start + self._segment + self._margin:
-            ready.append(self._next(self._start + self._segment))
-        return np.concatenate([np.zeros((self._channels, 0), np.float32), *ready], axis=1)
+        self._end += block.shape[1]
+        ready = [self._nothing]
+        while self._end >= self._start + self._segment + self._margin:
+            ready.append(self._next(self._start + self._segment, self._margin))
+        return np.concatenate(ready, axis=1)
 
     def rest(self) -> FloatArray:
         """Give what is left at the end."""
-        return self._next(None)
+        return self._next(self._end, 0)
 
-    def _next(self, stop: int | None) -> FloatArray:
-        """Stretch from the last stop to the next, or to the end."""
+    def _next(self, stop: int, margin: int) -> FloatArray:
+        """Stretch from the last stop to the next, with a margin for the cross-fade after it."""
         samples = np.concatenate(self._held, axis=1)
-        end = self._first + samples.shape[1]
-        until = end if stop is None else stop + self._margin
-        stretched = self._stretched(samples[:, : until - self._first])
-        origin = self._place(self._first)
-        begin = self._place(self._start) - origin
-        finish = self._place(end if stop is None else stop) - origin
-        piece = _fit(stretched[:, begin:], finish - begin)
+        stretched = self._stretched(samples[:, : stop + margin - self._first])
+        origin = round(self._first / self._tempo)
+        begin = round(self._start / self._tempo) - origin
+        finish = round(stop / self._tempo) - origin
+        piece = fitted(stretched[:, begin:], finish - begin)
         faded = min(self._tail.shape[1], piece.shape[1])
         rise = np.linspace(0, 1, faded, dtype=np.float32)
         piece[:, :faded] = rise * piece[:, :faded] + (1 - rise) * self._tail[:, :faded]
-        if stop is not None:
-            self._tail = stretched[:, finish : finish + self._fade]
-            first = stop - self._margin
-            self._held = [samples[:, first - self._first :]]
-            self._held_frames = self._held[0].shape[1]
-            self._first, self._start = first, stop
+        self._tail = stretched[:, finish : finish + self._fade]
+        self._held = [samples[:, stop - margin - self._first :]]
+        self._first, self._start = stop - margin, stop
         return piece
-
-    def _place(self, sample: int) -> int:
-        return round(sample / self._tempo)
 
     def _stretched(self, samples: FloatArray) -> FloatArray:
         stretch = self._make()
-        stretch.preset(self._channels, float(self._rate))
+        stretch.preset(len(samples), float(self._rate))
         stretch.setTimeFactor(self._tempo)
         stretch.setTransposeSemitones(self._key)
         stretched: FloatArray = stretch.process(np.ascontiguousarray(samples))
         return stretched
-
-
-def _fit(samples: FloatArray, length: int) -> FloatArray:
-    """Cut, or fill with zeros, to a length; always a copy."""
-    fitted = np.zeros((samples.shape[0], length), np.float32)
-    kept = min(length, samples.shape[1])
-    fitted[:, :kept] = samples[:, :kept]
-    return fitted

@@ -124,14 +124,10 @@ def test_samples_that_are_no_numbers(bad: float) -> None:
     assert "sample 150 (1.50 s) of channel 1" in message
 
 
-@pytest.mark.parametrize(
-    "rate", [0, -44100, np.nan, np.inf, 44100.5, True, "44100", 768_001, 0.5, [44100], 1j]
-)
-def test_impossible_sample_rates(rate: Any) -> None:
-    assert "sample_rate must be" in refusal(np.zeros(10), rate)
-
-
 def test_sample_rates() -> None:
+    odd = [0, -44100, np.nan, np.inf, 44100.5, True, "44100", 768_001, 0.5, [44100], 1j]
+    for rate in (*odd, 10**400, 10**5000):
+        assert "sample_rate must be" in refusal(np.zeros(10), rate)
     assert "needed" in refusal(np.zeros(10), None)
     for rate in (44100, 44100.0, np.int32(44100), np.float32(44100)):
         result = as_samples(np.zeros(10), rate).sample_rate

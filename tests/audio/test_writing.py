@@ -12,6 +12,7 @@ import soundfile
 
 from songsplit.audio import StemFilesWriter, clear_stale_parts, read_audio, wav
 from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
+from songsplit.audio.opening import File
 from songsplit.errors import OutputError
 from songsplit.files import TEMPORARY_PREFIX, WholeFiles, write_whole
 from tests.zoo.encoding import RATE, song
@@ -41,7 +42,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, channels: int) -> None:
     np.testing.assert_array_equal(read, samples)
     assert soundfile.info(str(path)).subtype == "FLOAT"
     with path.open("rb") as file:
-        decoder = FFmpegDecoder(file, "out.wav")
+        decoder = FFmpegDecoder(File(file, "out.wav"))
         np.testing.assert_array_equal(np.concatenate(list(decoder.chunks()), axis=1), samples)
         decoder.close()
     assert [p.name for p in path.parent.iterdir()] == ["out.wav"]

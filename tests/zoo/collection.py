@@ -25,7 +25,6 @@ from tests.zoo.headers import (
     checked,
     chunk,
     extension,
-    flac_of_silence,
     floats,
     id3,
     pages,
@@ -82,53 +81,48 @@ _mp3 = partial(ffmpeg_bytes, "mp3", "libmp3lame", [song(RATE // 2)])
 _m4a = partial(ffmpeg_bytes, "ipod", "aac", [song(RATE // 2)])
 _mka = partial(ffmpeg_bytes, "matroska", "flac", [SONG])
 
-# Extension, container, codec, and the largest error, None where the codec changes the sound.
-_BY_LIBSNDFILE = (
-    ("wav", "WAV", "PCM_U8", 2.0**-7),
-    ("wav", "WAV", "PCM_24", 2.0**-23),
-    ("wav", "WAV", "PCM_32", 2.0**-24),
-    ("wav", "WAV", "DOUBLE", 0.0),
-    ("wav", "WAV", "ULAW", None),
-    ("wav", "WAV", "IMA_ADPCM", None),
-    ("wav", "WAVEX", "PCM_24", 2.0**-23),
-    ("w64", "W64", "PCM_16", 2.0**-15),
-    ("rf64", "RF64", "FLOAT", 0.0),
-    ("aiff", "AIFF", "PCM_24", 2.0**-23),
-    ("au", "AU", "FLOAT", 0.0),
-    ("caf", "CAF", "PCM_24", 2.0**-23),
-    ("caf", "CAF", "ALAC_16", 2.0**-15),
-    ("flac", "FLAC", "PCM_24", 2.0**-23),
-    ("ogg", "OGG", "VORBIS", None),
-)
-_BY_FFMPEG = (
-    ("mp3", "mp3", "libmp3lame", None),
-    ("m4a", "ipod", "aac", None),
-    ("aac", "adts", "aac", None),
-    ("m4a", "ipod", "alac", 2.0**-15),
-    ("mov", "mov", "pcm_s24le", 2.0**-23),
-    ("mp4", "mp4", "flac", 2.0**-15),
-    ("mka", "matroska", "pcm_f64le", 0.0),
-    ("webm", "webm", "libopus", None),
-    ("opus", "ogg", "libopus", None),
-    ("oga", "ogg", "flac", 2.0**-15),
-    ("wma", "asf", "wmav2", None),
-    ("avi", "avi", "pcm_s16le", 2.0**-15),
-    ("ts", "mpegts", "aac", None),
-    ("ac3", "ac3", "ac3", None),
-)
+_BY_LIBSNDFILE = {
+    "WAV": "PCM_U8 PCM_24 PCM_32 DOUBLE ULAW IMA_ADPCM",
+    "WAVEX": "PCM_24",
+    "W64": "PCM_16",
+    "RF64": "FLOAT",
+    "AIFF": "PCM_24",
+    "AU": "FLOAT",
+    "CAF": "PCM_24 ALAC_16",
+    "FLAC": "PCM_24",
+    "OGG": "VORBIS",
+}
+_BY_FFMPEG = {
+    "mp3": "libmp3lame",
+    "ipod": "aac alac",
+    "adts": "aac",
+    "mov": "pcm_s24le",
+    "mp4": "flac",
+    "matroska": "pcm_f64le",
+    "webm": "libopus",
+    "ogg": "libopus flac",
+    "asf": "wmav2",
+    "avi": "pcm_s16le",
+    "mpegts": "aac",
+    "ac3": "ac3",
+}
+# The largest error of codecs that do not change the sound.
+_STEPS = {"PCM_U8": 2.0**-7, "PCM_32": 2.0**-24, "DOUBLE": 0.0, "FLOAT": 0.0, "pcm_f64le": 0.0}
+_STEPS |= dict.fromkeys(("PCM_24", "pcm_s24le"), 2.0**-23)
+_STEPS |= dict.fromkeys(("PCM_16", "ALAC_16", "alac", "flac", "pcm_s16le"), 2.0**-15)
 
 
 def _containers() -> list[Entry]:
     found = []
-    for ending, container, codec, error in _BY_LIBSNDFILE:
-        expected = Stems() if error is None else holds(SONG, error)
-        make = partial(libsndfile_bytes, container, codec, SONG)
-        found.append(Entry(f"{container}-{codec}.{ending}".lower(), make, expected))
-    for ending, container, codec, error in _BY_FFMPEG:
-        rate = 48000 if codec == "libopus" else RATE
-        expected = Stems(2, rate) if error is None else holds(SONG, error)
-        make = partial(ffmpeg_bytes, container, codec, [SONG])
-        found.append(Entry(f"{codec}-in-{container}.{ending}", make, expected))
+    for container, codecs in {**_BY_LIBSNDFILE, **_BY_FFMPEG}.items():
+        for codec in codecs.split():
+            make = partial(ffmpeg_bytes, container, codec, [SONG])
+            if container in _BY_LIBSNDFILE:
+                make = partial(libsndfile_bytes, container, codec, SONG)
+            expected = Stems(2, 48000 if codec == "libopus" else RATE)
+            if codec in _STEPS:
+                expected = holds(SONG, _STEPS[codec])
+            found.append(Entry(f"{codec}.{container}".lower(), make, expected))
     return found
 
 
@@ -224,24 +218,13 @@ _STRUCTURE = [
     Entry("silent-film.mp4", video_bytes, Refused("no audio")),
     Entry("chained.opus", lambda: 2 * _opus(), Refused("joined")),
     Entry("two-songs.flac", lambda: 2 * _flac(), Refused()),
-    Entry("9-seconds-of-silence.flac", partial(flac_of_silence, 9), Stems(2, 8000)),
-    Entry("more-than-a-day.flac", partial(flac_of_silence, 25 * 3600), Refused("longer than")),
 ]
-
-
-def _cut(make: Callable[[], bytes], share: float) -> bytes:
-    content = make()
-    return content[: int(len(content) * share)]
 
 
 def _damaged(make: Callable[[], bytes], new: bytes) -> bytes:
     content = make()
     at = len(content) // 2
     return content[:at] + new + content[at + len(new) :]
-
-
-def _ogg_without_end() -> bytes:
-    return b"".join(list(pages(_ogg()))[:-1])
 
 
 def _ogg_of_years() -> bytes:
@@ -251,25 +234,11 @@ def _ogg_of_years() -> bytes:
 
 
 _NOISE = np.random.default_rng(3).bytes(1500)
-_CUT_SHORT = {
-    "wav": wav,
-    "flac": _flac,
-    "mp3": _mp3,
-    "m4a": _m4a,
-    "aiff": aiff,
-    "au": au,
-    "ogg": _ogg,
-    "opus": _opus,
-}
+_WHOLE_FILES = {"wav": wav, "flac": _flac, "mp3": _mp3, "m4a": _m4a, "aiff": aiff, "mka": _mka}
 _DAMAGE = [
     *(
-        Entry(f"first-{share:.0%}.{kind}".replace("%", "-percent"), partial(_cut, make, share), end)
-        for kind, make in _CUT_SHORT.items()
-        for share, end in ((0.6, Refused("cut off")), (0.95, Refused()), (0.02, EITHER))
-    ),
-    *(
         Entry(f"first-{size}-bytes.{kind}", lambda make=make, size=size: make()[:size], Refused())
-        for kind, make in {**_CUT_SHORT, "mka": _mka}.items()
+        for kind, make in _WHOLE_FILES.items()
         for size in (1, 4, 12, 30)
     ),
     *(
@@ -278,7 +247,6 @@ _DAMAGE = [
         for kind, make in (("flac", _flac), ("mp3", _mp3), ("m4a", _m4a))
     ),
     Entry("noise-in-the-middle.mka", partial(_damaged, _mka, _NOISE), Refused()),
-    Entry("missing-last-page.ogg", _ogg_without_end, Refused("cut off")),
     Entry("position-of-years.ogg", _ogg_of_years, Refused()),
 ]
 
@@ -299,8 +267,6 @@ def _lying_mp4(mark: bytes, offset: int, value: bytes) -> bytes:
 _LIES: dict[str, tuple[Callable[[], bytes], Stems | Refused | None]] = {
     "claims-4-gb.wav": (partial(wav, data_size=0xFFFFF000 - 1), Refused("cut off")),
     "claims-a-bit-more.wav": (partial(wav, data_size=len(pcm_16()) + 400), Refused("cut off")),
-    "claims-0-bytes.wav": (partial(wav, data_size=0, riff_size=0), WHOLE),
-    "claims-all-ones.wav": (partial(wav, data_size=2**32 - 1, riff_size=2**32 - 1), WHOLE),
     "outer-size-too-small.wav": (partial(wav, riff_size=100), WHOLE),
     "no-channels.wav": (partial(wav, wav_format(channels=0)), Refused()),
     "65535-channels.wav": (partial(wav, wav_format(channels=65535)), Refused()),
@@ -318,7 +284,6 @@ _LIES: dict[str, tuple[Callable[[], bytes], Stems | Refused | None]] = {
     "huge-rate.aiff": (partial(aiff, rate=2.0**60), Refused()),
     "unknown-codec.aifc": (partial(aiff, compression=b"what"), Refused()),
     "claims-2-gb.au": (partial(au, size=0x7FFFEFFF), Refused("cut off")),
-    "unknown-length.au": (partial(au, size=0xFFFFFFFF), WHOLE),
     "4-billion-channels.au": (partial(au, channels=0xFFFFFFFF), Refused()),
     "starts-beyond-the-end.au": (partial(au, start=0x7FFFFFFF), Refused()),
     "2**36-frames.flac": (lambda: with_streaminfo(_flac(), frames=2**36 - 1), Refused()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -31,12 +32,13 @@ def ffmpeg_bytes(
     streams: list[np.ndarray],
     rates: list[int] | None = None,
     options: dict[str, str] | None = None,
+    delay: Callable[[int, float], float] = lambda stream, time: 0.0,
 ) -> bytes:
-    """Encode one audio stream for each signal."""
+    """Encode one audio stream for each signal; a packet may be delayed, by stream and time."""
     with tempfile.TemporaryDirectory() as folder:
         # A file, because FFmpeg opens it a second time to move an index to its front.
         path = Path(folder) / "audio"
-        _encode(path, container, codec, streams, rates, options or {})
+        _encode(path, container, codec, streams, rates, options or {}, delay)
         return path.read_bytes()
 
 
@@ -47,6 +49,7 @@ def _encode(
     streams: list[np.ndarray],
     rates: list[int] | None,
     options: dict[str, str],
+    delay: Callable[[int, float], float],
 ) -> None:
     with av.open(str(path), "w", format=container, options=options) as output:
         rates = rates or [48000 if codec == "libopus" else RATE] * len(streams)
@@ -54,15 +57,22 @@ def _encode(
         for samples, rate in zip(streams, rates, strict=True):
             layout = {1: "mono", 2: "stereo", 6: "5.1"}[samples.shape[0]]
             outputs.append(output.add_stream(codec, rate=rate, layout=layout, bit_rate=192000))
+
+        def mux(packets: list[av.Packet]) -> None:
+            for packet in packets:
+                seconds = delay(packet.stream.index, float(packet.pts * packet.time_base))
+                packet.pts = packet.dts = packet.pts + round(seconds / packet.time_base)
+                output.mux(packet)
+
         for stream, samples, rate in zip(outputs, streams, rates, strict=True):
             layout = stream.codec_context.layout
             frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
             frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
             converter = av.AudioResampler(stream.codec_context.format, layout, rate)
             for piece in converter.resample(frame) + converter.resample(None):
-                output.mux(stream.encode(piece))
+                mux(stream.encode(piece))
         for stream in outputs:
-            output.mux(stream.encode(None))
+            mux(stream.encode(None))
 
 
 def video_bytes(container: str = "mp4", codec: str = "mpeg4") -> bytes:

@@ -128,19 +128,6 @@ def with_streaminfo(
     return content[:18] + struct.pack(">Q", packed) + content[26:]
 
 
-def flac_of_silence(seconds: float, rate: int = 8000) -> bytes:
-    """Silence in stereo as FLAC: some 15 bytes for each 65,535 samples."""
-    block, frames = 65_535, round(seconds * rate)
-    packed = struct.pack(">Q", rate << 44 | 1 << 41 | 15 << 36 | frames)
-    content = b"fLaC\x80\0\0\x22" + struct.pack(">HH", 16, block) + bytes(6) + packed + bytes(16)
-    for number, start in enumerate(range(0, frames, block)):
-        head = b"\xff\xf8\x70\x10" + chr(number).encode("utf-8", "surrogatepass")
-        head += struct.pack(">H", min(block, frames - start) - 1)
-        head += bytes([_remainder(head, 0x07, 8)]) + bytes(6)
-        content += head + struct.pack(">H", _remainder(head, 0x8005, 16))
-    return content
-
-
 def _remainder(data: bytes, polynomial: int, bits: int) -> int:
     value, top, mask = 0, 1 << (bits - 1), (1 << bits) - 1
     for byte in data:

@@ -141,19 +141,6 @@ def test_a_disk_that_fills_up(songs: Path, tmp_path: Path, disk: Path) -> None:
     assert contents(out) == reference
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_standard_output_that_is_full(songs: Path) -> None:
-    command = [sys.executable, "-m", "songsplit", "0.wav", "--stdout", "vocals", "-d", "cpu"]
-    with Path("/dev/full").open("wb") as full:
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        done = subprocess.run(
-            command, cwd=songs, stdout=full, stderr=subprocess.PIPE, env=environment, check=False
-        )
-    assert done.returncode == 1
-    assert b"standard output" in done.stderr
-    assert b"Traceback" not in done.stderr
-
-
 @pytest.fixture(scope="module")
 def noise() -> np.ndarray:
     return np.random.default_rng(0).normal(0, 0.1, (2, RATE)).astype(np.float32)
