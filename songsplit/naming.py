@@ -136,7 +136,7 @@ def check_free(folder: str | os.PathLike[str], paths: Iterable[Path], *, overwri
             raise OutputError(f"{folder} is a file: name a folder to put the stems into")
         for path in paths:
             if not overwrite and os.path.lexists(path):
-                raise OutputExistsError(f"{path} is already there: allow overwriting, or move it")
+                raise OutputExistsError(f"{path} is already there: pass overwrite=True, or move it")
     except (OSError, ValueError) as error:
         raise OutputError(f"{folder} cannot be a folder ({error}): name another") from error
 

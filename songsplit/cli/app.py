@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 import songsplit
 from songsplit.cli import models, separate
+from songsplit.cli.display import telling_errors
 from songsplit.cli.info import info
 from songsplit.data.commands import app as data_app
 
@@ -40,8 +41,12 @@ class _DefaultCommandGroup(TyperGroup):
             args = [_DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, [_guarded(argument) for argument in args])
 
+    def invoke(self, ctx: Any) -> Any:
+        with telling_errors():
+            return super().invoke(ctx)
+
     def _advice(self, args: list[str]) -> str:
-        if close := get_close_matches(args[0].lower(), self.commands, n=1):
+        if close := get_close_matches(args[0].lower(), self.commands, 1, 0.7):
             return f"did you mean {close[0]}?"
         return "songsplit --help lists the commands"
 

@@ -1,20 +1,34 @@
-"""How a batch shows itself: bars on a terminal, plain lines in a log."""
+"""What the command says: results on standard output, bars, lines and errors on standard error."""
 
 from __future__ import annotations
 
+import json
+import math
+import os
+import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
+import typer
+
+from songsplit.errors import ConfigError, SongsplitError
 from songsplit.naming import printable
 
 if TYPE_CHECKING:
+    from songsplit.cli.options import Options
     from songsplit.cli.plan import Outcome
     from songsplit.progress import Report
 
-_COLOURS = {"done": "green", "planned": "cyan", "skipped": "yellow", "failed": "red"}
+# Exit codes: 0, this, 2 for wrong use, and as shells count what a signal ended, such as
+# 130 for Ctrl-C, and 141 if whoever reads the output has had enough.
+FAILED, _SIGNALLED, _BROKEN_PIPE = 1, 128, 141
+
+_USUAL_STEP, _USUAL_SPEED = 20.0, 5.0  # seconds of audio between reports, and done in a second
+_STATUSES = ("done", "planned", "skipped", "failed")
 
 
 def say(text: str) -> None:
@@ -24,183 +38,208 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
-class StandardOutputError(Exception):
-    """Standard output takes no more; `reason` says why."""
+def say_trace(error: BaseException, say: Callable[[str], None]) -> None:
+    """Say where an error came from."""
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        say(line)
 
-    def __init__(self, reason: OSError) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
+
+@contextmanager
+def telling_errors(*, verbose: bool = False) -> Iterator[None]:
+    """Say what went wrong, or that the program was stopped, and end it with an exit code."""
+    try:
+        yield
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
+    except SongsplitError as error:
+        if verbose:
+            say_trace(error, say)
+        say(f"songsplit: {error}")
+        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt as stop:
+        say("songsplit: stopped; no partial results were left, finished ones stay")
+        raise typer.Exit(_SIGNALLED + getattr(stop, "signal", signal.SIGINT)) from None
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Standard output takes no more. Nothing may be left to be written when Python closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # whoever reads it has had enough
+            raise typer.Exit(_BROKEN_PIPE) from None
+        say(f"songsplit: standard output: {error.strerror}")
+        raise typer.Exit(FAILED) from None
 
 
 class BatchDisplay:
-    """Shows on standard error how a batch goes; to be used in a ``with`` statement.
+    """Shows how a batch of songs goes; to be used in a ``with`` statement.
 
     On a terminal there is a bar for every song in work and, if there are several, one for
-    all; elsewhere, such as in a log, there is a line for every song and no more. `tell` gives
-    the lines about an outcome that go to standard output; `quiet` leaves only results and
-    errors.
+    all; elsewhere, such as in a log, there is a line for every song and no more.
     """
 
-    def __init__(
-        self, songs: int, tell: Callable[[Outcome], Sequence[str]], *, quiet: bool
-    ) -> None:
-        self._songs, self._tell, self._quiet = songs, tell, quiet
-        self._stack = ExitStack()
-        self._bars: Any = None
-        self._total: Any = None
+    def __init__(self, options: Options, songs: int) -> None:
+        self._options, self._songs = options, songs
+        self._start = time.monotonic()
+        self._working: list[_Work] = []
+        self._worked = self._finished = 0
+        self._live: Any = None
+        if sys.stderr.isatty() and not options.quiet:
+            # rich takes a while to import and is needed only on terminals.
+            from rich.console import Console
+            from rich.live import Live
+
+            self._live = Live(
+                get_renderable=self._bars,
+                console=Console(stderr=True),
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty() and not self._quiet:
-            self._bars = self._stack.enter_context(_bars())
-            if self._songs > 1:
-                self._total = self._bars.add_task(
-                    f"{self._songs} songs", total=self._songs, pace=""
-                )
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        if self._live is not None:
+            self._live.stop()
 
     @contextmanager
     def song(self, name: str) -> Iterator[Report]:
         """Begin a song; what the context gives takes its progress."""
-        if self._bars is None:
+        if self._live is None:
             self._say(name)
-            yield lambda done, total, left: None
-            return
-        from songsplit.progress import pace  # brings NumPy, which takes long
-
-        start = time.monotonic()
-        bar = self._bars.add_task(printable(name), total=None, pace="")
-        before = 0.0  # what share of this song the bar of all has
-
-        def report(done: float, total: float | None, left: float | None) -> None:
-            nonlocal before
-            if not done:
-                return
-            if total is not None and done >= total:
-                words = "writing"
-            else:
-                words = pace(done, time.monotonic() - start, left)
-            self._bars.update(bar, completed=done, total=total, pace=words)
-            if total and self._total is not None:
-                # All of it only once it is written.
-                share = min(0.99, done / total)
-                self._bars.advance(self._total, share - before)
-                before = share
-
+        work = _Work(printable(name))
+        self._working.append(work)
         try:
-            yield report
+            yield work.report
         finally:
-            self._bars.remove_task(bar)
-            if self._total is not None:
-                self._bars.advance(self._total, -before)
+            self._working.remove(work)
+            self._worked += 1
 
     def outcome(self, outcome: Outcome) -> None:
         """Show what became of a song."""
-        if self._total is not None:
-            self._bars.advance(self._total, 1)
-        if outcome.status == "failed":
+        self._finished += 1
+        paths = [str(path) for path in outcome.paths]
+        if outcome.error is not None:
+            if self._options.verbose and outcome.cause is not None:
+                say_trace(outcome.cause, self._say)
             self._say(f"songsplit: {outcome.error}", always=True)
         elif outcome.status == "skipped":
-            self._say(f"  kept: {outcome.result} (already there; --overwrite replaces it)")
+            self._say(f"  kept: {', '.join(paths)} (already there; --overwrite replaces it)")
+        elif self._options.verbose and outcome.status == "done":
+            self._say(f"  {outcome.seconds:.1f} s of audio in {outcome.elapsed:.1f} s")
         if outcome.gain_db <= -0.005:
             self._say(f"  turned down by {-outcome.gain_db:.2f} dB, so that nothing clips")
         for note in outcome.notes:
             self._say(f"  {note}")
-        self._print(self._tell(outcome))
+        if self._options.json:
+            self._print([json.dumps(outcome.as_json(), ensure_ascii=False)])
+        elif outcome.status in ("done", "planned"):
+            self._print(paths)
 
-    def summary(self, outcomes: Sequence[Outcome], elapsed: float) -> None:
-        """Show a table of what was done, skipped and failed."""
-        self._stack.close()
-        self._bars = None
-        if self._quiet:
-            return
-        words = f"{_counts(outcomes)} in {_clock(elapsed)}"
+    def summary(self, outcomes: Sequence[Outcome]) -> None:
+        """Count what was done, skipped and failed."""
+        elapsed = time.monotonic() - self._start
+        statuses = [outcome.status for outcome in outcomes]
+        counts = [f"{statuses.count(s)} {s}" for s in _STATUSES if s in statuses]
+        words = f"{', '.join(counts)} in {clock(elapsed)}"
         seconds = sum(outcome.seconds or 0 for outcome in outcomes if outcome.status == "done")
         if seconds and elapsed:
             words += f", {seconds / elapsed:.1f}x real time"
-        if sys.stderr.isatty():
-            _print_table(outcomes, words)
-            return
-        for outcome in outcomes:
-            # Most messages name the song themselves.
-            named = outcome.result.startswith(outcome.song)
-            song = "" if named else f"{outcome.song}: "
-            self._say(f"{outcome.status:8}{song}{outcome.result}")
         self._say(words)
 
     def _print(self, lines: Sequence[str]) -> None:
         """Print results, where they do not get mixed up with the bars."""
-        if self._bars is not None and sys.stdout.isatty():
-            for line in lines:
+        terminal = sys.stdout.isatty()
+        for line in lines:
+            if terminal and self._live is not None:
                 self._say(line, always=True)
-            return
-        try:
-            for line in lines:
+            else:
                 # Programs get names as they are.
-                shown = printable(line) if sys.stdout.isatty() else line
-                sys.stdout.write(f"{shown}\n")
-            sys.stdout.flush()
-        except OSError as error:
-            raise StandardOutputError(error) from error
+                sys.stdout.write(f"{printable(line) if terminal else line}\n")
+        sys.stdout.flush()
 
     def _say(self, text: str, *, always: bool = False) -> None:
-        if self._quiet and not always:
+        if self._options.quiet and not always:
             return
-        if self._bars is None:
+        if self._live is None:
             say(text)
         else:
             # As it is: brackets in names are no markup, and paths are not to be folded.
             options = {"markup": False, "highlight": False, "emoji": False, "soft_wrap": True}
-            self._bars.console.print(printable(text), **options)
+            self._live.console.print(printable(text), **options)
+
+    def _bars(self) -> Any:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        for width in (24, 4, 27):  # fixed, so that nothing moves sideways
+            table.add_column(width=width, no_wrap=True)
+
+        def add(name: str, share: float, words: str) -> None:
+            bar = ProgressBar(total=1, completed=share, width=24)
+            table.add_row(Text(name), bar, f"{share:4.0%}", words)
+
+        working = [*self._working]
+        shares = [work.share for work in working]
+        if self._songs > 1:
+            done = self._finished + sum(shares)
+            worked, elapsed = self._worked + sum(shares), time.monotonic() - self._start
+            left = _left(elapsed / worked * (self._songs - done)) if worked > 0.05 else ""
+            add(f"{self._finished} of {self._songs} songs", done / self._songs, left)
+        for work, share in zip(working, shares, strict=True):
+            add(work.name, share, work.words(share))
+        if not working and self._finished < self._songs:
+            add("getting ready", 0, "")
+        return table
 
 
-def _bars() -> Any:
-    # rich takes a while to import and is needed only on terminals.
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-    from rich.table import Column
+class _Work:
+    """How much of a song is done, also between two reports, which come seconds apart."""
 
-    return Progress(
-        TextColumn(
-            "{task.description}",
-            markup=False,
-            table_column=Column(ratio=2, no_wrap=True, overflow="ellipsis"),
-        ),
-        BarColumn(bar_width=24),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[pace]}", table_column=Column(no_wrap=True)),
-        console=Console(stderr=True),
-        transient=True,
-        expand=True,
-        redirect_stdout=False,
-    )
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._start = self._at = time.monotonic()
+        self._done, self._step = 0.0, _USUAL_STEP
+        self._total: float | None = None
 
+    def report(self, done: float, total: float | None, left: float | None) -> None:
+        """Take what ``Separator.separate`` tells."""
+        if done > self._done:
+            self._at, self._step = time.monotonic(), done - self._done
+        self._done, self._total = done, total
 
-def _print_table(outcomes: Sequence[Outcome], words: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    @property
+    def share(self) -> float:
+        """Share of the song: what was last reported, and what that speed has done since."""
+        if not self._total:
+            return 0.0
+        speed = self._done / max(self._at - self._start, 1e-3) if self._done else _USUAL_SPEED
+        since = min(speed * (time.monotonic() - self._at), self._step)
+        return min(0.99, (self._done + since) / self._total)
 
-    table = Table(box=None, pad_edge=False)
-    for title in ("song", "", "results"):
-        table.add_column(title, overflow="fold")
-    for outcome in outcomes:
-        status = Text(outcome.status, style=_COLOURS[outcome.status])
-        table.add_row(Text(printable(outcome.song)), status, Text(printable(outcome.result)))
-    console = Console(stderr=True)
-    console.print(table)
-    console.print(words, highlight=False)
+    def words(self, share: float) -> str:
+        """Put into words how fast it goes and how long it will take."""
+        if self._total is not None and self._done >= self._total:
+            return "writing"
+        if not self._done or not share:
+            return ""
+        elapsed = time.monotonic() - self._start
+        pace = self._done / max(self._at - self._start, 1e-3)
+        return f"{pace:.1f}x real time, {_left(elapsed / share - elapsed)}"
 
 
-def _counts(outcomes: Sequence[Outcome]) -> str:
-    numbers = {s: sum(outcome.status == s for outcome in outcomes) for s in _COLOURS}
-    words = [f"{number} {status}" for status, number in numbers.items() if number]
-    return ", ".join(words) or "nothing to do"
+def _left(seconds: float) -> str:
+    return f"{clock(math.ceil(seconds))} left"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Write a duration as 3:24 or 1:03:24."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

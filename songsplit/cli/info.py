@@ -4,23 +4,45 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from songsplit.cli.display import say
-from songsplit.cli.options import Songs
-from songsplit.errors import SongsplitError
+from songsplit.cli.display import FAILED, clock, say
+from songsplit.cli.options import Json, Songs
+from songsplit.errors import MissingExtraError, SongsplitError
 from songsplit.naming import printable
 
-_BLOCK_SECONDS = 4.0
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_BLOCK_SECONDS = 4
+_MUSIC_SECONDS = 180  # that tempo and key are estimated from
+_MUSIC_RATE = 22050
+_TAGS = ("artist", "title", "album", "tracknumber", "date")
+# Files of which nearly all bytes are audio.
+_AUDIO_ONLY = (".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".wma", ".mp2", ".ac3")
+_CODECS = {
+    "aac": "AAC", "alac": "ALAC", "mp3float": "MP3", "vorbis": "Vorbis", "opus": "Opus",
+    "pcm_16": "16 bits", "pcm_24": "24 bits", "float": "32-bit floating point",
+}  # fmt: skip
+_CHANNELS = {1: "mono", 2: "stereo"}
+_KEYS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+# How well notes fit into keys of C, as listeners judged (Krumhansl and Kessler 1982).
+_PROFILES = {
+    "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
+    "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
+}
 
 
 def info(
     songs: Songs,
-    json_: Annotated[
-        bool, typer.Option("--json", help="Print an object in JSON for every song, each on a line.")
+    json_: Json = False,
+    music: Annotated[
+        bool, typer.Option("--music", help="Also estimate tempo and key, with librosa.")
     ] = False,
 ) -> None:
     """Tell what is in files: format, length, level and tags.
@@ -28,38 +50,32 @@ def info(
     All of a file is read, so damage is found too.
     """
     # Slow to import, and --help should be quick.
-    from songsplit.cli.inputs import find_songs
+    from songsplit.cli.inputs import Problem, Song, find_songs
 
     found, problems = find_songs(songs)
     failed = False
-
-    def tell_failure(name: str, error: SongsplitError) -> None:
-        nonlocal failed
-        failed = True
-        say(f"songsplit: {error}")
-        if json_:
-            typer.echo(json.dumps({"file": name, "error": str(error)}, ensure_ascii=False))
-
-    for problem in problems:
-        tell_failure(problem.name, problem.error)
-    for song in found:
+    items: list[Song | Problem] = [*problems, *found]
+    for item in items:
         try:
-            facts = _facts(song.path)
+            if not isinstance(item, Song):
+                raise item[1]
+            facts = _facts(item.path, music=music)
+        except MissingExtraError:
+            raise
         except SongsplitError as error:
-            tell_failure(str(song), error)
-            continue
+            failed = True
+            say(f"songsplit: {error}")
+            name = str(item) if isinstance(item, Song) else item[0]
+            facts = {"file": name, "error": str(error)}
         if json_:
             typer.echo(json.dumps(facts, ensure_ascii=False))
-            continue
-        typer.echo(printable(facts.pop("file")))
-        for name, value in facts.items():
-            if value is not None:
-                typer.echo(printable(f"  {name.replace('_', ' '):12} {_in_words(name, value)}"))
+        elif "error" not in facts:
+            typer.echo("\n  ".join(map(printable, _lines(facts))))
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
-def _facts(path: Path | None) -> dict[str, Any]:
+def _facts(path: Path | None, *, music: bool) -> dict[str, Any]:
     """Read all of a file, or of standard input."""
     import numpy as np
 
@@ -68,42 +84,89 @@ def _facts(path: Path | None) -> dict[str, Any]:
     from songsplit.naming import is_plain
 
     # Pipes give what they have once only.
-    tags = read_tags(path) if path is not None and is_plain(path) else Tags()
+    plain = path if path is not None and is_plain(path) else None
+    tags = Tags() if plain is None else read_tags(plain)
     samples, peak, power = 0, 0.0, 0.0
+    heard = []
     with open_audio(standard_input() if path is None else path) as reader:
         about = reader.info
-        for block in reader.blocks(int(_BLOCK_SECONDS * about.sample_rate) + 1):
+        for block in reader.blocks(_BLOCK_SECONDS * about.sample_rate):
+            if music and samples < _MUSIC_SECONDS * about.sample_rate:
+                heard.append(block.mean(axis=0))
             samples += block.shape[1]
             peak = max(peak, float(np.abs(block).max(initial=0)))
             power += float(np.square(block, dtype=np.float64).mean(axis=0).sum())
-    facts = {
+    seconds = samples / about.sample_rate
+    kilobits = None
+    if plain is not None and plain.suffix.lower() in _AUDIO_ONLY:
+        cover = len(tags.cover.data) if tags.cover else 0
+        kilobits = round((plain.stat().st_size - cover) * 8 / seconds / 1000)
+    return {
         "file": about.name,
         "format": about.format,
-        "seconds": round(samples / about.sample_rate, 3),
+        "kilobits": kilobits,
+        "seconds": round(seconds, 3),
         "samples": samples,
         "sample_rate": about.sample_rate,
         "channels": about.channels,
         "peak_db": _decibels(peak**2),
         "rms_db": _decibels(power / samples),
+        **(_music(np.concatenate(heard), about.sample_rate) if music else {}),
+        **{name: ", ".join(tags.fields.get(name, ())) or None for name in _TAGS},
+        "cover": None if tags.cover is None else tags.cover.mime,
+        "stems": list(about.stems) or None,
     }
-    for name in ("artist", "title", "album"):
-        facts[name] = ", ".join(tags.fields.get(name, ())) or None
-    facts["cover"] = None if tags.cover is None else tags.cover.mime
-    facts["stems"] = list(about.stems) or None
-    return facts
 
 
 def _decibels(power: float) -> float | None:
     return round(10 * math.log10(power), 2) if power > 0 else None
 
 
-def _in_words(name: str, value: Any) -> str:
-    if name == "seconds":
-        minutes, seconds = divmod(value, 60)
-        hours, minutes = divmod(int(minutes), 60)
-        clock = f"{minutes}:{seconds:05.2f}"
-        return f"{hours}:{minutes:02}:{seconds:05.2f}" if hours else clock
-    if name == "stems":
-        return ", ".join(value) + " (a stem file; its mixture is what songsplit takes)"
-    units = {"sample_rate": " Hz", "peak_db": " dB", "rms_db": " dB"}
-    return f"{value}{units.get(name, '')}"
+def _music(mono: NDArray[np.float32], sample_rate: int) -> dict[str, Any]:
+    """Estimate tempo and key."""
+    import numpy as np
+
+    from songsplit.audio import resample
+
+    try:
+        import librosa
+    except ImportError as error:
+        raise MissingExtraError("librosa", "plots") from error
+    sound = resample(mono[np.newaxis], sample_rate, _MUSIC_RATE)[0]
+    tempo, _ = librosa.beat.beat_track(y=sound, sr=_MUSIC_RATE)
+    notes = librosa.feature.chroma_cqt(y=sound, sr=_MUSIC_RATE).mean(axis=1)
+    fits = {
+        f"{name} {mode}": np.corrcoef(np.roll(profile, shift), notes)[0, 1]
+        for mode, profile in _PROFILES.items()
+        for shift, name in enumerate(_KEYS)
+    }
+    beats = float(np.ravel(tempo)[0])
+    return {"tempo": round(beats, 1) or None, "key": max(fits, key=fits.__getitem__)}
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[str]:
+    """Put facts into lines of words."""
+    yield facts["file"]
+    container, _, codec = facts["format"].rpartition(" ")
+    codec = _CODECS.get(codec.lower(), codec)
+    # FFmpeg names several containers at once, where the name of the file is more exact.
+    suffix = Path(facts["file"]).suffix[1:].lower()
+    names = container.lower().split(",")
+    container = (suffix if suffix in names else names[0]).upper()
+    words = [container if container == codec.upper() else f"{container} ({codec})"]
+    if facts["kilobits"]:
+        words.append(f"{facts['kilobits']} kbit/s")
+    channels = _CHANNELS.get(facts["channels"], f"{facts['channels']} channels")
+    words.append(f"{facts['sample_rate'] / 1000:g} kHz {channels}")
+    yield ", ".join([*words, clock(facts["seconds"])])
+    if facts["peak_db"] is not None:
+        yield f"level: peak {facts['peak_db']} dB, RMS {facts['rms_db']} dB"
+    if facts.get("key"):
+        tempo = f"{facts['tempo']:.0f} beats a minute, " if facts["tempo"] else ""
+        yield f"music: {tempo}{facts['key']} (estimates)"
+    for name in (*_TAGS, "cover"):
+        if facts[name]:
+            yield f"{name.replace('number', '')}: {facts[name]}"
+    if facts["stems"]:
+        stems = ", ".join(facts["stems"])
+        yield f"stems: {stems} (a stem file; its mixture is what songsplit takes)"

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from songsplit.audio.finding import audio_files
 from songsplit.errors import AudioFileError
-from songsplit.naming import track_name
+from songsplit.naming import is_plain, track_name
 
 STANDARD_INPUT = "-"
 
 _PLAYLISTS = frozenset([".m3u", ".m3u8"])
 _OTHER_LISTS = frozenset([".txt", ".pls", ".xspf", ".asx", ".wpl", ".cue"])
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|www\.")
 _MAX_PLAYLIST_BYTES = 1 << 24
 
 
@@ -45,45 +48,45 @@ class Song:
         return "standard input" if self.path is None else str(self.path)
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Why songs could not be listed; `name` is what the user named."""
+Problem: TypeAlias = tuple[str, AudioFileError]
+"""What the user named, and why songs of it could not be listed."""
 
-    name: str
-    error: AudioFileError
+_Items: TypeAlias = Iterator[Song | AudioFileError]
 
 
-_Report = Callable[[AudioFileError], None]
-
-
-def find_songs(names: Sequence[str]) -> tuple[list[Song], list[Problem]]:
+def find_songs(names: Iterable[str]) -> tuple[list[Song], list[Problem]]:
     """List the songs that names stand for, each once, in the order of the names.
 
     Names are files, folders, playlists, or ``"-"`` for standard input. Whether a file that
-    the user or a playlist names is there and holds audio turns out when it is opened.
+    the user or a playlist names exists and holds audio is found out when it is opened.
     """
     found: dict[object, Song] = {}
     problems: list[Problem] = []
-    several = sum(map(_is_folder, names)) > 1
+    names = list(names)
+    several = sum(map(os.path.isdir, names)) > 1
     for name in names:
-
-        def report(error: AudioFileError, name: str = name) -> None:
-            problems.append(Problem(name, error))
-
-        for song in _songs(name, report, several=several):
-            found.setdefault(song.path and identity(song.path), song)
+        for item in _with_errors(name, _songs(name, several=several)):
+            if isinstance(item, Song):
+                found.setdefault(item.path and identity(item.path), item)
+            else:
+                problems.append((name, item))
     return list(found.values()), problems
 
 
 def standard_input() -> BinaryIO:
-    """Return standard input, unless somebody would have to type a song."""
+    """Return standard input, unless it is a terminal or empty."""
     if sys.stdin.isatty():
         raise AudioFileError("standard input is a terminal: send a file or a program's output")
+    if isinstance(sys.stdin.buffer, BufferedReader) and not sys.stdin.buffer.peek(1):
+        raise AudioFileError(
+            "standard input is empty: did the program before the pipe fail? Else send a file, or "
+            "name it"
+        )
     return sys.stdin.buffer
 
 
 def identity(path: Path) -> object:
-    """Return what two names of one file have in common, and two files have not."""
+    """Return a value that is the same for all names of one file, and for no other file."""
     try:
         status = path.stat()
     except (OSError, ValueError):
@@ -92,33 +95,14 @@ def identity(path: Path) -> object:
     return (status.st_dev, status.st_ino) if status.st_ino else path.resolve()
 
 
-def _songs(name: str, report: _Report, *, several: bool) -> Iterator[Song]:
-    path = Path(name)
-    suffix = path.suffix.lower()
+def _with_errors(name: str, items: _Items) -> _Items:
+    """Pass songs on, and an error as the last item."""
     try:
-        if name == STANDARD_INPUT:
-            yield Song(None)
-        elif path.is_dir():
-            # Discs of an album have tracks of the same names.
-            above = Path(path.resolve().name) if several else Path()
-            yield from _in_folder(path, report, above)
-        elif suffix in _PLAYLISTS and path.is_file():
-            yield from _in_playlist(path, report)
-        elif suffix in _OTHER_LISTS and path.is_file():
-            raise AudioFileError(
-                f"{name}: this kind of list is not read: give files, folders, or a playlist that "
-                "ends in .m3u or .m3u8 and has a file on each line"
-            )
-        elif _ADDRESS.match(name) and not path.exists():
-            raise AudioFileError(
-                f"{name}: songsplit downloads nothing: download the song and give its file"
-            )
-        else:
-            yield Song(path)
+        yield from items
     except AudioFileError as error:
-        report(error)
+        yield error
     except (OSError, ValueError) as error:
-        report(_unreadable(name, error))
+        yield _unreadable(name, error)
 
 
 def _unreadable(name: object, error: Exception) -> AudioFileError:
@@ -126,44 +110,45 @@ def _unreadable(name: object, error: Exception) -> AudioFileError:
     return AudioFileError(f"{name}: cannot be read ({reason}); check the name and its permissions")
 
 
-def _in_folder(folder: Path, report: _Report, above: Path) -> Iterator[Song]:
-    failed: list[AudioFileError] = []
+def _songs(name: str, *, several: bool) -> _Items:
+    path = Path(name)
+    suffix = path.suffix.lower()
+    if name == STANDARD_INPUT:
+        yield Song(None)
+    elif not name:
+        raise AudioFileError("an empty name is no song: is a variable of the shell not set?")
+    elif path.is_dir():
+        # Discs of an album have tracks of the same names.
+        yield from _in_folder(path, Path(path.resolve().name) if several else Path())
+    elif suffix in _PLAYLISTS and path.is_file():
+        for entry in _entries(path):
+            yield from _with_errors(f"{name}: {entry}", _listed(path, entry))
+    elif suffix in _OTHER_LISTS and path.is_file():
+        raise AudioFileError(
+            f"{name}: this kind of list is not read: give files, folders, or a playlist that "
+            "ends in .m3u or .m3u8 and has a file on each line"
+        )
+    elif _ADDRESS.match(name) and not path.exists():
+        raise AudioFileError(
+            f"{name}: songsplit downloads nothing: download the song and give its file"
+        )
+    else:
+        yield Song(path)
 
-    def note(error: OSError) -> None:
-        failed.append(_unreadable(error.filename or folder, error))
 
-    songs = audio_files(folder, note)
-    for problem in failed:
-        report(problem)
-    if not songs and not failed:
+def _in_folder(folder: Path, above: Path) -> _Items:
+    errors: list[OSError] = []
+    songs = audio_files(folder, errors.append)
+    for error in errors:
+        yield _unreadable(error.filename or folder, error)
+    if not songs and not errors:
         raise AudioFileError(f"{folder}: the folder has no audio files; name another")
     for path in songs:
         yield Song(path, above / path.parent.relative_to(folder), found=True)
 
 
-def _in_playlist(file: Path, report: _Report) -> Iterator[Song]:
-    """List the songs of a playlist; entries that cannot be used are reported one by one."""
-    entries = _entries(file)
-    if not entries:
-        raise AudioFileError(f"{file}: the list names no files; write one on each line")
-    for entry in entries:
-        try:
-            listed = _listed(file, entry)
-            if listed.is_dir():
-                yield from _in_folder(listed, report, Path(listed.name))
-            elif listed.exists() and not listed.is_file():
-                raise AudioFileError(
-                    f"{file}: {entry} is a pipe or a device; give it to songsplit itself"
-                )
-            else:
-                yield Song(listed)
-        except AudioFileError as error:
-            report(error)
-        except (OSError, ValueError) as error:
-            report(_unreadable(f"{file}: {entry}", error))
-
-
 def _entries(file: Path) -> list[str]:
+    """Return the lines of a playlist that name files."""
     with file.open("rb") as opened:
         data = opened.read(_MAX_PLAYLIST_BYTES + 1)
     wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
@@ -174,16 +159,31 @@ def _entries(file: Path) -> list[str]:
     except UnicodeDecodeError:
         # What old programs write.
         text = data.removeprefix(b"\xef\xbb\xbf").decode("cp1252", "replace")
-    lines = (line.strip() for line in text.splitlines())
-    return [
-        line[1:-1] if len(line) > 2 and line[0] == line[-1] == '"' else line
-        for line in lines
-        if line and not line.startswith("#")
-    ]
+    lines = [re.sub(r'^"(.+)"$', r"\1", line.strip()) for line in text.splitlines()]
+    entries = [line for line in lines if line and not line.startswith("#")]
+    if not entries:
+        raise AudioFileError(f"{file}: the list names no files; write one on each line")
+    return entries
 
 
-def _listed(file: Path, entry: str) -> Path:
-    """Return the path that an entry of a playlist means."""
+def _listed(file: Path, entry: str) -> _Items:
+    """Yield what an entry of a playlist names: a song, or the songs of a folder."""
+    listed = _on_disk(Path(file.parent, _local_name(file, entry)))
+    if listed.is_dir():
+        # A list with "/" in it would take every song on the machine.
+        if file.resolve().is_relative_to(listed.resolve()):
+            raise AudioFileError(
+                f"{file}: {entry} is the folder that the list itself lies in; list the songs in it"
+            )
+        yield from _in_folder(listed, Path(listed.name))
+    elif not is_plain(listed):
+        raise AudioFileError(f"{file}: {entry} is a pipe or a device; give it to songsplit itself")
+    else:
+        yield Song(listed)
+
+
+def _local_name(file: Path, entry: str) -> str:
+    """Return the name of a file on this system that an entry of a playlist means."""
     if entry.lower().startswith("file:"):
         address = urlsplit(entry)
         if address.netloc not in ("", "localhost"):
@@ -198,18 +198,32 @@ def _listed(file: Path, entry: str) -> Path:
     # Lists from Windows have its separators.
     if "\\" in entry and not os.path.lexists(file.parent / entry):
         entry = entry.replace("\\", "/")
-    listed = Path(file.parent, entry)
-    # A list with "/" in it would take every song on the machine.
-    if listed.is_dir() and file.resolve().is_relative_to(listed.resolve()):
-        raise AudioFileError(
-            f"{file}: {entry or 'an entry'} is the folder that the list itself lies in; list the "
-            "songs in it"
-        )
-    return listed
+    return entry
 
 
-def _is_folder(name: str) -> bool:
-    try:
-        return Path(name).is_dir()
-    except (OSError, ValueError):
-        return False
+def _on_disk(path: Path) -> Path:
+    """Return the file that a path means: itself, or what other programs and systems call so.
+
+    Some write addresses (``My%20Song.wav``), letters in another case, or accents in another
+    Unicode form.
+    """
+    for name in (path, Path(unquote(str(path)))):
+        found = Path(name.anchor)
+        for part in name.relative_to(found).parts:
+            if not os.path.lexists(found / part):
+                if not found.is_dir():
+                    break
+                part = _names(found, found.stat().st_mtime_ns).get(_folded(part), part)
+            found /= part
+        if os.path.lexists(found):
+            return found
+    return path
+
+
+@functools.lru_cache(64)
+def _names(folder: Path, modified: int) -> dict[str, str]:
+    return {_folded(path.name): path.name for path in sorted(folder.iterdir())}
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 import songsplit
-from songsplit.errors import SongsplitError
 
 
 def list_models() -> None:
@@ -55,15 +54,8 @@ def export(
     """
     from songsplit.training.export import export_checkpoint, read_card
 
-    try:
-        given = read_card(card) if card else {}
-        given |= {k: v for k, v in (("licence", licence), ("name", name)) if v is not None}
-        sha256 = export_checkpoint(
-            checkpoint, given, output, sharpness=sharpness, overwrite=overwrite
-        )
-    except SongsplitError as error:
-        typer.echo(f"songsplit: {error}", err=True)
-        raise typer.Exit(1) from None
-    typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
-    typer.echo(f"SHA-256 {sha256}")
+    given = read_card(card) if card else {}
+    given |= {k: v for k, v in (("licence", licence), ("name", name)) if v is not None}
+    sha256 = export_checkpoint(checkpoint, given, output, sharpness=sharpness, overwrite=overwrite)
+    typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)\nSHA-256 {sha256}")
     typer.echo(f"use it with: songsplit song.mp3 --model {shlex.quote(str(output))}")

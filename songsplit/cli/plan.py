@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
-from songsplit.audio import Tags, clear_stale_parts, open_audio, read_tags
+from songsplit.audio import open_audio, read_tags
 from songsplit.audio.formats import OutputFormat
 from songsplit.cli.inputs import Song, identity
-from songsplit.errors import AudioFileError, OutputError
+from songsplit.cli.records import read_record
+from songsplit.errors import AudioFileError, OutputError, SongsplitError
 from songsplit.naming import Files, is_plain, result_files
-from songsplit.stems import Mix, MixName
+from songsplit.stems import Mix
 
 ONE_EACH, FOLDER_EACH = "{track} ({stem})", "{track}/{stem}"
 """How results are called by default: a single mix, and stems."""
@@ -38,17 +39,12 @@ class Outcome:
     notes: Sequence[str] = ()
     error: str | None = None
     cause: BaseException | None = None
-
-    @property
-    def result(self) -> str:
-        """Where results are, or why there are none."""
-        return self.error or ", ".join(map(str, self.paths))
+    finished: Mapping[str, Path] | None = None  # stems that need not be separated again
 
     @property
     def paths(self) -> list[Path]:
         """All files, each once."""
-        found = dict.fromkeys(self.files.values())
-        return [*found] if self.picture is None else [*found, self.picture]
+        return [*Files(self.files, self.picture)]
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs want to know, ready for JSON."""
@@ -56,8 +52,8 @@ class Outcome:
             "song": self.song,
             "status": self.status,
             "files": {name: str(path) for name, path in self.files.items()},
-            "picture": None if self.picture is None else str(self.picture),
-            "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "picture": self.picture and str(self.picture),
+            "seconds": self.seconds and round(self.seconds, 3),
             "elapsed": round(self.elapsed, 3),
             "gain_db": round(self.gain_db, 3),
             "notes": list(self.notes),
@@ -65,12 +61,22 @@ class Outcome:
         }
 
 
+def failure(song: object, error: Exception) -> Outcome:
+    """Return the outcome of a song that an error stopped."""
+    message = str(error)
+    if not isinstance(error, SongsplitError):
+        # A fault of ours, but the other songs may be spared it.
+        message = f"{song}: unexpected {type(error).__name__}: {error}; please report it"
+    return Outcome(str(song), "failed", error=message, cause=error)
+
+
 @dataclass(frozen=True)
 class Request:
     """What is wanted of every song; fields are as for ``Separator.separate_to_files``.
 
-    Without `overwrite`, songs whose results are all there are skipped. Without `filename`,
-    files are called as is usual, in folders like those of the songs.
+    Without `overwrite`, songs whose results are all there are skipped if they were made with
+    the same `settings`. Without `filename`, results have their default names, in folders like
+    those of the songs.
     """
 
     folder: Path
@@ -80,12 +86,15 @@ class Request:
     output: OutputFormat = field(default_factory=OutputFormat)
     picture: bool = False
     overwrite: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def template(self) -> str:
-        """How results are called."""
-        stems = "{track}" if self.output.holds_all else FOLDER_EACH
-        return self.filename or (stems if self.mix is None else ONE_EACH)
+        """How results are called; a mix that is called like a stem is that stem alone."""
+        if self.filename or self.output.holds_all:
+            return self.filename or "{track}"
+        is_stem = self.mix is None or self.mix.name in self.stems
+        return FOLDER_EACH if is_stem else ONE_EACH
 
     def place(self, song: Song) -> Path:
         """Return the folder below which results of a song go."""
@@ -93,45 +102,22 @@ class Request:
         own = self.filename is not None and "/" in self.filename
         return self.folder if own else self.folder / song.below
 
-    def files(self, song: Song, tags: Tags | None) -> Files:
-        """Name the files that results of a song go to."""
-        return result_files(
-            self.place(song),
-            self.stems if self.mix is None else (self.mix.name,),
-            self.output,
-            filename=self.template,
-            track=song.track,
-            tags=tags,
-            picture=self.picture,
-        )
-
-
-class Task(NamedTuple):
-    """A song, and what is to become of it."""
-
-    song: Song
-    outcome: Outcome
-
 
 class Planner:
-    """Decides song by song what is to be done.
+    """Decides song by song what is to be done."""
 
-    `songs` are all of the batch but files in folders that are results of other songs.
-    """
-
-    def __init__(self, request: Request, songs: Sequence[Song]) -> None:
+    def __init__(self, request: Request, songs: Iterable[Song]) -> None:
         self._request = request
         self._owners: dict[str, Song] = {}
-        results = _results_of_songs(request, songs)
-        self.songs = [s for s in songs if not (s.found and _bare(s.path) in results)]
-        self._inputs = {identity(s.path): s for s in self.songs if s.path is not None}
+        self._inputs = {identity(song.path): song for song in songs if song.path is not None}
 
-    def plan(self, song: Song) -> Task:
-        """Return a task whose outcome is "planned", or "skipped" where all results are there.
+    def plan(self, song: Song) -> Outcome:
+        """Return an outcome "planned", or "skipped" where all results are there.
 
         A song that cannot be read, or whose results cannot be written, is a SongsplitError.
         """
         request, tags, seconds, notes = self._request, None, None, []
+        finished: Mapping[str, Path] | None = None
         # Pipes give what they have once only.
         if song.path is not None and is_plain(song.path):
             # A missing song must not be hidden by an old result.
@@ -140,28 +126,36 @@ class Planner:
                 request.output.check_channels(reader.info.channels)
                 if reader.info.stems:
                     names = ", ".join(reader.info.stems)
-                    notes.append(f"holds stems already ({names}); its mixture is what is taken")
+                    notes.append(f"holds stems already ({names}); its mixture is separated")
             tags = read_tags(song.path)
-        files = request.files(song, tags)
-        outcome = Outcome(str(song), "planned", files.stems, files.picture, seconds, notes=notes)
+        files = result_files(
+            request.place(song),
+            request.stems if request.mix is None else (request.mix.name,),
+            request.output,
+            filename=request.template,
+            track=song.track,
+            tags=tags,
+            picture=request.picture,
+        )
         try:
             self._claim(song, files)
-            there = [path for path in files if os.path.lexists(path)]
-            if not there or request.overwrite:
-                return Task(song, outcome)
-            missing = [path for path in files if path not in there]
-            if missing:
-                raise OutputError(
-                    f"{song}: {missing[0]} is not there but {there[0]} is: use --overwrite, or "
-                    "another folder"
-                )
-            self._check_made_from(song, seconds, there[0])
+            missing = [path for path in files if not os.path.lexists(path)]
+            kept = not request.overwrite and len(missing) < len([*files])
+            if not kept:
+                finished = self._finished_stems(song)
+            else:
+                if missing == [files.picture] and not (request.mix or request.output.holds_all):
+                    finished, missing = files.stems, []
+                self._check_made_from(song, seconds, files, missing)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(
                 f"{song}: results cannot go to {request.place(song)} ({reason}): use another folder"
             ) from error
-        return Task(song, replace(outcome, status="skipped"))
+        status: Status = "skipped" if kept and not finished else "planned"
+        return Outcome(
+            str(song), status, files.stems, files.picture, seconds, notes=notes, finished=finished
+        )
 
     def _claim(self, song: Song, paths: Iterable[Path]) -> None:
         """Refuse results that would replace a song, or another song's results."""
@@ -181,62 +175,70 @@ class Planner:
                     "itself, to another folder, or name files by {artist} or {album}"
                 )
 
-    def _check_made_from(self, song: Song, seconds: float | None, result: Path) -> None:
-        """Refuse to keep results that were not made from this song, or by another request.
+    def _finished_stems(self, song: Song) -> Mapping[str, Path] | None:
+        """Return lossless stems of a song in the output folder that the mix can be made of."""
+        request = self._request
+        if song.path is None or request.mix is None or request.mix.is_stretched:
+            return None
+        for kind in ("wav", "flac"):
+            output = OutputFormat(kind)
+            stems = result_files(
+                request.place(song), request.stems, output, filename=FOLDER_EACH, track=song.track
+            ).stems
+            records = [read_record(path) for path in stems.values()]
+            if all(r and r.is_of(song.path) and r.can_be_mixed(request.settings) for r in records):
+                return stems
+        return None
 
-        Only lengths are compared. A mix at another tempo, key or level looks the same from
-        here; what would tell them apart belongs in this function.
-        """
+    def _check_made_from(
+        self, song: Song, seconds: float | None, files: Files, missing: Sequence[Path]
+    ) -> None:
+        """Refuse to keep results that are not complete, or not what is asked of this song."""
+
+        def refuse(reason: str) -> OutputError:
+            advice = "--overwrite replaces it, -o names another folder"
+            return OutputError(f"{song}: {reason}; {advice}")
+
+        if missing:
+            there = next(path for path in files if path not in missing)
+            raise refuse(f"{missing[0]} is not there but {there} is")
+        for result in files.stems.values():
+            record = read_record(result)
+            if song.path is None or not record:
+                self._compare_lengths(result, seconds, refuse)
+            elif not record.is_of(song.path):
+                source = f"another song, or from an older version of it ({record.source})"
+                raise refuse(f"{result} was made from {source}")
+            elif words := record.differences(self._request.settings):
+                raise refuse(f"{result} was made with other settings: {words}")
+
+    def _compare_lengths(
+        self, result: Path, seconds: float | None, refuse: Callable[[str], OutputError]
+    ) -> None:
+        """Refuse a result that nothing is known of unless it is as long as the song."""
         if seconds is None:
-            raise OutputError(
-                f"{song}: {result} is already there, and nobody can tell if it was made from this "
-                "song: use --overwrite, or another folder"
-            )
-        if self._request.mix is not None and self._request.mix.is_stretched:
-            return
+            raise refuse(f"{result} is already there, made from this song or from another one")
+        if self._request.mix is not None:
+            seconds /= self._request.mix.tempo
         try:
             with open_audio(result) as reader:
                 made = reader.info.seconds
         except AudioFileError as error:
-            raise OutputError(
-                f"{song}: {result} is already there but cannot be read: use --overwrite, or "
-                "another folder"
-            ) from error
+            raise refuse(f"{result} is already there but cannot be read") from error
         share, least = _TOLERANCE
         if made is not None and abs(made - seconds) > max(least, share * seconds):
-            raise OutputError(
-                f"{song}: {result} is already there but lasts {made:.1f} s, not {seconds:.1f} s: "
-                "it was made from another song; use --overwrite, or another folder"
+            raise refuse(
+                f"{result} is already there but lasts {made:.1f} s, not {seconds:.1f} s: it was "
+                "made from another song"
             )
 
 
-def clear_up(outcome: Outcome) -> None:
-    """Remove what runs that were killed left in the folders of results."""
-    for folder in {path.parent for path in outcome.paths}:
-        clear_stale_parts(folder)
+def without_results(songs: Sequence[Song]) -> list[Song]:
+    """Leave out files found in folders that were made from others of the songs."""
+    sources = {song.path.resolve() for song in songs if song.path}
 
+    def is_result(song: Song) -> bool:
+        record = read_record(song.path) if song.found and song.path else None
+        return record is not None and record.source in sources
 
-def _results_of_songs(request: Request, songs: Sequence[Song]) -> set[Path | None]:
-    """Name all that this and the other commands make of songs, without extensions.
-
-    Where results are kept among the songs, the next run must not take them for songs.
-    """
-    names = {FOLDER_EACH: request.stems, "{track}.stem": ("",), ONE_EACH: get_args(MixName)}
-    plain = OutputFormat("wav")
-    results: set[Path | None] = set()
-    for song in songs:
-        if song.found and song.path is not None:
-            for template, stems in names.items():
-                made = request.folder / song.below
-                files = result_files(made, stems, plain, filename=template, track=song.track)
-                results.update({_bare(path) for path in files} - {_bare(song.path)})
-            if request.filename is not None:
-                results.update(_bare(path) for path in request.files(song, read_tags(song.path)))
-    return results
-
-
-def _bare(path: Path | None) -> Path | None:
-    """Return a path without links and without its extension."""
-    if path is None:
-        return None
-    return path.parent.resolve() / path.stem
+    return [song for song in songs if not is_result(song)]

@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-from songsplit.errors import SongsplitError
-
 app = typer.Typer(help="Look after training data.", no_args_is_help=True)
 
 
@@ -41,16 +39,9 @@ def check(
     from songsplit.data.check import check_folder, table
     from songsplit.files import write_json
 
-    try:
-        rows = check_folder(folder, kind)
-        if json is not None:
-            write_json(json, {"folder": str(folder), "songs": [asdict(row) for row in rows]})
-    except SongsplitError as error:
-        typer.echo(f"songsplit: {error}", err=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo("songsplit: stopped", err=True)
-        raise typer.Exit(130) from None
+    rows = check_folder(folder, kind)
+    if json is not None:
+        write_json(json, {"folder": str(folder), "songs": [asdict(row) for row in rows]})
     # Wide enough for all columns also where the output goes to a file.
     console = Console() if sys.stdout.isatty() else Console(width=140)
     console.print(table(rows))

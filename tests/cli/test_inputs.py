@@ -76,6 +76,31 @@ def test_old_playlists_in_another_encoding(folder: Path) -> None:
     assert names(songs_of(folder / "list.m3u"), folder) == ["café.mp3"]
 
 
+@pytest.mark.parametrize(
+    ("entry", "name"),
+    [
+        ("My%20Song.wav", "My Song.wav"),
+        ("Sub%20Folder/Two%20%231.wav", "Sub Folder/Two #1.wav"),
+        ("50%20 literally.wav", "50%20 literally.wav"),
+        ("50%2520%20LITERALLY.wav", "50%20 literally.wav"),
+        ("caf\u00e9.ogg", "cafe\u0301.ogg"),
+        ("CAFE\u0301.ogg", "cafe\u0301.ogg"),
+        ("sub FOLDER\\two #1.WAV", "Sub Folder/Two #1.wav"),
+        ("Sub%20Folder\\Two%20%231.wav", "Sub Folder/Two #1.wav"),
+        ("sub folder/../stra\u00dfe.mp3", "Sub Folder/../STRASSE.mp3"),
+        ("sub folder", "Sub Folder/Two #1.wav"),
+        ("gone%20song.wav", "gone%20song.wav"),
+    ],
+)
+def test_names_as_other_programs_and_systems_write_them(folder: Path, entry, name) -> None:
+    for path in ("My Song.wav", "Sub Folder/Two #1.wav", "50%20 literally.wav", "STRASSE.mp3"):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).touch()
+    (folder / "cafe\u0301.ogg").touch()
+    (folder / "list.m3u8").write_text(f"{entry}\n", encoding="utf-8")
+    assert [song.path for song in songs_of(folder / "list.m3u8")] == [folder / name]
+
+
 def test_entries_that_look_like_something_else(folder: Path) -> None:
     (folder / "b c%.mp3").touch()
     address = (folder / "b c%.mp3").as_uri()
@@ -99,20 +124,29 @@ def test_a_bad_entry_leaves_the_songs_after_it(folder: Path) -> None:
         ("pipe.wav", "pipe or a device"),
     ):
         (folder / "list.m3u").write_text(f"a.FLAC\n{entry}\nb.mp3\n")
-        songs, [problem] = find_songs([str(folder / "list.m3u")])
+        songs, [(_, error)] = find_songs([str(folder / "list.m3u")])
         assert names(songs, folder) == ["a.FLAC", "b.mp3"], entry
-        assert entry[:20] in str(problem.error)
-        assert reason in str(problem.error)
+        assert entry[:20] in str(error)
+        assert reason in str(error)
 
 
-def test_an_address_and_other_lists_are_told_what_to_do(folder: Path) -> None:
-    _, [problem] = find_songs(["https://example.org/song.mp3"])
-    assert "songsplit downloads nothing" in str(problem.error)
-    for name in ("list.txt", "list.pls"):
-        (folder / name).write_text("b.mp3\n")
-        songs, [problem] = find_songs([str(folder / name)])
-        assert not songs
-        assert ".m3u or .m3u8" in str(problem.error)
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("https://example.org/song.mp3", "songsplit downloads nothing"),
+        ("www.youtube.com/watch?v=x", "songsplit downloads nothing"),
+        ("lyrics.txt", ".m3u or .m3u8"),
+        ("list.pls", ".m3u or .m3u8"),
+        ("", "variable of the shell"),
+    ],
+)
+def test_names_that_are_no_songs(folder: Path, monkeypatch, name: str, told: str) -> None:
+    monkeypatch.chdir(folder)
+    for other in ("lyrics.txt", "list.pls"):
+        Path(other).write_text("b.mp3\n")
+    songs, [(_, error)] = find_songs([name])
+    assert not songs
+    assert told in str(error)
 
 
 def test_what_cannot_be_listed_is_named_and_the_rest_is_found(folder: Path, tmp_path: Path) -> None:
@@ -128,11 +162,11 @@ def test_what_cannot_be_listed_is_named_and_the_rest_is_found(folder: Path, tmp_
         (folder / "binary.m3u", "no list"),
         (folder / "none.m3u", "names no files"),
     ):
-        songs, [problem] = find_songs([str(name), str(folder / "b.mp3")])
+        songs, [(named, error)] = find_songs([str(name), str(folder / "b.mp3")])
         assert names(songs, folder) == ["b.mp3"]
-        assert problem.name == str(name)
-        assert str(name) in str(problem.error)
-        assert reason in str(problem.error)
+        assert named == str(name)
+        assert str(name) in str(error)
+        assert reason in str(error)
 
 
 def test_several_folders_keep_their_names(folder: Path, tmp_path: Path) -> None:
@@ -148,11 +182,11 @@ def test_several_folders_keep_their_names(folder: Path, tmp_path: Path) -> None:
 def test_a_folder_that_may_not_be_read_is_named(folder: Path) -> None:
     (folder / "sub").chmod(0)
     try:
-        songs, [problem] = find_songs([str(folder)])
+        songs, [(_, error)] = find_songs([str(folder)])
     finally:
         (folder / "sub").chmod(0o755)
     assert len(songs) == 3
-    assert "sub" in str(problem.error)
+    assert "sub" in str(error)
 
 
 @given(st.binary(max_size=200))
@@ -170,4 +204,4 @@ def test_a_list_does_not_name_the_folder_that_it_lies_in(folder: Path, entry: st
     playlist.write_text(f"{entry}\nother.mp3\n", encoding="utf-8")
     songs, problems = find_songs([str(playlist)])
     assert [song.path for song in songs] == [folder / "other.mp3"]
-    assert "lies in" in str(problems[0].error)
+    assert "lies in" in str(problems[0][1])

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import mutagen
 import numpy as np
 import pytest
 import soundfile
@@ -66,23 +67,46 @@ def test_names_of_formats_are_those_of_the_library():
     assert get_args(Format) == get_args(FormatName)
 
 
-def test_quiet_and_verbose(song):
-    result = run("missing.wav", song, "--quiet", "-d", "cpu", code=1)
-    assert result.stderr == (
-        "songsplit: missing.wav: there is no such file; check the name and the folder\n"
-    )
-    result = run(song, "missing.wav", "--verbose", "--overwrite", "-d", "cpu", code=1)
+def test_verbose(song):
+    result = run(song, "missing.wav", "--verbose", "-d", "cpu", code=1)
     assert "model default, quality balanced, device cpu" in result.stderr
     assert "\nTraceback (most recent call last):\n" in result.stderr
     assert "AudioFileError" in result.stderr
+    assert "1 done, 1 failed in " in result.stderr
 
 
-def test_info_of_silence(song):
+def test_info(song):
+    tagged = mutagen.File(song)
+    tagged["tracknumber"], tagged["date"] = "3/10", "1975"
+    tagged.save()
     soundfile.write("silence.wav", np.zeros((100, 1)), 8000)
-    result = run("info", song, "silence.wav")
-    assert "FLAC PCM_16" in result.stdout
-    assert result.stdout.count("peak") == 1
-    assert json.loads(run("info", "silence.wav", "--json").stdout)["peak_db"] is None
+    run(song, "-d", "cpu", "-f", "mp3")
+    run(song, "-d", "cpu", "-f", "m4a", "-b", "128")
+    told = run("info", song, "silence.wav", "song/vocals.mp3", "song/vocals.m4a").stdout
+    assert "FLAC (16 bits), 44.1 kHz stereo, 0:0" in told
+    assert "WAV (16 bits), 8 kHz mono, 0:00" in told
+    assert re.search(r"  MP3, \d+ kbit/s, 44.1 kHz stereo, 0:0", told)
+    assert re.search(r"  M4A \(AAC\), \d+ kbit/s, 44.1 kHz stereo, 0:0", told)
+    assert told.count("peak") == 3
+    for line in ("artist: AC/DC", "title: T.N.T.", "track: 3/10", "date: 1975"):
+        assert f"  {line}\n" in told
+    facts = json.loads(run("info", "silence.wav", "--json").stdout)
+    assert facts["peak_db"] is facts["kilobits"] is None
+
+
+@pytest.mark.slow
+def test_tempo_and_key(song, monkeypatch):
+    pytest.importorskip("librosa")
+    # A scale of A major with its chord, two notes a second.
+    time = np.arange(22050 // 2) / 22050
+    decay = np.exp(-6 * time)
+    steps = [0, 4, 7, 12, 0, 2, 4, 5, 7, 9, 11, 12] * 4
+    notes = [np.sin(2 * np.pi * 220 * 2 ** (step / 12) * time) * decay for step in steps]
+    soundfile.write("scale.wav", np.concatenate(notes) / 2, 22050)
+    told = run("info", "scale.wav", "--music").stdout
+    assert re.search(r"music: (60|120|12\d|11\d) beats a minute, A major \(estimates\)", told)
+    monkeypatch.setitem(sys.modules, "librosa", None)
+    assert "songsplit[plots]" in run("info", "scale.wav", "--music", code=1).stderr
 
 
 def test_the_command_comes_first(song):
@@ -103,7 +127,9 @@ def test_what_is_not_installed_is_missed_before_the_work(song, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
-def test_on_a_terminal_results_and_bars_do_not_mix(song):
+def test_on_a_terminal_bars_move_evenly_and_results_are_told_once(song):
+    noise = np.random.default_rng(0).normal(size=(44100 * 60, 2)) / 10
+    soundfile.write("song.flac", noise, 44100)
     Path("second.flac").write_bytes(song.read_bytes())
     deep = "o" * 100
     command = [sys.executable, "-m", "songsplit", "song.flac", "second.flac", "-d", "cpu"]
@@ -112,11 +138,20 @@ def test_on_a_terminal_results_and_bars_do_not_mix(song):
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, env=env, check=False, text=True
     )
-    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "", done.stdout).splitlines()
+    text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "\n", text).splitlines()
     for track in ("song", "second"):
         for stem in ("vocals", "instrumental"):
-            assert f"{deep}/{track}/{stem}.wav" in lines
+            assert lines.count(f"{deep}/{track}/{stem}.wav") == 1
     assert "2 done in" in done.stdout
+    assert "getting ready" in next(line for line in lines if "%" in line and "songs" not in line)
+    assert re.search(r"0 of 2 songs .* \d+:\d\d left", text)
+    for name in ("of 2 songs", "song.flac"):
+        bars = [line for line in lines if name in line and "%" in line]
+        shares = [int(re.search(r"(\d+)%", bar)[1]) for bar in bars]
+        assert shares == sorted(shares)
+        assert len(set(shares)) > 5  # more than there are blocks
+        assert len({bar.index("%") for bar in bars}) == 1  # nothing moves sideways
 
 
 def test_a_very_long_path(song):
@@ -126,6 +161,6 @@ def test_a_very_long_path(song):
     target.write_bytes(song.read_bytes())
     run(target, "-o", deep, "-d", "cpu")
     [folder] = [p for p in deep.iterdir() if p.is_dir()]
-    assert {p.name for p in folder.iterdir()} == {"vocals.wav", "instrumental.wav"}
+    assert {p.name for p in folder.iterdir()} >= {"vocals.wav", "instrumental.wav"}
     result = run("x" * 5000, code=1)
     assert "cannot be read" in result.stderr

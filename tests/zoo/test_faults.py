@@ -44,7 +44,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def hidden(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob(".*") if path.is_file()]
+    return [path for path in folder.rglob(".songsplit-*") if path.is_file()]
 
 
 def start(songs: Path, out: Path, *options: str) -> subprocess.Popen[str]:

@@ -1,0 +1,147 @@
+"""Results that are there already: which pass for those that are asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import mutagen
+import numpy as np
+import pytest
+import soundfile
+
+from songsplit import Separator
+from tests.cli.conftest import run
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Return a function after whose call nothing can be separated."""
+
+    def refuse(*arguments, **options):
+        raise AssertionError("nothing is to be separated")
+
+    return lambda: monkeypatch.setattr(Separator, "separate_to_files", refuse)
+
+
+def files():
+    return {path: path.read_bytes() for path in Path().rglob("*.wav")}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ("practice --tempo 80%", "practice --tempo 60%", "tempo 0.8, not 0.6"),
+        ("practice --key 1", "practice", "key +1, not +0"),
+        ("karaoke", "karaoke --vocals -18dB", "vocals off, not -18 dB"),
+        ("remix --instrumental 3", "remix --vocals 3", "instrumental +3 dB, not +0 dB"),
+        ("split --bit-depth 16", "split", "bit depth 16, not default"),
+        ("split", "split --model open", "model default, not open"),
+        ("split", "split --quality best", "quality balanced, not best"),
+        ("karaoke --filename a", "acapella --filename a", "instrumental +0 dB, not off"),
+    ],
+)
+def test_results_of_other_settings_do_not_pass_for_those_asked_for(song, first, second, told):
+    if "practice" in first:
+        pytest.importorskip("python_stretch")
+    (verb, *options), (other_verb, *others) = first.split(), second.split()
+    run(verb, song, *options, "-d", "cpu")
+    before = files()
+    refused = run(other_verb, song, *others, "-d", "cpu", code=1)
+    assert "made with other settings: " in refused.stderr
+    assert told in refused.stderr
+    assert "--overwrite replaces it" in refused.stderr
+    assert "kept: " in run(verb, song, *options).stderr
+    assert files() == before
+    run(other_verb, song, *others, "--overwrite", "-d", "cpu")
+    assert files() != before
+    assert "kept: " in run(other_verb, song, *others).stderr
+
+
+def test_another_song_of_the_same_name_and_length_is_told_apart(song):
+    run(song, "-d", "cpu")
+    content, before = song.read_bytes(), song.stat()
+    song.write_bytes(content + b"more tags")
+    assert "from another song, or from an older version" in run(song, code=1).stderr
+    # A song that was moved is the same one, another one of the same size is not.
+    song.write_bytes(content)
+    os.utime(song, ns=(before.st_atime_ns, before.st_mtime_ns))
+    Path("moved").mkdir()
+    moved = shutil.copy2(song, "moved/song.flac")
+    assert "kept: " in run(moved).stderr
+    os.utime(moved, ns=(0, 0))
+    assert "song.flac" in run(moved, code=1).stderr
+
+
+@pytest.mark.parametrize("line", ["", "{}", "[1]", '{"result": "vocals.wav"}', "\0\xff"])
+def test_records_that_say_nothing(song, line):
+    run(song, "-d", "cpu")
+    Path("song/.songsplit.jsonl").write_text(line + "\n")
+    assert "kept: " in run(song, "--quality", "best").stderr  # as long as the song
+
+
+def test_a_folder_that_moves_with_its_results(song):
+    Path("Music/deep").mkdir(parents=True)
+    shutil.copy2(song, "Music/deep/song.flac")
+    for verb in ("split", "karaoke"):
+        run(verb, "Music", "-o", "Music/results", "-d", "cpu")
+    Path("Music").rename("Moved")
+    result = run("Moved", "-o", "Moved/results")
+    assert result.stderr.count("kept: ") == 1
+    # Without their songs, results are songs like others.
+    again = run("Moved/results", "-o", "x", "--dry-run")
+    assert len(again.stdout.splitlines()) == 6
+
+
+def test_one_stem(song):
+    run(song, "-o", "both", "-d", "cpu")
+    result = run(song, "--stem", "vocals", "-d", "cpu")
+    assert result.stdout.split() == ["song/vocals.wav"]
+    run(song, "--stem", "instrumental", "-d", "cpu")
+    for stem in ("vocals", "instrumental"):
+        pair = [soundfile.read(Path(folder, "song", f"{stem}.wav"))[0] for folder in (".", "both")]
+        np.testing.assert_allclose(*pair, atol=2**-15)
+    assert "kept: " in run(song).stderr
+    assert "only vocals, instrumental" in run(song, "--stem", "drums", code=2).stderr
+    run(song, "--stem", "vocals", "-f", "stem.mp4", code=2)
+    run(song, "--stem", "vocals", "--stdout", "vocals", code=2)
+
+
+def test_a_picture_of_finished_stems(song, no_model):
+    pytest.importorskip("matplotlib")
+    for form in ("wav", "mp3"):
+        run(song, "-f", form, "-o", form, "--plot", "-d", "cpu")
+    no_model()
+    for form in ("wav", "mp3"):
+        picture = Path(form, "song", "picture.png")
+        before = picture.read_bytes()
+        picture.unlink()
+        run(song, "-f", form, "-o", form, "--plot")
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert form == "mp3" or picture.read_bytes() == before
+        assert "kept: " in run(song, "-f", form, "-o", form, "--plot").stderr
+    assert "other settings" in run(song, "-o", "wav", "--quality", "best", "--plot", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["karaoke --vocals -18dB", "acapella", "remix --vocals +3dB --plot"]
+)
+def test_mixes_of_finished_stems(song, no_model, line):
+    verb, *options = line.split()
+    run(verb, song, *options, "-o", "direct", "-d", "cpu")
+    run(song, "-d", "cpu")
+    no_model()
+    run(verb, song, *options)
+    results = [Path(folder, f"song ({verb}).wav") for folder in ("direct", ".")]
+    direct, mixed = (soundfile.read(path)[0] for path in results)
+    np.testing.assert_allclose(mixed, direct, atol=2**-22)
+    assert [str(mutagen.File(path)["TIT2"]) for path in results] == [f"T.N.T. ({verb})"] * 2
+    assert "kept: " in run(verb, song, *options).stderr
+
+
+@pytest.mark.parametrize("change", ["-f mp3", "--quality best", "--model open", "--bit-depth 16"])
+def test_stems_that_are_not_as_a_mix_needs_them(song, no_model, change):
+    run(song, *change.split(), "-d", "cpu")
+    no_model()
+    assert "AssertionError" in run("karaoke", song, code=1).stderr
