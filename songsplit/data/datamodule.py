@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from songsplit.data.cache import ClipCache, OnBad, fill_cache
 from songsplit.data.sampling import (
@@ -104,13 +103,12 @@ class StemDataModule(pl.LightningDataModule):
             if source.path is not None
         }
         if songs:
-            fill_cache(songs, self.cache, self.sample_rate, on_bad=self.on_bad)
-            self._cache = None
+            self._cache = fill_cache(songs, self.cache, self.sample_rate, on_bad=self.on_bad)
 
     def train_batches(self) -> TrainingBatches:
         """Batches for this rank, from the trainer's step on."""
         trainer = self.trainer
-        first = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
+        rank, world_size = self._rank()
         return TrainingBatches(
             self._opened(),
             self.sources,
@@ -120,9 +118,9 @@ class StemDataModule(pl.LightningDataModule):
             read_samples=self.read_samples,
             batch_size=self.batch_size,
             seed=self.seed,
-            first=first,
-            rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
+            first=trainer.global_step * trainer.accumulate_grad_batches if trainer else 0,
+            rank=rank,
+            world_size=world_size,
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -136,17 +134,12 @@ class StemDataModule(pl.LightningDataModule):
         )
 
     def validation_clips(self) -> ValidationClips:
-        """All clips to validate on, whichever rank takes them."""
-        return ValidationClips(self._opened(), self.sources, self.targets)
+        """Clips for this rank to validate on."""
+        return ValidationClips(self._opened(), self.sources, self.targets, *self._rank())
 
     def val_dataloader(self) -> DataLoader[WholeClip]:
-        """Clips that this rank validates on, one at a time because their lengths differ.
-
-        Where clips are not enough for all ranks, some get one of no samples at the end.
-        """
-        trainer = self.trainer
-        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        return DataLoader(_Share(self.validation_clips(), rank, world_size), batch_size=None)
+        """Clips to validate on, one at a time because their lengths differ."""
+        return DataLoader(self.validation_clips(), batch_size=None)
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
@@ -172,37 +165,12 @@ class StemDataModule(pl.LightningDataModule):
             }
         return found
 
+    def _rank(self) -> tuple[int, int]:
+        trainer = self.trainer
+        return (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+
     def _opened(self) -> ClipCache:
         # Read once: whatever another run makes of the folder, this one goes on with its songs.
-        if self._cache is not None:
-            return self._cache
-        cache = ClipCache(self.cache)
-        if cache.sample_rate != self.sample_rate:
-            raise ConfigError(
-                f"{self.cache} holds audio at {cache.sample_rate} Hz, but the network works at "
-                f"{self.sample_rate} Hz: set another data.cache"
-            )
-        self._cache = cache
-        return cache
-
-
-class _Share(IterableDataset[WholeClip]):
-    """Every ``world_size``-th clip.
-
-    Ranks have to take equally many steps, because they wait for each other in each. Where
-    Lightning would count some clips twice for that, the last step of some ranks is empty here;
-    Lightning leaves alone what can only be iterated.
-    """
-
-    def __init__(self, clips: ValidationClips, rank: int, world_size: int) -> None:
-        self.clips = clips
-        self.rank = rank
-        self.world_size = world_size
-
-    def __iter__(self) -> Iterator[WholeClip]:
-        for index in range(self.rank, len(self.clips) + self.rank, self.world_size):
-            if index < len(self.clips):
-                yield self.clips[index]
-            else:
-                silence = np.zeros((len(self.clips.targets), 2, 0), np.float32)
-                yield {"name": "", "stems": silence}
+        if self._cache is None:
+            self._cache = ClipCache(self.cache, self.sample_rate)
+        return self._cache

@@ -24,13 +24,13 @@ from numpy.typing import NDArray
 
 from songsplit.audio import read_streams
 from songsplit.data.songs import (
-    BACKING_PARTS,
+    MIXTURE,
     STEM_FILE_STREAMS,
     STEM_FILE_SUFFIX,
-    VOCALS,
     AudioPart,
     Song,
     Split,
+    song_of_all,
     stem_file_song,
 )
 from songsplit.errors import ConfigError, DataError, MissingExtraError
@@ -83,27 +83,29 @@ class MusdbTrack:
                     f"{self.path}: {len(streams)} audio streams where MUSDB18 has 5 "
                     "(mixture, drums, bass, other, vocals): download the file again"
                 )
-            parts = dict(zip(STEM_FILE_STREAMS, streams, strict=True))
-            for audio in streams:
-                _check_format(self.path, audio, rate)
+            read = [(self.path, audio, rate) for audio in streams]
         else:
-            parts = {name: self._read_wav(name) for name in STEM_FILE_STREAMS}
-        mixture = parts.pop("mixture")
-        lengths = {name: part.shape[1] for name, part in parts.items()}
-        if set(lengths.values()) != {mixture.shape[1]}:
+            read = []
+            for path in self.files:
+                if not path.is_file():
+                    raise DataError(
+                        f"{path}: missing, though MUSDB18-HQ has it: unpack the song again"
+                    )
+                (audio, *_), rate = read_streams(path)
+                read.append((path, audio, rate))
+        for path, audio, rate in read:
+            if rate != SAMPLE_RATE or audio.shape[0] != 2:
+                raise DataError(
+                    f"{path}: {audio.shape[0]} channels at {rate} Hz where MUSDB18 has 2 at "
+                    f"{SAMPLE_RATE} Hz: use the original file"
+                )
+        parts = {name: audio for name, (_, audio, _) in zip(STEM_FILE_STREAMS, read, strict=True)}
+        lengths = {name: audio.shape[1] for name, audio in parts.items()}
+        if len(set(lengths.values())) > 1:
             raise DataError(
-                f"{self.path}: mixture of {mixture.shape[1]} samples, but stems of {lengths}: "
-                "download the song again"
+                f"{self.path}: streams of different lengths, {lengths}: download the song again"
             )
-        return mixture, parts
-
-    def _read_wav(self, name: str) -> Audio:
-        path = self.path / f"{name}.wav"
-        if not path.is_file():
-            raise DataError(f"{path}: missing, though MUSDB18-HQ has it: unpack the song again")
-        (audio, *_), rate = read_streams(path)
-        _check_format(path, audio, rate)
-        return audio
+        return parts.pop(MIXTURE), parts
 
 
 def musdb_tracks(
@@ -126,15 +128,15 @@ def musdb_tracks(
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder: give the folder that holds 'train' and 'test'")
     # Not hidden files: archives made on a Mac carry a "._" twin of each.
-    tracks = [
-        MusdbTrack(path.name.removesuffix(STEM_FILE_SUFFIX), path)
-        for path in folder.glob(f"[!.]*{STEM_FILE_SUFFIX}")
-    ] or [MusdbTrack(path.name, path) for path in {wav.parent for wav in folder.glob("*/*.wav")}]
-    if not tracks:
+    paths = set(folder.glob(f"[!.]*{STEM_FILE_SUFFIX}")) or {
+        wav.parent for wav in folder.glob("*/*.wav")
+    }
+    if not paths:
         raise DataError(
             f"{folder}: no songs: expected *{STEM_FILE_SUFFIX} files (MUSDB18) "
             "or a folder of WAV files for each song (MUSDB18-HQ)"
         )
+    tracks = [MusdbTrack(path.name.removesuffix(STEM_FILE_SUFFIX), path) for path in paths]
     if split is not None:
         valid = validation_names()
         tracks = [track for track in tracks if (track.name in valid) == (split == "valid")]
@@ -158,19 +160,9 @@ def validation_names() -> frozenset[str]:
     return frozenset(config["validation_tracks"])
 
 
-def musdb_song(track: MusdbTrack, name: str, source: str) -> Song:
+def musdb_song(track: MusdbTrack, source: str) -> Song:
     """Describe a song of MUSDB18 or MUSDB18-HQ."""
     if track.encoded:
-        return stem_file_song(name, source, track.path)
+        return stem_file_song(track.name, source, track.path)
     parts = {file.stem: AudioPart(file) for file in track.files}
-    stems = {stem: (parts[stem],) for stem in (VOCALS, *BACKING_PARTS)}
-    return Song(name, source, "train", stems, parts["mixture"])
-
-
-def _check_format(path: Path, audio: Audio, rate: int) -> None:
-    """Raise DataError unless `audio` is stereo at the rate of MUSDB18."""
-    if rate != SAMPLE_RATE or audio.shape[0] != 2:
-        raise DataError(
-            f"{path}: {audio.shape[0]} channels at {rate} Hz where MUSDB18 has 2 at "
-            f"{SAMPLE_RATE} Hz: use the original file"
-        )
+    return song_of_all(track.name, source, parts)

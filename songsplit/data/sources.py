@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from songsplit.data.folders import find_recordings, require_songs, scan_folder
+from songsplit.data.folders import FolderScan, find_recordings, require_songs, scan_folder
 from songsplit.data.musdb import musdb_song, musdb_tracks, validation_names
 from songsplit.data.songs import INSTRUMENTAL, VOCALS, Song
 from songsplit.errors import ConfigError, DataError
@@ -78,6 +79,19 @@ class SourceConfig:
             raise ConfigError(f"source setting bandwidth must be above 0 Hz, not {self.bandwidth}")
 
 
+def scan_source(name: str, kind: SourceKind, folder: Path) -> FolderScan:
+    """Find what a folder holds of a kind, without decoding it or setting songs aside.
+
+    A DataError says that there is no such folder, or nothing in it where there has to be.
+    """
+    if kind == "songs":
+        return scan_folder(folder, name)
+    if kind == "musdb":
+        return FolderScan([musdb_song(track, name) for track in musdb_tracks(folder)], [])
+    stem: Literal["vocals", "instrumental"] = VOCALS if kind == "vocals" else INSTRUMENTAL
+    return FolderScan(find_recordings(folder, name, stem), [])
+
+
 def find_source(
     name: str, config: SourceConfig, on_bad: Literal["skip", "stop"] = "skip"
 ) -> list[Song]:
@@ -89,46 +103,39 @@ def find_source(
     if config.path is None:
         raise ConfigError(f"the source {name!r} has no path: say where its songs are")
     path = Path(config.path).expanduser()
+    scan = scan_source(name, config.kind, path)
+    songs = require_songs(path, scan)
+    problems = [problem for problem in scan.problems if problem.severity != "info"]
+    for problem in problems:
+        if problem.severity == "error" and on_bad == "stop":
+            raise DataError(f"{problem.path}: {problem.text}")
+    if problems:
+        warnings.warn(
+            f"{path}: {len(problems)} songs or files are left out, such as "
+            f"{problems[0].path}: {problems[0].text}. songsplit data check names them all",
+            stacklevel=2,
+        )
+    valid: Collection[str] = ()
     if config.kind == "musdb":
         valid = validation_names()
-        songs = [
-            replace(
-                musdb_song(track, track.name, name),
-                split="valid" if track.name in valid else "train",
-            )
-            for track in musdb_tracks(path, subset="train")
-        ]
     elif config.kind == "songs":
-        scan = scan_folder(path, name)
-        songs = _split(require_songs(path, scan), config.valid_share)
-        problems = [problem for problem in scan.problems if problem.severity != "info"]
-        errors = [problem for problem in problems if problem.severity == "error"]
-        if errors and on_bad == "stop":
-            raise DataError(f"{errors[0].path}: {errors[0].text}")
-        if problems:
-            first = problems[0]
-            warnings.warn(
-                f"{path}: {len(problems)} songs or files are left out, such as "
-                f"{first.path}: {first.text}. songsplit data check names them all",
-                stacklevel=2,
-            )
-    else:
-        stem: Literal["vocals", "instrumental"] = (
-            VOCALS if config.kind == "vocals" else INSTRUMENTAL
+        valid = _set_aside([song.name for song in songs], config.valid_share)
+    return [
+        replace(
+            song,
+            bandwidth=config.bandwidth,
+            split="valid" if song.name in valid else "train",
         )
-        songs = find_recordings(path, name, stem)
-    return [replace(song, bandwidth=config.bandwidth) for song in songs]
+        for song in songs
+    ]
 
 
-def _split(songs: list[Song], valid_share: float) -> list[Song]:
-    """Set songs aside for validation, as documented at `SourceConfig`."""
-    if valid_share == 0 or len(songs) < 2:
-        return songs
-    places = {song.name: _place(song.name) for song in songs}
-    first, last = min(places, key=places.__getitem__), max(places, key=places.__getitem__)
-    valid = {name for name, place in places.items() if place < valid_share}
-    valid = (valid | {first}) - {last}
-    return [replace(song, split="valid") if song.name in valid else song for song in songs]
+def _set_aside(names: list[str], valid_share: float) -> set[str]:
+    """Choose songs for validation, as documented at `SourceConfig`."""
+    if valid_share == 0 or len(names) < 2:
+        return set()
+    first, *_, last = sorted(names, key=_place)
+    return ({name for name in names if _place(name) < valid_share} | {first}) - {last}
 
 
 def _place(name: str) -> float:

@@ -57,7 +57,7 @@ def test_kinds(write, tmp_path):
     with pytest.raises(ConfigError, match="kind 'voices' is unknown"):
         check_folder(tmp_path, "voices")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="--kind vocals or --kind instrumentals"):
+    with pytest.raises(DataError, match="empty: no songs found"):
         check_folder(tmp_path / "empty")
 
 
