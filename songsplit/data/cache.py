@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -94,10 +94,7 @@ class ClipCache:
         try:
             index = json.loads(path.read_text(encoding="utf-8"))
             if index["format"] != _FORMAT:
-                raise DataError(
-                    f"{path} is of another version (format {index['format']}, not {_FORMAT}): "
-                    "delete the folder and fill it again"
-                )
+                raise ValueError(f"format {index['format']} instead of {_FORMAT}")
             self.sample_rate = int(index["sample_rate"])
             self.clips = [_clip(entry) for own in index["sources"].values() for entry in own]
         except FileNotFoundError:
@@ -107,7 +104,8 @@ class ClipCache:
             ) from None
         except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"{path} is damaged ({error!r}): delete the folder and fill it again"
+                f"{path} is damaged or of another version ({error!r}): delete the folder and fill "
+                "it again"
             ) from error
         if sample_rate not in (None, self.sample_rate):
             raise DataError(
@@ -167,23 +165,11 @@ def fill_cache(
             raise DataError(f"{len(bad)} of {len(listed)} songs cannot be used, for one {bad[0]}")
         for text in bad:
             warnings.warn(f"left out: {text}", stacklevel=2)
-        clips = [result for result in results if isinstance(result, Clip)]
-        made = _by_source(clips)
+        made = _by_source(result for result in results if isinstance(result, Clip))
         for name in songs:
             if name not in made:
                 reason = "".join(f", for one {text}" for text in bad[:1])
                 raise DataError(f"no song of the source {name!r} can be used{reason}")
-        padded = [
-            clip for clip in clips if clip.padding and clip not in before.get(clip.source, ())
-        ]
-        if padded:
-            worst = max(padded, key=lambda clip: clip.padding)
-            warnings.warn(
-                f"{len(padded)} songs have stems that differ in length, {worst.source}/"
-                f"{worst.name} by {worst.padding / sample_rate:.3f} s: the shorter ones are padded "
-                "with silence",
-                stacklevel=2,
-            )
         sources = before | made
         if sources != before:
             content = {name: [asdict(clip) for clip in own] for name, own in sources.items()}
@@ -240,24 +226,25 @@ def _made(song: Song, sample_rate: int, folder: Path | None) -> Clip:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from filling a folder, as far as it can be written to."""
+    """Keep other processes from filling a folder."""
     lock = FileLock(folder / "lock")
-    with ExitStack() as stack:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                stack.enter_context(lock.acquire(timeout=0))
-            except Timeout:
-                warnings.warn(f"waiting for another process that fills {folder}", stacklevel=4)
-                stack.enter_context(lock.acquire())
-        except OSError as error:
-            # A full cache on a read-only disk needs no lock.
-            if not (folder / _INDEX).exists():
-                raise DataError(
-                    f"{folder} cannot be filled ({error}): choose a folder that can be written to"
-                ) from error
+            lock.acquire(blocking=False)
+        except Timeout:
+            warnings.warn(f"waiting for another process that fills {folder}", stacklevel=4)
+            lock.acquire()
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be filled ({error}): choose a folder that can be written to, or to "
+            "train on what it holds, leave out the paths of the sources"
+        ) from error
+    try:
         clear_stale_parts(folder)
         yield
+    finally:
+        lock.release()
 
 
 def _key(song: Song, sample_rate: int) -> tuple[str, int]:

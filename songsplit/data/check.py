@@ -12,7 +12,7 @@ from rich.text import Text
 
 from songsplit.data.cache import Clip, make_clips
 from songsplit.data.folders import require_songs
-from songsplit.data.songs import STEM_FILE_STREAMS, STEM_FILE_SUFFIX, Song
+from songsplit.data.songs import STEM_FILE_SUFFIX, Song
 from songsplit.data.sources import SourceKind, scan_source
 from songsplit.errors import ConfigError
 
@@ -37,7 +37,10 @@ def check_folder(folder: Path, kind: str | None = None) -> list[Row]:
     ConfigError says that the kind is unknown, a DataError that nothing of it is there.
     """
     root = Path(folder).expanduser()
-    kind = kind or ("musdb" if _is_musdb(root) else "songs")
+    if kind is None:
+        train = root / "train"
+        is_musdb = any([*train.glob(f"[!.]*{STEM_FILE_SUFFIX}"), *train.glob("[!.]*/other.wav")])
+        kind = "musdb" if is_musdb else "songs"
     if kind not in get_args(SourceKind):
         raise ConfigError(f"kind {kind!r} is unknown: use {', '.join(get_args(SourceKind))}")
     scan = scan_source("", cast(SourceKind, kind), root)
@@ -85,14 +88,6 @@ def _row(song: Song, result: Clip | Exception) -> Row:
         remarks.append(f"silent: {', '.join(silent)}")
     seconds = result.samples / _SAMPLE_RATE
     return Row(song.name, True, list(result.stems), seconds, "; ".join(remarks))
-
-
-def _is_musdb(root: Path) -> bool:
-    train = root / "train"
-    names = {f"{name}.wav" for name in STEM_FILE_STREAMS}
-    return any(train.glob(f"[!.]*{STEM_FILE_SUFFIX}")) or any(
-        names <= {file.name for file in folder.glob("*.wav")} for folder in train.glob("[!.]*/")
-    )
 
 
 def _printable(text: str) -> str:

@@ -1,14 +1,8 @@
 """MUSDB18 and MUSDB18-HQ: which songs there are, and their audio.
 
-The songs are found and decoded here rather than through the `musdb` package, which
-needs the ffmpeg program even for WAV files, starts it anew for every access, and
-decodes to 16 bits, clipping what exceeds full scale. Only the list of validation songs
-is taken from that package, so that it stays the one that everybody else reports on.
-
-References
-----------
-Z. Rafii, A. Liutkus, F.-R. Stöter, S. I. Mimilakis and R. Bittner, "MUSDB18, a corpus
-for music separation", 2017, https://doi.org/10.5281/zenodo.1117372.
+The songs are found and decoded here rather than through the `musdb` package, which needs the
+ffmpeg program even for WAV files and clips what exceeds full scale. Only the list of validation
+songs is taken from it, so that it stays the one that everybody else reports on.
 """
 
 from __future__ import annotations
@@ -78,34 +72,26 @@ class MusdbTrack:
         """
         if self.encoded:
             streams, rate = read_streams(self.path)
-            if len(streams) != len(STEM_FILE_STREAMS):
-                raise DataError(
-                    f"{self.path}: {len(streams)} audio streams where MUSDB18 has 5 "
-                    "(mixture, drums, bass, other, vocals): download the file again"
-                )
-            read = [(self.path, audio, rate) for audio in streams]
+            rates = {rate}
         else:
-            read = []
             for path in self.files:
                 if not path.is_file():
                     raise DataError(
                         f"{path}: missing, though MUSDB18-HQ has it: unpack the song again"
                     )
-                (audio, *_), rate = read_streams(path)
-                read.append((path, audio, rate))
-        for path, audio, rate in read:
-            if rate != SAMPLE_RATE or audio.shape[0] != 2:
-                raise DataError(
-                    f"{path}: {audio.shape[0]} channels at {rate} Hz where MUSDB18 has 2 at "
-                    f"{SAMPLE_RATE} Hz: use the original file"
-                )
-        parts = {name: audio for name, (_, audio, _) in zip(STEM_FILE_STREAMS, read, strict=True)}
-        lengths = {name: audio.shape[1] for name, audio in parts.items()}
-        if len(set(lengths.values())) > 1:
+            read = [read_streams(path) for path in self.files]
+            streams, rates = [audio for (audio, *_), _ in read], {rate for _, rate in read}
+        shapes = {audio.shape for audio in streams}
+        channels = {shape[0] for shape in shapes}
+        if (len(streams), rates, channels) != (5, {SAMPLE_RATE}, {2}) or len(shapes) > 1:
+            found = ", ".join(f"{channels} x {samples}" for channels, samples in sorted(shapes))
             raise DataError(
-                f"{self.path}: streams of different lengths, {lengths}: download the song again"
+                f"{self.path}: {len(streams)} audio streams at {', '.join(map(str, rates))} Hz "
+                f"(channels x samples: {found}) where MUSDB18 has 5 in stereo at {SAMPLE_RATE} "
+                "Hz, equally long: download the song again"
             )
-        return parts.pop(MIXTURE), parts
+        stems = dict(zip(STEM_FILE_STREAMS, streams, strict=True))
+        return stems.pop(MIXTURE), stems
 
 
 def musdb_tracks(
@@ -117,13 +103,12 @@ def musdb_tracks(
     14 validation songs that the `musdb` package names, or the others. A DataError says that
     there are no such songs.
     """
-    if subset not in ("train", "test"):
-        raise ConfigError(f"subset {subset!r}: choose 'train' or 'test'")
-    if split not in (None, "train", "valid"):
-        raise ConfigError(f"split {split!r}: choose 'train' or 'valid', or leave it out")
-    if split is not None and subset != "train":
-        raise ConfigError(f"split {split!r}: only subset 'train' is split, not {subset!r}")
-
+    choices = [("train", None), ("train", "train"), ("train", "valid"), ("test", None)]
+    if (subset, split) not in choices:
+        raise ConfigError(
+            f"subset {subset!r}, split {split!r}: choose 'train' or 'test', and of 'train' all, "
+            "'train' or 'valid'"
+        )
     folder = Path(root).expanduser() / subset
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder: give the folder that holds 'train' and 'test'")

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from songsplit.data.cache import Clip, ClipCache
-from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, PART_NAMES, VOCALS
+from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, OTHER, PART_NAMES, VOCALS
 from songsplit.data.sources import SourceConfig
 from songsplit.errors import ConfigError, DataError
 
@@ -101,13 +101,12 @@ class TrainingBatches(IterableDataset[Batch]):
 
     def __post_init__(self) -> None:
         clips = [clip for clip in self.cache.select(self.sources) if clip.split == "train"]
-        in_parts = bool(set(self.targets) & set(BACKING_PARTS))
         singers = [c for c in clips if VOCALS in c.stems and any(c.stems[VOCALS].activity)]
-        backings = [c for c in clips if c.backing and not (in_parts and INSTRUMENTAL in c.stems)]
+        backings = _with_backing(clips, self.targets)
         songs = [clip for clip in backings if VOCALS in clip.stems]
         if self.sampling.same_song_share < 1:
+            what = f"a backing for the targets {', '.join(self.targets)}"
             self._singers = _Pool("singing", self.sources, "vocals_weight", singers)
-            what = "backings in parts" if in_parts else "a backing"
             self._backings = _Pool(what, self.sources, "backing_weight", backings)
         if self.sampling.same_song_share > 0:
             self._songs = _Pool("vocals and backing", self.sources, "same_song_weight", songs)
@@ -239,6 +238,14 @@ class _Pool:
         return clips[int(rng.integers(len(clips)))]
 
 
+def _with_backing(clips: Sequence[Clip], targets: Sequence[str]) -> list[Clip]:
+    """Choose clips with a backing, in parts if there is a target for one of them."""
+    in_parts = not set(BACKING_PARTS).isdisjoint(targets)
+    return [
+        clip for clip in clips if clip.backing and not (in_parts and INSTRUMENTAL in clip.stems)
+    ]
+
+
 def _fade_out(chunk: NDArray[np.int16]) -> None:
     """Let a recording that ends within a chunk end softly, in place."""
     count = min(_FADE, chunk.shape[1])
@@ -252,7 +259,7 @@ def _seed(*numbers: int) -> int:
 
 
 def _slot(stem: str) -> int:
-    return PART_NAMES.index("other" if stem == INSTRUMENTAL else stem)
+    return PART_NAMES.index(OTHER if stem == INSTRUMENTAL else stem)
 
 
 class WholeClip(TypedDict):
@@ -282,14 +289,10 @@ class ValidationClips(IterableDataset[WholeClip]):
         self.cache = cache
         self.targets = tuple(targets)
         self.rank, self.world_size = rank, world_size
-        in_parts = INSTRUMENTAL not in targets
         self.clips = [
             clip
-            for clip in cache.select(sources)
-            if clip.split == "valid"
-            and VOCALS in clip.stems
-            and clip.backing
-            and not (in_parts and INSTRUMENTAL in clip.stems)
+            for clip in _with_backing(cache.select(sources), targets)
+            if clip.split == "valid" and VOCALS in clip.stems
         ]
         if not self.clips:
             raise DataError(

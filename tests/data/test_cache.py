@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import pickle
 import threading
 import time
-import warnings
 from dataclasses import replace
 
 import av
@@ -18,7 +16,7 @@ import pytest
 from songsplit.data import decoding
 from songsplit.data.cache import ClipCache, fill_cache
 from songsplit.data.songs import AudioPart, Song
-from songsplit.errors import DataError, OutputError
+from songsplit.errors import DataError
 from tests.data import recordings
 from tests.data.recordings import fill, song
 
@@ -98,16 +96,12 @@ def test_several_parts_of_a_stem_are_summed_and_a_mixture_is_not_needed(tmp_path
 def test_stems_a_little_shorter_than_others_are_padded(tmp_path):
     stems = {"vocals": noise(RATE + 700), "instrumental": noise(RATE)}
     made = song(tmp_path, "a", stems, rate=RATE)
-    with pytest.warns(UserWarning, match=r"s/a by 0\.087 s: the shorter ones are padded"):
-        cache = fill({"s": [made]}, tmp_path / "cache", RATE)
+    cache = fill({"s": [made]}, tmp_path / "cache", RATE)
     (clip,) = cache.clips
     assert clip.samples == RATE + 700
     assert cache.read(clip, "instrumental").shape == (2, RATE + 700)
     assert not cache.read(clip, "instrumental")[:, RATE:].any()
     assert cache.read_raw(clip, "instrumental", RATE - 10, 100).shape == (2, 10)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # said once
-        fill({"s": [made]}, tmp_path / "cache", RATE)
 
 
 def test_activity_tells_where_there_is_sound(tmp_path):
@@ -149,7 +143,10 @@ def test_audio_that_is_gone_or_cut_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"format": 1, "sample_rate": 8000, "clips": []}', "another version.*delete the folder"),
+        (
+            '{"format": 1, "sample_rate": 8000, "clips": []}',
+            "format 1 instead.*delete the folder",
+        ),
         ("{", "damaged.*delete the folder"),
         ("[]", "damaged"),
         ('{"format": 3}', "damaged"),
@@ -166,8 +163,6 @@ def test_indexes_of_another_version_or_damaged_are_refused(tmp_path, text, messa
 def test_folders_without_a_cache_are_refused(tmp_path):
     with pytest.raises(DataError, match="not found"):
         ClipCache(tmp_path / "missing")
-    with pytest.raises(DataError, match="not found"):
-        fill({}, tmp_path / "missing", RATE)
 
 
 @pytest.fixture
@@ -296,20 +291,10 @@ def test_a_second_run_waits_for_the_first(tmp_path, three):
     assert done.is_set()
 
 
-def test_a_full_cache_on_a_read_only_disk_is_used(tmp_path, three, monkeypatch):
-    fill({"s": three}, tmp_path / "c", RATE)
-
-    def refuse(*_, **__):
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
-    monkeypatch.setattr("songsplit.files.os.open", refuse)
-    assert len(fill({"s": three}, tmp_path / "c", RATE).clips) == 3
-    more = song(tmp_path, "more", {"vocals": noise()}, rate=RATE)
-    with pytest.raises(OutputError, match="Read-only"):
-        fill({"s": [*three, more]}, tmp_path / "c", RATE)
-    with pytest.raises(DataError, match=r"cannot be filled.*Read-only"):
-        fill({"s": three}, tmp_path / "empty", RATE)
+def test_a_cache_that_cannot_be_written_to_is_named(tmp_path, three):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file.c cannot be filled"):
+        fill({"s": three}, tmp_path / "file" / "c", RATE)
 
 
 def test_another_rate_needs_another_folder(tmp_path, three):

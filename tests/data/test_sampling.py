@@ -160,7 +160,7 @@ def test_what_is_missing_is_named(cache, pools):
     with pytest.raises(DataError, match="no clip for training has a backing"):
         batches(pools, singers)
     songs = {"songs": SourceConfig(kind="songs")}
-    with pytest.raises(DataError, match="backings in parts"):
+    with pytest.raises(DataError, match="has a backing for the targets vocals, drums"):
         batches(pools, songs, targets=FOUR)
     with pytest.raises(DataError, match=r"'bands'.*vocals_weight"):
         batches(pools, {**songs, "bands": SourceConfig(kind="instrumentals", vocals_weight=1.0)})
