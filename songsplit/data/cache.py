@@ -11,22 +11,21 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from songsplit.data.decoding import LENGTH_TOLERANCE, Audio, decode_stems
 from songsplit.data.songs import VOCALS, Song, Split
 from songsplit.errors import AudioFileError, DataError
-from songsplit.files import clear_stale_parts, whole_file, write_json
+from songsplit.files import clear_stale_parts, output_errors, whole_file, write_json
 from songsplit.progress import track
 
 OnBad = Literal["skip", "stop"]
@@ -151,7 +150,8 @@ def fill_cache(
     cannot be used are left out with a warning, or with ``on_bad="stop"`` are a DataError.
     """
     target = Path(folder).expanduser()
-    with _locked(target):
+    with output_errors(target), FileLock(target / "lock"):
+        clear_stale_parts(target)
         filled = (target / _INDEX).exists()
         before = _by_source(ClipCache(target, sample_rate).clips) if filled else {}
         listed = [replace(song, source=name) for name, own in songs.items() for song in own]
@@ -222,29 +222,6 @@ def _made(song: Song, sample_rate: int, folder: Path | None) -> Clip:
     if folder is not None:
         write_json(folder / f"{key}.json", asdict(clip))
     return clip
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from filling a folder."""
-    lock = FileLock(folder / "lock")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            warnings.warn(f"waiting for another process that fills {folder}", stacklevel=4)
-            lock.acquire()
-    except OSError as error:
-        raise DataError(
-            f"{folder} cannot be filled ({error}): choose a folder that can be written to, or to "
-            "train on what it holds, leave out the paths of the sources"
-        ) from error
-    try:
-        clear_stale_parts(folder)
-        yield
-    finally:
-        lock.release()
 
 
 def _key(song: Song, sample_rate: int) -> tuple[str, int]:

@@ -67,7 +67,7 @@ def table(rows: list[Row]) -> Table:
         if row.seconds is not None:
             length = f"{int(row.seconds // 60)}:{row.seconds % 60:04.1f}"
             hours.update(dict.fromkeys(row.stems, row.seconds / 3600))
-        name, remark = Text(_printable(row.name)), Text(_printable(row.remark))
+        name, remark = Text(row.name), Text(row.remark)
         found.add_row(name, Text(text, style), ", ".join(row.stems), length, remark)
     usable = sum(row.used is True for row in rows)
     songs = sum(row.used is not None for row in rows)
@@ -88,8 +88,3 @@ def _row(song: Song, result: Clip | Exception) -> Row:
         remarks.append(f"silent: {', '.join(silent)}")
     seconds = result.samples / _SAMPLE_RATE
     return Row(song.name, True, list(result.stems), seconds, "; ".join(remarks))
-
-
-def _printable(text: str) -> str:
-    """Show bytes of a file name that are no text as escapes."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

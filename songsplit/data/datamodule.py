@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from songsplit.data.songs import INSTRUMENTAL, VOCALS
 from songsplit.data.sources import SourceConfig, find_source
 from songsplit.errors import ConfigError
 
-_DEFAULT_SAMPLING = SamplingConfig()
 _PREFETCH = 4  # batches that each loader process keeps ready
 
 
+@dataclass(eq=False, repr=False)
 class StemDataModule(pl.LightningDataModule):
     """Chunks to train on and clips to validate on, out of any number of sources.
 
@@ -58,42 +59,30 @@ class StemDataModule(pl.LightningDataModule):
         Rate in Hz that the network works at. Set by ``train.py``.
     """
 
-    def __init__(
-        self,
-        sources: dict[str, SourceConfig],
-        cache: str = "cache",
-        chunk_samples: int = 180224,
-        batch_size: int = 4,
-        workers: int = 1,
-        seed: int = 0,
-        sampling: SamplingConfig = _DEFAULT_SAMPLING,
-        cache_per_node: bool = False,
-        on_bad: OnBad = "skip",
-        read_samples: int | None = None,
-        targets: tuple[str, ...] = (VOCALS, INSTRUMENTAL),
-        sample_rate: int = 44100,
-    ) -> None:
+    sources: dict[str, SourceConfig]
+    cache: str = "cache"
+    chunk_samples: int = 180224
+    batch_size: int = 4
+    workers: int = 1
+    seed: int = 0
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    cache_per_node: bool = False
+    on_bad: OnBad = "skip"
+    read_samples: int | None = None
+    targets: tuple[str, ...] = (VOCALS, INSTRUMENTAL)
+    sample_rate: int = 44100
+
+    def __post_init__(self) -> None:
         super().__init__()
-        for name, value in (("chunk_samples", chunk_samples), ("batch_size", batch_size)):
-            if value < 1:
-                raise ConfigError(f"data.{name} must be at least 1, not {value}")
-        if workers < 0 or seed < 0:
-            raise ConfigError("data.workers and data.seed must not be negative")
-        if not sources:
-            raise ConfigError("data.sources is empty: name at least one source")
-        self.sources = sources
-        self.cache = cache
-        self.chunk_samples = chunk_samples
-        self.batch_size = batch_size
-        self.workers = workers
-        self.seed = seed
-        self.sampling = sampling
-        self.on_bad = on_bad
-        self.prepare_data_per_node = cache_per_node
-        self.read_samples = chunk_samples if read_samples is None else read_samples
-        self.targets = targets
-        self.sample_rate = sample_rate
+        self.prepare_data_per_node = self.cache_per_node
         self._cache: ClipCache | None = None
+        if not self.sources:
+            raise ConfigError("data.sources is empty: name at least one source")
+        for name, least in {"chunk_samples": 1, "batch_size": 1, "workers": 0, "seed": 0}.items():
+            if getattr(self, name) < least:
+                raise ConfigError(
+                    f"data.{name} must be at least {least}, not {getattr(self, name)}"
+                )
 
     def prepare_data(self) -> None:
         """Decode what the cache does not hold yet."""
@@ -115,7 +104,7 @@ class StemDataModule(pl.LightningDataModule):
             self.sampling,
             targets=self.targets,
             samples=self.chunk_samples,
-            read_samples=self.read_samples,
+            read_samples=self.read_samples or self.chunk_samples,
             batch_size=self.batch_size,
             seed=self.seed,
             first=trainer.global_step * trainer.accumulate_grad_batches if trainer else 0,
