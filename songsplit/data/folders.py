@@ -107,26 +107,26 @@ def require_songs(folder: Path, scan: FolderScan) -> list[Song]:
 
 def find_recordings(
     folder: Path, source: str, stem: Literal["vocals", "instrumental"]
-) -> list[Song]:
-    """Take every audio file below a folder for a recording of one stem alone, sorted by name.
+) -> FolderScan:
+    """Take every audio file below a folder for a recording of one stem alone.
 
-    A DataError says that there is no such folder, that it holds no audio files, that part
-    of it cannot be read, or that a file in it holds the stems of a song.
+    A DataError says that there is no such folder, or that it holds no audio files.
     """
     root, files, problems = _files(folder)
-    problems += [
-        Finding(file, f"holds the stems of a song, not {stem} alone: move it to a folder of songs")
-        for file in filter(_is_stem_file, files)
-    ]
-    if problems:
-        raise DataError(f"{problems[0].path}: {problems[0].text}")
     if not files:
         raise DataError(
             f"{folder}: no audio files found: expected recordings of {stem}, for example "
             "*.wav, *.flac or *.mp3"
         )
-    songs = [Song(_relative(f, root), source, "train", {stem: (AudioPart(f),)}) for f in files]
-    return sorted(songs, key=lambda song: song.name)
+    songs = []
+    for file in files:
+        if _is_stem_file(file):
+            text = "not used, it holds all stems of a song: move it to a folder of songs"
+            problems.append(Finding(file, text, "error"))
+        else:
+            parts = (AudioPart(file),)
+            songs.append(Song(_relative(file, root), source, "train", {stem: parts}))
+    return FolderScan(sorted(songs, key=lambda song: song.name), problems)
 
 
 def _grouped(

@@ -179,7 +179,7 @@ class TrainingBatches(IterableDataset[Batch]):
             clip = first
             if stem != INSTRUMENTAL:
                 # Drums, bass and the rest may come from different songs of one source.
-                clip = self._backings.draw_with(rng, first.source, stem)
+                clip = self._backings.draw(rng, first.source, stem)
             chunks[_slot(stem)] = (clip, stem, self._start(rng, clip))
         return chunks
 
@@ -227,14 +227,13 @@ class _Pool:
         self.sources = list(self.clips)
         self.shares = [amount / sum(weights) for amount in weights]
 
-    def draw(self, rng: np.random.Generator) -> Clip:
-        source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
-        clips = self.clips[source]
-        return clips[int(rng.integers(len(clips)))]
-
-    def draw_with(self, rng: np.random.Generator, source: str, stem: str) -> Clip:
-        """Draw a clip of a source that has a stem."""
-        clips = [clip for clip in self.clips[source] if stem in clip.stems]
+    def draw(
+        self, rng: np.random.Generator, source: str | None = None, stem: str | None = None
+    ) -> Clip:
+        """Draw a clip, of one source and with one stem if these are given."""
+        if source is None:
+            source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
+        clips = [clip for clip in self.clips[source] if stem is None or stem in clip.stems]
         return clips[int(rng.integers(len(clips)))]
 
 
@@ -269,6 +268,7 @@ class WholeClip(TypedDict):
     stems: NDArray[np.float32]
 
 
+@dataclass(eq=False, repr=False)
 class ValidationClips(IterableDataset[WholeClip]):
     """The share of a rank in the clips of the valid split that have all of `targets`.
 
@@ -278,26 +278,22 @@ class ValidationClips(IterableDataset[WholeClip]):
     the targets.
     """
 
-    def __init__(
-        self,
-        cache: ClipCache,
-        sources: Mapping[str, SourceConfig],
-        targets: Sequence[str],
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.cache = cache
-        self.targets = tuple(targets)
-        self.rank, self.world_size = rank, world_size
+    cache: ClipCache
+    sources: Mapping[str, SourceConfig]
+    targets: Sequence[str]
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
         self.clips = [
             clip
-            for clip in _with_backing(cache.select(sources), targets)
+            for clip in _with_backing(self.cache.select(self.sources), self.targets)
             if clip.split == "valid" and VOCALS in clip.stems
         ]
         if not self.clips:
             raise DataError(
-                f"the sources {', '.join(sources)} hold no song for validation: add one with "
-                f"the stems {', '.join(targets)}, or raise valid_share"
+                f"the sources {', '.join(self.sources)} hold no song for validation: add one with "
+                f"the stems {', '.join(self.targets)}, or raise valid_share"
             )
 
     def __iter__(self) -> Iterator[WholeClip]:

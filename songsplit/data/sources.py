@@ -89,7 +89,7 @@ def scan_source(name: str, kind: SourceKind, folder: Path) -> FolderScan:
     if kind == "musdb":
         return FolderScan([musdb_song(track, name) for track in musdb_tracks(folder)], [])
     stem: Literal["vocals", "instrumental"] = VOCALS if kind == "vocals" else INSTRUMENTAL
-    return FolderScan(find_recordings(folder, name, stem), [])
+    return find_recordings(folder, name, stem)
 
 
 def find_source(
@@ -120,14 +120,8 @@ def find_source(
         valid = validation_names()
     elif config.kind == "songs":
         valid = _set_aside([song.name for song in songs], config.valid_share)
-    return [
-        replace(
-            song,
-            bandwidth=config.bandwidth,
-            split="valid" if song.name in valid else "train",
-        )
-        for song in songs
-    ]
+    songs = [replace(song, bandwidth=config.bandwidth) for song in songs]
+    return [replace(song, split="valid") if song.name in valid else song for song in songs]
 
 
 def _set_aside(names: list[str], valid_share: float) -> set[str]:
@@ -140,4 +134,5 @@ def _set_aside(names: list[str], valid_share: float) -> set[str]:
 
 def _place(name: str) -> float:
     """Hash a name to a number of at least 0 and below 1, the same on every machine."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) / 2**48
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:6]) / 2**48
