@@ -22,7 +22,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from songsplit.data.decoding import LENGTH_TOLERANCE, Audio, decode_stems
+from songsplit.data.decoding import LENGTH_TOLERANCE, Audio, check_pair, decode_stems
 from songsplit.data.songs import VOCALS, Song, Split
 from songsplit.errors import AudioFileError, DataError
 from songsplit.files import clear_stale_parts, output_errors, whole_file, write_json
@@ -34,6 +34,7 @@ _INDEX = "index.json"
 _FORMAT = 3  # version of the folder's layout and of how audio gets into it
 _INAUDIBLE = 1e-9  # peak below which a stem is stored as silence: -180 dB
 _MOST_JOBS = 8
+_THINNING = 8  # every so many samples are enough to compare two stems
 _OPEN_FILES = 128  # each mapped file holds a descriptor, of which systems grant 256 or 1024
 
 
@@ -205,10 +206,10 @@ def _made(song: Song, sample_rate: int, folder: Path | None) -> Clip:
         return replace(
             held, name=song.name, source=song.source, split=song.split, bandwidth=song.bandwidth
         )
-    stems = {
-        name: _stored(audio, folder, f"{key}-{name}.npy", sample_rate)
-        for name, audio in decode_stems(song, sample_rate)
-    }
+    stems, thinned = {}, {}
+    for name, audio in decode_stems(song, sample_rate):
+        stems[name] = _stored(audio, folder, f"{key}-{name}.npy", sample_rate)
+        thinned[name] = audio[:, ::_THINNING].copy()
     clip = Clip(song.name, song.source, song.split, song.bandwidth, size, stems)
     if clip.padding > LENGTH_TOLERANCE * sample_rate:
         seconds = (f"{name} {stem.samples / sample_rate:.2f} s" for name, stem in stems.items())
@@ -219,6 +220,8 @@ def _made(song: Song, sample_rate: int, folder: Path | None) -> Clip:
     if not any(stem.scale for stem in stems.values()):
         paths = ", ".join(str(path) for path in sorted({part.path for part in song.parts}))
         raise DataError(f"every stem is silent ({paths}): replace the files or leave them out")
+    if VOCALS in stems and clip.backing:
+        check_pair(thinned)
     if folder is not None:
         write_json(folder / f"{key}.json", asdict(clip))
     return clip

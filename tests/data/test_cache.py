@@ -57,18 +57,18 @@ def test_loud_stems_do_not_clip_and_all_become_stereo(tmp_path, audio, expected)
 
 @pytest.mark.parametrize("rate", [4000, 11025, 16000])
 def test_each_file_is_resampled_from_its_own_rate(tmp_path, rate):
-    def tone(at):
-        return np.sin(2 * np.pi * 440 * np.arange(at) / at)[np.newaxis]
+    def tone(at, pitch=440):
+        return np.sin(2 * np.pi * pitch * np.arange(at) / at)[np.newaxis]
 
     made = song(tmp_path, "a", {"vocals": tone(rate)}, rate=rate)
-    backing = AudioPart(recordings.write(tmp_path / "backing.wav", tone(8000), 8000))
+    backing = AudioPart(recordings.write(tmp_path / "backing.wav", tone(8000, 660), 8000))
     made = replace(made, stems={**made.stems, "instrumental": (backing,)})
     cache = fill({"s": [made]}, tmp_path / "cache", RATE)
     (clip,) = cache.clips
     assert clip.samples == RATE
-    for stem in clip.stems:
+    for stem, pitch in [("vocals", 440), ("instrumental", 660)]:
         out = cache.read(clip, stem)[0]
-        np.testing.assert_allclose(out[500:-500], tone(RATE)[0, 500:-500], atol=2e-3)
+        np.testing.assert_allclose(out[500:-500], tone(RATE, pitch)[0, 500:-500], atol=2e-3)
 
 
 def test_an_instrumental_may_be_what_the_mixture_holds_besides_vocals(tmp_path):
@@ -107,12 +107,12 @@ def test_activity_tells_where_there_is_sound(tmp_path):
     audio = np.zeros((2, 5 * RATE // 4))
     audio[:, : RATE // 2] = 0.5
     audio[0, RATE:] = 0.2
-    stems = {"vocals": audio, "instrumental": np.zeros((2, 5 * RATE // 4))}
+    stems = {"vocals": audio, "drums": np.zeros(audio.shape), "bass": noise(audio.shape[1])}
     cache = fill({"s": [song(tmp_path, "a", stems, rate=RATE)]}, tmp_path / "cache", RATE)
     (clip,) = cache.clips
     assert clip.stems["vocals"].activity == pytest.approx([0.5, 0, 0.2 / 2**0.5], rel=1e-4)
-    assert clip.stems["instrumental"].activity == [0, 0, 0]
-    assert not cache.read(clip, "instrumental").any()
+    assert clip.stems["drums"].activity == [0, 0, 0]
+    assert not cache.read(clip, "drums").any()
 
 
 def test_audio_that_is_gone_or_cut_is_named(tmp_path):
@@ -227,6 +227,25 @@ def test_a_bad_song_is_named_and_left_out_or_stops(tmp_path, three, decoded):
 def test_unusable_audio_is_named(tmp_path, audio, reason):
     made = song(tmp_path, "a", {"vocals": audio}, rate=RATE)
     with pytest.raises(DataError, match=rf"vocals\.wav.*{reason}|{reason}.*vocals\.wav"):
+        fill({"s": [made]}, tmp_path / "c", RATE)
+
+
+@pytest.mark.parametrize(
+    ("vocals", "instrumental", "mixture", "reason"),
+    [
+        (noise(), 0 * noise(), None, "instrumental is silent"),
+        (0 * noise(), noise(), None, "vocals is silent"),
+        (noise() + noise(seed=1), None, noise() + noise(seed=1), "instrumental is silent"),
+        (noise() + noise(seed=1), noise(), None, "vocals is the whole mixture"),
+        (noise(level=0.04), noise(seed=1) + noise(level=0.04), None, "instrumental is the whole"),
+    ],
+)
+def test_pairs_in_which_a_stem_is_silent_or_the_mixture_are_refused(
+    tmp_path, vocals, instrumental, mixture, reason
+):
+    stems = {"vocals": vocals, "instrumental": instrumental, "mixture": mixture}
+    made = song(tmp_path, "a", {n: x for n, x in stems.items() if x is not None}, rate=RATE)
+    with pytest.raises(DataError, match=rf"s/a: the stem {reason}.*: name each file"):
         fill({"s": [made]}, tmp_path / "c", RATE)
 
 

@@ -18,7 +18,7 @@ def write(tmp_path):
         path = tmp_path / folder
         path.mkdir(parents=True, exist_ok=True)
         for name, seconds in stems.items():
-            audio = np.random.default_rng(0).normal(size=int(abs(seconds) * RATE)) * 0.1
+            audio = np.random.default_rng(len(name)).normal(size=int(abs(seconds) * RATE)) * 0.1
             soundfile.write(path / f"{name}.wav", audio * (seconds > 0), RATE)
 
     return write
@@ -27,7 +27,7 @@ def write(tmp_path):
 def test_songs_and_what_keeps_them_from_being_used(write, tmp_path):
     write("good", vocals=1, instrumental=1)
     write("padded", vocals=1, mix=1.5)
-    write("quiet", vocals=1, drums=-1)
+    write("quiet", vocals=1, drums=-1, bass=1)
     write("long", vocals=1, bass=2.5)
     write("broken", vocals=1, bass=1)
     write("alone", vocals=1)
