@@ -60,34 +60,39 @@ def scan_folder(folder: Path, source: str) -> FolderScan:
 
     A song is a folder with files named for stems, in which whatever names no stem belongs
     to ``other``; or files of one folder called ``Song - vocals``, ``Song_(Drums)`` and so
-    on, with ``Song`` as their mixture; or a ``.stem.mp4`` file. Several files of one stem
-    are summed. Of an instrumental and separate stems, the separate stems are used only if
-    drums, bass and other are all there. A DataError says that there is no such folder.
+    on, with ``Song`` as their mixture; or a ``.stem.mp4`` file; or a folder of MoisesDB, which
+    holds ``data.json`` and a folder for each stem. Several files of one stem are summed. Of an
+    instrumental and separate stems, the separate stems are used only if drums, bass and other
+    are all there. A DataError says that there is no such folder.
     """
     root, files, problems = _files(folder)
     found: list[Song] = []
     by_folder: dict[Path, list[Path]] = defaultdict(list)
+    by_song: dict[Path, dict[Path, StemName]] = defaultdict(dict)
     for file in files:
         if _is_stem_file(file):
             name = _relative(file, root)[: -len(STEM_FILE_SUFFIX)]
             found.append(stem_file_song(name, source, file))
+        elif folder_stem := _stem_of_folder(file.parent, root):
+            by_song[file.parent.parent][file] = folder_stem
         else:
             by_folder[file.parent].append(file)
     for directory, together in by_folder.items():
-        for path, named in _grouped(directory, together, problems).items():
-            # The folder may itself be that of a song.
-            name = root.resolve().name if path == root else _relative(path, root)
-            stems = _chosen(named, problems)
-            if VOCALS in stems and len(stems) > 1:
-                parts = {stem: tuple(map(AudioPart, files)) for stem, files in stems.items()}
-                (mixture,) = parts.pop(MIXTURE, (None,))
-                found.append(Song(name, source, "train", parts, mixture))
-                continue
-            lacking = "no vocals: add a file named vocals"
-            if VOCALS in stems:
-                lacking = "vocals alone: add an instrumental, the other stems or the mixture"
-            there = ", ".join(file.name for file in sorted(named))
-            problems.append(Finding(path, f"not used, {lacking} (found: {there})", "error"))
+        by_song |= _grouped(directory, together, problems)
+    for path, named in by_song.items():
+        # The folder may itself be that of a song.
+        name = root.resolve().name if path == root else _relative(path, root)
+        stems = _chosen(named, problems)
+        if VOCALS in stems and len(stems) > 1:
+            parts = {stem: tuple(map(AudioPart, files)) for stem, files in stems.items()}
+            (mixture,) = parts.pop(MIXTURE, (None,))
+            found.append(Song(name, source, "train", parts, mixture))
+            continue
+        lacking = "no vocals: add a file named vocals"
+        if VOCALS in stems:
+            lacking = "vocals alone: add an instrumental, the other stems or the mixture"
+        there = ", ".join(file.name for file in sorted(named))
+        problems.append(Finding(path, f"not used, {lacking} (found: {there})", "error"))
     songs: dict[str, Song] = {}
     for song in found:
         if songs.setdefault(song.name, song) is not song:
@@ -127,6 +132,14 @@ def find_recordings(
             parts = (AudioPart(file),)
             songs.append(Song(_relative(file, root), source, "train", {stem: parts}))
     return FolderScan(sorted(songs, key=lambda song: song.name), problems)
+
+
+def _stem_of_folder(folder: Path, root: Path) -> StemName | None:
+    """Tell the stem of a folder in a song of MoisesDB, which has a folder for each stem."""
+    song = folder.parent
+    if folder == root or not (song / "data.json").is_file():
+        return None
+    return stem_in_folder(folder.name, song.name)
 
 
 def _grouped(
@@ -173,7 +186,7 @@ def _chosen(named: Mapping[Path, StemName], problems: list[Finding]) -> dict[str
     # WAV comes last in the alphabet, and is preferred to FLAC.
     kept: dict[str, Path] = {}
     for file in sorted(named, key=lambda f: (f.suffix.lower() not in _LOSSY, f), reverse=True):
-        if (twin := kept.setdefault(file.stem.casefold(), file)) != file:
+        if (twin := kept.setdefault(str(file.with_suffix("")).casefold(), file)) != file:
             leave_out([file], [twin], "warning")
     stems: dict[str, list[Path]] = {}
     for stem in (VOCALS, INSTRUMENTAL, *BACKING_PARTS, MIXTURE):

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from songsplit.data.songs import INSTRUMENTAL, MIXTURE, OTHER, VOCALS
 
@@ -89,19 +89,19 @@ class StemName:
 def stem_at_end(text: str) -> StemName | None:
     """Tell song and stem of ``Song A - Vocals``, ``song_a_drums 2`` or ``Song_(Bass)_v2``.
 
-    A stem in brackets counts more than all other words. The result is None where the name
-    does not end with a stem, names two stems, or says that a stem is missing (``no drums``).
+    A stem in brackets counts more than all other words.
+    The result is None where the name does not end with a stem, names two stems, or says that a
+    stem is missing (``no drums``).
     """
     text = unicodedata.normalize("NFC", text)
-    in_brackets = _bracketed(text)
-    if in_brackets is not None:
-        return in_brackets
+    if in_brackets := _bracketed(text):
+        return _agreed(in_brackets)
     text = _NUMBER_AT_END.sub("", text)
     spaced = _JOINED_WITHOUT.sub(lambda match: match[0][:-1] + " ", text)
     start = max((match.end() for match in _SEPARATOR.finditer(spaced)), default=0)
     words = list(_WORD.finditer(text, start))
     found = _matches([word[0].casefold() for word in words])
-    if not found or found[0].end != len(words) or not _agree(found):
+    if not found or found[0].end != len(words) or not _agreed(found):
         return None
     before = text[: words[found[0].start].start()]
     return StemName(found[0].stem, found[0].rank, before.rstrip(_MARKS))
@@ -119,18 +119,16 @@ def stem_in_folder(text: str, folder: str) -> StemName | None:
         song = []  # a folder for the takes of one stem
     if song and words == song:
         return StemName(MIXTURE, 1, "")
-    if words[: len(song)] == song:
+    found = _bracketed(unicodedata.normalize("NFC", text))
+    if song and words[: len(song)] == song:
         words = _without_number(words[len(song) :])
-    in_brackets = _bracketed(unicodedata.normalize("NFC", text))
-    if in_brackets is not None:
-        return StemName(in_brackets.stem, in_brackets.rank, " ".join(words))
-    found = _matches(words)
-    if not _agree(found):
-        return None
-    # A "drum mix" is drums.
-    found.sort(key=lambda match: match.stem == MIXTURE)
-    match = found[0] if found else _Match(OTHER, 0, len(words), len(words))
-    return StemName(match.stem, match.rank, " ".join(words[: match.start]))
+        found = found[: len(found) - len(_bracketed(folder))]
+    if found:
+        name = _agreed(found)
+        return name and StemName(name.stem, name.rank, " ".join(words))
+    matches = _matches(words)
+    match = _agreed(matches) if matches else _Match(OTHER, 0, len(words), len(words))
+    return match and StemName(match.stem, match.rank, " ".join(words[: match.start]))
 
 
 def stems_named(text: str) -> list[str]:
@@ -152,6 +150,9 @@ class _Match(NamedTuple):
     end: int
 
 
+_Found = TypeVar("_Found", StemName, _Match)
+
+
 def _matches(words: Sequence[str]) -> list[_Match]:
     """Find all names of stems, from the last to the first."""
     found, end = [], len(words)
@@ -167,18 +168,22 @@ def _matches(words: Sequence[str]) -> list[_Match]:
     return found
 
 
-def _agree(found: Sequence[_Match]) -> bool:
+def _agreed(found: Sequence[_Found]) -> _Found | None:
+    """Give the first that is no mixture, as a "drum mix" is drums; None if stems differ."""
     stems = {match.stem for match in found} - {MIXTURE}
-    return len(stems) < 2 and _MISSING not in stems
+    if len(stems) > 1 or _MISSING in stems:
+        return None
+    return min(found, key=lambda match: match.stem == MIXTURE)
 
 
-def _bracketed(text: str) -> StemName | None:
-    """Tell the stem by the last brackets that hold the name of one stem and nothing else."""
-    for match in reversed(list(_BRACKETS.finditer(text))):
+def _bracketed(text: str) -> list[StemName]:
+    """Find brackets that hold the name of a stem and nothing else, from the last to the first."""
+    found = []
+    for match in _BRACKETS.finditer(text):
         known = _whole([word for word in plain_words(match[1]) if not word.isdigit()])
         if known:
-            return StemName(*known, text[: match.start()].rstrip(_MARKS))
-    return None
+            found.append(StemName(*known, text[: match.start()].rstrip(_MARKS)))
+    return found[::-1]
 
 
 def _whole(words: Sequence[str]) -> tuple[str, int] | None:

@@ -198,6 +198,24 @@ def test_incomplete_songs_are_passed_over(folder):
     assert "no vocals" in errors["instrumental"]
 
 
+def test_moisesdb_has_a_folder_for_each_stem(folder):
+    stems = ("vocals/1", "vocals/2", "drums/3", "percussion/4", "bass/5", "wind/6", "other_keys/7")
+    root = folder("v0.1/one/data.json", *(f"v0.1/one/{stem}.wav" for stem in stems))
+    assert found(root) == {
+        "v0.1/one": {
+            "vocals": ["1.wav", "2.wav"],
+            "drums": ["3.wav", "4.wav"],
+            "bass": ["5.wav"],
+            "other": ["7.wav", "6.wav"],
+        }
+    }
+    assert not scan_folder(root, "mine").problems
+    # Without its data.json, recordings of many songs might be meant.
+    (root / "v0.1/one/data.json").unlink()
+    with pytest.raises(DataError, match=r"no songs found .*: expected a folder for each song"):
+        find_songs(root, "mine")
+
+
 def test_two_songs_of_one_name(folder):
     root = folder("A.stem.mp4", "A - vocals.wav", "A - drums.wav")
     assert len(scan_folder(root, "mine").songs) == 1
