@@ -39,7 +39,7 @@ def check_folder(folder: Path, kind: str | None = None) -> list[Row]:
     root = Path(folder).expanduser()
     if kind is None:
         train = root / "train"
-        is_musdb = any([*train.glob(f"[!.]*{STEM_FILE_SUFFIX}"), *train.glob("[!.]*/other.wav")])
+        is_musdb = any([*train.glob(f"*{STEM_FILE_SUFFIX}"), *train.glob("*/other.wav")])
         kind = "musdb" if is_musdb else "songs"
     if kind not in get_args(SourceKind):
         raise ConfigError(f"kind {kind!r} is unknown: use {', '.join(get_args(SourceKind))}")

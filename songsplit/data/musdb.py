@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio import read_streams
+from songsplit.audio import is_audio_name, read_streams
 from songsplit.data.songs import (
     MIXTURE,
     STEM_FILE_STREAMS,
@@ -112,10 +112,9 @@ def musdb_tracks(
     folder = Path(root).expanduser() / subset
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder: give the folder that holds 'train' and 'test'")
-    # Not hidden files: archives made on a Mac carry a "._" twin of each.
-    paths = set(folder.glob(f"[!.]*{STEM_FILE_SUFFIX}")) or {
-        wav.parent for wav in folder.glob("*/*.wav")
-    }
+    # Archives made on a Mac carry a "._" twin of each file.
+    stem_files = {file for file in folder.glob(f"*{STEM_FILE_SUFFIX}") if is_audio_name(file.name)}
+    paths = stem_files or {wav.parent for wav in folder.glob("*/*.wav")}
     if not paths:
         raise DataError(
             f"{folder}: no songs: expected *{STEM_FILE_SUFFIX} files (MUSDB18) "

@@ -223,12 +223,17 @@ def test_two_songs_of_one_name(folder):
     assert "another song 'A'" in text
 
 
-def test_hidden_files_are_ignored(folder):
+def test_hidden_files_are_ignored_but_not_titles_with_dots(folder):
     root = folder(
         "a/vocals.wav", "a/bass.wav", "a/._drums.wav", ".trash/b/vocals.wav", ".trash/b/mix.wav",
         "__MACOSX/a/._vocals.wav", "__MACOSX/a/._bass.wav",
+        "...Baby One More Time - vocals.wav", "...Baby One More Time - bass.wav",
     )  # fmt: skip
-    assert found(root) == {"a": {"vocals": ["vocals.wav"], "bass": ["bass.wav"]}}
+    title = "...Baby One More Time"
+    assert found(root) == {
+        "a": {"vocals": ["vocals.wav"], "bass": ["bass.wav"]},
+        title: {"vocals": [f"{title} - vocals.wav"], "bass": [f"{title} - bass.wav"]},
+    }
     assert not scan_folder(root, "mine").problems
 
 

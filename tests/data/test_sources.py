@@ -28,14 +28,14 @@ def test_impossible_settings_are_refused_by_name(key, value):
 
 def test_musdb_has_validation_songs_of_its_own(tmp_path):
     valid = sorted(validation_names())[0]
-    for name in (valid, "Somebody - Something"):
+    for name in (valid, ".Somebody - Something", "._.Somebody - Something"):
         path = tmp_path / "train" / f"{name}.stem.mp4"
         path.parent.mkdir(exist_ok=True)
         path.touch()
     found = find_source("m", SourceConfig("musdb", str(tmp_path)))
     assert {song.name: song.split for song in found} == {
         valid: "valid",
-        "Somebody - Something": "train",
+        ".Somebody - Something": "train",
     }
 
 
