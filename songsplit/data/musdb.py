@@ -11,7 +11,7 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import ClassVar, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,19 +38,11 @@ STEM_NAMES = STEM_FILE_STREAMS[1:]
 
 @dataclass(frozen=True)
 class MusdbTrack:
-    """One song of MUSDB18, whose audio is read when it is asked for.
-
-    `name` is the artist and title as in the name of the file. `path` is the ``.stem.mp4`` file
-    of MUSDB18, or the song's folder of MUSDB18-HQ.
-    """
+    """One song: the ``.stem.mp4`` file of MUSDB18, or its folder in MUSDB18-HQ."""
 
     name: str
     path: Path
-
-    @property
-    def sample_rate(self) -> int:
-        """Samples per second, the same for every song of MUSDB18."""
-        return SAMPLE_RATE
+    sample_rate: ClassVar[int] = SAMPLE_RATE
 
     @property
     def encoded(self) -> bool:
@@ -63,6 +55,13 @@ class MusdbTrack:
         if self.encoded:
             return (self.path,)
         return tuple(self.path / f"{name}.wav" for name in STEM_FILE_STREAMS)
+
+    def song(self, source: str) -> Song:
+        """Describe it as a song to train on."""
+        if self.encoded:
+            return stem_file_song(self.name, source, self.path)
+        parts = {file.stem: AudioPart(file) for file in self.files}
+        return song_of_all(self.name, source, parts)
 
     def audio(self) -> tuple[Audio, dict[str, Audio]]:
         """Read the mixture as released and the stems, float32 of shape (2, samples).
@@ -97,14 +96,17 @@ class MusdbTrack:
 def musdb_tracks(
     root: str | Path, subset: Subset = "train", split: Split | None = None
 ) -> list[MusdbTrack]:
-    """List the songs of MUSDB18 (``*.stem.mp4``) or MUSDB18-HQ (folders), sorted by name.
+    """List the songs of MUSDB18 or MUSDB18-HQ, sorted by name; a DataError says that there are none.
 
     `root` holds the folders ``train`` and ``test``. `split` is a part of the train subset: the
-    14 validation songs that the `musdb` package names, or the others. A DataError says that
-    there are no such songs.
+    14 validation songs that the `musdb` package names, or the others.
     """
-    choices = [("train", None), ("train", "train"), ("train", "valid"), ("test", None)]
-    if (subset, split) not in choices:
+    if (subset, split) not in {
+        ("train", None),
+        ("train", "train"),
+        ("train", "valid"),
+        ("test", None),
+    }:
         raise ConfigError(
             f"subset {subset!r}, split {split!r}: choose 'train' or 'test', and of 'train' all, "
             "'train' or 'valid'"
@@ -142,11 +144,3 @@ def validation_names() -> frozenset[str]:
     path = Path(spec.submodule_search_locations[0]) / "configs" / "mus.yaml"
     config = cast("Mapping[str, list[str]]", yaml.safe_load(path.read_text(encoding="utf-8")))
     return frozenset(config["validation_tracks"])
-
-
-def musdb_song(track: MusdbTrack, source: str) -> Song:
-    """Describe a song of MUSDB18 or MUSDB18-HQ."""
-    if track.encoded:
-        return stem_file_song(track.name, source, track.path)
-    parts = {file.stem: AudioPart(file) for file in track.files}
-    return song_of_all(track.name, source, parts)

@@ -54,36 +54,25 @@ class SamplingConfig:
 
 
 class Batch(TypedDict):
-    """Chunks as they lie in the cache, to be mixed on the device that trains.
+    """Chunks as they lie in the cache, to be mixed on the device that trains."""
 
-    ``present`` (batch, slots) is bool and says which of
-    :data:`~songsplit.data.songs.PART_NAMES` an example has. ``parts`` holds only these, in
-    row-major order of ``present``: int16 of shape (number present, 2, samples). ``scales``,
-    float32 of shape (batch, slots), is what to multiply them with. ``same_song`` (batch,) is
-    bool, ``bandwidth`` (batch,) is in Hz, possibly infinite. ``samples`` is how long the
-    examples are to be made of the parts, which may be longer; ``number`` counts batches from
-    the beginning of the run, and ``seed`` is what everything random about this batch begins
-    with.
-    """
-
-    parts: Tensor
-    scales: Tensor
-    present: Tensor
-    same_song: Tensor
-    bandwidth: Tensor
-    samples: int
-    number: int
-    seed: int
+    parts: Tensor  # int16 (number present, 2, samples), in row-major order of `present`
+    scales: Tensor  # float32 (batch, slots), what to multiply the parts with
+    present: Tensor  # bool (batch, slots), which of PART_NAMES an example has
+    same_song: Tensor  # bool (batch,)
+    bandwidth: Tensor  # float32 (batch,) in Hz, possibly infinite
+    samples: int  # length of the examples; parts may be longer
+    number: int  # counts batches from the beginning of the run
+    seed: int  # what everything random about this batch begins with
 
 
 @dataclass(eq=False, repr=False)
 class TrainingBatches(IterableDataset[Batch]):
     """Endless batches of chunks from the train split, from batch number `first` on.
 
-    Sources are drawn from by their weights. If `targets` asks for the parts of the backing,
-    only songs that have them give backings. Chunks are `read_samples` long, at least `samples`,
-    which is the length of an example; `batch_size` is that of each rank. A DataError says that
-    no source with a weight above zero has what is needed.
+    If `targets` asks for parts of the backing, only songs that have them give backings. Chunks are
+    `read_samples` long, at least `samples`, the length of an example; `batch_size` is that of each
+    rank. A DataError says that no source with a weight above zero has what is needed.
     """
 
     cache: ClipCache
@@ -272,10 +261,9 @@ class WholeClip(TypedDict):
 class ValidationClips(IterableDataset[WholeClip]):
     """The share of a rank in the clips of the valid split that have all of `targets`.
 
-    Ranks have to take equally many steps, because they wait for each other in each: where clips
-    are not enough for all, some get one of no samples at the end. Lightning would count some
-    twice for that, but leaves alone what can only be iterated. A DataError says that no clip has
-    the targets.
+    Ranks wait for each other in each step: where clips are not enough for all, some get one of no
+    samples at the end. Lightning would count some clips twice for that, but leaves alone what can
+    only be iterated. A DataError says that no clip has the targets.
     """
 
     cache: ClipCache

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from songsplit.data.folders import FolderScan, find_recordings, require_songs, scan_folder
-from songsplit.data.musdb import musdb_song, musdb_tracks, validation_names
+from songsplit.data.musdb import musdb_tracks, validation_names
 from songsplit.data.songs import INSTRUMENTAL, VOCALS, Song
 from songsplit.errors import ConfigError, DataError
 
@@ -80,14 +80,11 @@ class SourceConfig:
 
 
 def scan_source(name: str, kind: SourceKind, folder: Path) -> FolderScan:
-    """Find what a folder holds of a kind, without decoding it or setting songs aside.
-
-    A DataError says that there is no such folder, or nothing in it where there has to be.
-    """
+    """Find what a folder holds of a kind; a DataError may say that there is nothing."""
     if kind == "songs":
         return scan_folder(folder, name)
     if kind == "musdb":
-        return FolderScan([musdb_song(track, name) for track in musdb_tracks(folder)], [])
+        return FolderScan([track.song(name) for track in musdb_tracks(folder)], [])
     stem: Literal["vocals", "instrumental"] = VOCALS if kind == "vocals" else INSTRUMENTAL
     return find_recordings(folder, name, stem)
 
@@ -95,10 +92,10 @@ def scan_source(name: str, kind: SourceKind, folder: Path) -> FolderScan:
 def find_source(
     name: str, config: SourceConfig, on_bad: Literal["skip", "stop"] = "skip"
 ) -> list[Song]:
-    """Find the songs of a source, at least one, without decoding them.
+    """Find the songs of a source, at least one; a DataError says that there are none.
 
     Songs that are incomplete are left out with a warning, or with ``on_bad="stop"`` are a
-    DataError. It is also raised if nothing is found.
+    DataError.
     """
     if config.path is None:
         raise ConfigError(f"the source {name!r} has no path: say where its songs are")
