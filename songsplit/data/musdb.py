@@ -96,17 +96,12 @@ class MusdbTrack:
 def musdb_tracks(
     root: str | Path, subset: Subset = "train", split: Split | None = None
 ) -> list[MusdbTrack]:
-    """List the songs of MUSDB18 or MUSDB18-HQ, sorted by name; a DataError says that there are none.
+    """List the songs of MUSDB18 or MUSDB18-HQ, at least one, sorted by name.
 
     `root` holds the folders ``train`` and ``test``. `split` is a part of the train subset: the
     14 validation songs that the `musdb` package names, or the others.
     """
-    if (subset, split) not in {
-        ("train", None),
-        ("train", "train"),
-        ("train", "valid"),
-        ("test", None),
-    }:
+    if split not in {"train": (None, "train", "valid"), "test": (None,)}.get(subset, ()):
         raise ConfigError(
             f"subset {subset!r}, split {split!r}: choose 'train' or 'test', and of 'train' all, "
             "'train' or 'valid'"
