@@ -22,7 +22,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from songsplit.data.decoding import LENGTH_TOLERANCE, Audio, check_pair, decode_stems
+from songsplit.data.decoding import Audio, check_pair, decode_stems
 from songsplit.data.songs import VOCALS, Song, Split
 from songsplit.errors import AudioFileError, DataError
 from songsplit.files import clear_stale_parts, output_errors, whole_file, write_json
@@ -211,12 +211,6 @@ def _made(song: Song, sample_rate: int, folder: Path | None) -> Clip:
         stems[name] = _stored(audio, folder, f"{key}-{name}.npy", sample_rate)
         thinned[name] = audio[:, ::_THINNING].copy()
     clip = Clip(song.name, song.source, song.split, song.bandwidth, size, stems)
-    if clip.padding > LENGTH_TOLERANCE * sample_rate:
-        seconds = (f"{name} {stem.samples / sample_rate:.2f} s" for name, stem in stems.items())
-        raise DataError(
-            f"the stems differ in length ({', '.join(seconds)}): export them from start to end "
-            "alike"
-        )
     if not any(stem.scale for stem in stems.values()):
         paths = ", ".join(str(path) for path in sorted({part.path for part in song.parts}))
         raise DataError(f"every stem is silent ({paths}): replace the files or leave them out")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,10 @@ from songsplit.audio import read_audio, read_streams, resample
 from songsplit.data.songs import INSTRUMENTAL, VOCALS, AudioPart, Song
 from songsplit.errors import DataError
 
-LENGTH_TOLERANCE = 1.0
-"""Seconds by which the parts of a song may differ in length; what differs more was not
-exported from start to end, and may not even start together."""
-
 Audio = NDArray[np.float32]
 
+# What differs more was not exported from start to end, and may not even start together.
+_LENGTH_TOLERANCE = 1.0  # seconds
 _SILENCE = 1e-6  # power in relation to that of the other stem
 _LOUDEST = 1e6  # beyond this peak, numbers are no audio, and might overflow when squared
 
@@ -31,6 +29,7 @@ def decode_stems(song: Song, sample_rate: int) -> Iterator[tuple[str, Audio]]:
     """
     several = {part.path for part in song.parts if part.stream > 0}
     streams_of = cache(read_streams)
+    seconds: dict[Path, float] = {}
 
     def decode(part: AudioPart) -> Audio:
         if part.path in several:
@@ -39,17 +38,25 @@ def decode_stems(song: Song, sample_rate: int) -> Iterator[tuple[str, Audio]]:
         else:
             audio, rate = read_audio(part.path)
         audio = resample(audio[:2], rate, sample_rate)
+        if not np.abs(audio).max(initial=0) <= _LOUDEST:
+            raise DataError(
+                f"{part.path}: its level is not that of audio, with a peak beyond {_LOUDEST:g} "
+                "times full scale: export it again"
+            )
+        seconds[part.path] = audio.shape[1] / sample_rate
+        short, *_, long = sorted([part.path, *seconds], key=seconds.__getitem__)
+        if seconds[long] - seconds[short] > _LENGTH_TOLERANCE:
+            raise DataError(
+                f"{long} lasts {seconds[long]:.2f} s, but {short} {seconds[short]:.2f} s: export "
+                "them from start to end alike"
+            )
         return np.broadcast_to(audio, (2, audio.shape[1]))
 
     for name, parts in song.stems.items():
-        total = decode(parts[0])
-        for part in parts[1:]:
-            total = _sum(total, decode(part), parts[0].path, part.path, sample_rate)
-        yield name, _checked(total, parts[0].path)
-        if song.mixture is not None and song.subtracts and name == VOCALS:
-            path = song.mixture.path
-            mixture = _checked(decode(song.mixture), path)
-            yield INSTRUMENTAL, _sum(mixture, -total, path, parts[0].path, sample_rate)
+        total = reduce(_sum, map(decode, parts))
+        yield name, total
+        if song.mixture is not None and song.subtracts:
+            yield INSTRUMENTAL, _sum(decode(song.mixture), -total)
 
 
 def check_pair(stems: Mapping[str, Audio]) -> None:
@@ -85,23 +92,9 @@ def _stream(part: AudioPart, streams: Sequence[Audio]) -> Audio:
     return streams[part.stream]
 
 
-def _sum(first: Audio, second: Audio, first_path: Path, second_path: Path, rate: int) -> Audio:
+def _sum(first: Audio, second: Audio) -> Audio:
     """Add two signals, the shorter of which is padded with silence."""
     shorter, longer = sorted((first, second), key=lambda audio: audio.shape[1])
-    if longer.shape[1] - shorter.shape[1] > LENGTH_TOLERANCE * rate:
-        raise DataError(
-            f"{second_path} lasts {second.shape[1] / rate:.2f} s, but {first_path} "
-            f"{first.shape[1] / rate:.2f} s: export them from start to end alike"
-        )
     total = longer.copy()
     total[:, : shorter.shape[1]] += shorter
     return total
-
-
-def _checked(audio: Audio, path: Path) -> Audio:
-    if not np.abs(audio).max(initial=0) <= _LOUDEST:
-        raise DataError(
-            f"{path}: its level is not that of audio, with a peak beyond {_LOUDEST:g} times full "
-            "scale: export it again"
-        )
-    return audio

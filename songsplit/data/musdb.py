@@ -17,16 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from songsplit.audio import is_audio_name, read_streams
-from songsplit.data.songs import (
-    MIXTURE,
-    STEM_FILE_STREAMS,
-    STEM_FILE_SUFFIX,
-    AudioPart,
-    Song,
-    Split,
-    song_of_all,
-    stem_file_song,
-)
+from songsplit.data.songs import MIXTURE, STEM_FILE_STREAMS, STEM_FILE_SUFFIX, Split
 from songsplit.errors import ConfigError, DataError, MissingExtraError
 
 Audio: TypeAlias = NDArray[np.float32]
@@ -55,13 +46,6 @@ class MusdbTrack:
         if self.encoded:
             return (self.path,)
         return tuple(self.path / f"{name}.wav" for name in STEM_FILE_STREAMS)
-
-    def song(self, source: str) -> Song:
-        """Describe it as a song to train on."""
-        if self.encoded:
-            return stem_file_song(self.name, source, self.path)
-        parts = {file.stem: AudioPart(file) for file in self.files}
-        return song_of_all(self.name, source, parts)
 
     def audio(self) -> tuple[Audio, dict[str, Audio]]:
         """Read the mixture as released and the stems, float32 of shape (2, samples).

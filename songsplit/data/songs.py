@@ -63,13 +63,8 @@ class Song:
         return self.mixture is not None and set(self.stems) == {VOCALS}
 
 
-def song_of_all(name: str, source: str, parts: Mapping[str, AudioPart]) -> Song:
-    """Describe a song that has a part for each of `STEM_FILE_STREAMS`."""
-    stems = {stem: (parts[stem],) for stem in (VOCALS, *BACKING_PARTS)}
-    return Song(name, source, "train", stems, parts[MIXTURE])
-
-
 def stem_file_song(name: str, source: str, file: Path) -> Song:
     """Describe the song in a ``.stem.mp4`` file."""
     parts = {stem: AudioPart(file, index) for index, stem in enumerate(STEM_FILE_STREAMS)}
-    return song_of_all(name, source, parts)
+    stems = {stem: (parts[stem],) for stem in (VOCALS, *BACKING_PARTS)}
+    return Song(name, source, "train", stems, parts[MIXTURE])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from songsplit.data.folders import FolderScan, find_recordings, require_songs, scan_folder
-from songsplit.data.musdb import musdb_tracks, validation_names
+from songsplit.data.musdb import validation_names
 from songsplit.data.songs import INSTRUMENTAL, VOCALS, Song
 from songsplit.errors import ConfigError, DataError
 
@@ -81,10 +81,8 @@ class SourceConfig:
 
 def scan_source(name: str, kind: SourceKind, folder: Path) -> FolderScan:
     """Find what a folder holds of a kind; a DataError may say that there is nothing."""
-    if kind == "songs":
-        return scan_folder(folder, name)
-    if kind == "musdb":
-        return FolderScan([track.song(name) for track in musdb_tracks(folder)], [])
+    if kind in ("songs", "musdb"):
+        return scan_folder(folder / "train" if kind == "musdb" else folder, name)
     stem: Literal["vocals", "instrumental"] = VOCALS if kind == "vocals" else INSTRUMENTAL
     return find_recordings(folder, name, stem)
 
