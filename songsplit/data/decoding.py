@@ -60,27 +60,24 @@ def decode_stems(song: Song, sample_rate: int) -> Iterator[tuple[str, Audio]]:
 
 
 def check_pair(stems: Mapping[str, Audio]) -> None:
-    """Raise DataError if vocals or all else are silent throughout, or the mixture of both.
+    """Raise DataError if vocals or all else are silent throughout, or one holds the other.
 
-    Singing and its backing hardly correlate (at most 0.1 in MUSDB18); a mixture correlates with
-    what it consists of, which it contains at its own level.
+    Singing and its backing hardly correlate (at most 0.1 in MUSDB18). A mixture correlates with
+    what it consists of, which it contains at about the same level.
     """
     samples = min(audio.shape[1] for audio in stems.values())
     vocals = stems[VOCALS][:, :samples]
     backing = sum((stems[name][:, :samples] for name in stems if name != VOCALS), 0 * vocals)
     inner = float(np.vdot(vocals, backing))
-    powers = float(np.vdot(vocals, vocals)), float(np.vdot(backing, backing))
-    for name, power, other in (("vocals", *powers), ("instrumental", *powers[::-1])):
-        fault = None
-        if power <= _SILENCE * other:
-            fault = "silent from start to end"
-        elif inner > 0.2 * np.sqrt(power * other) and abs(inner / other - 1) < 0.2:
-            fault = "the whole mixture"
-        if fault:
-            raise DataError(
-                f"the stem {name} is {fault}: name each file after the stem that it holds, or "
-                "leave the song out"
-            )
+    powers = {VOCALS: np.vdot(vocals, vocals), INSTRUMENTAL: np.vdot(backing, backing)}
+    quiet, loud = sorted(powers, key=powers.__getitem__)
+    if powers[quiet] <= _SILENCE * powers[loud]:
+        fault = f"the stem {quiet} is silent from start to end"
+    elif inner > 0.2 * np.sqrt(powers[quiet] * powers[loud]) and inner > 0.5 * powers[quiet]:
+        fault = f"the stem {loud} holds the other one too, as the whole mixture does"
+    else:
+        return
+    raise DataError(f"{fault}: name each file after the stem that it holds, or leave the song out")
 
 
 def _stream(part: AudioPart, streams: Sequence[Audio]) -> Audio:
