@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from songsplit.data.cache import ClipCache, OnBad, fill_cache
 from songsplit.data.sampling import (
@@ -23,10 +23,10 @@ from songsplit.data.songs import INSTRUMENTAL, VOCALS
 from songsplit.data.sources import SourceConfig, find_source
 from songsplit.errors import ConfigError
 
-_DEFAULT_SAMPLING = SamplingConfig()
 _PREFETCH = 4  # batches that each loader process keeps ready
 
 
+@dataclass(eq=False, repr=False)
 class StemDataModule(pl.LightningDataModule):
     """Chunks to train on and clips to validate on, out of any number of sources.
 
@@ -59,42 +59,30 @@ class StemDataModule(pl.LightningDataModule):
         Rate in Hz that the network works at. Set by ``train.py``.
     """
 
-    def __init__(
-        self,
-        sources: dict[str, SourceConfig],
-        cache: str = "cache",
-        chunk_samples: int = 180224,
-        batch_size: int = 4,
-        workers: int = 1,
-        seed: int = 0,
-        sampling: SamplingConfig = _DEFAULT_SAMPLING,
-        cache_per_node: bool = False,
-        on_bad: OnBad = "skip",
-        read_samples: int | None = None,
-        targets: tuple[str, ...] = (VOCALS, INSTRUMENTAL),
-        sample_rate: int = 44100,
-    ) -> None:
+    sources: dict[str, SourceConfig]
+    cache: str = "cache"
+    chunk_samples: int = 180224
+    batch_size: int = 4
+    workers: int = 1
+    seed: int = 0
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    cache_per_node: bool = False
+    on_bad: OnBad = "skip"
+    read_samples: int | None = None
+    targets: tuple[str, ...] = (VOCALS, INSTRUMENTAL)
+    sample_rate: int = 44100
+
+    def __post_init__(self) -> None:
         super().__init__()
-        for name, value in (("chunk_samples", chunk_samples), ("batch_size", batch_size)):
-            if value < 1:
-                raise ConfigError(f"data.{name} must be at least 1, not {value}")
-        if workers < 0 or seed < 0:
-            raise ConfigError("data.workers and data.seed must not be negative")
-        if not sources:
-            raise ConfigError("data.sources is empty: name at least one source")
-        self.sources = sources
-        self.cache = cache
-        self.chunk_samples = chunk_samples
-        self.batch_size = batch_size
-        self.workers = workers
-        self.seed = seed
-        self.sampling = sampling
-        self.on_bad = on_bad
-        self.prepare_data_per_node = cache_per_node
-        self.read_samples = chunk_samples if read_samples is None else read_samples
-        self.targets = targets
-        self.sample_rate = sample_rate
+        self.prepare_data_per_node = self.cache_per_node
         self._cache: ClipCache | None = None
+        if not self.sources:
+            raise ConfigError("data.sources is empty: name at least one source")
+        for name, least in {"chunk_samples": 1, "batch_size": 1, "workers": 0, "seed": 0}.items():
+            if getattr(self, name) < least:
+                raise ConfigError(
+                    f"data.{name} must be at least {least}, not {getattr(self, name)}"
+                )
 
     def prepare_data(self) -> None:
         """Decode what the cache does not hold yet."""
@@ -104,25 +92,24 @@ class StemDataModule(pl.LightningDataModule):
             if source.path is not None
         }
         if songs:
-            fill_cache(songs, self.cache, self.sample_rate, on_bad=self.on_bad)
-            self._cache = None
+            self._cache = fill_cache(songs, self.cache, self.sample_rate, on_bad=self.on_bad)
 
     def train_batches(self) -> TrainingBatches:
         """Batches for this rank, from the trainer's step on."""
         trainer = self.trainer
-        first = trainer.global_step * trainer.accumulate_grad_batches if trainer else 0
+        rank, world_size = self._rank()
         return TrainingBatches(
             self._opened(),
             self.sources,
             self.sampling,
             targets=self.targets,
             samples=self.chunk_samples,
-            read_samples=self.read_samples,
+            read_samples=self.read_samples or self.chunk_samples,
             batch_size=self.batch_size,
             seed=self.seed,
-            first=first,
-            rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
+            first=trainer.global_step * trainer.accumulate_grad_batches if trainer else 0,
+            rank=rank,
+            world_size=world_size,
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -136,17 +123,12 @@ class StemDataModule(pl.LightningDataModule):
         )
 
     def validation_clips(self) -> ValidationClips:
-        """All clips to validate on, whichever rank takes them."""
-        return ValidationClips(self._opened(), self.sources, self.targets)
+        """Clips for this rank to validate on."""
+        return ValidationClips(self._opened(), self.sources, self.targets, *self._rank())
 
     def val_dataloader(self) -> DataLoader[WholeClip]:
-        """Clips that this rank validates on, one at a time because their lengths differ.
-
-        Where clips are not enough for all ranks, some get one of no samples at the end.
-        """
-        trainer = self.trainer
-        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        return DataLoader(_Share(self.validation_clips(), rank, world_size), batch_size=None)
+        """Clips to validate on, one at a time because their lengths differ."""
+        return DataLoader(self.validation_clips(), batch_size=None)
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
@@ -172,37 +154,12 @@ class StemDataModule(pl.LightningDataModule):
             }
         return found
 
+    def _rank(self) -> tuple[int, int]:
+        trainer = self.trainer
+        return (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+
     def _opened(self) -> ClipCache:
         # Read once: whatever another run makes of the folder, this one goes on with its songs.
-        if self._cache is not None:
-            return self._cache
-        cache = ClipCache(self.cache)
-        if cache.sample_rate != self.sample_rate:
-            raise ConfigError(
-                f"{self.cache} holds audio at {cache.sample_rate} Hz, but the network works at "
-                f"{self.sample_rate} Hz: set another data.cache"
-            )
-        self._cache = cache
-        return cache
-
-
-class _Share(IterableDataset[WholeClip]):
-    """Every ``world_size``-th clip.
-
-    Ranks have to take equally many steps, because they wait for each other in each. Where
-    Lightning would count some clips twice for that, the last step of some ranks is empty here;
-    Lightning leaves alone what can only be iterated.
-    """
-
-    def __init__(self, clips: ValidationClips, rank: int, world_size: int) -> None:
-        self.clips = clips
-        self.rank = rank
-        self.world_size = world_size
-
-    def __iter__(self) -> Iterator[WholeClip]:
-        for index in range(self.rank, len(self.clips) + self.rank, self.world_size):
-            if index < len(self.clips):
-                yield self.clips[index]
-            else:
-                silence = np.zeros((len(self.clips.targets), 2, 0), np.float32)
-                yield {"name": "", "stems": silence}
+        if self._cache is None:
+            self._cache = ClipCache(self.cache, self.sample_rate)
+        return self._cache

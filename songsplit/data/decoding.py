@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, reduce
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio import Resampler, open_audio, read_streams, resample
+from songsplit.audio import read_audio, read_streams, resample
 from songsplit.data.songs import INSTRUMENTAL, VOCALS, AudioPart, Song
 from songsplit.errors import DataError
 
-LENGTH_TOLERANCE = 1.0
-"""Seconds by which the parts of a song may differ in length; what differs more was not
-exported from start to end, and may not even start together."""
-
 Audio = NDArray[np.float32]
 
-_BLOCK = 1 << 18  # samples
-_LOUDEST = 1e6  # peak beyond which numbers are no audio, and might overflow when squared
+# What differs more was not exported from start to end, and may not even start together.
+_LENGTH_TOLERANCE = 1.0  # seconds
+_SILENCE = 1e-6  # power in relation to that of the other stem
+_LOUDEST = 1e6  # beyond this peak, numbers are no audio, and might overflow when squared
 
 
 def decode_stems(song: Song, sample_rate: int) -> Iterator[tuple[str, Audio]]:
@@ -28,68 +27,71 @@ def decode_stems(song: Song, sample_rate: int) -> Iterator[tuple[str, Audio]]:
     Mono is copied to both channels; of more than two channels the first two are kept. A
     DataError or AudioFileError says which file cannot be used and why.
     """
-    decoder = _Decoder(song, sample_rate)
+    several = {part.path for part in song.parts if part.stream > 0}
+    streams_of = cache(read_streams)
+    seconds: dict[Path, float] = {}
+
+    def decode(part: AudioPart) -> Audio:
+        if part.path in several:
+            streams, rate = streams_of(part.path)
+            audio = _stream(part, streams)
+        else:
+            audio, rate = read_audio(part.path)
+        audio = resample(audio[:2], rate, sample_rate)
+        if not np.abs(audio).max(initial=0) <= _LOUDEST:
+            raise DataError(
+                f"{part.path}: its level is not that of audio, with a peak beyond {_LOUDEST:g} "
+                "times full scale: export it again"
+            )
+        seconds[part.path] = audio.shape[1] / sample_rate
+        short, *_, long = sorted([part.path, *seconds], key=seconds.__getitem__)
+        if seconds[long] - seconds[short] > _LENGTH_TOLERANCE:
+            raise DataError(
+                f"{long} lasts {seconds[long]:.2f} s, but {short} {seconds[short]:.2f} s: export "
+                "them from start to end alike"
+            )
+        return np.broadcast_to(audio, (2, audio.shape[1]))
+
     for name, parts in song.stems.items():
-        audio = decoder.total(parts)
-        yield name, audio
-        if song.subtracts and song.mixture is not None and name == VOCALS:
-            mixture = decoder.total([song.mixture])
-            yield INSTRUMENTAL, decoder.sum(mixture, -audio, song.mixture.path, parts[0].path)
+        total = reduce(_sum, map(decode, parts))
+        yield name, total
+        if song.mixture is not None and song.subtracts:
+            yield INSTRUMENTAL, _sum(decode(song.mixture), -total)
 
 
-class _Decoder:
-    """Decodes parts of a song. The streams of a file with several are decoded together."""
+def check_pair(stems: Mapping[str, Audio]) -> None:
+    """Raise DataError if vocals or all else are silent throughout, or one holds the other.
 
-    def __init__(self, song: Song, sample_rate: int) -> None:
-        self._rate = sample_rate
-        self._several = {part.path for part in song.parts if part.stream > 0}
-        self._streams: dict[Path, tuple[list[Audio], int]] = {}
-
-    def total(self, parts: Sequence[AudioPart]) -> Audio:
-        """Sum the parts of a stem."""
-        total = self._part(parts[0])
-        for part in parts[1:]:
-            total = self.sum(total, self._part(part), parts[0].path, part.path)
-        if not np.abs(total).max(initial=0) <= _LOUDEST:
-            raise DataError(
-                f"{parts[0].path}: its level is not that of audio, with a peak beyond "
-                f"{_LOUDEST:g} times full scale: export it again"
-            )
-        return total
-
-    def sum(self, first: Audio, second: Audio, first_path: Path, second_path: Path) -> Audio:
-        """Add two signals, the shorter of which is padded with silence."""
-        lengths = first.shape[1], second.shape[1]
-        if max(lengths) - min(lengths) > LENGTH_TOLERANCE * self._rate:
-            raise DataError(
-                f"{second_path} lasts {lengths[1] / self._rate:.2f} s, but {first_path} "
-                f"{lengths[0] / self._rate:.2f} s: export them from start to end alike"
-            )
-        longer, shorter = (first, second) if lengths[0] >= lengths[1] else (second, first)
-        total = longer.copy()
-        total[:, : shorter.shape[1]] += shorter
-        return total
-
-    def _part(self, part: AudioPart) -> Audio:
-        if part.path not in self._several:
-            return self._file(part.path)
-        if part.path not in self._streams:
-            self._streams[part.path] = read_streams(part.path)
-        streams, rate = self._streams[part.path]
-        if part.stream >= len(streams):
-            raise DataError(
-                f"{part.path} holds {len(streams)} audio streams, though number "
-                f"{part.stream + 1} is needed: copy or download the file again"
-            )
-        return _stereo(resample(streams[part.stream][:2], rate, self._rate))
-
-    def _file(self, path: Path) -> Audio:
-        with open_audio(path) as reader:
-            channels = min(reader.info.channels, 2)
-            resampler = Resampler(reader.info.sample_rate, self._rate, channels)
-            pieces = [resampler.process(block[:2]) for block in reader.blocks(_BLOCK)]
-        return _stereo(np.concatenate([*pieces, resampler.flush()], axis=1))
+    Singing and its backing hardly correlate (at most 0.1 in MUSDB18). A mixture correlates with
+    what it consists of, which it contains at about the same level.
+    """
+    samples = min(audio.shape[1] for audio in stems.values())
+    vocals = stems[VOCALS][:, :samples]
+    backing = sum((stems[name][:, :samples] for name in stems if name != VOCALS), 0 * vocals)
+    inner = float(np.vdot(vocals, backing))
+    powers = {VOCALS: np.vdot(vocals, vocals), INSTRUMENTAL: np.vdot(backing, backing)}
+    quiet, loud = sorted(powers, key=powers.__getitem__)
+    if powers[quiet] <= _SILENCE * powers[loud]:
+        fault = f"the stem {quiet} is silent from start to end"
+    elif inner > 0.2 * np.sqrt(powers[quiet] * powers[loud]) and inner > 0.5 * powers[quiet]:
+        fault = f"the stem {loud} holds the other one too, as the whole mixture does"
+    else:
+        return
+    raise DataError(f"{fault}: name each file after the stem that it holds, or leave the song out")
 
 
-def _stereo(audio: Audio) -> Audio:
-    return audio if audio.shape[0] == 2 else np.repeat(audio, 2, axis=0)
+def _stream(part: AudioPart, streams: Sequence[Audio]) -> Audio:
+    if part.stream >= len(streams):
+        raise DataError(
+            f"{part.path} holds {len(streams)} audio streams, though number "
+            f"{part.stream + 1} is needed: copy or download the file again"
+        )
+    return streams[part.stream]
+
+
+def _sum(first: Audio, second: Audio) -> Audio:
+    """Add two signals, the shorter of which is padded with silence."""
+    shorter, longer = sorted((first, second), key=lambda audio: audio.shape[1])
+    total = longer.copy()
+    total[:, : shorter.shape[1]] += shorter
+    return total

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,7 +20,13 @@ from songsplit.data.songs import (
     Song,
     stem_file_song,
 )
-from songsplit.data.stem_names import StemName, plain_words, stem_at_end, stem_in_folder, stems_in
+from songsplit.data.stem_names import (
+    StemName,
+    plain_words,
+    stem_at_end,
+    stem_in_folder,
+    stems_named,
+)
 from songsplit.errors import DataError
 
 Severity = Literal["error", "warning", "info"]
@@ -54,26 +60,39 @@ def scan_folder(folder: Path, source: str) -> FolderScan:
 
     A song is a folder with files named for stems, in which whatever names no stem belongs
     to ``other``; or files of one folder called ``Song - vocals``, ``Song_(Drums)`` and so
-    on, with ``Song`` as their mixture; or a ``.stem.mp4`` file. Several files of one stem
-    are summed. Of an instrumental and separate stems, the separate stems are used only if
-    drums, bass and other are all there. A DataError says that there is no such folder.
+    on, with ``Song`` as their mixture; or a ``.stem.mp4`` file; or a folder of MoisesDB, which
+    holds ``data.json`` and a folder for each stem. Several files of one stem are summed. Of an
+    instrumental and separate stems, the separate stems are used only if drums, bass and other
+    are all there. A DataError says that there is no such folder.
     """
-    root = _existing(folder)
-    problems: list[Finding] = []
+    root, files, problems = _files(folder)
     found: list[Song] = []
     by_folder: dict[Path, list[Path]] = defaultdict(list)
-    for file in _files(root, problems):
-        if file.name.lower().endswith(STEM_FILE_SUFFIX):
+    by_song: dict[Path, dict[Path, StemName]] = defaultdict(dict)
+    for file in files:
+        if _is_stem_file(file):
             name = _relative(file, root)[: -len(STEM_FILE_SUFFIX)]
             found.append(stem_file_song(name, source, file))
+        elif folder_stem := _stem_of_folder(file.parent, root):
+            by_song[file.parent.parent][file] = folder_stem
         else:
             by_folder[file.parent].append(file)
-    for directory, files in by_folder.items():
-        for path, named in _grouped(directory, files, problems).items():
-            # The folder may itself be that of a song.
-            name = root.resolve().name if path == root else _relative(path, root)
-            song = _made(path, named, name, source, problems)
-            found += [song] if song else []
+    for directory, together in by_folder.items():
+        by_song |= _grouped(directory, together, problems)
+    for path, named in by_song.items():
+        # The folder may itself be that of a song.
+        name = root.resolve().name if path == root else _relative(path, root)
+        stems = _chosen(named, problems)
+        if VOCALS in stems and len(stems) > 1:
+            parts = {stem: tuple(map(AudioPart, files)) for stem, files in stems.items()}
+            (mixture,) = parts.pop(MIXTURE, (None,))
+            found.append(Song(name, source, "train", parts, mixture))
+            continue
+        lacking = "no vocals: add a file named vocals"
+        if VOCALS in stems:
+            lacking = "vocals alone: add an instrumental, the other stems or the mixture"
+        there = ", ".join(file.name for file in sorted(named))
+        problems.append(Finding(path, f"not used, {lacking} (found: {there})", "error"))
     songs: dict[str, Song] = {}
     for song in found:
         if songs.setdefault(song.name, song) is not song:
@@ -93,128 +112,116 @@ def require_songs(folder: Path, scan: FolderScan) -> list[Song]:
 
 def find_recordings(
     folder: Path, source: str, stem: Literal["vocals", "instrumental"]
-) -> list[Song]:
-    """Take every audio file below a folder for a recording of one stem alone, sorted by name.
+) -> FolderScan:
+    """Take every audio file below a folder for a recording of one stem alone.
 
-    A DataError says that there is no such folder, that it holds no audio files, that part
-    of it cannot be read, or that a file in it holds the stems of a song.
+    A DataError says that there is no such folder, or that it holds no audio files.
     """
-    root = _existing(folder)
-    problems: list[Finding] = []
-    files = _files(root, problems)
-    if problems:
-        raise DataError(f"{problems[0].path}: {problems[0].text}")
+    root, files, problems = _files(folder)
     if not files:
         raise DataError(
             f"{folder}: no audio files found: expected recordings of {stem}, for example "
             "*.wav, *.flac or *.mp3"
         )
+    songs = []
     for file in files:
-        if file.name.lower().endswith(STEM_FILE_SUFFIX):
-            raise DataError(
-                f"{file}: this file holds the stems of a song, not {stem} alone: move it to a "
-                "folder of songs"
-            )
-    songs = [Song(_relative(f, root), source, "train", {stem: (AudioPart(f),)}) for f in files]
-    return sorted(songs, key=lambda song: song.name)
+        if _is_stem_file(file):
+            text = "not used, it holds all stems of a song: move it to a folder of songs"
+            problems.append(Finding(file, text, "error"))
+        else:
+            parts = (AudioPart(file),)
+            songs.append(Song(_relative(file, root), source, "train", {stem: parts}))
+    return FolderScan(sorted(songs, key=lambda song: song.name), problems)
+
+
+def _stem_of_folder(folder: Path, root: Path) -> StemName | None:
+    """Tell the stem of a folder in a song of MoisesDB, which has a folder for each stem."""
+    song = folder.parent
+    if folder == root or not (song / "data.json").is_file():
+        return None
+    return stem_in_folder(folder.name, song.name)
 
 
 def _grouped(
     directory: Path, files: Sequence[Path], problems: list[Finding]
-) -> dict[Path, list[tuple[Path, StemName]]]:
+) -> dict[Path, dict[Path, StemName]]:
     """Sort the files of a folder into songs, by the path of each song."""
-    flat: dict[Path, list[tuple[Path, StemName]]] = {}
-    strays = []
     at_end = {file: stem_at_end(file.stem) for file in files}
     titles = {tuple(plain_words(name.song)): name.song for name in at_end.values() if name}
+    flat: dict[Path, dict[Path, StemName]] = defaultdict(dict)
     for file, name in at_end.items():
         title = tuple(plain_words(file.stem))
         if title and title in titles:
             name = StemName(MIXTURE, 0, titles[title])
-        if name is None or not (key := tuple(plain_words(name.song))):
-            strays.append(file)
-        else:
-            flat.setdefault(directory / titles[key], []).append((file, name))
+        if name is not None and (key := tuple(plain_words(name.song))):
+            flat[directory / titles[key]][file] = name
 
-    title_of_folder = directory.resolve().name
-    in_folder = {file: stem_in_folder(file.stem, title_of_folder) for file in files}
-    own = any(
-        name is not None and not name.song and at_end[file] for file, name in in_folder.items()
-    )
+    of_song = directory.resolve().name
+    in_folder = {f: name for f in files if (name := stem_in_folder(f.stem, of_song)) is not None}
+    own = any(not name.song and at_end[file] for file, name in in_folder.items())
     # A stray "mix.wav" among the files of many songs does not make them one song.
     if own and sum(_is_complete(named) for named in flat.values()) < 2:
-        named = [(file, name) for file, name in in_folder.items() if name is not None]
-        flat, strays = {directory: named}, [f for f in files if in_folder[f] is None]
-    for file in strays:
-        stems = sorted({match.stem for match in stems_in(plain_words(file.stem))} - {MIXTURE})
+        flat = {directory: in_folder}
+    for file in set(files).difference(*flat.values()):
+        stems = stems_named(file.stem)
         said = " and ".join(stems) if len(stems) > 1 else "not which stem of which song it is"
         text = f"not used, its name says {said}: call it for example 'Song (Vocals)'"
         problems.append(Finding(file, text))
     return flat
 
 
-def _is_complete(named: Iterable[tuple[Path, StemName]]) -> bool:
-    stems = {name.stem for _, name in named}
+def _is_complete(named: Mapping[Path, StemName]) -> bool:
+    stems = {name.stem for name in named.values()}
     return VOCALS in stems and len(stems) > 1
 
 
-def _made(
-    path: Path, named: list[tuple[Path, StemName]], name: str, source: str, problems: list[Finding]
-) -> Song | None:
-    """Decide which of a song's files are used; None if it lacks vocals or anything else."""
+def _chosen(named: Mapping[Path, StemName], problems: list[Finding]) -> dict[str, list[Path]]:
+    """Decide which of a song's files are used for which stem."""
 
     def leave_out(files: Iterable[Path], used: Sequence[Path], severity: Severity) -> None:
         text = f"not used: {', '.join(file.name for file in used)} taken instead"
         problems.extend(Finding(file, text, severity) for file in files)
 
-    kept: dict[str, tuple[Path, StemName]] = {}
     # Of files that differ in their format alone, one is kept.
     # WAV comes last in the alphabet, and is preferred to FLAC.
-    named = sorted(named, key=lambda e: (e[0].suffix.lower() not in _LOSSY, e[0]), reverse=True)
-    for entry in named:
-        twin, _ = kept.setdefault(entry[0].stem.casefold(), entry)
-        if twin != entry[0]:
-            leave_out([entry[0]], [twin], "warning")
+    kept: dict[str, Path] = {}
+    for file in sorted(named, key=lambda f: (f.suffix.lower() not in _LOSSY, f), reverse=True):
+        if (twin := kept.setdefault(str(file.with_suffix("")).casefold(), file)) != file:
+            leave_out([file], [twin], "warning")
     stems: dict[str, list[Path]] = {}
     for stem in (VOCALS, INSTRUMENTAL, *BACKING_PARTS, MIXTURE):
-        files = sorted((file, found.rank) for file, found in kept.values() if found.stem == stem)
+        files = sorted(file for file in kept.values() if named[file].stem == stem)
         if files:
-            best = min(rank for _, rank in files)
-            used = [file for file, rank in files if rank == best]
+            best = min(named[file].rank for file in files)
+            used = [file for file in files if named[file].rank == best]
             stems[stem] = used[:1] if stem == MIXTURE else used
-            leave_out([f for f, _ in files if f not in stems[stem]], stems[stem], "warning")
-    if VOCALS not in stems or len(stems) == 1:
-        lacking = "no vocals: add a file named vocals"
-        if VOCALS in stems:
-            lacking = "vocals alone: add an instrumental, the other stems or the mixture"
-        there = ", ".join(file.name for file, _ in named)
-        problems.append(Finding(path, f"not used, {lacking} (found: {there})", "error"))
-        return None
+            leave_out([f for f in files if f not in stems[stem]], stems[stem], "warning")
     if INSTRUMENTAL in stems:
         separate = [stem for stem in BACKING_PARTS if stem in stems]
         dropped = [INSTRUMENTAL] if len(separate) == len(BACKING_PARTS) else separate
         unused = [file for stem in dropped for file in stems.pop(stem)]
         used = [f for stem, files in stems.items() if stem not in (VOCALS, MIXTURE) for f in files]
         leave_out(unused, sorted(used), "info")
-    mixture = stems.pop(MIXTURE, None)
-    parts = {stem: tuple(map(AudioPart, files)) for stem, files in stems.items()}
-    return Song(name, source, "train", parts, AudioPart(mixture[0]) if mixture else None)
+    return stems
 
 
-def _existing(folder: Path) -> Path:
+def _files(folder: Path) -> tuple[Path, list[Path], list[Finding]]:
+    """List the audio files below a folder, and what of it cannot be read."""
     root = Path(folder).expanduser()
     if not root.is_dir():
         what = "this is a file" if root.exists() else "there is no such folder"
         raise DataError(f"{folder}: {what}: name the folder that holds the audio files")
-    return root
+    problems: list[Finding] = []
 
-
-def _files(root: Path, problems: list[Finding]) -> list[Path]:
     def report(error: OSError) -> None:
         text = f"cannot be read ({error.strerror}): change its permissions"
         problems.append(Finding(Path(error.filename), text, "error"))
 
-    return audio_files(root, report)
+    return root, audio_files(root, report), problems
+
+
+def _is_stem_file(file: Path) -> bool:
+    return file.name.lower().endswith(STEM_FILE_SUFFIX)
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -1,14 +1,8 @@
 """MUSDB18 and MUSDB18-HQ: which songs there are, and their audio.
 
-The songs are found and decoded here rather than through the `musdb` package, which
-needs the ffmpeg program even for WAV files, starts it anew for every access, and
-decodes to 16 bits, clipping what exceeds full scale. Only the list of validation songs
-is taken from that package, so that it stays the one that everybody else reports on.
-
-References
-----------
-Z. Rafii, A. Liutkus, F.-R. Stöter, S. I. Mimilakis and R. Bittner, "MUSDB18, a corpus
-for music separation", 2017, https://doi.org/10.5281/zenodo.1117372.
+The songs are found and decoded here rather than through the `musdb` package, which needs the
+ffmpeg program even for WAV files and clips what exceeds full scale. Only the list of validation
+songs is taken from it, so that it stays the one that everybody else reports on.
 """
 
 from __future__ import annotations
@@ -17,22 +11,13 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import ClassVar, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from songsplit.audio import read_streams
-from songsplit.data.songs import (
-    BACKING_PARTS,
-    STEM_FILE_STREAMS,
-    STEM_FILE_SUFFIX,
-    VOCALS,
-    AudioPart,
-    Song,
-    Split,
-    stem_file_song,
-)
+from songsplit.audio import is_audio_name, read_streams
+from songsplit.data.songs import MIXTURE, STEM_FILE_STREAMS, STEM_FILE_SUFFIX, Split
 from songsplit.errors import ConfigError, DataError, MissingExtraError
 
 Audio: TypeAlias = NDArray[np.float32]
@@ -44,19 +29,11 @@ STEM_NAMES = STEM_FILE_STREAMS[1:]
 
 @dataclass(frozen=True)
 class MusdbTrack:
-    """One song of MUSDB18, whose audio is read when it is asked for.
-
-    `name` is the artist and title as in the name of the file. `path` is the ``.stem.mp4`` file
-    of MUSDB18, or the song's folder of MUSDB18-HQ.
-    """
+    """One song: the ``.stem.mp4`` file of MUSDB18, or its folder in MUSDB18-HQ."""
 
     name: str
     path: Path
-
-    @property
-    def sample_rate(self) -> int:
-        """Samples per second, the same for every song of MUSDB18."""
-        return SAMPLE_RATE
+    sample_rate: ClassVar[int] = SAMPLE_RATE
 
     @property
     def encoded(self) -> bool:
@@ -78,63 +55,53 @@ class MusdbTrack:
         """
         if self.encoded:
             streams, rate = read_streams(self.path)
-            if len(streams) != len(STEM_FILE_STREAMS):
-                raise DataError(
-                    f"{self.path}: {len(streams)} audio streams where MUSDB18 has 5 "
-                    "(mixture, drums, bass, other, vocals): download the file again"
-                )
-            parts = dict(zip(STEM_FILE_STREAMS, streams, strict=True))
-            for audio in streams:
-                _check_format(self.path, audio, rate)
+            rates = {rate}
         else:
-            parts = {name: self._read_wav(name) for name in STEM_FILE_STREAMS}
-        mixture = parts.pop("mixture")
-        lengths = {name: part.shape[1] for name, part in parts.items()}
-        if set(lengths.values()) != {mixture.shape[1]}:
+            for path in self.files:
+                if not path.is_file():
+                    raise DataError(
+                        f"{path}: missing, though MUSDB18-HQ has it: unpack the song again"
+                    )
+            read = [read_streams(path) for path in self.files]
+            streams, rates = [audio for (audio, *_), _ in read], {rate for _, rate in read}
+        shapes = {audio.shape for audio in streams}
+        channels = {shape[0] for shape in shapes}
+        if (len(streams), rates, channels) != (5, {SAMPLE_RATE}, {2}) or len(shapes) > 1:
+            found = ", ".join(f"{channels} x {samples}" for channels, samples in sorted(shapes))
             raise DataError(
-                f"{self.path}: mixture of {mixture.shape[1]} samples, but stems of {lengths}: "
-                "download the song again"
+                f"{self.path}: {len(streams)} audio streams at {', '.join(map(str, rates))} Hz "
+                f"(channels x samples: {found}) where MUSDB18 has 5 in stereo at {SAMPLE_RATE} "
+                "Hz, equally long: download the song again"
             )
-        return mixture, parts
-
-    def _read_wav(self, name: str) -> Audio:
-        path = self.path / f"{name}.wav"
-        if not path.is_file():
-            raise DataError(f"{path}: missing, though MUSDB18-HQ has it: unpack the song again")
-        (audio, *_), rate = read_streams(path)
-        _check_format(path, audio, rate)
-        return audio
+        stems = dict(zip(STEM_FILE_STREAMS, streams, strict=True))
+        return stems.pop(MIXTURE), stems
 
 
 def musdb_tracks(
     root: str | Path, subset: Subset = "train", split: Split | None = None
 ) -> list[MusdbTrack]:
-    """List the songs of MUSDB18 (``*.stem.mp4``) or MUSDB18-HQ (folders), sorted by name.
+    """List the songs of MUSDB18 or MUSDB18-HQ, at least one, sorted by name.
 
     `root` holds the folders ``train`` and ``test``. `split` is a part of the train subset: the
-    14 validation songs that the `musdb` package names, or the others. A DataError says that
-    there are no such songs.
+    14 validation songs that the `musdb` package names, or the others.
     """
-    if subset not in ("train", "test"):
-        raise ConfigError(f"subset {subset!r}: choose 'train' or 'test'")
-    if split not in (None, "train", "valid"):
-        raise ConfigError(f"split {split!r}: choose 'train' or 'valid', or leave it out")
-    if split is not None and subset != "train":
-        raise ConfigError(f"split {split!r}: only subset 'train' is split, not {subset!r}")
-
+    if split not in {"train": (None, "train", "valid"), "test": (None,)}.get(subset, ()):
+        raise ConfigError(
+            f"subset {subset!r}, split {split!r}: choose 'train' or 'test', and of 'train' all, "
+            "'train' or 'valid'"
+        )
     folder = Path(root).expanduser() / subset
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder: give the folder that holds 'train' and 'test'")
-    # Not hidden files: archives made on a Mac carry a "._" twin of each.
-    tracks = [
-        MusdbTrack(path.name.removesuffix(STEM_FILE_SUFFIX), path)
-        for path in folder.glob(f"[!.]*{STEM_FILE_SUFFIX}")
-    ] or [MusdbTrack(path.name, path) for path in {wav.parent for wav in folder.glob("*/*.wav")}]
-    if not tracks:
+    # Archives made on a Mac carry a "._" twin of each file.
+    stem_files = {file for file in folder.glob(f"*{STEM_FILE_SUFFIX}") if is_audio_name(file.name)}
+    paths = stem_files or {wav.parent for wav in folder.glob("*/*.wav")}
+    if not paths:
         raise DataError(
             f"{folder}: no songs: expected *{STEM_FILE_SUFFIX} files (MUSDB18) "
             "or a folder of WAV files for each song (MUSDB18-HQ)"
         )
+    tracks = [MusdbTrack(path.name.removesuffix(STEM_FILE_SUFFIX), path) for path in paths]
     if split is not None:
         valid = validation_names()
         tracks = [track for track in tracks if (track.name in valid) == (split == "valid")]
@@ -156,21 +123,3 @@ def validation_names() -> frozenset[str]:
     path = Path(spec.submodule_search_locations[0]) / "configs" / "mus.yaml"
     config = cast("Mapping[str, list[str]]", yaml.safe_load(path.read_text(encoding="utf-8")))
     return frozenset(config["validation_tracks"])
-
-
-def musdb_song(track: MusdbTrack, name: str, source: str) -> Song:
-    """Describe a song of MUSDB18 or MUSDB18-HQ."""
-    if track.encoded:
-        return stem_file_song(name, source, track.path)
-    parts = {file.stem: AudioPart(file) for file in track.files}
-    stems = {stem: (parts[stem],) for stem in (VOCALS, *BACKING_PARTS)}
-    return Song(name, source, "train", stems, parts["mixture"])
-
-
-def _check_format(path: Path, audio: Audio, rate: int) -> None:
-    """Raise DataError unless `audio` is stereo at the rate of MUSDB18."""
-    if rate != SAMPLE_RATE or audio.shape[0] != 2:
-        raise DataError(
-            f"{path}: {audio.shape[0]} channels at {rate} Hz where MUSDB18 has 2 at "
-            f"{SAMPLE_RATE} Hz: use the original file"
-        )

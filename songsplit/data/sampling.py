@@ -7,17 +7,17 @@ processes load the data, and wherever a run was stopped and resumed, batch ``n``
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TypedDict
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import TypeAlias, TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, get_worker_info
 
 from songsplit.data.cache import Clip, ClipCache
-from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, PART_NAMES, VOCALS
+from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, OTHER, PART_NAMES, VOCALS
 from songsplit.data.sources import SourceConfig
 from songsplit.errors import ConfigError, DataError
 
@@ -25,6 +25,9 @@ _SILENCE = 6e-3  # root mean square, -44 dB, below which half a second of singin
 _ACTIVITY_SECONDS = 0.5
 _ATTEMPTS = 4
 _FADE = 1024  # samples
+
+# For each slot of an example: clip, stem and first sample.
+_Chunks: TypeAlias = dict[int, tuple[Clip, str, int]]
 
 
 @dataclass(frozen=True)
@@ -51,74 +54,51 @@ class SamplingConfig:
 
 
 class Batch(TypedDict):
-    """Chunks as they lie in the cache, to be mixed on the device that trains.
+    """Chunks as they lie in the cache, to be mixed on the device that trains."""
 
-    ``present`` (batch, slots) is bool and says which of
-    :data:`~songsplit.data.songs.PART_NAMES` an example has. ``parts`` holds only these, in
-    row-major order of ``present``: int16 of shape (number present, 2, samples). ``scales``,
-    float32 of shape (batch, slots), is what to multiply them with. ``same_song`` (batch,) is
-    bool, ``bandwidth`` (batch,) is in Hz, possibly infinite. ``samples`` is how long the
-    examples are to be made of the parts, which may be longer; ``number`` counts batches from
-    the beginning of the run, and ``seed`` is what everything random about this batch begins
-    with.
-    """
-
-    parts: Tensor
-    scales: Tensor
-    present: Tensor
-    same_song: Tensor
-    bandwidth: Tensor
-    samples: int
-    number: int
-    seed: int
+    parts: Tensor  # int16 (number present, 2, samples), in row-major order of `present`
+    scales: Tensor  # float32 (batch, slots), what to multiply the parts with
+    present: Tensor  # bool (batch, slots), which of PART_NAMES an example has
+    same_song: Tensor  # bool (batch,)
+    bandwidth: Tensor  # float32 (batch,) in Hz, possibly infinite
+    samples: int  # length of the examples; parts may be longer
+    number: int  # counts batches from the beginning of the run
+    seed: int  # what everything random about this batch begins with
 
 
+@dataclass(eq=False, repr=False)
 class TrainingBatches(IterableDataset[Batch]):
     """Endless batches of chunks from the train split, from batch number `first` on.
 
-    Sources are drawn from by their weights. If `targets` asks for the parts of the backing,
-    only songs that have them give backings. Chunks are `read_samples` long, at least `samples`,
-    which is the length of an example; `batch_size` is that of each rank. A DataError says that
-    no source with a weight above zero has what is needed.
+    If `targets` asks for parts of the backing, only songs that have them give backings. Chunks are
+    `read_samples` long, at least `samples`, the length of an example; `batch_size` is that of each
+    rank. A DataError says that no source with a weight above zero has what is needed.
     """
 
-    def __init__(
-        self,
-        cache: ClipCache,
-        sources: Mapping[str, SourceConfig],
-        sampling: SamplingConfig,
-        *,
-        targets: Sequence[str],
-        samples: int,
-        read_samples: int,
-        batch_size: int,
-        seed: int,
-        first: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.cache = cache
-        self.sampling = sampling
-        self.samples = samples
-        self.read_samples = read_samples
-        self.batch_size = batch_size
-        self.seed = seed
-        self.first = first
-        self.rank = rank
-        self.world_size = world_size
+    cache: ClipCache
+    sources: Mapping[str, SourceConfig]
+    sampling: SamplingConfig
+    _: KW_ONLY
+    targets: Sequence[str]
+    samples: int
+    read_samples: int
+    batch_size: int
+    seed: int
+    first: int = 0
+    rank: int = 0
+    world_size: int = 1
 
-        clips = [clip for clip in cache.select(sources) if clip.split == "train"]
-        in_parts = bool(set(targets) & set(BACKING_PARTS))
+    def __post_init__(self) -> None:
+        clips = [clip for clip in self.cache.select(self.sources) if clip.split == "train"]
         singers = [c for c in clips if VOCALS in c.stems and any(c.stems[VOCALS].activity)]
-        backings = [c for c in clips if c.backing and not (in_parts and INSTRUMENTAL in c.stems)]
+        backings = _with_backing(clips, self.targets)
         songs = [clip for clip in backings if VOCALS in clip.stems]
-
-        if sampling.same_song_share < 1:
-            self.singers = _Pool("singing", sources, "vocals_weight", singers)
-            what = "backings in parts" if in_parts else "a backing"
-            self.backings = _Pool(what, sources, "backing_weight", backings)
-        if sampling.same_song_share > 0:
-            self.songs = _Pool("vocals and backing", sources, "same_song_weight", songs)
+        if self.sampling.same_song_share < 1:
+            what = f"a backing for the targets {', '.join(self.targets)}"
+            self._singers = _Pool("singing", self.sources, "vocals_weight", singers)
+            self._backings = _Pool(what, self.sources, "backing_weight", backings)
+        if self.sampling.same_song_share > 0:
+            self._songs = _Pool("vocals and backing", self.sources, "same_song_weight", songs)
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -130,20 +110,17 @@ class TrainingBatches(IterableDataset[Batch]):
 
     def batch(self, number: int) -> Batch:
         """Draw batch ``number``."""
-        size, slots = self.batch_size, len(PART_NAMES)
-        scales = np.zeros((size, slots), np.float32)
-        same_song = np.zeros(size, bool)
-        bandwidth = np.full(size, np.inf, np.float32)
         examples = list(self._examples(number))
-        for item, drawn in enumerate(examples):
-            same_song[item] = drawn.same_song
-            for slot, (clip, stem, _) in drawn.chunks.items():
+        scales = np.zeros((self.batch_size, len(PART_NAMES)), np.float32)
+        bandwidth = np.full(self.batch_size, np.inf, np.float32)
+        for item, (_, chunks) in enumerate(examples):
+            for slot, (clip, stem, _) in chunks.items():
                 scales[item, slot] = clip.stems[stem].scale
                 bandwidth[item] = min(bandwidth[item], clip.bandwidth or np.inf)
         present = scales > 0
         parts = np.zeros((int(present.sum()), 2, self.read_samples), np.int16)
         for part, (item, slot) in zip(parts, np.argwhere(present), strict=True):
-            clip, stem, start = examples[item].chunks[slot]
+            clip, stem, start = examples[item][1][slot]
             chunk = self.cache.read_raw(clip, stem, start, self.read_samples)
             if chunk.shape[1] < self.read_samples:
                 _fade_out(chunk)
@@ -152,7 +129,7 @@ class TrainingBatches(IterableDataset[Batch]):
             "parts": torch.from_numpy(parts),
             "scales": torch.from_numpy(scales),
             "present": torch.from_numpy(present),
-            "same_song": torch.from_numpy(same_song),
+            "same_song": torch.tensor([same_song for same_song, _ in examples]),
             "bandwidth": torch.from_numpy(bandwidth),
             "samples": self.samples,
             "number": number,
@@ -164,39 +141,40 @@ class TrainingBatches(IterableDataset[Batch]):
         return [
             ", ".join(
                 f"{PART_NAMES[slot]} of {clip.source}/{clip.name} from sample {start}"
-                for slot, (clip, _, start) in drawn.chunks.items()
+                for slot, (clip, _, start) in chunks.items()
             )
-            for drawn in self._examples(number)
+            for _, chunks in self._examples(number)
         ]
 
-    def _examples(self, number: int) -> Iterator[_Drawn]:
+    def _examples(self, number: int) -> Iterator[tuple[bool, _Chunks]]:
+        """Draw examples: whether all is of one song, and what each slot gets."""
         first = (number * self.world_size + self.rank) * self.batch_size
         for index in range(first, first + self.batch_size):
             rng = np.random.default_rng([self.seed, index])
-            same_song = rng.random() < self.sampling.same_song_share
-            yield self._same_song(rng) if same_song else self._remixed(rng)
+            same_song = bool(rng.random() < self.sampling.same_song_share)
+            yield same_song, self._same_song(rng) if same_song else self._remixed(rng)
 
-    def _same_song(self, rng: np.random.Generator) -> _Drawn:
-        clip = self.songs.draw(rng)
+    def _same_song(self, rng: np.random.Generator) -> _Chunks:
+        clip = self._songs.draw(rng)
         start = self._start(rng, clip)
-        return _Drawn(True, {_slot(stem): (clip, stem, start) for stem in clip.stems})
+        return {_slot(stem): (clip, stem, start) for stem in clip.stems}
 
-    def _remixed(self, rng: np.random.Generator) -> _Drawn:
+    def _remixed(self, rng: np.random.Generator) -> _Chunks:
         chunks = {0: self._voice(rng)}
         if rng.random() < self.sampling.second_singer:
             chunks[1] = self._voice(rng)
-        first = self.backings.draw(rng)
+        first = self._backings.draw(rng)
         for stem in first.backing:
             clip = first
             if stem != INSTRUMENTAL:
                 # Drums, bass and the rest may come from different songs of one source.
-                clip = self.backings.draw_with(rng, first.source, stem)
+                clip = self._backings.draw(rng, first.source, stem)
             chunks[_slot(stem)] = (clip, stem, self._start(rng, clip))
-        return _Drawn(False, chunks)
+        return chunks
 
     def _voice(self, rng: np.random.Generator) -> tuple[Clip, str, int]:
         """Draw a place in a song where there is singing, if that is soon found."""
-        clip = self.singers.draw(rng)
+        clip = self._singers.draw(rng)
         activity = np.asarray(clip.stems[VOCALS].activity)
         block = _ACTIVITY_SECONDS * self.cache.sample_rate
         for _ in range(_ATTEMPTS):
@@ -208,14 +186,6 @@ class TrainingBatches(IterableDataset[Batch]):
 
     def _start(self, rng: np.random.Generator, clip: Clip) -> int:
         return int(rng.integers(0, max(clip.samples - self.read_samples, 0) + 1))
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """An example before it is read: clip, stem and first sample for each slot."""
-
-    same_song: bool
-    chunks: dict[int, tuple[Clip, str, int]]
 
 
 class _Pool:
@@ -246,15 +216,22 @@ class _Pool:
         self.sources = list(self.clips)
         self.shares = [amount / sum(weights) for amount in weights]
 
-    def draw(self, rng: np.random.Generator) -> Clip:
-        source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
-        clips = self.clips[source]
+    def draw(
+        self, rng: np.random.Generator, source: str | None = None, stem: str | None = None
+    ) -> Clip:
+        """Draw a clip, of one source and with one stem if these are given."""
+        if source is None:
+            source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
+        clips = [clip for clip in self.clips[source] if stem is None or stem in clip.stems]
         return clips[int(rng.integers(len(clips)))]
 
-    def draw_with(self, rng: np.random.Generator, source: str, stem: str) -> Clip:
-        """Draw a clip of a source that has a stem."""
-        clips = [clip for clip in self.clips[source] if stem in clip.stems]
-        return clips[int(rng.integers(len(clips)))]
+
+def _with_backing(clips: Sequence[Clip], targets: Sequence[str]) -> list[Clip]:
+    """Choose clips with a backing, in parts if there is a target for one of them."""
+    in_parts = not set(BACKING_PARTS).isdisjoint(targets)
+    return [
+        clip for clip in clips if clip.backing and not (in_parts and INSTRUMENTAL in clip.stems)
+    ]
 
 
 def _fade_out(chunk: NDArray[np.int16]) -> None:
@@ -270,7 +247,7 @@ def _seed(*numbers: int) -> int:
 
 
 def _slot(stem: str) -> int:
-    return PART_NAMES.index("other" if stem == INSTRUMENTAL else stem)
+    return PART_NAMES.index(OTHER if stem == INSTRUMENTAL else stem)
 
 
 class WholeClip(TypedDict):
@@ -280,37 +257,41 @@ class WholeClip(TypedDict):
     stems: NDArray[np.float32]
 
 
-class ValidationClips(Dataset[WholeClip]):
-    """Clips of the valid split that have all of `targets`, in this order.
+@dataclass(eq=False, repr=False)
+class ValidationClips(IterableDataset[WholeClip]):
+    """The share of a rank in the clips of the valid split that have all of `targets`.
 
-    A DataError says that there are none.
+    Ranks wait for each other in each step: where clips are not enough for all, some get one of no
+    samples at the end. Lightning would count some clips twice for that, but leaves alone what can
+    only be iterated. A DataError says that no clip has the targets.
     """
 
-    def __init__(
-        self, cache: ClipCache, sources: Mapping[str, SourceConfig], targets: Sequence[str]
-    ) -> None:
-        self.cache = cache
-        self.targets = tuple(targets)
-        in_parts = INSTRUMENTAL not in targets
+    cache: ClipCache
+    sources: Mapping[str, SourceConfig]
+    targets: Sequence[str]
+    rank: int = 0
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
         self.clips = [
             clip
-            for clip in cache.select(sources)
-            if clip.split == "valid"
-            and VOCALS in clip.stems
-            and clip.backing
-            and not (in_parts and INSTRUMENTAL in clip.stems)
+            for clip in _with_backing(self.cache.select(self.sources), self.targets)
+            if clip.split == "valid" and VOCALS in clip.stems
         ]
         if not self.clips:
             raise DataError(
-                f"the sources {', '.join(sources)} hold no song for validation: add one with "
-                f"the stems {', '.join(targets)}, or raise valid_share"
+                f"the sources {', '.join(self.sources)} hold no song for validation: add one with "
+                f"the stems {', '.join(self.targets)}, or raise valid_share"
             )
 
-    def __len__(self) -> int:
-        return len(self.clips)
+    def __iter__(self) -> Iterator[WholeClip]:
+        for index in range(self.rank, len(self.clips) + self.rank, self.world_size):
+            if index < len(self.clips):
+                yield self._read(self.clips[index])
+            else:
+                yield {"name": "", "stems": np.zeros((len(self.targets), 2, 0), np.float32)}
 
-    def __getitem__(self, index: int) -> WholeClip:
-        clip = self.clips[index]
+    def _read(self, clip: Clip) -> WholeClip:
         silence = np.zeros((2, clip.samples), np.float32)
         stems = {name: self.cache.read(clip, name) for name in clip.stems}
         if INSTRUMENTAL in self.targets:

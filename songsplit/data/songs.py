@@ -13,7 +13,7 @@ VOCALS: Final = "vocals"
 INSTRUMENTAL: Final = "instrumental"
 MIXTURE = "mixture"
 OTHER = "other"
-# What an instrumental is made of, where a recording has it in parts.
+# The parts of an instrumental.
 BACKING_PARTS = ("drums", "bass", OTHER)
 
 PART_NAMES = (VOCALS, "second_singer", *BACKING_PARTS)
@@ -38,9 +38,8 @@ class Song:
 
     `name` is unique within its source. The parts of each stem are summed. The stems are
     ``vocals`` and either ``instrumental`` or any of ``drums``, ``bass`` and ``other``;
-    recordings of one stem alone have only ``vocals`` or only ``instrumental``. Where there
-    is a mixture and `stems` holds the vocals alone, the instrumental is the mixture less the
-    vocals. `bandwidth` is the frequency in Hz above which the recording holds nothing.
+    recordings of one stem alone have only ``vocals`` or only ``instrumental``. `bandwidth` is
+    the frequency in Hz above which the recording holds nothing.
     """
 
     name: str
@@ -60,7 +59,7 @@ class Song:
 
     @property
     def subtracts(self) -> bool:
-        """Whether the instrumental is what the mixture holds besides the vocals."""
+        """Whether the instrumental is the mixture less the vocals."""
         return self.mixture is not None and set(self.stems) == {VOCALS}
 
 

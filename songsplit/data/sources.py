@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from songsplit.data.folders import find_recordings, require_songs, scan_folder
-from songsplit.data.musdb import musdb_song, musdb_tracks, validation_names
+from songsplit.data.folders import FolderScan, find_recordings, require_songs, scan_folder
+from songsplit.data.musdb import validation_names
 from songsplit.data.songs import INSTRUMENTAL, VOCALS, Song
 from songsplit.errors import ConfigError, DataError
 
@@ -78,59 +79,55 @@ class SourceConfig:
             raise ConfigError(f"source setting bandwidth must be above 0 Hz, not {self.bandwidth}")
 
 
+def scan_source(name: str, kind: SourceKind, folder: Path) -> FolderScan:
+    """Find what a folder holds of a kind; a DataError may say that there is nothing."""
+    if kind in ("songs", "musdb"):
+        return scan_folder(folder / "train" if kind == "musdb" else folder, name)
+    stem: Literal["vocals", "instrumental"] = VOCALS if kind == "vocals" else INSTRUMENTAL
+    return find_recordings(folder, name, stem)
+
+
 def find_source(
     name: str, config: SourceConfig, on_bad: Literal["skip", "stop"] = "skip"
 ) -> list[Song]:
-    """Find the songs of a source, at least one, without decoding them.
+    """Find the songs of a source, at least one; a DataError says that there are none.
 
     Songs that are incomplete are left out with a warning, or with ``on_bad="stop"`` are a
-    DataError. It is also raised if nothing is found.
+    DataError.
     """
     if config.path is None:
         raise ConfigError(f"the source {name!r} has no path: say where its songs are")
     path = Path(config.path).expanduser()
+    scan = scan_source(name, config.kind, path)
+    songs = require_songs(path, scan)
+    problems = [problem for problem in scan.problems if problem.severity != "info"]
+    for problem in problems:
+        if problem.severity == "error" and on_bad == "stop":
+            raise DataError(f"{problem.path}: {problem.text}")
+    if problems:
+        warnings.warn(
+            f"{path}: {len(problems)} songs or files are left out, such as "
+            f"{problems[0].path}: {problems[0].text}. songsplit data check names them all",
+            stacklevel=2,
+        )
+    valid: Collection[str] = ()
     if config.kind == "musdb":
         valid = validation_names()
-        songs = [
-            replace(
-                musdb_song(track, track.name, name),
-                split="valid" if track.name in valid else "train",
-            )
-            for track in musdb_tracks(path, subset="train")
-        ]
     elif config.kind == "songs":
-        scan = scan_folder(path, name)
-        songs = _split(require_songs(path, scan), config.valid_share)
-        problems = [problem for problem in scan.problems if problem.severity != "info"]
-        errors = [problem for problem in problems if problem.severity == "error"]
-        if errors and on_bad == "stop":
-            raise DataError(f"{errors[0].path}: {errors[0].text}")
-        if problems:
-            first = problems[0]
-            warnings.warn(
-                f"{path}: {len(problems)} songs or files are left out, such as "
-                f"{first.path}: {first.text}. songsplit data check names them all",
-                stacklevel=2,
-            )
-    else:
-        stem: Literal["vocals", "instrumental"] = (
-            VOCALS if config.kind == "vocals" else INSTRUMENTAL
-        )
-        songs = find_recordings(path, name, stem)
-    return [replace(song, bandwidth=config.bandwidth) for song in songs]
-
-
-def _split(songs: list[Song], valid_share: float) -> list[Song]:
-    """Set songs aside for validation, as documented at `SourceConfig`."""
-    if valid_share == 0 or len(songs) < 2:
-        return songs
-    places = {song.name: _place(song.name) for song in songs}
-    first, last = min(places, key=places.__getitem__), max(places, key=places.__getitem__)
-    valid = {name for name, place in places.items() if place < valid_share}
-    valid = (valid | {first}) - {last}
+        valid = _set_aside([song.name for song in songs], config.valid_share)
+    songs = [replace(song, bandwidth=config.bandwidth) for song in songs]
     return [replace(song, split="valid") if song.name in valid else song for song in songs]
+
+
+def _set_aside(names: list[str], valid_share: float) -> set[str]:
+    """Choose songs for validation, as documented at `SourceConfig`."""
+    if valid_share == 0 or len(names) < 2:
+        return set()
+    first, *_, last = sorted(names, key=_place)
+    return ({name for name in names if _place(name) < valid_share} | {first}) - {last}
 
 
 def _place(name: str) -> float:
     """Hash a name to a number of at least 0 and below 1, the same on every machine."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) / 2**48
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:6]) / 2**48

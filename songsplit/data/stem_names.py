@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple, TypeVar
 
 from songsplit.data.songs import INSTRUMENTAL, MIXTURE, OTHER, VOCALS
 
@@ -54,8 +55,15 @@ _TABLE = {
     for rank, group in enumerate(groups)
     for phrase in group.split(", ")
 }
+# "No drums" says that a stem is missing, "no vocals" is an instrumental.
+_MISSING = "missing"
+_TABLE |= {
+    (word, *phrase): (_MISSING, 0)
+    for word, phrase in product(_WITHOUT, _TABLE)
+    if (word, *phrase) not in _TABLE
+}
 _LONGEST = max(map(len, _TABLE))
-_WORD = re.compile(r"[^\W\d_]+|\d+")
+_WORD = re.compile(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+|\d+")  # LeadVox is two words
 _BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
 _SEPARATOR = re.compile(r"_+| [-\u2013\u2014] ")
 # "Song - no_vocals", but not "I Said No_vocals": there, "no" belongs to the title.
@@ -81,22 +89,22 @@ class StemName:
 def stem_at_end(text: str) -> StemName | None:
     """Tell song and stem of ``Song A - Vocals``, ``song_a_drums 2`` or ``Song_(Bass)_v2``.
 
-    A stem in brackets counts more than all other words. The result is None where the name
-    does not end with a stem, names two stems, or says that a stem is missing (``no drums``).
+    A stem in brackets counts more than all other words.
+    The result is None where the name does not end with a stem, names two stems, or says that a
+    stem is missing (``no drums``).
     """
     text = unicodedata.normalize("NFC", text)
-    in_brackets = _bracketed(text)
-    if in_brackets is not None:
-        return in_brackets
+    if in_brackets := _bracketed(text):
+        return _agreed(in_brackets)
     text = _NUMBER_AT_END.sub("", text)
     spaced = _JOINED_WITHOUT.sub(lambda match: match[0][:-1] + " ", text)
     start = max((match.end() for match in _SEPARATOR.finditer(spaced)), default=0)
-    words = _words(text[start:])
-    found = stems_in([word for word, _ in words])
-    if not found or found[0].end != len(words) or not _agree(found):
+    words = list(_WORD.finditer(text, start))
+    found = _matches([word[0].casefold() for word in words])
+    if not found or found[0].end != len(words) or not _agreed(found):
         return None
-    first = start + words[found[0].start][1]
-    return StemName(found[0].stem, found[0].rank, text[:first].rstrip(_MARKS))
+    before = text[: words[found[0].start].start()]
+    return StemName(found[0].stem, found[0].rank, before.rstrip(_MARKS))
 
 
 def stem_in_folder(text: str, folder: str) -> StemName | None:
@@ -106,47 +114,53 @@ def stem_in_folder(text: str, folder: str) -> StemName | None:
     is a part of ``other``; the name of the song alone is its mixture. The result is None
     where the name has the words of two stems, or says that one is missing (``no drums``).
     """
-    in_brackets = _bracketed(unicodedata.normalize("NFC", text))
     words, song = _without_number(plain_words(text)), _without_number(plain_words(folder))
-    if tuple(song) in _TABLE:
+    if _whole(song):
         song = []  # a folder for the takes of one stem
     if song and words == song:
         return StemName(MIXTURE, 1, "")
-    if words[: len(song)] == song:
+    found = _bracketed(unicodedata.normalize("NFC", text))
+    if song and words[: len(song)] == song:
         words = _without_number(words[len(song) :])
-    if in_brackets is not None:
-        return StemName(in_brackets.stem, in_brackets.rank, " ".join(words))
-    found = stems_in(words)
-    if not _agree(found):
-        return None
-    # A "drum mix" is drums.
-    match = next((m for m in found if m.stem != MIXTURE), found[0] if found else None)
-    if match is None:
-        return StemName(OTHER, 0, " ".join(words))
-    return StemName(match.stem, match.rank, " ".join(words[: match.start]))
+        found = found[: len(found) - len(_bracketed(folder))]
+    if found:
+        name = _agreed(found)
+        return name and StemName(name.stem, name.rank, " ".join(words))
+    matches = _matches(words)
+    match = _agreed(matches) if matches else _Match(OTHER, 0, len(words), len(words))
+    return match and StemName(match.stem, match.rank, " ".join(words[: match.start]))
 
 
-@dataclass(frozen=True)
-class _Match:
-    """A stem named by the words from `start` to before `end`; `missing` after "no"."""
+def stems_named(text: str) -> list[str]:
+    """Give all stems whose names are in a text, except the mixture, sorted."""
+    return sorted({match.stem for match in _matches(plain_words(text))} - {MIXTURE, _MISSING})
+
+
+def plain_words(text: str) -> list[str]:
+    """Split a name into words and numbers in small letters."""
+    return [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFC", text))]
+
+
+class _Match(NamedTuple):
+    """A stem named by the words from `start` to before `end`."""
 
     stem: str
     rank: int
     start: int
     end: int
-    missing: bool
 
 
-def stems_in(words: Sequence[str]) -> list[_Match]:
+_Found = TypeVar("_Found", StemName, _Match)
+
+
+def _matches(words: Sequence[str]) -> list[_Match]:
     """Find all names of stems, from the last to the first."""
-    folded = [word.casefold() for word in words]
-    found, end = [], len(folded)
+    found, end = [], len(words)
     while end:
         for start in range(max(0, end - _LONGEST), end):
-            known = _TABLE.get(tuple(folded[start:end]))
+            known = _TABLE.get(tuple(words[start:end]))
             if known is not None:
-                missing = start > 0 and folded[start - 1] in _WITHOUT
-                found.append(_Match(*known, start, end, missing))
+                found.append(_Match(*known, start, end))
                 end = start
                 break
         else:
@@ -154,37 +168,28 @@ def stems_in(words: Sequence[str]) -> list[_Match]:
     return found
 
 
-def _agree(found: Sequence[_Match]) -> bool:
+def _agreed(found: Sequence[_Found]) -> _Found | None:
+    """Give the first that is no mixture, as a "drum mix" is drums; None if stems differ."""
     stems = {match.stem for match in found} - {MIXTURE}
-    return len(stems) < 2 and not any(match.missing for match in found)
+    if len(stems) > 1 or _MISSING in stems:
+        return None
+    return min(found, key=lambda match: match.stem == MIXTURE)
 
 
-def _bracketed(text: str) -> StemName | None:
-    """Tell the stem by the last brackets that hold the name of one stem and nothing else."""
-    for match in reversed(list(_BRACKETS.finditer(text))):
-        words = [word for word, _ in _words(match.group(1)) if not word.isdigit()]
-        found = stems_in(words)
-        if len(found) == 1 and (found[0].start, found[0].end) == (0, len(words)):
-            return StemName(found[0].stem, found[0].rank, text[: match.start()].rstrip(_MARKS))
-    return None
-
-
-def _words(text: str) -> list[tuple[str, int]]:
-    """Split into words and numbers with the places where they begin; ``LeadVox`` is two."""
+def _bracketed(text: str) -> list[StemName]:
+    """Find brackets that hold the name of a stem and nothing else, from the last to the first."""
     found = []
-    for match in _WORD.finditer(text):
-        run, begin = match.group(), 0
-        for at in range(1, len(run)):
-            if run[at - 1].islower() and run[at].isupper():
-                found.append((run[begin:at], match.start() + begin))
-                begin = at
-        found.append((run[begin:], match.start() + begin))
-    return found
+    for match in _BRACKETS.finditer(text):
+        known = _whole([word for word in plain_words(match[1]) if not word.isdigit()])
+        if known:
+            found.append(StemName(*known, text[: match.start()].rstrip(_MARKS)))
+    return found[::-1]
 
 
-def plain_words(text: str) -> list[str]:
-    """Split a name into words and numbers in small letters."""
-    return [word.casefold() for word, _ in _words(unicodedata.normalize("NFC", text))]
+def _whole(words: Sequence[str]) -> tuple[str, int] | None:
+    """Give stem and rank of words that are the name of a stem and nothing else."""
+    known = _TABLE.get(tuple(words))
+    return known if known and known[0] != _MISSING else None
 
 
 def _without_number(words: list[str]) -> list[str]:

@@ -160,7 +160,7 @@ def test_what_is_missing_is_named(cache, pools):
     with pytest.raises(DataError, match="no clip for training has a backing"):
         batches(pools, singers)
     songs = {"songs": SourceConfig(kind="songs")}
-    with pytest.raises(DataError, match="backings in parts"):
+    with pytest.raises(DataError, match="has a backing for the targets vocals, drums"):
         batches(pools, songs, targets=FOUR)
     with pytest.raises(DataError, match=r"'bands'.*vocals_weight"):
         batches(pools, {**songs, "bands": SourceConfig(kind="instrumentals", vocals_weight=1.0)})
@@ -174,8 +174,9 @@ def test_what_is_missing_is_named(cache, pools):
 
 def test_validation_clips_hold_the_targets(cache):
     two, four = (ValidationClips(cache, SONGS, targets) for targets in (TWO, FOUR))
-    assert len(two) == len(four) == sum(c.split == "valid" for c in cache.clips)
-    for one, other in zip(two, four, strict=True):
+    pairs = list(zip(two, four, strict=True))
+    assert len(pairs) == sum(c.split == "valid" for c in cache.clips)
+    for one, other in pairs:
         assert one["name"] == other["name"]
         np.testing.assert_array_equal(one["stems"][0], other["stems"][0])
         np.testing.assert_allclose(one["stems"][1], other["stems"][1:].sum(axis=0), atol=1e-6)

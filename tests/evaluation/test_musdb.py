@@ -45,8 +45,8 @@ def test_stem_file_streams_get_their_names(tmp_path: Path, monkeypatch: pytest.M
     [
         ([(2, 5)] * 4, 44100, "4 audio streams"),
         ([(2, 5)] * 5, 48000, "48000 Hz"),
-        ([(2, 5)] * 4 + [(1, 5)], 44100, "1 channels"),
-        ([(2, 5)] * 4 + [(2, 6)], 44100, "'vocals': 6"),
+        ([(2, 5)] * 4 + [(1, 5)], 44100, "1 x 5"),
+        ([(2, 5)] * 4 + [(2, 6)], 44100, "2 x 6"),
     ],
 )
 def test_stem_file_unlike_musdb_is_refused(
