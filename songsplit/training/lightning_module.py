@@ -135,7 +135,7 @@ class SeparationTraining(pl.LightningModule):
         if compile:
             self.model.unet.compile()
         self.augmentation = Augmentation(
-            augment, config.targets, config.sample_rate, config.n_fft, config.hop_length
+            augment, config.targets, config.sample_rate, self.model.stft.bins
         )
         self.loss: nn.Module = (
             SeparationLoss(loss, self.model.stft) if isinstance(loss, LossConfig) else loss

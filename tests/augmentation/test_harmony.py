@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from songsplit.augmentation import Harmony
+from songsplit.augmentation.pitch import Harmony
 from tests.augmentation.signals import RATE, applied, seeded
 
 
