@@ -106,17 +106,12 @@ def trained(cache, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_run_leaves_the_best_and_the_last_state_and_logs(trained):
+def test_a_run_leaves_checkpoints_of_averages_that_tell_what_they_were_made_from(trained):
     assert {p.name for p in (trained / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
-    assert state(trained)["global_step"] == 30
-    assert {p.name for p in (trained / "logs" / "version_0").iterdir()} >= {
-        "config.yaml", "metrics.csv",
-    }  # fmt: skip
-    assert list((trained / "tensorboard" / "version_0").glob("events.*"))
-
-
-@pytest.mark.slow
-def test_a_checkpoint_tells_what_it_was_made_from(trained):
+    saved = state(trained)
+    assert saved["global_step"] == 30
+    name = "model.unet.head.weight"
+    assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
     made_from = json.loads(state(trained, "best")[PROVENANCE_KEY])
     source = made_from["data"]["musdb18"]
     assert (source["kind"], source["licence"], source["clips"]) == ("musdb", "test", 6)
@@ -124,18 +119,13 @@ def test_a_checkpoint_tells_what_it_was_made_from(trained):
     assert made_from["validation"]["valid/usdr"] == pytest.approx(best, abs=1e-4)
     assert made_from["augmentation"]["mix"]["level_mean"] == -5
     assert made_from["loss"]["spectrogram"] == 1
-    assert made_from["seed"] == 1
-
-
-@pytest.mark.slow
-def test_checkpoints_hold_averaged_weights(trained):
-    saved = state(trained)
-    name = "model.unet.head.weight"
-    assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
+    assert (made_from["seed"], made_from["learning_rate"]) == (1, 2e-3)
 
 
 @pytest.mark.slow
 def test_scores_and_progress_are_logged_and_training_learns(trained):
+    assert (trained / "logs" / "version_0" / "config.yaml").is_file()
+    assert list((trained / "tensorboard" / "version_0").glob("events.*"))
     found = logged(trained)
     scores = ["usdr"] + [
         f"{t}_{kind}" for t in ("vocals", "instrumental") for kind in ("sdr", "usdr")
@@ -170,19 +160,6 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(cache, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_finished_run_can_be_prolonged_and_keeps_the_best_weights(cache, tmp_path):
-    plan = ("--model.decay_share", "0", "--trainer.val_check_interval", "3")
-    fit(cache, tmp_path / "whole", *plan, "--trainer.max_steps", "8")
-    fit(cache, tmp_path / "parts", *plan, "--trainer.max_steps", "6")
-    best = state(tmp_path / "parts", "best")
-    longer = (*plan, "--trainer.max_steps", "8", "--ckpt_path", "last")
-    fit(cache, tmp_path / "parts", *longer)
-    assert_same_weights(state(tmp_path / "parts"), state(tmp_path / "whole"))
-    assert_same_weights(state(tmp_path / "parts", "best"), state(tmp_path / "whole", "best"))
-    assert state(tmp_path / "parts", "best")["global_step"] == best["global_step"]
-
-
-@pytest.mark.slow
 def test_a_resumed_run_takes_the_schedule_of_its_config(cache, tmp_path):
     plan = ("--model.decay_share", "0", "--trainer.log_every_n_steps", "1")
     fit(cache, tmp_path, *plan, "--trainer.max_steps", "8")
@@ -196,7 +173,10 @@ def test_a_resumed_run_takes_the_schedule_of_its_config(cache, tmp_path):
 @pytest.mark.slow
 def test_a_run_goes_on_from_a_checkpoint_of_version_0_1(cache, tmp_path):
     """Its optimizer keeps the number of steps in tensors, and its progress bar has a state."""
-    plan = ("--model.optimizer", "muon", "--model.decay_share", "0")
+    plan = (
+        "--model.optimizer", "muon", "--model.decay_share", "0",
+        "--trainer.val_check_interval", "3",
+    )  # fmt: skip
     fit(cache, tmp_path / "whole", *plan, "--trainer.max_steps", "6")
     fit(cache, tmp_path / "old", *plan, "--trainer.max_steps", "3")
     saved = state(tmp_path / "old")
@@ -206,7 +186,8 @@ def test_a_run_goes_on_from_a_checkpoint_of_version_0_1(cache, tmp_path):
     saved["callbacks"]["TrainingProgress"] = {"best": 1.0, "best_step": 3}
     torch.save(saved, tmp_path / "old" / "checkpoints" / "last.ckpt")
     fit(cache, tmp_path / "old", *plan, "--trainer.max_steps", "6", "--ckpt_path", "last")
-    assert_same_weights(state(tmp_path / "old"), state(tmp_path / "whole"))
+    for name in ("last", "best"):
+        assert_same_weights(state(tmp_path / "old", name), state(tmp_path / "whole", name))
 
 
 @pytest.mark.slow
@@ -338,7 +319,7 @@ def test_checkpoints_of_another_network_are_refused(trained, cache, tmp_path):
     path = str(trained / "checkpoints" / "last.ckpt")
     with pytest.raises(ConfigError, match=r"model\.model\.bottleneck to 2"):
         fit(cache, tmp_path, "--ckpt_path", path, "--model.model.bottleneck", "2")
-    with pytest.raises(ConfigError, match="no such checkpoint"):
+    with pytest.raises(ConfigError, match=r"there is no .*gone\.ckpt"):
         fit(cache, tmp_path, "--ckpt_path", str(tmp_path / "gone.ckpt"))
     (tmp_path / "damaged.ckpt").write_bytes(b"nonsense")
     with pytest.raises(ConfigError, match=r"damaged\.ckpt is damaged"):
