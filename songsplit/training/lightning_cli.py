@@ -49,7 +49,7 @@ class TrainingCLI(LightningCLI):
             SeparationTraining,
             pl.LightningDataModule,
             subclass_mode_data=True,
-            trainer_defaults={**_TRAINER_DEFAULTS, "callbacks": [BestCheckpoint(), Rates()]},
+            trainer_defaults=_TRAINER_DEFAULTS,
             seed_everything_default=0,
             args=arguments,
             auto_configure_optimizers=False,
@@ -110,7 +110,8 @@ class TrainingCLI(LightningCLI):
             csv = CSVLogger(asked["default_root_dir"], name="logs")
             board = TensorBoardLogger(csv.save_dir, name="tensorboard", version=csv.version)
             options["logger"] = [csv, board]
-        callbacks = _as_list(asked["callbacks"])
+        # The best one comes before the last one, which saves what the best one knows.
+        callbacks = [BestCheckpoint(), Rates(), *_as_list(asked["callbacks"])]
         if asked["logger"] is not False:
             callbacks.append(LearningRateMonitor())
         if asked["enable_progress_bar"] is not False:
@@ -120,7 +121,7 @@ class TrainingCLI(LightningCLI):
 
 
 def _as_list(value: Any) -> list[Any]:
-    return [*value] if isinstance(value, list) else [] if value is None else [value]
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _check_plan(trainer: Namespace) -> None:
