@@ -5,28 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
+from songsplit.augmentation import mixing, pitch, samples, spectral
 from songsplit.augmentation.effect import check_settings, move
-from songsplit.augmentation.mixing import MixConfig, Mixer
-from songsplit.augmentation.pitch import Harmony, PitchTempo
-from songsplit.augmentation.samples import (
-    ChannelSwap,
-    Compression,
-    Pan,
-    Polarity,
-    Reverb,
-    Saturation,
-    StereoWidth,
-)
-from songsplit.augmentation.spectral import (
-    BandLimit,
-    Equalizer,
-    FilterCurve,
-    LossyCoding,
-    band_curves,
-    filtered,
-)
 from songsplit.data.songs import PART_NAMES
 from songsplit.errors import ConfigError
 
@@ -53,20 +35,20 @@ class AugmentConfig:
         If a setting is impossible. The message names it.
     """
 
-    pitch_tempo: PitchTempo = field(default_factory=PitchTempo)
-    saturation: Saturation = field(default_factory=Saturation)
-    compression: Compression = field(default_factory=Compression)
-    harmony: Harmony = field(default_factory=Harmony)
-    reverb: Reverb = field(default_factory=Reverb)
-    pan: Pan = field(default_factory=Pan)
-    channel_swap: ChannelSwap = field(default_factory=ChannelSwap)
-    polarity: Polarity = field(default_factory=Polarity)
-    stereo_width: StereoWidth = field(default_factory=StereoWidth)
-    mix: MixConfig = field(default_factory=MixConfig)
-    equalizer: Equalizer = field(default_factory=Equalizer)
-    filter_curve: FilterCurve = field(default_factory=FilterCurve)
-    band_limit: BandLimit = field(default_factory=BandLimit)
-    coding: LossyCoding = field(default_factory=LossyCoding)
+    pitch_tempo: pitch.PitchTempo = field(default_factory=pitch.PitchTempo)
+    saturation: samples.Saturation = field(default_factory=samples.Saturation)
+    compression: samples.Compression = field(default_factory=samples.Compression)
+    harmony: pitch.Harmony = field(default_factory=pitch.Harmony)
+    reverb: samples.Reverb = field(default_factory=samples.Reverb)
+    pan: samples.Pan = field(default_factory=samples.Pan)
+    channel_swap: samples.ChannelSwap = field(default_factory=samples.ChannelSwap)
+    polarity: samples.Polarity = field(default_factory=samples.Polarity)
+    stereo_width: samples.StereoWidth = field(default_factory=samples.StereoWidth)
+    mix: mixing.MixConfig = field(default_factory=mixing.MixConfig)
+    equalizer: spectral.Equalizer = field(default_factory=spectral.Equalizer)
+    filter_curve: spectral.FilterCurve = field(default_factory=spectral.FilterCurve)
+    band_limit: spectral.BandLimit = field(default_factory=spectral.BandLimit)
+    coding: spectral.LossyCoding = field(default_factory=spectral.LossyCoding)
 
     def __post_init__(self) -> None:
         for section in fields(self):
@@ -88,19 +70,14 @@ class Augmentation:
         self.config = config
         self.sample_rate = sample_rate
         self.hertz = torch.linspace(0, sample_rate / 2, bins)
-        self.mixer = Mixer(config.mix, targets)
+        self.mixer = mixing.Mixer(config.mix, targets)
 
     def stems(
-        self,
-        parts: Tensor,
-        same_song: Tensor,
-        generator: torch.Generator,
-        samples: int,
-        present: Tensor,
+        self, parts: Tensor, same_song: Tensor, generator: Generator, length: int, present: Tensor
     ) -> Tensor:
-        """Change parts and mix them: shape (batch, targets, 2, samples).
+        """Change parts and mix them: shape (batch, targets, 2, length).
 
-        Parts are float32 of shape (batch, 5, 2, ``pitch_tempo.read_samples(samples)``), in the
+        Parts are float32 of shape (batch, 5, 2, ``pitch_tempo.read_samples(length)``), in the
         order of PART_NAMES; they stay as they are. On the CPU, `same_song`, shape (batch,), marks
         items whose parts belong together, and `present`, shape (batch, 5), parts that are not
         all zero: no time is spent on others.
@@ -109,7 +86,7 @@ class Augmentation:
         remixed = present & ~same_song[:, None]
         # An instrumental stands in the place of "other", alone, with drums inside.
         instrumental = ~present[:, _DRUMS_AND_BASS].any(dim=1, keepdim=True) & _OTHER
-        by_song = parts[..., :samples].clone()
+        by_song = parts[..., :length].clone()
         rate, config = self.sample_rate, self.config
         config.pitch_tempo.apply(
             by_song, parts, generator, remixed, _VOCODED & ~instrumental, same_song
@@ -130,9 +107,7 @@ class Augmentation:
             stereo = config.pan.factors(len(audio), generator, sung) @ stereo
         return self.mixer(by_song, same_song, generator, stereo.reshape(batch, -1, 2, 2))
 
-    def spectrograms(
-        self, spectrograms: Tensor, bandwidth: Tensor, generator: torch.Generator
-    ) -> Tensor:
+    def spectrograms(self, spectrograms: Tensor, bandwidth: Tensor, generator: Generator) -> Tensor:
         """Filter targets, and limit and code their mixture, which is their sum.
 
         Spectrograms are complex64 of shape (batch, targets, 2, bins, frames). The bandwidth,
@@ -145,9 +120,9 @@ class Augmentation:
         limits = move(config.band_limit.factors(batch, hertz, generator), device)
         # Singing that was recorded at a low rate has no highs. Limiting its backing as well
         # keeps the network from learning that highs are never singing.
-        known = band_curves(bandwidth, move(hertz, bandwidth.device))
+        known = spectral.band_curves(bandwidth, move(hertz, bandwidth.device))
         limits = limits * move(known, device)
         curves = move(curves, device).reshape(batch, targets, bins)
-        result = filtered(spectrograms, (curves * limits[:, None])[:, :, None])
+        result = spectral.filtered(spectrograms, (curves * limits[:, None])[:, :, None])
         config.coding.apply(result, self.sample_rate, generator)
         return result

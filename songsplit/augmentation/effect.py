@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from songsplit.errors import ConfigError
 
@@ -15,13 +15,13 @@ Range = tuple[float, float]  # lowest and highest value of something drawn at ra
 SILENCE = 1e-8  # root mean square below which levels are not measured
 
 
-def uniform(items: int, bounds: Range, generator: torch.Generator) -> Tensor:
+def uniform(items: int, bounds: Range, generator: Generator) -> Tensor:
     """Draw evenly distributed numbers of shape (items,), float32 on the CPU."""
     low, high = bounds
     return torch.rand(items, generator=generator) * (high - low) + low
 
 
-def log_uniform(items: int, bounds: Range, generator: torch.Generator) -> Tensor:
+def log_uniform(items: int, bounds: Range, generator: Generator) -> Tensor:
     """Draw positive numbers whose logarithm is evenly distributed, shape (items,)."""
     low, high = bounds
     return uniform(items, (math.log(low), math.log(high)), generator).exp()
@@ -61,11 +61,7 @@ class Effect:
     share: float = field(default=0.0, metadata=within(0, 1))
 
     def _some(
-        self,
-        factors: Tensor,
-        neutral: Tensor,
-        generator: torch.Generator,
-        eligible: Tensor | None = None,
+        self, factors: Tensor, neutral: Tensor, generator: Generator, eligible: Tensor | None = None
     ) -> Tensor:
         """Keep a random share of the eligible items' factors; the others become neutral."""
         index = choose(self.share, len(factors), generator, eligible)
@@ -77,11 +73,7 @@ class ItemEffect(Effect):
     """Base of effects that compute the chosen items anew, on their own device."""
 
     def apply(
-        self,
-        items: Tensor,
-        sample_rate: int,
-        generator: torch.Generator,
-        eligible: Tensor | None = None,
+        self, items: Tensor, sample_rate: int, generator: Generator, eligible: Tensor | None = None
     ) -> None:
         """Change a random share of the eligible items, shape (items, ...), in place."""
         amounts = self._draw(len(items), generator)
@@ -91,7 +83,7 @@ class ItemEffect(Effect):
             chosen = [amount[index] for amount in amounts]
             items[where] = self._change(items[where], sample_rate, *chosen)
 
-    def _draw(self, items: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    def _draw(self, items: int, generator: Generator) -> tuple[Tensor, ...]:
         """Draw amounts, each of shape (items, ...) on the CPU: one from each range."""
         _, *ranges = fields(self)  # after the share
         return tuple(
@@ -104,7 +96,7 @@ class ItemEffect(Effect):
 
 
 def choose(
-    share: float, items: int, generator: torch.Generator, eligible: Tensor | None = None
+    share: float, items: int, generator: Generator, eligible: Tensor | None = None
 ) -> Tensor:
     """Return the numbers of a random share of the eligible items, rising, on the CPU."""
     chosen = torch.rand(items, generator=generator) < share

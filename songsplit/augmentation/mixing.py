@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from songsplit.augmentation.effect import Range, amplitude, choose, move, uniform, within
 from songsplit.data.songs import PART_NAMES
@@ -76,7 +76,7 @@ class Mixer:
         self.parts = [parts[target] for target in targets]
 
     def __call__(
-        self, parts: Tensor, same_song: Tensor, generator: torch.Generator, stereo: Tensor
+        self, parts: Tensor, same_song: Tensor, generator: Generator, stereo: Tensor
     ) -> Tensor:
         """Mix parts (batch, 5, 2, samples) into targets (batch, targets, 2, samples).
 
@@ -95,7 +95,7 @@ class Mixer:
         return mixed
 
     def _weights(
-        self, parts: Tensor, same_song: Tensor, generator: torch.Generator, stereo: Tensor
+        self, parts: Tensor, same_song: Tensor, generator: Generator, stereo: Tensor
     ) -> Tensor:
         """Draw the weights of the mix, shape (batch, parts, output, input channel)."""
         config, batch, device = self.config, len(parts), parts.device

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 
 from songsplit.augmentation.effect import (
@@ -74,7 +74,7 @@ class PitchTempo(Effect):
         self,
         result: Tensor,
         parts: Tensor,
-        generator: torch.Generator,
+        generator: Generator,
         remixed: Tensor,
         vocoded: Tensor,
         same_song: Tensor,
@@ -164,7 +164,7 @@ class Harmony(ItemEffect):
     level: Range = field(default=(-12.0, 0.0), metadata=within(-60, 20))
     delay: Range = field(default=(0.005, 0.04), metadata=within(0, 0.5))
 
-    def _draw(self, items: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    def _draw(self, items: int, generator: Generator) -> tuple[Tensor, ...]:
         """Draw each voice's interval, level, delay and place, and the level of the singer.
 
         Silent voices have level 0.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 from scipy.fft import next_fast_len
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 
 from songsplit.augmentation.effect import (
@@ -151,7 +151,7 @@ class Reverb(ItemEffect):
     pre_delay: Range = field(default=(0.0, 0.06), metadata=within(0, 0.5))
     wet: Range = field(default=(-20.0, -4.0), metadata=within(-60, 20))
 
-    def _draw(self, items: int, generator: torch.Generator) -> tuple[Tensor, ...]:
+    def _draw(self, items: int, generator: Generator) -> tuple[Tensor, ...]:
         amounts = super()._draw(items, generator)
         return *amounts, torch.randint(2**31, (items,), generator=generator)
 
@@ -201,11 +201,11 @@ class StereoEffect(Effect):
     The mixer is linear as well, and applies the product of all of them in one pass.
     """
 
-    def factors(self, items: int, generator: torch.Generator, eligible: Tensor) -> Tensor:
+    def factors(self, items: int, generator: Generator, eligible: Tensor) -> Tensor:
         """Draw matrices (items, 2, 2) on the CPU, the identity for unchanged items."""
         return self._some(self._draw(items, generator), torch.eye(2), generator, eligible)
 
-    def _draw(self, items: int, generator: torch.Generator) -> Tensor:
+    def _draw(self, items: int, generator: Generator) -> Tensor:
         raise NotImplementedError
 
 
@@ -216,7 +216,7 @@ class Pan(StereoEffect):
     Solo singers are recorded in the middle, the voices behind a song's singer mostly are not.
     """
 
-    def _draw(self, items: int, generator: torch.Generator) -> Tensor:
+    def _draw(self, items: int, generator: Generator) -> Tensor:
         place = uniform(items, (0.0, math.pi / 2), generator)
         return torch.diag_embed(torch.stack([place.cos(), place.sin()], dim=1) * 2**0.5)
 
@@ -227,7 +227,7 @@ class ChannelSwap(StereoEffect):
 
     share: float = field(default=0.5, metadata=within(0, 1))
 
-    def _draw(self, items: int, generator: torch.Generator) -> Tensor:
+    def _draw(self, items: int, generator: Generator) -> Tensor:
         return torch.eye(2).flip(0).repeat(items, 1, 1)
 
 
@@ -237,7 +237,7 @@ class Polarity(StereoEffect):
 
     share: float = field(default=0.5, metadata=within(0, 1))
 
-    def _draw(self, items: int, generator: torch.Generator) -> Tensor:
+    def _draw(self, items: int, generator: Generator) -> Tensor:
         return -torch.eye(2).repeat(items, 1, 1)
 
 
@@ -257,7 +257,7 @@ class StereoWidth(StereoEffect):
     width: Range = field(default=(0.0, 1.5), metadata=within(0, 4))
     mono: float = field(default=0.2, metadata=within(0, 1))
 
-    def _draw(self, items: int, generator: torch.Generator) -> Tensor:
+    def _draw(self, items: int, generator: Generator) -> Tensor:
         width = uniform(items, self.width, generator)
         width[choose(self.mono, items, generator)] = 0.0
         same, across = (1 + width) / 2, (1 - width) / 2

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from songsplit.augmentation.effect import (
     Effect,
@@ -37,12 +37,12 @@ _ROUNDING = 0.4054  # of MPEG-1 layer III's quantiser: less than a half favours 
 class CurveEffect(Effect):
     """Base of filters without phase: one gain for each item and bin."""
 
-    def factors(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
+    def factors(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
         """Draw gains (items, bins) at these frequencies on the CPU, 1 for unchanged items."""
         curves = self._draw(items, hertz, generator)
         return self._some(curves, torch.ones(len(hertz)), generator)
 
-    def _draw(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
         raise NotImplementedError
 
 
@@ -74,7 +74,7 @@ class Equalizer(CurveEffect):
     deviation: float = field(default=4.0, metadata=within(0, 40))
     knots: int = field(default=8, metadata=within(2, 64))
 
-    def _draw(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
         octaves = (hertz.clamp_min(_LOWEST) / _LOWEST).log2()
         position = octaves / octaves[-1] * (self.knots - 1)
         hats = (1 - (position - torch.arange(self.knots)[:, None]).abs()).relu()  # (knots, bins)
@@ -109,7 +109,7 @@ class FilterCurve(CurveEffect):
     high_shelf: Range = field(default=(2000.0, 8000.0), metadata=within(1, 100_000))
     shelf_gain: float = field(default=10.0, metadata=within(0, 40))
 
-    def _draw(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
         low, high = self.order
         order = torch.randint(low, high + 1, (items,), generator=generator).float()
         decibels = uniform(items, (-self.shelf_gain, self.shelf_gain), generator)
@@ -150,7 +150,7 @@ class BandLimit(CurveEffect):
     share: float = field(default=0.05, metadata=within(0, 1))
     frequency: Range = field(default=(4000.0, 16000.0), metadata=within(1, 100_000))
 
-    def _draw(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
         return band_curves(log_uniform(items, self.frequency, generator), hertz)
 
 

@@ -1,13 +1,4 @@
-"""What a training run does besides training: averages, checkpoints, excerpts, a bar.
-
-::
-
-    runs/base/                       trainer.default_root_dir
-        checkpoints/best.ckpt        best validation score
-        checkpoints/last.ckpt        to resume from
-        logs/version_0/              one for each start: config.yaml, metrics.csv
-        tensorboard/version_0/       likewise
-"""
+"""What a training run does besides training: averages, checkpoints, excerpts, a bar."""
 
 from __future__ import annotations
 

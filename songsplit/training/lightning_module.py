@@ -13,12 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from jsonargparse.typing import (
-    ClosedUnitInterval,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-)
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
@@ -49,7 +44,7 @@ _ADVICE = (
 
 
 class SeparationTraining(pl.LightningModule):
-    """Train a :class:`~songsplit.models.separation_model.SeparationModel`.
+    """Trains a :class:`~songsplit.models.separation_model.SeparationModel`.
 
     Parameters
     ----------
@@ -149,11 +144,7 @@ class SeparationTraining(pl.LightningModule):
 
     @torch.no_grad()
     def examples(self, batch: Batch) -> Tensor:
-        """Mix and augment a batch.
-
-        The result, complex64 of shape (batch, targets, 2, bins, frames), are spectrograms of the
-        targets, which add up to that of the mixture.
-        """
+        """Make spectrograms of targets, complex64 (batch, targets, 2, bins, frames), of a batch."""
         generator = torch.Generator().manual_seed(batch["seed"])
         # The loader sends only the parts that are present.
         present, packed = batch["present"], batch["parts"]

@@ -41,17 +41,6 @@ def test_added_voices_come_a_little_later_and_words_stay_together():
 
 
 @pytest.mark.slow
-def test_doubled_takes_are_detuned_and_placed():
-    config = Harmony(share=1.0, semitones=(0.0,), level=(0.0, 0.0))
-    audio = tone(330.0, RATE // 2).repeat(10, 1, 1)
-    result = applied(config, audio, seeded(2))
-    added = result - audio
-    sides = added.square().mean(-1)
-    assert (sides[:, 0] / sides[:, 1]).log().std() > 0.5
-    assert not torch.allclose(added[0], added[1], atol=0.1)
-
-
-@pytest.mark.slow
 def test_choirs_have_as_many_voices_as_wanted_and_may_do_without_the_singer():
     def tones_heard(audio):
         spectrum = torch.fft.rfft(audio.sum(0) * torch.hann_window(audio.shape[-1])).abs()

@@ -73,17 +73,6 @@ def test_another_tempo_leaves_the_pitch(frequency: float) -> None:
         assert beside < -60
 
 
-def test_another_tempo_moves_what_happens() -> None:
-    audio = torch.zeros(2, 2, 3 * SAMPLES)
-    audio[:, :, 30_000:31_000] = noise(2, 2, 1000)
-    played = change_tempo(audio, torch.tensor([0.8, 1.25]), 2 * SAMPLES + 8000)
-    when = torch.arange(played.shape[-1])
-    power = played.square().sum(dim=1)
-    centres = (power * when).sum(dim=1) / power.sum(dim=1)
-    expected = (30_500 - 1024) / torch.tensor([0.8, 1.25])
-    torch.testing.assert_close(centres, expected, rtol=0, atol=400)
-
-
 def test_the_image_between_the_channels_survives_the_vocoder() -> None:
     left = tone(440, 2 * SAMPLES)[0] + noise(2 * SAMPLES)
     audio = torch.stack([left, -0.5 * left])[None]
@@ -107,12 +96,6 @@ def changed(config: PitchTempo, frequency: float, items: int = 16) -> Tensor:
 
 def intervals(audio: Tensor, frequency: float) -> list[float]:
     return [cents(peak(item[0])[0], frequency) for item in audio]
-
-
-def test_changes_of_speed_stay_within_their_limit() -> None:
-    found = intervals(changed(PitchTempo(1.0, speed=0.1, vocoded=0.0), 1000.0), 1000.0)
-    assert cents(0.9, 1) - 0.5 <= min(found) < -70
-    assert 70 < max(found) <= cents(1.1, 1) + 0.5
 
 
 @pytest.mark.slow
@@ -158,20 +141,6 @@ def test_too_short_audio_is_refused() -> None:
         changed_by(PitchTempo(1.0), noise(3, 2, 3000), 3000)
 
 
-@pytest.mark.parametrize("vocoded", [0.0, 1.0])
-def test_odd_signals_give_finite_ones(vocoded: float) -> None:
-    config = PitchTempo(1.0, vocoded=vocoded)
-    for samples in (1, 3000):
-        audio = torch.zeros(8, 2, config.read_samples(samples))
-        audio[2:4] = 1.0
-        audio[4:6, :, len(audio) // 2] = 1.0
-        audio[6:8] = 1e-30
-        result = changed_by(config, audio, samples)
-        assert torch.isfinite(result).all()
-        assert not result[:2].any()
-        assert result.abs().max() < 2
-
-
 @pytest.mark.parametrize("samples", [1, 63, 64, 1000])
 def test_synthesis_inverts_the_analysis(samples: int) -> None:
     audio = noise(2, 3, samples)
@@ -181,9 +150,3 @@ def test_synthesis_inverts_the_analysis(samples: int) -> None:
     )
     spectrogram = flat.reshape(2, 3, *flat.shape[1:])
     torch.testing.assert_close(synthesize(spectrogram, samples), audio, rtol=1e-4, atol=1e-6)
-
-
-def test_what_the_new_rate_cannot_hold_is_left_out() -> None:
-    rate = Fraction(10, 9)
-    played = resample(tone(21000.0, samples_needed(SAMPLES, float(rate))), rate, SAMPLES)
-    assert played.abs().max() < 1e-4
