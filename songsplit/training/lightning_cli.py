@@ -55,7 +55,18 @@ class TrainingCLI(LightningCLI):
             auto_configure_optimizers=False,
             run=run,
             save_config_kwargs={"overwrite": True},
+            # A list of all options would push what was wrong off the screen.
+            parser_kwargs={
+                name: {"usage": f"train.py {name} [--config FILE] [--key.of.config VALUE ...]"}
+                for name in self.subcommands()
+            },
         )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Leave out Lightning's ``test`` and ``predict``, which ``evaluate.py`` is for."""
+        known = LightningCLI.subcommands()
+        return {name: known[name] for name in ("fit", "validate")}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Give callbacks keys of their own."""
