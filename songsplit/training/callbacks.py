@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pytorch_lightning.callbacks import (
 )
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
@@ -106,7 +108,7 @@ class LastCheckpoint(_RunCheckpoint):
     """Keeps the state to resume from as ``last.ckpt``.
 
     It is written every so many steps, before and after each validation, after the last step,
-    and when the process gets SIGTERM, as job queues send it before they kill.
+    at Ctrl-C, and at SIGTERM, as job queues send it before they kill.
 
     Parameters
     ----------
@@ -116,7 +118,22 @@ class LastCheckpoint(_RunCheckpoint):
 
     def __init__(self, every_steps: PositiveInt = 500) -> None:
         self.every_steps = int(every_steps)
+        self._stopped_by = signal.SIGTERM
         super().__init__("last", every_n_train_steps=self.every_steps)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let Ctrl-C end the training of one process between two batches, as SIGTERM does."""
+
+        def stop(number: int, frame: object) -> None:
+            rank_zero_info("\nstopping after this step; Ctrl-C again stops at once, without saving")
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._stopped_by = signal.SIGINT
+            signal.raise_signal(signal.SIGTERM)
+
+        super().on_train_start(trainer, pl_module)
+        alone = trainer.world_size == 1 and threading.current_thread() is threading.main_thread()
+        if alone and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, stop)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any, **options: Any
@@ -139,16 +156,17 @@ class LastCheckpoint(_RunCheckpoint):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Save after SIGTERM, which Lightning heeds between two batches.
+        """Save after Ctrl-C or SIGTERM, which Lightning heeds between two batches.
 
         During a validation the module holds the averaged weights, and within an accumulated
         step some gradients: then what was saved before stands.
         """
         if not isinstance(exception, SIGTERMException):
             return
-        exception.code = 128 + signal.SIGTERM  # otherwise a stopped run would look finished
+        exception.code = 128 + self._stopped_by  # otherwise a stopped run would look finished
         if not trainer.validating and not trainer.fit_loop._should_accumulate():
             self._save(trainer)
+        rank_zero_info("stopped; the same command with --ckpt_path last goes on")
 
     def _save(self, trainer: pl.Trainer) -> None:
         testing = trainer.fast_dev_run or trainer.sanity_checking  # type: ignore[attr-defined]

@@ -191,7 +191,8 @@ def test_a_run_goes_on_from_a_checkpoint_of_version_0_1(cache, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_terminated_run_leaves_its_last_step_to_go_on_from(cache, tmp_path):
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_leaves_its_last_step_to_go_on_from(cache, tmp_path, stop):
     plan = ("--trainer.max_steps", "100000", "--trainer.val_check_interval", "100000")
     more = ("--last.every_steps", "5")
     stopped = run(cache, tmp_path, *plan, *more, "--model.decay_share", "0", wait=False)
@@ -200,9 +201,9 @@ def test_a_terminated_run_leaves_its_last_step_to_go_on_from(cache, tmp_path):
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     before = state(tmp_path)["global_step"]
-    stopped.send_signal(signal.SIGTERM)
-    stopped.communicate()
-    assert stopped.returncode == 128 + signal.SIGTERM
+    stopped.send_signal(stop)
+    assert "--ckpt_path last" in stopped.communicate()[0]
+    assert stopped.returncode == 128 + stop
     step = state(tmp_path)["global_step"]
     assert step > before
     longer = ("--trainer.max_steps", str(step + 2), "--model.decay_share", "0")
