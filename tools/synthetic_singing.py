@@ -19,13 +19,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyworld
 import soundfile
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import find_objects, gaussian_filter1d, label
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
@@ -66,28 +65,23 @@ you young your
 """
 
 
-class Voice(NamedTuple):
-    """A speech synthesiser with one of its voices."""
+class Singer:
+    """What stays the same through a clip, drawn at random."""
 
-    program: str
-    name: str
-
-
-class Singer(NamedTuple):
-    """What stays the same through a clip."""
-
-    scale: tuple[int, ...]
-    lowest: float  # Hz
-    formants: float  # factor of their frequencies
-    breath: float  # the share of noise is raised to this power
-    brightness: float  # dB per octave above 500 Hz, in what is voiced
-    highs: float  # dB per octave above the band of the synthesiser
-    consonants: float  # dB
-    note: float  # mean length in seconds
-    glide: float  # seconds
-    vibrato: tuple[float, float]  # semitones and Hz
-    unsteady: float  # semitones
-    growl: float  # depth of the modulation at half the pitch
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.scale = SCALES[rng.integers(len(SCALES))]
+        self.lowest = float(np.exp(rng.uniform(*np.log(LOWEST))))  # Hz
+        self.formants = rng.uniform(0.85, 1.2)  # factor of their frequencies
+        self.breath = rng.uniform(0.6, 1.8)  # the share of noise is raised to this power
+        self.brightness = rng.uniform(0, 7)  # dB per octave above 500 Hz, in what is voiced
+        self.highs = rng.uniform(-24, -10)  # dB per octave above the band of the synthesiser
+        self.consonants = rng.uniform(-6, 3)  # dB
+        self.note = rng.uniform(0.25, 0.6)  # mean length in seconds
+        self.glide = rng.uniform(0.01, 0.06)  # seconds
+        self.vibrato = rng.uniform(0, 0.7), rng.uniform(4.5, 6.5)  # semitones and Hz
+        self.unsteady = rng.uniform(0.1, 0.6)  # semitones
+        # Depth of the modulation at half the pitch.
+        self.growl = rng.uniform(0.2, 0.8) if rng.random() < 0.15 else 0.0
 
 
 def main() -> None:
@@ -100,22 +94,22 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     seconds = 0.0
     for number, (voice, audio) in enumerate(clips(options.seed)):
-        path = options.out / f"{number:04}-{voice.program}-{voice.name}.flac"
+        path = options.out / f"{number:04}-{'-'.join(voice)}.flac"
         soundfile.write(path, audio, RATE, subtype="PCM_16")
         seconds += len(audio) / RATE
         if seconds >= 60 * options.minutes:
             break
 
 
-def clips(seed: int) -> Iterator[tuple[Voice, Floats]]:
+def clips(seed: int) -> Iterator[tuple[tuple[str, str], Floats]]:
     """Give clips of some ten seconds, each by another singer, shape (samples, 1 or 2 channels)."""
     rng = np.random.default_rng(seed)
     while True:
         if rng.random() < 0.5:
-            voice = Voice("flite", str(rng.choice(FLITE)))
+            voice = "flite", str(rng.choice(FLITE))
         else:
-            voice = Voice("espeak-ng", str(rng.choice(ESPEAK)) + str(rng.choice(VARIANTS)))
-        singer = drawn(rng)
+            voice = "espeak-ng", str(rng.choice(ESPEAK)) + str(rng.choice(VARIANTS))
+        singer = Singer(rng)
         # Parts are in steps of the scale: one voice, two in unison, two in harmony.
         parts = ((0,), (0, 0), (0, 2), (0, -3))[rng.choice(4, p=(0.65, 0.2, 0.1, 0.05))]
         phrases = []
@@ -129,34 +123,16 @@ def clips(seed: int) -> Iterator[tuple[Voice, Floats]]:
         yield voice, audio / max(float(np.abs(audio).max()), 1e-6) * 0.7
 
 
-def drawn(rng: np.random.Generator) -> Singer:
-    """Draw a singer."""
-    return Singer(
-        scale=SCALES[rng.integers(len(SCALES))],
-        lowest=float(np.exp(rng.uniform(*np.log(LOWEST)))),
-        formants=rng.uniform(0.85, 1.2),
-        breath=rng.uniform(0.6, 1.8),
-        brightness=rng.uniform(0, 7),
-        highs=rng.uniform(-24, -10),
-        consonants=rng.uniform(-6, 3),
-        note=rng.uniform(0.25, 0.6),
-        glide=rng.uniform(0.01, 0.06),
-        vibrato=(rng.uniform(0, 0.7), rng.uniform(4.5, 6.5)),
-        unsteady=rng.uniform(0.1, 0.6),
-        growl=rng.uniform(0.2, 0.8) if rng.random() < 0.15 else 0.0,
-    )
-
-
-def speak(voice: Voice, text: str) -> tuple[Floats, int]:
+def speak(voice: tuple[str, str], text: str) -> tuple[Floats, int]:
     """Let a synthesiser speak."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = str(Path(folder, "speech.wav"))
-        if voice.program == "flite":
-            command = ["flite", "-voice", voice.name, "-t", text, "-o", path]
+    program, name = voice
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        if program == "flite":
+            command = ["flite", "-voice", name, "-t", text, "-o", file.name]
         else:
-            command = ["espeak-ng", "-v", voice.name, "-s", "150", "-w", path, text]
+            command = ["espeak-ng", "-v", name, "-s", "150", "-w", file.name, text]
         subprocess.run(command, check=True, capture_output=True)
-        audio, rate = soundfile.read(path)
+        audio, rate = soundfile.read(file.name)
     return audio, rate
 
 
@@ -190,9 +166,9 @@ def sing(
 def held(voiced: NDArray[np.bool_], rng: np.random.Generator) -> Integers:
     """Say which frame of the speech each frame of the song takes: vowels are held."""
     step = np.ones(len(voiced))
-    for start, stop in runs(voiced):
+    for (vowel,) in find_objects(label(voiced)[0]):
         # Consonants stay as short as they are, and so do the ends of vowels.
-        inner = slice(start + 4, max(start + 4, stop - 4))
+        inner = slice(vowel.start + 4, max(vowel.start + 4, vowel.stop - 4))
         step[inner] = 1 / rng.choice((1.0, 1.5, 2.0, 3.0, 5.0), p=(0.2, 0.25, 0.25, 0.2, 0.1))
     ends = np.cumsum(1 / step)
     frames = np.searchsorted(ends, np.arange(int(ends[-1])))
@@ -207,10 +183,10 @@ def melody(
     at = int(rng.integers(highest + 1))
     degrees = np.zeros(len(voiced), dtype=np.intp)
     ages = np.zeros(len(voiced))
-    for start, stop in runs(voiced):
-        first = start
-        while first < stop:
-            last = min(stop, first + int(rng.exponential(singer.note) / FRAME_SECONDS) + 20)
+    for (vowel,) in find_objects(label(voiced)[0]):
+        first = vowel.start
+        while first < vowel.stop:
+            last = min(vowel.stop, first + int(rng.exponential(singer.note) / FRAME_SECONDS) + 20)
             leap = 5 if rng.random() < 0.15 else 2
             at = int(np.clip(at + rng.integers(-leap, leap + 1), 0, highest))
             degrees[first:last] = at
@@ -253,12 +229,6 @@ def widened(logarithm: Floats, rate: int, singer: Singer, fall: float) -> Floats
     edge = logarithm[:, int(0.75 * bins) : int(top)].mean(axis=1, keepdims=True)
     result[:, above] = edge + fall * np.log2(position[above] / top) * np.log(10) / 10
     return np.ascontiguousarray(result)
-
-
-def runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Give start and stop of each stretch of true values."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
 if __name__ == "__main__":

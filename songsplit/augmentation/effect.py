@@ -1,78 +1,71 @@
-"""What all effects share: checked settings, random decisions, and which items are changed."""
+"""What all effects share: settings with bounds, random decisions, and which items are changed."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from songsplit.errors import ConfigError
 
-Range = tuple[float, float]
-"""Lowest and highest value of something drawn at random."""
-
-SILENCE = 1e-8
-"""Root mean square below which levels are not measured."""
+Range = tuple[float, float]  # lowest and highest value of something drawn at random
+SILENCE = 1e-8  # root mean square below which levels are not measured
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Base of the settings dataclasses, which checks numbers and ranges against `bounds`.
+def uniform(items: int, bounds: Range, generator: Generator) -> Tensor:
+    """Draw evenly distributed numbers of shape (items,), float32 on the CPU."""
+    low, high = bounds
+    return torch.rand(items, generator=generator) * (high - low) + low
 
-    A dataclass itself although it has no fields: jsonargparse parses those with other
-    bases in a more roundabout way.
-    """
 
-    section: ClassVar[str]  # name of the settings within those of the whole augmentation
-    bounds: ClassVar[dict[str, Range]] = {}  # lowest and highest allowed value of each setting
+def log_uniform(items: int, bounds: Range, generator: Generator) -> Tensor:
+    """Draw positive numbers whose logarithm is evenly distributed, shape (items,)."""
+    low, high = bounds
+    return uniform(items, (math.log(low), math.log(high)), generator).exp()
 
-    def __post_init__(self) -> None:
-        for key, (low, high) in self.bounds.items():
-            self._require_within(key, low, high)
 
-    def _require(self, key: str, holds: bool, needed: str) -> None:
+def within(low: float, high: float, *, log: bool = False) -> dict[str, Any]:
+    """Describe a setting: its bounds, and whether amounts are drawn on a logarithmic scale."""
+    return {"bounds": (low, high), "draw": log_uniform if log else uniform}
+
+
+def check_settings(section: str, settings: Any) -> None:
+    """Raise ConfigError, with the name of the setting, if one is out of its bounds."""
+    for known in fields(settings):
+        low, high = known.metadata["bounds"]
+        value = getattr(settings, known.name)
+        values = value if isinstance(value, tuple | list) else (value,)
+        holds = bool(values) and all(low <= number <= high for number in values)
+        needed = f"lie between {low:g} and {high:g}"
+        if isinstance(known.default, tuple) and len(known.default) == 2:
+            holds = holds and len(values) == 2 and values[0] <= values[1]
+            needed = f"be a lowest and a highest value between {low:g} and {high:g}"
         if not holds:
             raise ConfigError(
-                f"augment setting {self.section}.{key} cannot be {getattr(self, key)!r}: "
-                f"it must {needed}"
+                f"augment setting {section}.{known.name} cannot be {value!r}: it must {needed}"
             )
-
-    def _require_within(self, key: str, low: float, high: float) -> None:
-        value = getattr(self, key)
-        if isinstance(value, tuple | list):
-            holds = len(value) == 2 and low <= value[0] <= value[1] <= high
-            needed = f"be a lowest and a highest value between {low:g} and {high:g}"
-        else:
-            holds, needed = low <= value <= high, f"lie between {low:g} and {high:g}"
-        self._require(key, holds, needed)
 
 
 @dataclass(frozen=True)
-class Effect(Settings):
+class Effect:
     """Base of effects, each with its settings, that change a random share of a batch's items.
 
     Decisions are drawn from a generator on the CPU, so that every device takes the same
-    ones: always as many, whatever the items hold and whichever are chosen.
-
-    Attributes
-    ----------
-    share : float
-        Share of the items that are changed, from 0, which switches the effect off, to 1.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is impossible. The message names it.
+    ones: always as many, whatever the items hold and whichever are chosen. A share of 0
+    switches an effect off.
     """
 
-    share: float = 0.0
+    share: float = field(default=0.0, metadata=within(0, 1))
 
-    def __post_init__(self) -> None:
-        self._require_within("share", 0, 1)
-        super().__post_init__()
+    def _some(
+        self, factors: Tensor, neutral: Tensor, generator: Generator, eligible: Tensor | None = None
+    ) -> Tensor:
+        """Keep a random share of the eligible items' factors; the others become neutral."""
+        index = choose(self.share, len(factors), generator, eligible)
+        return neutral.expand_as(factors).index_copy(0, index, factors[index])
 
 
 @dataclass(frozen=True)
@@ -80,59 +73,30 @@ class ItemEffect(Effect):
     """Base of effects that compute the chosen items anew, on their own device."""
 
     def apply(
-        self,
-        items: Tensor,
-        sample_rate: int,
-        generator: torch.Generator,
-        eligible: Tensor | None = None,
+        self, items: Tensor, sample_rate: int, generator: Generator, eligible: Tensor | None = None
     ) -> None:
         """Change a random share of the eligible items, shape (items, ...), in place."""
         amounts = self._draw(len(items), generator)
         index = choose(self.share, len(items), generator, eligible)
         if len(index):
+            where = move(index, items.device)
             chosen = [amount[index] for amount in amounts]
-            put(items, index, self._change(take(items, index), sample_rate, *chosen))
+            items[where] = self._change(items[where], sample_rate, *chosen)
 
-    def _draw(self, items: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Draw amounts for all items, each of shape (items, ...) on the CPU."""
-        raise NotImplementedError
+    def _draw(self, items: int, generator: Generator) -> tuple[Tensor, ...]:
+        """Draw amounts, each of shape (items, ...) on the CPU: one from each range."""
+        _, *ranges = fields(self)  # after the share
+        return tuple(
+            known.metadata["draw"](items, getattr(self, known.name), generator) for known in ranges
+        )
 
     def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
-        """Return all of the items changed by their amounts, which are on the CPU."""
+        """Return all of the items, changed by their amounts, which are on the CPU."""
         raise NotImplementedError
-
-
-def some_factors(
-    factors: Tensor,
-    neutral: Tensor,
-    share: float,
-    generator: torch.Generator,
-    eligible: Tensor | None = None,
-) -> Tensor:
-    """Keep a random share of the eligible items' factors, and give neutral ones to the others."""
-    index = choose(share, len(factors), generator, eligible)
-    return neutral.expand_as(factors).index_copy(0, index, factors[index])
-
-
-def uniform(items: int, bounds: Range, generator: torch.Generator) -> Tensor:
-    """Draw evenly distributed numbers of shape (items,), float32 on the CPU."""
-    low, high = bounds
-    return torch.rand(items, generator=generator) * (high - low) + low
-
-
-def log_uniform(items: int, bounds: Range, generator: torch.Generator) -> Tensor:
-    """Draw positive numbers whose logarithm is evenly distributed, shape (items,)."""
-    low, high = bounds
-    return uniform(items, (math.log(low), math.log(high)), generator).exp()
-
-
-def normal(items: int, mean: float, deviation: float, generator: torch.Generator) -> Tensor:
-    """Draw normally distributed numbers of shape (items,), float32 on the CPU."""
-    return torch.randn(items, generator=generator) * deviation + mean
 
 
 def choose(
-    share: float, items: int, generator: torch.Generator, eligible: Tensor | None = None
+    share: float, items: int, generator: Generator, eligible: Tensor | None = None
 ) -> Tensor:
     """Return the numbers of a random share of the eligible items, rising, on the CPU."""
     chosen = torch.rand(items, generator=generator) < share
@@ -144,21 +108,6 @@ def choose(
 def move(values: Tensor, device: torch.device) -> Tensor:
     """Copy decisions to the device that carries them out, without waiting for it."""
     return values.to(device, non_blocking=device.type == "cuda")
-
-
-def take(items: Tensor, index: Tensor) -> Tensor:
-    """Copy the items with these numbers, which are on the CPU."""
-    return items.index_select(0, move(index, items.device))
-
-
-def put(items: Tensor, index: Tensor, changed: Tensor) -> None:
-    """Write items to these numbers, which are on the CPU, in place."""
-    items.index_copy_(0, move(index, items.device), changed)
-
-
-def per_item(values: Tensor, like: Tensor) -> Tensor:
-    """Move numbers, one for each item, to where they multiply ``(items, ...)``."""
-    return move(values, like.device).reshape(-1, *[1] * (like.ndim - 1))
 
 
 def amplitude(decibels: Tensor) -> Tensor:

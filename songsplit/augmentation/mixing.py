@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from songsplit.augmentation.effect import Range, Settings, amplitude, choose, move, normal, uniform
+from songsplit.augmentation.effect import Range, amplitude, choose, move, uniform, within
 from songsplit.data.songs import PART_NAMES
 from songsplit.errors import ConfigError
 
 _SINGERS = slice(0, 2)
 _BACKING = slice(2, 5)
 _TARGETS = (
-    {"vocals": _SINGERS, "instrumental": _BACKING},
-    {"vocals": _SINGERS, "drums": slice(2, 3), "bass": slice(3, 4), "other": slice(4, 5)},
+    {"vocals": range(2), "instrumental": range(2, 5)},
+    {"vocals": range(2), "drums": range(2, 3), "bass": range(3, 4), "other": range(4, 5)},
 )
 _LOUDEST = 6.0  # largest factor, 15.6 dB: what is far softer is the end of a note or bleed
 _SILENCE = 1e-3  # root mean square up to which a part counts as silent
 
 
 @dataclass(frozen=True)
-class MixConfig(Settings):
+class MixConfig:
     """How examples are mixed; every share is a probability.
 
     The first four settings concern remixed examples, whose parts come from different
@@ -42,36 +41,20 @@ class MixConfig(Settings):
     swap : float
         Share of songs that are mixed with left and right exchanged.
     silent_vocals, silent_backing : float
-        Share of examples without the one or the other.
+        Share of examples without the one or the other; together at most 1.
     loudness : tuple of float
         Range in dB of the gain of the finished mixture.
-
-    Raises
-    ------
-    ConfigError
-        If a setting is impossible. The message names it.
     """
 
-    section: ClassVar[str] = "mix"
-    bounds: ClassVar[dict[str, Range]] = {
-        **dict.fromkeys(("backing_deviation", "level_deviation", "vocals_deviation"), (0, 40)),
-        **dict.fromkeys(("level_mean", "second_singer", "loudness"), (-60, 60)),
-        **dict.fromkeys(("swap", "silent_vocals", "silent_backing"), (0, 1)),
-    }
-    backing_deviation: float = 3.0
-    second_singer: Range = (-9.0, 0.0)
-    level_mean: float = -5.0
-    level_deviation: float = 5.0
-    vocals_deviation: float = 2.0
-    swap: float = 0.5
-    silent_vocals: float = 0.05
-    silent_backing: float = 0.02
-    loudness: Range = (-12.0, 0.0)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        silent = self.silent_vocals + self.silent_backing
-        self._require("silent_backing", silent <= 1, "with silent_vocals not exceed 1")
+    backing_deviation: float = field(default=3.0, metadata=within(0, 40))
+    second_singer: Range = field(default=(-9.0, 0.0), metadata=within(-60, 60))
+    level_mean: float = field(default=-5.0, metadata=within(-60, 60))
+    level_deviation: float = field(default=5.0, metadata=within(0, 40))
+    vocals_deviation: float = field(default=2.0, metadata=within(0, 40))
+    swap: float = field(default=0.5, metadata=within(0, 1))
+    silent_vocals: float = field(default=0.05, metadata=within(0, 1))
+    silent_backing: float = field(default=0.02, metadata=within(0, 1))
+    loudness: Range = field(default=(-12.0, 0.0), metadata=within(-60, 60))
 
 
 class Mixer:
@@ -90,16 +73,15 @@ class Mixer:
                 "vocals and instrumental, or vocals, drums, bass and other"
             )
         self.config = config
-        self.parts = [range(len(PART_NAMES))[parts[target]] for target in targets]
+        self.parts = [parts[target] for target in targets]
 
     def __call__(
-        self, parts: Tensor, same_song: Tensor, generator: torch.Generator, stereo: Tensor
+        self, parts: Tensor, same_song: Tensor, generator: Generator, stereo: Tensor
     ) -> Tensor:
         """Mix parts (batch, 5, 2, samples) into targets (batch, targets, 2, samples).
 
-        Parts are in the order of :data:`~songsplit.data.songs.PART_NAMES`, zero where there is
-        none. `same_song` says, on the CPU, whose parts belong together. `stereo` has matrices
-        (batch, 5, 2, 2) from input to output channels for the parts, on the CPU.
+        Parts are zero where there is none. `stereo` has matrices (batch, 5, 2, 2) from input to
+        output channels; like `same_song`, which marks parts of one song, it is on the CPU.
         """
         with torch.autocast(parts.device.type, enabled=False):
             weights = self._weights(parts, same_song, generator, stereo)
@@ -113,14 +95,14 @@ class Mixer:
         return mixed
 
     def _weights(
-        self, parts: Tensor, same_song: Tensor, generator: torch.Generator, stereo: Tensor
+        self, parts: Tensor, same_song: Tensor, generator: Generator, stereo: Tensor
     ) -> Tensor:
         """Draw the weights of the mix, shape (batch, parts, output, input channel)."""
         config, batch, device = self.config, len(parts), parts.device
-        backing = normal(batch * 3, 0, config.backing_deviation, generator)
+        backing = config.backing_deviation * torch.randn(batch * 3, generator=generator)
         second = uniform(batch, config.second_singer, generator)
-        level = normal(batch, config.level_mean, config.level_deviation, generator)
-        vocals = normal(batch, 0, config.vocals_deviation, generator)
+        level = torch.randn(batch, generator=generator) * config.level_deviation + config.level_mean
+        vocals = config.vocals_deviation * torch.randn(batch, generator=generator)
         swap = choose(config.swap, batch, generator, same_song)
         silent = torch.rand(batch, generator=generator)
         loudness = amplitude(uniform(batch, config.loudness, generator))
@@ -133,7 +115,8 @@ class Mixer:
         weights = move(known, device)
         remixed = move(~same_song, device)
 
-        products = _products(parts)
+        rows = parts.flatten(1, 2)
+        products = rows @ rows.mT / parts.shape[-1]  # of all channels of all parts
         first, other = (_power(weights, products, slice(n, n + 1)) for n in range(2))
         weights[:, 1] *= _matching(other, first, second, remixed)
         sung = _power(weights, products, _SINGERS)
@@ -144,12 +127,6 @@ class Mixer:
         heard[silent < config.silent_vocals, _SINGERS] = 0.0
         heard[silent >= 1 - config.silent_backing, _BACKING] = 0.0
         return weights * move(heard, device)[..., None, None]
-
-
-def _products(parts: Tensor) -> Tensor:
-    """Mean products of all channels of all parts with each other, (batch, 2 * 5, 2 * 5)."""
-    rows = parts.flatten(1, 2)
-    return rows @ rows.mT / parts.shape[-1]
 
 
 def _power(weights: Tensor, products: Tensor, parts: slice) -> Tensor:

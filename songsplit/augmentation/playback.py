@@ -7,55 +7,32 @@ from fractions import Fraction
 from functools import cache
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 from torch.nn import functional
 
 from songsplit.augmentation.effect import move
 
+# Samples of the output's rate that are read before and after what is resampled. They are faded:
+# the transform takes the signal for periodic, and a jump from its end to its start would ring.
 MARGIN = 2048
-"""Samples of the output's rate that :func:`resample` reads before and after a signal.
-
-They are faded: the transform takes the signal for periodic, and the jump from its end to its
-start would be heard as ringing at both.
-"""
-
-N_FFT = 2048
-"""Window in samples of the phase vocoder."""
-
+N_FFT = 2048  # window in samples of the phase vocoder
 _HOP = N_FFT // 4
 _OVERLAP = 4
 _LARGEST_TERM = 200  # leaves no gap above half a semitone between neighbouring rates
 
 
-def _is_smooth(number: int) -> bool:
-    for prime in (2, 3, 5):
-        while number % prime == 0:
-            number //= prime
-    return number == 1
-
-
-@cache
-def smooth_length(at_least: int) -> int:
-    """Return the smallest number from `at_least` up whose Fourier transforms are fast."""
-    length = max(at_least, 1)
-    while not _is_smooth(length):
-        length += 1
-    return length
-
-
 @cache
 def smooth_rates(lowest: float, highest: float) -> tuple[Fraction, ...]:
-    """Return the rates, with 1 and rising, that :func:`resample` is fast at.
-
-    Between a third and three, neighbours are at most half a semitone apart.
-    """
-    terms = [number for number in range(1, _LARGEST_TERM + 1) if _is_smooth(number)]
+    """Return the rates, with 1 and rising, that :func:`resample` is fast at."""
+    terms = [n for n in range(1, _LARGEST_TERM + 1) if next_fast_len(n, real=True) == n]
     rates = {Fraction(a, b) for a in terms for b in terms}
     return tuple(sorted(rate for rate in rates if lowest <= rate <= highest or rate == 1))
 
 
-def nearest_rate(rate: float, rates: tuple[Fraction, ...]) -> Fraction:
-    """Return the one of the rates whose pitch is nearest."""
+def nearest_rate(rate: float, lowest: float, highest: float) -> Fraction:
+    """Return the one of :func:`smooth_rates` whose pitch is nearest."""
+    rates = smooth_rates(lowest, highest)
     return min(rates, key=lambda candidate: abs(math.log(candidate / rate)))
 
 
@@ -67,20 +44,20 @@ def samples_needed(samples: int, rate: float) -> int:
 def resample(audio: Tensor, rate: Fraction, samples: int) -> Tensor:
     """Play audio (..., n) faster or slower, pitch and tempo together: shape (..., samples).
 
-    Sample ``n`` of the result is the input at ``(n + MARGIN) * rate``, with all frequencies that
-    both rates can hold kept as they are, and none besides. `rate` is one of
-    :func:`smooth_rates`; ``samples_needed(samples, rate)`` samples are read.
+    Sample ``n`` of the result is the input at ``(n + MARGIN) * rate``, with the frequencies that
+    both rates can hold. `rate` is one of :func:`smooth_rates`; ``samples_needed(samples, rate)``
+    samples are read.
     """
     source = audio[..., : samples_needed(samples, float(rate))].clone()
     fade = math.floor(MARGIN * rate)
     ramp = torch.hann_window(2 * fade, device=audio.device)
     source[..., :fade] *= ramp[:fade]
     source[..., -fade:] *= ramp[fade:]
-    unit = smooth_length(math.ceil((samples + 2 * MARGIN) / rate.denominator))
+    unit = next_fast_len(math.ceil((samples + 2 * MARGIN) / rate.denominator), real=True)
     before, after = unit * rate.numerator, unit * rate.denominator
     spectrum = torch.fft.rfft(source, before)
     played: Tensor = torch.fft.irfft(spectrum, after)[..., MARGIN : MARGIN + samples]
-    return played * (after / before)
+    return played.mul(after / before)
 
 
 def change_tempo(audio: Tensor, rates: Tensor, samples: int) -> Tensor:
@@ -100,32 +77,26 @@ def change_tempo(audio: Tensor, rates: Tensor, samples: int) -> Tensor:
 
 
 def stretch(spectrogram: Tensor, rates: Tensor, frames: int) -> Tensor:
-    """Take frames of a spectrogram at another rate, with phases that continue each other.
+    """Take frames of complex64 (items, channels, bins, frames) at rates given on the CPU.
 
     Follows Laroche and Dolson (1999), "Improved phase vocoder time-scale modification of audio":
     from frame to frame, phases advance as they do in the input at that place. Here the advance
     of a bin is the phase of the cross-spectrum between two frames, summed over the channels and
-    over the bin and its two neighbours. Since that sum is weighted by energy, the bins around a
-    partial advance with it, which locks their phases to each other, and the phase between the
-    channels stays as it was. Magnitudes are interpolated between frames.
-
-    The spectrogram is complex64 of shape (items, channels, bins, frames); `rates` has the input
-    frames for each output frame, on the CPU.
+    over the bin and its two neighbours: weighted by energy, which locks the bins around a partial
+    to it and keeps the phase between the channels. Magnitudes are interpolated.
     """
-    items, channels, bins, available = spectrogram.shape
     device = spectrogram.device
+    last = spectrogram.shape[3] - 1
     position = rates.double()[:, None] * torch.arange(frames)
-    index = position.long().clamp_max(available - 1)
+    index = position.long().clamp_max(last)
     weight = move((position - index).clamp(0, 1).float(), device)[:, None, :, None]
     # Frames become rows of memory, as which the STFT has stored them.
     rows = spectrogram.transpose(2, 3)
-
-    def take_frames(number: Tensor) -> Tensor:
-        wanted = move(number, device)[:, None, :, None].expand(items, channels, frames, bins)
-        return rows.gather(2, wanted)
-
-    current = take_frames(index)
-    following = take_frames((index + 1).clamp_max(available - 1))
+    shape = *rows.shape[:2], frames, rows.shape[3]
+    current, following = (
+        rows.gather(2, move(number, device)[:, None, :, None].expand(shape))
+        for number in (index, (index + 1).clamp_max(last))
+    )
     cross = (following[:, :, :-1] * current[:, :, 1:].conj()).sum(dim=1)
     padded = functional.pad(torch.view_as_real(cross), (0, 0, 1, 1))
     summed = torch.view_as_complex(padded[:, :, :-2] + padded[:, :, 1:-1] + padded[:, :, 2:])
@@ -144,12 +115,10 @@ def _phase(values: Tensor) -> Tensor:
 
 
 def synthesize(spectrogram: Tensor, samples: int) -> Tensor:
-    """Invert a centred STFT with a periodic Hann window and a hop of a quarter of it.
+    """Invert a centred STFT, complex64 (..., bins, frames), Hann windows at quarters of them.
 
-    Like :func:`torch.istft`, and least squares in the sense of Griffin and Lim (1984), but that
-    function looks at the sum of the windows, for which the CPU has to wait until a GPU has
-    caught up. The spectrogram is complex64 of shape (..., bins, frames); the first of the samples
-    is the centre of the first frame.
+    As :func:`torch.istft` does, which however looks at the sum of the windows: for that, the CPU
+    has to wait until a GPU has caught up.
     """
     length = 2 * spectrogram.shape[-2] - 2
     window = torch.hann_window(length, device=spectrogram.device)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from songsplit.augmentation.effect import (
     Effect,
@@ -16,8 +15,8 @@ from songsplit.augmentation.effect import (
     amplitude,
     log_uniform,
     move,
-    some_factors,
     uniform,
+    within,
 )
 
 _LOWEST = 30.0  # Hz; where the equaliser's curves begin
@@ -38,17 +37,12 @@ _ROUNDING = 0.4054  # of MPEG-1 layer III's quantiser: less than a half favours 
 class CurveEffect(Effect):
     """Base of filters without phase: one gain for each item and bin."""
 
-    def factors(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw gains (items, bins) on the CPU, 1 for unchanged items.
-
-        `hertz` has the frequencies of the bins, shape (bins,), on the CPU, where curves are
-        made because they are small.
-        """
+    def factors(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
+        """Draw gains (items, bins) at these frequencies on the CPU, 1 for unchanged items."""
         curves = self._draw(items, hertz, generator)
-        return some_factors(curves, torch.ones(len(hertz)), self.share, generator)
+        return self._some(curves, torch.ones(len(hertz)), generator)
 
-    def _draw(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw gains of shape (items, bins) for all items."""
+    def _draw(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
         raise NotImplementedError
 
 
@@ -71,24 +65,20 @@ class Equalizer(CurveEffect):
     Attributes
     ----------
     deviation : float
-        Standard deviation in dB of the gain at each of the curve's knots.
+        Standard deviation in dB of the gain at each knot.
     knots : int
-        Number of knots, evenly spaced between 30 Hz and half the sample rate on a
-        logarithmic scale.
+        Their number, evenly spaced over log frequency from 30 Hz to half the sample rate.
     """
 
-    section: ClassVar[str] = "equalizer"
-    bounds: ClassVar[dict[str, Range]] = {"deviation": (0, 40), "knots": (2, 64)}
-    share: float = 0.5
-    deviation: float = 4.0
-    knots: int = 8
+    share: float = field(default=0.5, metadata=within(0, 1))
+    deviation: float = field(default=4.0, metadata=within(0, 40))
+    knots: int = field(default=8, metadata=within(2, 64))
 
-    def _draw(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
+    def _draw(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
         octaves = (hertz.clamp_min(_LOWEST) / _LOWEST).log2()
         position = octaves / octaves[-1] * (self.knots - 1)
         hats = (1 - (position - torch.arange(self.knots)[:, None]).abs()).relu()  # (knots, bins)
-        shape = (items, self.knots)
-        knots = torch.randn(shape, generator=generator) * self.deviation
+        knots = torch.randn(items, self.knots, generator=generator) * self.deviation
         return amplitude((knots[:, :, None] * hats).sum(dim=1))
 
 
@@ -96,10 +86,8 @@ class Equalizer(CurveEffect):
 class FilterCurve(CurveEffect):
     """One of the filters of a mixing desk, each as likely as the others.
 
-    High-pass, low-pass, low shelf, high shelf, or the band of a telephone. The first
-    two are Butterworth's, with the magnitude ``1 / sqrt(1 + (f / f0) ** (2 * order))``;
-    shelves go from one gain to the other as the power of such a filter of the second
-    order does. The telephone's band is 300 to 3400 Hz, give or take.
+    A high-pass, low-pass, low shelf, high shelf, or a telephone's band of about 300 to 3400 Hz.
+    All have the slopes of Butterworth's filters; those of shelves are of the second order.
 
     Attributes
     ----------
@@ -113,22 +101,15 @@ class FilterCurve(CurveEffect):
         Largest gain or loss in dB of a shelf.
     """
 
-    section: ClassVar[str] = "filter_curve"
-    bounds: ClassVar[dict[str, Range]] = {
-        **dict.fromkeys(("high_pass", "low_pass", "low_shelf", "high_shelf"), (1, 100_000)),
-        "order": (1, 16),
-        "shelf_gain": (0, 40),
-    }
-    share: float = 0.08
-    high_pass: Range = (40.0, 400.0)
-    low_pass: Range = (2500.0, 14000.0)
-    order: tuple[int, int] = (1, 4)
-    low_shelf: Range = (80.0, 500.0)
-    high_shelf: Range = (2000.0, 8000.0)
-    shelf_gain: float = 10.0
+    share: float = field(default=0.08, metadata=within(0, 1))
+    high_pass: Range = field(default=(40.0, 400.0), metadata=within(1, 100_000))
+    low_pass: Range = field(default=(2500.0, 14000.0), metadata=within(1, 100_000))
+    order: tuple[int, int] = field(default=(1, 4), metadata=within(1, 16))
+    low_shelf: Range = field(default=(80.0, 500.0), metadata=within(1, 100_000))
+    high_shelf: Range = field(default=(2000.0, 8000.0), metadata=within(1, 100_000))
+    shelf_gain: float = field(default=10.0, metadata=within(0, 40))
 
-    def _draw(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw a kind for each item, after one curve of every kind."""
+    def _draw(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
         low, high = self.order
         order = torch.randint(low, high + 1, (items,), generator=generator).float()
         decibels = uniform(items, (-self.shelf_gain, self.shelf_gain), generator)
@@ -166,14 +147,11 @@ class BandLimit(CurveEffect):
         Range in Hz of the highest frequency that is kept.
     """
 
-    section: ClassVar[str] = "band_limit"
-    bounds: ClassVar[dict[str, Range]] = {"frequency": (1, 100_000)}
-    share: float = 0.05
-    frequency: Range = (4000.0, 16000.0)
+    share: float = field(default=0.05, metadata=within(0, 1))
+    frequency: Range = field(default=(4000.0, 16000.0), metadata=within(1, 100_000))
 
-    def _draw(self, items: int, hertz: Tensor, generator: torch.Generator) -> Tensor:
-        highest = log_uniform(items, self.frequency, generator)
-        return band_curves(highest, hertz)
+    def _draw(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
+        return band_curves(log_uniform(items, self.frequency, generator), hertz)
 
 
 @dataclass(frozen=True)
@@ -181,12 +159,10 @@ class LossyCoding(ItemEffect):
     """Quantise the magnitudes of a mixture as MP3 and AAC encoders do.
 
     In every frame and band, about one Bark wide, magnitudes are raised to the power 3/4,
-    rounded, and raised back, as in ISO/IEC 11172-3. Steps lie at a distance from the
-    band's own level that depends on the bitrate, which stands in for a psychoacoustic
-    model. Bins below half a step are lowered by 12 dB; bands that the loudest one of the
-    frame would hide become holes, and so does all above a cutoff frequency.
-
-    The real gain that this amounts to, bin by bin, is applied to every target, so the
+    rounded, and raised back, as in ISO/IEC 11172-3, in steps that depend on the band's level
+    and the bitrate instead of a psychoacoustic model. Bins below half a step are lowered by
+    12 dB; bands that the loudest one of the frame would hide become holes, and so does all
+    above a cutoff frequency. Every target gets the same real gain in every bin, so the
     targets still add up to the mixture.
 
     Attributes
@@ -195,13 +171,8 @@ class LossyCoding(ItemEffect):
         Range in kbit/s of the bitrates, of stereo MP3 files, that are imitated.
     """
 
-    section: ClassVar[str] = "coding"
-    bounds: ClassVar[dict[str, Range]] = {"bitrate": (16, 512)}
-    share: float = 0.08
-    bitrate: Range = (64.0, 256.0)
-
-    def _draw(self, items: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-        return (log_uniform(items, self.bitrate, generator),)
+    share: float = field(default=0.08, metadata=within(0, 1))
+    bitrate: Range = field(default=(64.0, 256.0), metadata=within(16, 512, log=True))
 
     def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
         """Code mixtures of complex64 spectrograms (items, targets, 2, bins, frames)."""

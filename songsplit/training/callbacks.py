@@ -1,24 +1,17 @@
-"""What a training run does besides training: averages, checkpoints, excerpts, a bar.
-
-::
-
-    runs/base/                       trainer.default_root_dir
-        checkpoints/best.ckpt        best validation score
-        checkpoints/last.ckpt        to resume from
-        logs/version_0/              one for each start: config.yaml, metrics.csv
-        tensorboard/version_0/       likewise
-"""
+"""What a training run does besides training: averages, checkpoints, excerpts, a bar."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 from pytorch_lightning.callbacks import (
     ModelCheckpoint,
     RichProgressBar,
@@ -27,14 +20,15 @@ from pytorch_lightning.callbacks import (
 )
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities import rank_zero_info
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from songsplit.errors import ConfigError, OutputError
+from songsplit.errors import OutputError
 from songsplit.files import whole_file
 
-SCORE = "valid/usdr"
-"""What decides which checkpoint is best: uSDR, mean over validation clips and targets."""
+SCORE = "valid/usdr"  # decides what is best: uSDR, mean over validation clips and targets
+_SNIPPET_SECONDS = 8
 
 
 def checkpoint_folder(root: str | Path) -> Path:
@@ -45,9 +39,8 @@ def checkpoint_folder(root: str | Path) -> Path:
 class MovingAverage(WeightAveraging):
     """Exponential moving average of weights and statistics, which is validated and saved.
 
-    Averaged weights separate better than those of the last step (Polyak and Juditsky
-    1992). With a fixed decay the average holds on to its random start for thousands of
-    steps, and normalisation statistics with it; here the decay begins low and rises as
+    Averaged weights separate better than those of the last step (Polyak and Juditsky 1992).
+    For the average to forget its random start soon, the decay begins low and rises as
     ``(1 + n) / (10 + n)`` with the number ``n`` of steps averaged.
 
     Parameters
@@ -56,24 +49,17 @@ class MovingAverage(WeightAveraging):
         Highest share of the old average that a step leaves in place.
     """
 
-    def __init__(self, decay: float = 0.998) -> None:
-        if not 0 <= decay < 1:
-            raise ConfigError(f"average.decay must be at least 0 and below 1, not {decay}")
+    def __init__(self, decay: ClosedUnitInterval = 0.998) -> None:
         super().__init__()
-        self.decay = decay
+        self.decay = float(decay)
         self._count = 0
-        self._averaged: list[tuple[Tensor, Tensor]] = []
-        self._copied: list[tuple[Tensor, Tensor]] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the average on the device that trains, and list what is averaged."""
+        """Put the average on the device that trains."""
         average: Any = self._average_model
         average.to(pl_module.device)
         # Looking at the tensor after each step would make the CPU wait for the GPU.
         self._count = int(average.n_averaged)
-        both = list(zip(_tensors(average.module), _tensors(pl_module), strict=True))
-        self._averaged = [pair for pair in both if pair[0].is_floating_point()]
-        self._copied = [pair for pair in both if not pair[0].is_floating_point()]
 
     @torch.no_grad()
     def on_train_batch_end(
@@ -82,13 +68,16 @@ class MovingAverage(WeightAveraging):
         """Move the average towards the weights after each optimiser step."""
         if trainer.global_step <= self._latest_update_step:
             return
+        average: Any = self._average_model
+        pairs = list(zip(_tensors(average.module), _tensors(pl_module), strict=True))
+        averages, weights = zip(*(x for x in pairs if x[0].is_floating_point()), strict=True)
         n = self._count
         share = min(self.decay, (1 + n) / (10 + n)) if n else 0.0
-        averages, weights = zip(*self._averaged, strict=True)
         torch._foreach_lerp_(averages, weights, 1 - share)
-        for counter, current in self._copied:
-            counter.copy_(current)
-        self._average_model.n_averaged += 1  # type: ignore[union-attr]
+        for counter, current in pairs:
+            if not counter.is_floating_point():
+                counter.copy_(current)
+        average.n_averaged += 1
         self._count += 1
         self._latest_update_step = trainer.global_step
 
@@ -119,7 +108,7 @@ class LastCheckpoint(_RunCheckpoint):
     """Keeps the state to resume from as ``last.ckpt``.
 
     It is written every so many steps, before and after each validation, after the last step,
-    and when the process gets SIGTERM, as job queues send it before they kill.
+    at Ctrl-C, and at SIGTERM, as job queues send it before they kill.
 
     Parameters
     ----------
@@ -127,11 +116,24 @@ class LastCheckpoint(_RunCheckpoint):
         A run that is killed loses at most this many steps.
     """
 
-    def __init__(self, every_steps: int = 500) -> None:
-        if every_steps < 1:
-            raise ConfigError(f"last.every_steps must be at least 1, not {every_steps}")
-        super().__init__("last", every_n_train_steps=every_steps)
-        self.every_steps = every_steps
+    def __init__(self, every_steps: PositiveInt = 500) -> None:
+        self.every_steps = int(every_steps)
+        self._stopped_by = signal.SIGTERM
+        super().__init__("last", every_n_train_steps=self.every_steps)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Let Ctrl-C end the training of one process between two batches, as SIGTERM does."""
+
+        def stop(number: int, frame: object) -> None:
+            rank_zero_info("\nstopping after this step; Ctrl-C again stops at once, without saving")
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._stopped_by = signal.SIGINT
+            signal.raise_signal(signal.SIGTERM)
+
+        super().on_train_start(trainer, pl_module)
+        alone = trainer.world_size == 1 and threading.current_thread() is threading.main_thread()
+        if alone and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, stop)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any, **options: Any
@@ -154,16 +156,17 @@ class LastCheckpoint(_RunCheckpoint):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Save after SIGTERM, which Lightning heeds between two batches.
+        """Save after Ctrl-C or SIGTERM, which Lightning heeds between two batches.
 
         During a validation the module holds the averaged weights, and within an accumulated
         step some gradients: then what was saved before stands.
         """
         if not isinstance(exception, SIGTERMException):
             return
-        exception.code = 128 + signal.SIGTERM  # otherwise a stopped run would look finished
+        exception.code = 128 + self._stopped_by  # otherwise a stopped run would look finished
         if not trainer.validating and not trainer.fit_loop._should_accumulate():
             self._save(trainer)
+        rank_zero_info("stopped; the same command with --ckpt_path last goes on")
 
     def _save(self, trainer: pl.Trainer) -> None:
         testing = trainer.fast_dev_run or trainer.sanity_checking  # type: ignore[attr-defined]
@@ -193,45 +196,30 @@ class AtomicCheckpoints(TorchCheckpointIO):
 class Snippets(pl.Callback):
     """Lets TensorBoard play how the network separates parts of the first validation clips.
 
-    At each validation an excerpt of each of these clips is separated with the weights that are
-    validated, and the estimates are logged, downmixed to mono because TensorBoard plays nothing
-    else. The mixture and the references are logged once. Where the trainer has no TensorBoard
-    logger nothing is done.
+    At each validation the estimates of an excerpt of each of these clips are logged, downmixed
+    to mono because TensorBoard plays nothing else; the mixture and the references only once.
 
     Parameters
     ----------
     count : int
         Number of clips; 0 switches the snippets off.
-    seconds : float
-        Length of the excerpts, at most 60: where the first target is loudest. Shorter clips
-        are taken whole.
     """
 
-    def __init__(self, count: int = 3, seconds: float = 8.0) -> None:
-        if count < 0:
-            raise ConfigError(f"snippets.count must be 0 or more, not {count}")
-        if not 0 < seconds <= 60:
-            raise ConfigError(f"snippets.seconds must be above 0 and at most 60, not {seconds}")
+    def __init__(self, count: NonNegativeInt = 3) -> None:
         self.count = count
-        self.seconds = seconds
         self._known: set[str] = set()
 
     def on_validation_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any, **options: Any
     ) -> None:
         """Separate and log an excerpt; the averaged weights are in the module by now."""
+        batch, number = arguments[:2]
         loggers = [x for x in trainer.loggers if isinstance(x, TensorBoardLogger)]
-        unwanted = trainer.sanity_checking or not trainer.is_global_zero
-        if unwanted or not loggers or batch_idx >= self.count:
+        if number >= self.count or not loggers or not trainer.is_global_zero:
             return
         model: Any = pl_module.model
         rate, targets = model.config.sample_rate, model.config.targets
-        stems = loudest(torch.as_tensor(batch["stems"]), max(1, round(self.seconds * rate)))
+        stems = _loudest(torch.as_tensor(batch["stems"]), _SNIPPET_SECONDS * rate)
         mixture = stems.sum(dim=0)
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             estimates = model(mixture[None].to(pl_module.device))[0].float().cpu()
@@ -242,19 +230,17 @@ class Snippets(pl.Callback):
             sounds["mixture"] = mixture
         # One gain keeps mixture and stems within full scale and comparable.
         gain = 1 / max(1.0, float(mixture.abs().max()), float(stems.abs().max()))
-        for logger, (name, sound) in itertools.product(loggers, sounds.items()):
+        for name, sound in sounds.items():
             mono = (sound.mean(dim=0) * gain).nan_to_num(0.0, 0.0, 0.0).clamp(-1, 1)
             tag = f"snippets/{batch['name'].replace('/', '-')}/{name}"
-            logger.experiment.add_audio(tag, mono, trainer.global_step, sample_rate=rate)
+            loggers[0].experiment.add_audio(tag, mono, trainer.global_step, sample_rate=rate)
 
 
-def loudest(stems: Tensor, length: int) -> Tensor:
+def _loudest(stems: Tensor, length: int) -> Tensor:
     """Cut out where the first stem has the most energy, from (targets, channels, samples)."""
     energy = stems[0].double().square().sum(dim=0).cumsum(dim=0)
-    energy = torch.nn.functional.pad(energy, (1, 0))
-    if length >= stems.shape[-1]:
-        return stems
-    start = int((energy[length:] - energy[:-length]).argmax())
+    gained = energy[length:] - energy[:-length]
+    start = int(gained.argmax()) + 1 if len(gained) else 0
     return stems[..., start : start + length]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,15 @@ import torch
 from songsplit.errors import ConfigError, ModelError, OutputError, OutputExistsError
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation_model import SeparationModel
+from songsplit.models.unet import least_weights
 from songsplit.models.weights import save_weights
 
+# Keys of checkpoints: JSON of the network's MaskUNetConfig, the class of a network that is none of
+# ours, and JSON that says what the weights were made from (code, data with their licences,
+# augmentation, loss, seed, validation scores).
 CONFIG_KEY = "songsplit_config"
-"""Of checkpoints: JSON text of the network's :class:`~songsplit.models.config.MaskUNetConfig`."""
-
 NETWORK_KEY = "songsplit_network"
-"""Of checkpoints: class of the network, where it is none of ours."""
-
 PROVENANCE_KEY = "songsplit_provenance"
-"""Of checkpoints: JSON text of an object that says what the weights were made from: the version
-of the code, the data with their licences, augmentation, loss, seed and validation scores."""
 
 _PREFIX = "model."
 # What only the checkpoint can tell.
@@ -51,26 +49,24 @@ def export_checkpoint(
     for key in _RESERVED:
         if key in card:
             raise ConfigError(f"card: {key!r} is taken from the checkpoint: leave it out")
+    if not 0 < sharpness < float("inf"):
+        raise ConfigError(f"sharpness must be above 0, not {sharpness}")
     target = Path(path)
     if target.suffix != ".safetensors":
         raise OutputError(f"{path}: a weights file must be called *.safetensors")
     # Before the work, which would be in vain.
     if os.path.lexists(target) and not overwrite:
         raise OutputExistsError(f"{path} is already there: allow overwriting, or move it")
-    saved = _load(checkpoint)
-    if NETWORK_KEY in saved:
-        raise ModelError(
-            f"{checkpoint} holds a {saved[NETWORK_KEY]}: only MaskUNet can be exported; load "
-            "its state_dict yourself"
-        )
-    model = _model(checkpoint, saved)
+    model, from_checkpoint = _load(Path(checkpoint))
     if sharpness != 1:
-        _sharpen(model, sharpness)
         card = {**card, "sharpness": sharpness}
-    full = {"name": target.stem, **card, "steps": saved["global_step"]}
-    if PROVENANCE_KEY in saved:
-        full["provenance"] = _provenance(checkpoint, saved[PROVENANCE_KEY])
-    save_weights(model, full, target)
+        for parameter in model.unet.get_submodule("head").parameters():
+            parameter.data.mul_(sharpness)
+    # Matrices and kernels are stored in half precision.
+    stored = (x.half() if x.ndim > 1 else x for x in model.state_dict().values())
+    if not all(bool(value.isfinite().all()) for value in stored):
+        raise ModelError(f"{checkpoint} holds weights that are not finite: take an earlier one")
+    save_weights(model, {"name": target.stem, **card, **from_checkpoint}, target)
     return hashlib.sha256(target.read_bytes()).hexdigest()
 
 
@@ -78,60 +74,58 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a card from a JSON file, or raise ConfigError."""
     try:
         card = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as JSON ({error})") from error
     if not isinstance(card, dict):
         raise ConfigError(f'{path} must hold a JSON object, such as {{"description": "..."}}')
     return card
 
 
-def _load(checkpoint: str | os.PathLike[str]) -> dict[str, Any]:
+def _load(checkpoint: Path) -> tuple[SeparationModel, dict[str, Any]]:
+    """Read the model, and what the card takes from the checkpoint; raise ModelError."""
     try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            # What training saves is not compressed, and so cannot become larger than the file.
+            if any(entry.compress_type for entry in archive.infolist()):
+                raise ModelError(f"{checkpoint} is compressed: give a .ckpt file as training saves")
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        if NETWORK_KEY in saved:
+            raise ModelError(
+                f"{checkpoint} holds a {saved[NETWORK_KEY]}: only MaskUNet can be exported; load "
+                "its state_dict yourself"
+            )
+        config = MaskUNetConfig.from_json(saved[CONFIG_KEY])
+        weights = {
+            name.removeprefix(_PREFIX): tensor
+            for name, tensor in saved["state_dict"].items()
+            if name.startswith(_PREFIX)
+        }
+        known = {"steps": int(saved["global_step"])}
+        if PROVENANCE_KEY in saved:
+            known["provenance"] = json.loads(saved[PROVENANCE_KEY])
     except FileNotFoundError:
         raise ModelError(f"{checkpoint}: there is no such checkpoint; check the name") from None
-    except (IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise ModelError(f"{checkpoint} cannot be read ({error}); check the file") from error
-    # torch.load raises all of these for files that are no checkpoint, and tells no more.
-    except (OSError, RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise ModelError(
-            f"{checkpoint} is no checkpoint, or is damaged: give a .ckpt file of a training run"
-        ) from error
-    if not isinstance(saved, dict) or not {CONFIG_KEY, "state_dict", "global_step"} <= saved.keys():
-        raise ModelError(
-            f"{checkpoint} is no checkpoint of songsplit: give a .ckpt file of its training"
-        )
-    return saved
-
-
-def _model(checkpoint: str | os.PathLike[str], saved: Mapping[str, Any]) -> SeparationModel:
-    weights = {
-        name.removeprefix(_PREFIX): tensor
-        for name, tensor in saved["state_dict"].items()
-        if name.startswith(_PREFIX)
-    }
-    try:
-        model = SeparationModel(MaskUNetConfig.from_json(saved[CONFIG_KEY]))
-        model.load_state_dict(weights)
     except ConfigError as error:
         raise ModelError(f"{checkpoint}: {error}") from error
+    except ModelError:
+        raise
+    # Whatever else is wrong with a file, torch and Python have many exceptions for it.
+    except Exception as error:
+        raise ModelError(
+            f"{checkpoint} is no checkpoint of songsplit's training, or is damaged: give a .ckpt "
+            "file of a training run"
+        ) from error
+    try:
+        # Before anything is made of the size that the configuration asks for.
+        if 2 * least_weights(config) > checkpoint.stat().st_size:
+            raise RuntimeError("there are fewer weights than the configuration asks for")
+        model = SeparationModel(config)
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(
             f"{checkpoint} holds another network than this version of songsplit builds: export it "
             "with the version that trained it"
         ) from error
-    return model
-
-
-def _sharpen(model: SeparationModel, sharpness: float) -> None:
-    if not 0 < sharpness < float("inf"):
-        raise ConfigError(f"sharpness must be above 0, not {sharpness}")
-    for parameter in model.unet.get_submodule("head").parameters():
-        parameter.data.mul_(sharpness)
-
-
-def _provenance(checkpoint: str | os.PathLike[str], text: Any) -> Any:
-    try:
-        return json.loads(text)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{checkpoint} is damaged: what it was made from is no JSON") from error
+    return model, known

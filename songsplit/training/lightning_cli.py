@@ -11,8 +11,7 @@ import torch
 from jsonargparse import Namespace
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
-from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from songsplit.data.datamodule import StemDataModule
 from songsplit.errors import ConfigError, SongsplitError
@@ -38,9 +37,6 @@ _TRAINER_DEFAULTS = {
     "num_sanity_val_steps": 0,
 }
 
-# What --ckpt_path takes besides the name of a file: checkpoints of the run itself.
-_RUN_CHECKPOINTS = ("best", "last")
-
 
 class TrainingCLI(LightningCLI):
     """Lightning's command line with the callbacks and loggers of a songsplit run.
@@ -59,7 +55,18 @@ class TrainingCLI(LightningCLI):
             auto_configure_optimizers=False,
             run=run,
             save_config_kwargs={"overwrite": True},
+            # A list of all options would push what was wrong off the screen.
+            parser_kwargs={
+                name: {"usage": f"train.py {name} [--config FILE] [--key.of.config VALUE ...]"}
+                for name in self.subcommands()
+            },
         )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Leave out Lightning's ``test`` and ``predict``, which ``evaluate.py`` is for."""
+        known = LightningCLI.subcommands()
+        return {name: known[name] for name in ("fit", "validate")}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Give callbacks keys of their own."""
@@ -79,17 +86,16 @@ class TrainingCLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse, and look at the checkpoint to resume from before Lightning stumbles over it."""
+        """Parse; refuse impossible plans, and find the checkpoint, before any data are read."""
         try:
             super().parse_arguments(parser, args)
         except UnicodeDecodeError as error:
-            raise ConfigError(
-                f"a configuration is not UTF-8 text ({error}): give the YAML file"
-            ) from error
-        subcommand = self.config.get("subcommand")
-        wanted = self.config[subcommand].get("ckpt_path") if subcommand else None
-        if wanted not in (None, *_RUN_CHECKPOINTS):
-            _require_checkpoint(Path(wanted))
+            raise ConfigError(f"a configuration is not UTF-8 text ({error})") from error
+        if subcommand := self.config.get("subcommand"):
+            options = self.config[subcommand]
+            if subcommand == "fit":
+                _check_plan(options.trainer)
+            options.ckpt_path = _checkpoint(options.get("ckpt_path"), options.trainer)
 
     def instantiate_classes(self) -> None:
         """Make everything, and tell the data what the network needs."""
@@ -112,88 +118,62 @@ class TrainingCLI(LightningCLI):
         """Make the trainer, with TensorBoard and CSV logs if nothing else was asked for."""
         asked = self._get(self.config_init, "trainer")
         if asked["logger"] in (None, True):
-            options["logger"] = _loggers(asked["default_root_dir"])
-        fixed: list[pl.Callback] = [BestCheckpoint(), Rates()]
+            csv = CSVLogger(asked["default_root_dir"], name="logs")
+            board = TensorBoardLogger(csv.save_dir, name="tensorboard", version=csv.version)
+            options["logger"] = [csv, board]
+        # The best one comes before the last one, which saves what the best one knows.
+        callbacks = [BestCheckpoint(), Rates(), *_as_list(asked["callbacks"])]
         if asked["logger"] is not False:
-            fixed.append(LearningRateMonitor())
+            callbacks.append(LearningRateMonitor())
         if asked["enable_progress_bar"] is not False:
-            fixed.append(StepsBar())
-        options["plugins"] = [AtomicCheckpoints(), *_as_list(asked["plugins"])]
-        options["callbacks"] = [*fixed, *_as_list(asked["callbacks"])]
-        return super().instantiate_trainer(**options)
-
-    def before_fit(self) -> None:
-        """Refuse impossible plans, find the checkpoint to resume from, keep earlier runs safe."""
-        _check_plan(self._get(self.config_init, "trainer"))
-        options = self.config_init[self.subcommand]
-        folder = checkpoint_folder(self.trainer.default_root_dir)
-        wanted = options["ckpt_path"]
-        if wanted in _RUN_CHECKPOINTS:
-            found = folder / f"{wanted}.ckpt"
-            # The same command begins a run and goes on with it, as job queues need it.
-            if found.exists():
-                _require_checkpoint(found)
-            elif wanted == "best":
-                raise ConfigError(f"ckpt_path best: there is no {found} yet")
-            options["ckpt_path"] = str(found) if found.exists() else None
-        elif wanted is None and not self.trainer.fast_dev_run:  # type: ignore[attr-defined]
-            _refuse_second_run(folder)
-
-
-def _loggers(root: str | Path) -> list[Logger]:
-    """Make a CSV and a TensorBoard logger that write to new folders at each start."""
-    logs = Path(root) / "logs"
-    taken = {path.name for path in logs.glob("version_*")}
-    version = next(v for n in range(len(taken) + 1) if (v := f"version_{n}") not in taken)
-    return [
-        CSVLogger(str(root), name="logs", version=version),
-        TensorBoardLogger(str(root), name="tensorboard", version=version),
-    ]
-
-
-def _check_plan(trainer: Namespace) -> None:
-    """Refuse here, before any data are read, what Lightning would only find later."""
-    if trainer["max_steps"] < 1:
-        raise ConfigError("trainer.max_steps must be set: the schedule depends on it")
-    for name in ("val_check_interval", "accumulate_grad_batches", "log_every_n_steps"):
-        value = trainer[name]
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise ConfigError(f"trainer.{name} must be a whole number above zero, not {value}")
-    if (trainer["gradient_clip_val"] or 0) < 0:
-        raise ConfigError("trainer.gradient_clip_val must not be negative")
+            callbacks.append(StepsBar())
+        plugins = [AtomicCheckpoints(), *_as_list(asked["plugins"])]
+        return super().instantiate_trainer(callbacks=callbacks, plugins=plugins, **options)
 
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _require_checkpoint(path: Path) -> None:
+def _check_plan(trainer: Namespace) -> None:
+    """Refuse here, before any data are read, what Lightning would only find later."""
+    if trainer.max_steps < 1:
+        raise ConfigError("trainer.max_steps must be set: the schedule depends on it")
+    for name in ("val_check_interval", "accumulate_grad_batches", "log_every_n_steps"):
+        value = trainer[name]
+        if value is not None and (not isinstance(value, int) or value < 1):
+            raise ConfigError(f"trainer.{name} must be a whole number above zero, not {value}")
+    if (trainer.gradient_clip_val or 0) < 0:
+        raise ConfigError("trainer.gradient_clip_val must not be negative")
+
+
+def _checkpoint(wanted: str | None, trainer: Namespace) -> str | None:
+    """Find the checkpoint to go on from; refuse a second run in the folder of another one."""
+    folder = checkpoint_folder(trainer.default_root_dir)
+    if wanted is None:
+        if any(folder.glob("*.ckpt")) and not trainer.fast_dev_run:
+            raise ConfigError(
+                f"{folder} holds the checkpoints of another run: add --ckpt_path last to go on "
+                "with it, or choose another --trainer.default_root_dir"
+            )
+        return None
+    path = folder / f"{wanted}.ckpt" if wanted in ("best", "last") else Path(wanted)
     try:
         torch.load(path, weights_only=True, mmap=True)
     except FileNotFoundError:
-        raise ConfigError(
-            f"ckpt_path {path}: there is no such checkpoint; check the name"
-        ) from None
+        if wanted == "last":
+            return None  # the same command begins a run and goes on with it, as job queues need it
+        raise ConfigError(f"ckpt_path: there is no {path}; check the name") from None
     except Exception as error:
         # Whatever is wrong with a file, torch has an exception of its own for it.
         raise ConfigError(f"ckpt_path {path} is damaged or no checkpoint ({error})") from error
-
-
-@rank_zero_only
-def _refuse_second_run(folder: Path) -> None:
-    if any(folder.glob("*.ckpt")):
-        raise ConfigError(
-            f"{folder} holds the checkpoints of another run: add --ckpt_path last to go on "
-            "with it, or choose another --trainer.default_root_dir"
-        )
-
-
-def _is_no_advertisement(record: logging.LogRecord) -> bool:
-    return "Tip: For seamless" not in record.getMessage()
+    return str(path)
 
 
 def build_cli(arguments: list[str] | None = None, *, run: bool = True) -> TrainingCLI:
     """Read a command line, by default the process's, and build, or run, what it describes."""
     # Lightning recommends services of its maker at every start; all else that it says stays.
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(_is_no_advertisement)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
+        lambda record: "Tip: For seamless" not in record.getMessage()
+    )
     return TrainingCLI(arguments, run=run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -12,10 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from numpy.typing import NDArray
-from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
+from torch.optim.lr_scheduler import LambdaLR
 
 import songsplit
 from songsplit.augmentation import Augmentation, AugmentConfig
@@ -33,6 +35,7 @@ from songsplit.training.losses import LossConfig, SeparationLoss
 from songsplit.training.optimizers import Muon
 
 _DEFAULT_AUGMENT = AugmentConfig()
+_OPTIONS = ("optimizer", "learning_rate", "weight_decay", "warmup_steps", "decay_share")
 
 _ADVICE = (
     "go on from the last checkpoint with a lower model.learning_rate, a smaller "
@@ -41,7 +44,7 @@ _ADVICE = (
 
 
 class SeparationTraining(pl.LightningModule):
-    """Train a :class:`~songsplit.models.separation_model.SeparationModel`.
+    """Trains a :class:`~songsplit.models.separation_model.SeparationModel`.
 
     Parameters
     ----------
@@ -81,23 +84,16 @@ class SeparationTraining(pl.LightningModule):
         augment: AugmentConfig = _DEFAULT_AUGMENT,
         loss: LossConfig | nn.Module | None = None,
         optimizer: Literal["adamw", "muon"] = "adamw",
-        learning_rate: float = 2e-3,
-        weight_decay: float = 1e-2,
-        warmup_steps: int = 100,
-        decay_share: float = 0.5,
+        learning_rate: PositiveFloat = 2e-3,
+        weight_decay: NonNegativeFloat = 1e-2,
+        warmup_steps: NonNegativeInt = 100,
+        decay_share: ClosedUnitInterval = 0.5,
         init_from: str | None = None,
         compile: bool = False,
     ) -> None:
         super().__init__()
-        if learning_rate <= 0 or weight_decay < 0 or warmup_steps < 0:
-            raise ConfigError(
-                "model.learning_rate must be above zero, "
-                "model.weight_decay and model.warmup_steps zero or more"
-            )
-        if not 0 <= decay_share <= 1:
-            raise ConfigError(f"model.decay_share must lie between 0 and 1, not {decay_share}")
         network = model if isinstance(model, nn.Module) else None
-        config = (model or MaskUNetConfig()) if network is None else network.config
+        config = getattr(network, "config", None) if network else model or MaskUNetConfig()
         if not isinstance(config, MaskUNetConfig):
             raise ConfigError(
                 f"model.model: {type(network).__name__} needs an attribute config, a "
@@ -106,19 +102,17 @@ class SeparationTraining(pl.LightningModule):
         self.config = config
         self.network = None if network is None else _class_path(network)
         self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.warmup_steps = warmup_steps
-        self.decay_share = decay_share
+        # As plain numbers: others would be pickled into checkpoints by the name of their class.
+        self.learning_rate = float(learning_rate)
+        self.weight_decay = float(weight_decay)
+        self.warmup_steps = int(warmup_steps)
+        self.decay_share = float(decay_share)
         loss = loss or LossConfig()
-        self.settings = {
+        self._made_from = {
+            "songsplit": songsplit.__version__,
+            "commit": _commit(),
             "augmentation": asdict(augment),
             "loss": asdict(loss) if isinstance(loss, LossConfig) else _class_path(loss),
-            "optimizer": optimizer,
-            "learning_rate": learning_rate,
-            "weight_decay": weight_decay,
-            "warmup_steps": warmup_steps,
-            "decay_share": decay_share,
         }
         self.init_from: dict[str, str] | None = None
         if init_from is None:
@@ -135,7 +129,7 @@ class SeparationTraining(pl.LightningModule):
         if compile:
             self.model.unet.compile()
         self.augmentation = Augmentation(
-            augment, config.targets, config.sample_rate, config.n_fft, config.hop_length
+            augment, config.targets, config.sample_rate, self.model.stft.bins
         )
         self.loss: nn.Module = (
             SeparationLoss(loss, self.model.stft) if isinstance(loss, LossConfig) else loss
@@ -144,29 +138,20 @@ class SeparationTraining(pl.LightningModule):
         self._foreground_only = (
             len(config.targets) == 2 and isinstance(loss, LossConfig) and not loss.magnitude
         )
-        self._commit: str | None = None
         self._scores: dict[str, NDArray[np.float64]] = {}
         self._validation: dict[str, float] = {}
         self._first_bad: Tensor | None = None
 
-    def on_fit_start(self) -> None:
-        """Find out which code trains."""
-        self._commit = _commit()
-
     @torch.no_grad()
     def examples(self, batch: Batch) -> Tensor:
-        """Mix and augment a batch.
-
-        The result, complex64 of shape (batch, targets, 2, bins, frames), are spectrograms of the
-        targets, which add up to that of the mixture.
-        """
+        """Make spectrograms of targets, complex64 (batch, targets, 2, bins, frames), of a batch."""
         generator = torch.Generator().manual_seed(batch["seed"])
         # The loader sends only the parts that are present.
         present, packed = batch["present"], batch["parts"]
         parts = torch.zeros((*present.shape, *packed.shape[1:]), device=packed.device)
         parts[present] = packed * batch["scales"][present][:, None, None]
         stems = self.augmentation.stems(
-            parts, batch["same_song"], generator, batch["samples"], batch["present"]
+            parts, batch["same_song"], generator, batch["samples"], present
         )
         return self.augmentation.spectrograms(self.model.stft(stems), batch["bandwidth"], generator)
 
@@ -207,7 +192,11 @@ class SeparationTraining(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores over the clips of all ranks."""
-        scores = self._gathered_scores()
+        shares: list[Any] = [self._scores]
+        if self.trainer.world_size > 1:
+            shares *= self.trainer.world_size
+            torch.distributed.all_gather_object(shares, self._scores)
+        scores = {name: score for share in shares for name, score in share.items()}
         self._scores = {}
         frame_medians, clip_scores = np.moveaxis(np.stack(list(scores.values())), 1, 0)
         found = {"valid/usdr": _mean(clip_scores)}
@@ -218,10 +207,9 @@ class SeparationTraining(pl.LightningModule):
         found = {name: score for name, score in found.items() if math.isfinite(score)}
         # On all ranks: what stops early or saves the best must decide alike everywhere.
         self.log_dict(found, sync_dist=True)
-        if not self.trainer.sanity_checking:
-            words = [f"{name.removeprefix('valid/')} {value:.2f}" for name, value in found.items()]
-            self.print(f"step {self.global_step}: {', '.join(words)} dB")
-            self._validation = {**found, "step": self.global_step}
+        words = [f"{name.removeprefix('valid/')} {value:.2f}" for name, value in found.items()]
+        self.print(f"step {self.global_step}: {', '.join(words)} dB")
+        self._validation = {**found, "step": self.global_step}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the network's settings and its history beside its weights, for the export."""
@@ -234,9 +222,8 @@ class SeparationTraining(pl.LightningModule):
         if self.network is not None:
             checkpoint[NETWORK_KEY] = self.network
         made_from = {
-            "songsplit": songsplit.__version__,
-            "commit": self._commit,
-            **self.settings,
+            **self._made_from,
+            **{name: getattr(self, name) for name in _OPTIONS},
             "max_steps": self.trainer.max_steps,
             "validation": self._validation,
             "init_from": self.init_from,
@@ -267,32 +254,26 @@ class SeparationTraining(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Make the optimiser; the learning rate rises, stays, and falls to zero."""
-        matrices = [p for p in self.parameters() if p.ndim > 1]
-        plain: dict[str, Any] = {
-            "params": [p for p in self.parameters() if p.ndim <= 1],
-            "weight_decay": 0.0,
-        }
-        rate, decay = self.learning_rate, self.weight_decay
+        matrices = {name: p for name, p in self.named_parameters() if p.ndim > 1}
+        plain = {"params": [p for p in self.parameters() if p.ndim <= 1], "weight_decay": 0.0}
+        options: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
         optimizer: torch.optim.Optimizer
+        groups: list[dict[str, Any]]
         if self.optimizer == "muon":
             # The last layer gives masks, not what another layer takes in.
-            last = [p for name, p in self.model.unet.named_parameters() if name == "head.weight"]
-            hidden = [p for p in matrices if all(p is not other for other in last)]
-            first: dict[str, Any] = {"params": hidden, "orthogonal": True}
-            optimizer = Muon([first, {"params": last}, plain], lr=rate, weight_decay=decay)
+            last = [matrices.pop(name) for name in [*matrices] if name == "model.unet.head.weight"]
+            hidden = {"params": list(matrices.values()), "orthogonal": True}
+            groups = [hidden, {"params": last}, plain]
+            optimizer = Muon(groups, **options)
         else:
-            optimizer = torch.optim.AdamW(
-                [{"params": matrices}, plain], lr=rate, weight_decay=decay
-            )
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {
-                "scheduler": scheduler,
-                "interval": "step",
-                "name": "train/learning_rate",
-            },
+            groups = [{"params": list(matrices.values())}, plain]
+            optimizer = torch.optim.AdamW(groups, **options)
+        schedule = {
+            "scheduler": LambdaLR(optimizer, self._learning_rate_factor),
+            "interval": "step",
+            "name": "train/learning_rate",
         }
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the norm of the gradients before they are clipped."""
@@ -315,7 +296,7 @@ class SeparationTraining(pl.LightningModule):
 
     def _learning_rate_factor(self, step: int) -> float:
         total = self.trainer.max_steps
-        rise = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        rise: float = min(1.0, (step + 1) / max(1, self.warmup_steps))
         left = (total - step) / max(1, round(total * self.decay_share))
         return rise * (1 - math.cos(math.pi * max(0.0, min(1.0, left)))) / 2
 
@@ -340,13 +321,6 @@ class SeparationTraining(pl.LightningModule):
             text += ". The batch was made of" + "".join(f"\n  {line}" for line in examples)
         raise TrainingError(text)
 
-    def _gathered_scores(self) -> dict[str, NDArray[np.float64]]:
-        if self.trainer.world_size == 1:
-            return self._scores
-        shares: list[Any] = [None] * self.trainer.world_size
-        torch.distributed.all_gather_object(shares, self._scores)
-        return {name: score for share in shares for name, score in share.items()}
-
 
 def _mean(values: NDArray[np.float64]) -> float:
     """Mean of the values that are finite; NaN if there are none."""
@@ -358,17 +332,13 @@ def _class_path(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-@rank_zero_only
 def _commit() -> str | None:
     """Commit of the checkout that runs, with a mark if files were changed since."""
     folder = Path(__file__).parents[2]
-    if not (folder / ".git").exists():
+    if not (folder / ".git").exists() or shutil.which("git") is None:
         return None  # an installed package
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
 
 
 def _refuse_other_network(name: str, found: MaskUNetConfig, wanted: MaskUNetConfig) -> None:

@@ -24,11 +24,11 @@ class LossConfig:
     Attributes
     ----------
     spectrogram : float
-        Complex error of the network's own spectrogram (:func:`complex_l1`).
+        Complex error of the network's own spectrogram (:func:`relative_l1`).
     waveform : float
-        Error of the samples (:func:`waveform_l1`).
+        Error of the samples (:func:`relative_l1`).
     multi_resolution : float
-        Mean of :func:`complex_l1` over spectrograms with the windows of ``windows``.
+        Mean of the complex errors of spectrograms with the windows of ``windows``.
     magnitude : float
         Error of the magnitudes of the network's own spectrogram (:func:`magnitude_l1`).
     error_level : float
@@ -56,14 +56,7 @@ class LossConfig:
 
 
 class SeparationLoss(nn.Module):
-    """Weighted sum of losses.
-
-    Parameters
-    ----------
-    config : LossConfig
-    stft : STFT
-        The network's front end.
-    """
+    """Weighted sum of losses; the STFT is the network's front end."""
 
     def __init__(self, config: LossConfig, stft: STFT) -> None:
         super().__init__()
@@ -84,7 +77,7 @@ class SeparationLoss(nn.Module):
         error, reference = estimates - targets, mixture.unsqueeze(1)
         losses = {}
         if config.spectrogram:
-            losses["spectrogram"] = complex_l1(error, reference)
+            losses["spectrogram"] = relative_l1(error, reference)
         if config.magnitude:
             losses["magnitude"] = magnitude_l1(estimates, targets, reference)
         if config.error_level:
@@ -94,9 +87,9 @@ class SeparationLoss(nn.Module):
             wave_error = self._samples(error, samples)
             wave_reference = self._samples(reference, samples)
             if config.waveform:
-                losses["waveform"] = waveform_l1(wave_error, wave_reference)
+                losses["waveform"] = relative_l1(wave_error, wave_reference)
             if config.multi_resolution:
-                parts = [complex_l1(f(wave_error), f(wave_reference)) for f in self.resolutions]
+                parts = [relative_l1(f(wave_error), f(wave_reference)) for f in self.resolutions]
                 losses["multi_resolution"] = torch.stack(parts).mean()
         weighted = [getattr(config, name) * value for name, value in losses.items()]
         losses["loss"] = torch.stack(weighted).sum()
@@ -111,26 +104,26 @@ class SeparationLoss(nn.Module):
         return self.stft.inverse(whole, samples)
 
 
-def complex_l1(error: Tensor, mixture: Tensor) -> Tensor:
-    r"""Mean magnitude of the complex error, relative to that of the mixture.
+def relative_l1(error: Tensor, mixture: Tensor) -> Tensor:
+    r"""Mean magnitude of the error, relative to that of the mixture.
 
     .. math:: \frac1B \sum_b \frac{\sum |\hat S_b - S_b|}{\sum |X_b|}
 
-    Dividing by the mixture makes loud and quiet songs count alike. Because the phase
-    is part of the error, a mask learns to leave out bins where the mixture's phase is
-    not the target's.
+    Dividing by the mixture makes loud and quiet songs count alike. Where spectrograms are
+    complex, the phase is part of the error: a mask learns to leave out bins where the
+    mixture's phase is not the target's.
     """
     return _relative(error.abs(), mixture.abs())
 
 
 def magnitude_l1(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
-    r"""Mean error of the magnitudes, relative to that of the mixture.
-
-    .. math:: \frac1B \sum_b \frac{\sum \big| |\hat S_b| - |S_b| \big|}{\sum |X_b|}
-
-    Phases do not count, as in the loss of Jansson et al. 2017.
-    """
+    """Mean error of the magnitudes alone, as in Jansson et al. 2017, relative to the mixture's."""
     return _relative((estimates.abs() - targets.abs()).abs(), mixture.abs())
+
+
+def _relative(error: Tensor, scale: Tensor) -> Tensor:
+    sums = error.flatten(1).sum(dim=1) / error.shape[1]
+    return torch.mean(sums / (scale.flatten(1).sum(dim=1) + _TINY))
 
 
 def error_level(error: Tensor, mixture: Tensor) -> Tensor:
@@ -151,17 +144,3 @@ def error_level(error: Tensor, mixture: Tensor) -> Tensor:
 
     scale = energy(mixture) + _TINY**2
     return (energy(error) / scale + 1e-3).log10().mean()
-
-
-def waveform_l1(error: Tensor, mixture: Tensor) -> Tensor:
-    r"""Mean error of the samples, relative to that of the mixture.
-
-    .. math:: \frac1B \sum_b \frac{\sum |\hat s_b - s_b|}{\sum |x_b|}
-    """
-    return _relative(error.abs(), mixture.abs())
-
-
-def _relative(error: Tensor, scale: Tensor) -> Tensor:
-    targets = error.shape[1]
-    sums = error.flatten(1).sum(dim=1) / targets
-    return torch.mean(sums / (scale.flatten(1).sum(dim=1) + _TINY))

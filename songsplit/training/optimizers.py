@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 _POLYNOMIAL = (3.4445, -4.7750, 2.0315)
-_ITERATIONS = 5
 _MOMENTUM = 0.95
 _BETAS = (0.9, 0.999)
 
@@ -22,16 +21,9 @@ class Muon(torch.optim.Optimizer):
     optimizer for hidden layers in neural networks"), scaled to the size of an AdamW step
     (J. Liu et al., 2025, "Muon is scalable for LLM training"), so that both share one
     learning rate. Unlike :class:`torch.optim.Muon` it takes kernels, and all parameters
-    at once. It works on lists of tensors, because small operations cost a GPU more to
-    start than to compute.
-
-    Parameters
-    ----------
-    groups : iterable of dict
-        Parameter groups. Those with ``orthogonal`` true take Muon's steps, the others
-        those of AdamW.
-    lr : float
-    weight_decay : float
+    at once: groups with ``orthogonal`` true take Muon's steps, the others those of AdamW.
+    It works on lists of tensors, because small operations cost a GPU more to start than to
+    compute.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], lr: float, weight_decay: float) -> None:
@@ -42,10 +34,8 @@ class Muon(torch.optim.Optimizer):
         self, closure: Callable[[], Tensor] | None = None
     ) -> Tensor | None:
         """Take one step; return what ``closure`` returns."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        with torch.enable_grad():
+            loss = None if closure is None else closure()
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
             if parameters:
@@ -98,22 +88,15 @@ def _kept(states: list[dict[str, Any]], name: str, like: list[Tensor]) -> list[T
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:
-    """Approximate the orthogonal matrices nearest to matrices, by Newton-Schulz iterations.
+    """Approximate the orthogonal matrices nearest to (count, m, n), by Newton-Schulz iterations.
 
-    Parameters
-    ----------
-    matrices : Tensor, shape (count, m, n)
-
-    Returns
-    -------
-    Tensor, shape (count, m, n)
-        With singular values of about one (0.7 to 1.2), which is near enough.
+    Singular values come out between 0.7 and 1.2, which is near enough.
     """
     a, b, c = _POLYNOMIAL
     tall = matrices.shape[1] > matrices.shape[2]
     x = (matrices.mT if tall else matrices).bfloat16()
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
-    for _ in range(_ITERATIONS):
+    for _ in range(5):
         gram = torch.bmm(x, x.mT)
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x.mT if tall else x).to(matrices.dtype)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from songsplit.augmentation.effect import Effect, ItemEffect
+from songsplit.augmentation.samples import StereoEffect
 from songsplit.augmentation.spectral import CurveEffect, filtered
-from songsplit.augmentation.stereo import StereoEffect
 
 RATE = 44100
 
@@ -50,6 +50,8 @@ def applied(
         effect.apply(result, RATE, generator, eligible)
         return result
     if isinstance(effect, StereoEffect):
+        if eligible is None:
+            eligible = torch.ones(len(items), dtype=torch.bool)
         return effect.factors(len(items), generator, eligible) @ items
     assert isinstance(effect, CurveEffect)
     hertz = torch.linspace(0, RATE / 2, items.shape[-2])

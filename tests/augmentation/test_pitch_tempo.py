@@ -10,7 +10,7 @@ import torch
 from scipy.signal.windows import blackmanharris
 from torch import Tensor
 
-from songsplit.augmentation import PitchTempo, PitchTempoConfig
+from songsplit.augmentation.pitch import PitchTempo
 from songsplit.augmentation.playback import (
     change_tempo,
     nearest_rate,
@@ -59,8 +59,8 @@ def test_neighbouring_rates_are_close() -> None:
     assert rates[-1] == 2
     steps = [cents(float(b), float(a)) for a, b in itertools.pairwise(rates)]
     assert max(steps) < 50
-    assert nearest_rate(1.1, rates) in rates
-    assert abs(cents(float(nearest_rate(1.1, rates)), 1.1)) < 25
+    assert nearest_rate(1.1, 0.5, 2.0) in rates
+    assert abs(cents(float(nearest_rate(1.1, 0.5, 2.0)), 1.1)) < 25
 
 
 @pytest.mark.parametrize("frequency", [220.0, 1000.0, 5000.0])
@@ -73,17 +73,6 @@ def test_another_tempo_leaves_the_pitch(frequency: float) -> None:
         assert beside < -60
 
 
-def test_another_tempo_moves_what_happens() -> None:
-    audio = torch.zeros(2, 2, 3 * SAMPLES)
-    audio[:, :, 30_000:31_000] = noise(2, 2, 1000)
-    played = change_tempo(audio, torch.tensor([0.8, 1.25]), 2 * SAMPLES + 8000)
-    when = torch.arange(played.shape[-1])
-    power = played.square().sum(dim=1)
-    centres = (power * when).sum(dim=1) / power.sum(dim=1)
-    expected = (30_500 - 1024) / torch.tensor([0.8, 1.25])
-    torch.testing.assert_close(centres, expected, rtol=0, atol=400)
-
-
 def test_the_image_between_the_channels_survives_the_vocoder() -> None:
     left = tone(440, 2 * SAMPLES)[0] + noise(2 * SAMPLES)
     audio = torch.stack([left, -0.5 * left])[None]
@@ -91,19 +80,16 @@ def test_the_image_between_the_channels_survives_the_vocoder() -> None:
     torch.testing.assert_close(played[:, 1], -0.5 * played[:, 0], rtol=1e-3, atol=1e-4)
 
 
-def changed_by(
-    config: PitchTempoConfig,
-    audio: Tensor,
-    samples: int,
-    eligible: Tensor | None = None,
-    vocoded: Tensor | None = None,
-) -> Tensor:
-    result = audio[..., :samples].clone()
-    PitchTempo(config).apply(result, audio, seeded(), eligible, vocoded)
-    return result
+def changed_by(config: PitchTempo, audio: Tensor, samples: int, eligible: int = 1000) -> Tensor:
+    """Change the first items of those in (items, 2, n), each a part of a remixed example."""
+    result = audio[:, None, :, :samples].clone()
+    first = torch.arange(len(audio))[:, None] < eligible
+    every, songs = torch.ones_like(first), torch.zeros(len(audio), dtype=torch.bool)
+    config.apply(result, audio[:, None], seeded(), first, every, songs)
+    return result[:, 0]
 
 
-def changed(config: PitchTempoConfig, frequency: float, items: int = 16) -> Tensor:
+def changed(config: PitchTempo, frequency: float, items: int = 16) -> Tensor:
     audio = tone(frequency, config.read_samples(SAMPLES)).repeat(items, 1, 1)
     return changed_by(config, audio, SAMPLES)
 
@@ -112,15 +98,9 @@ def intervals(audio: Tensor, frequency: float) -> list[float]:
     return [cents(peak(item[0])[0], frequency) for item in audio]
 
 
-def test_changes_of_speed_stay_within_their_limit() -> None:
-    found = intervals(changed(PitchTempoConfig(1.0, speed=0.1, vocoded=0.0), 1000.0), 1000.0)
-    assert cents(0.9, 1) - 0.5 <= min(found) < -70
-    assert 70 < max(found) <= cents(1.1, 1) + 0.5
-
-
 @pytest.mark.slow
 def test_changes_of_tempo_and_pitch_alone() -> None:
-    config = PitchTempoConfig(1.0, semitones=4.0, vocoded=1.0)
+    config = PitchTempo(1.0, semitones=4.0, vocoded=1.0)
     audio = changed(config, 1000.0)
     found = intervals(audio, 1000.0)
     same = [interval for interval in found if abs(interval) < 0.5]
@@ -134,7 +114,7 @@ def test_changes_of_tempo_and_pitch_alone() -> None:
 @pytest.mark.parametrize("settings", [{}, {"vocoded": 1.0}, {"speed": 0.5, "vocoded": 0.5}])
 def test_chosen_items_are_filled_to_the_end(settings: dict[str, float]) -> None:
     # An octave down and half the tempo read the most and the least.
-    config = PitchTempoConfig(1.0, tempo=0.5, semitones=12.0, **settings)
+    config = PitchTempo(1.0, tempo=0.5, semitones=12.0, **settings)
     audio = noise(24, 2, config.read_samples(SAMPLES))
     result = changed_by(config, audio, SAMPLES)
     blocks = result.reshape(24, 2, 8, -1).square().mean(dim=(1, 3)).sqrt()
@@ -145,11 +125,10 @@ def test_chosen_items_are_filled_to_the_end(settings: dict[str, float]) -> None:
 
 
 def test_other_items_are_cut_to_length_and_the_input_stays() -> None:
-    config = PitchTempoConfig(0.5)
+    config = PitchTempo(0.5)
     audio = noise(20, 2, config.read_samples(3000))
     copy = audio.clone()
-    eligible = torch.arange(20) < 10
-    result = changed_by(config, audio, 3000, eligible)
+    result = changed_by(config, audio, 3000, eligible=10)
     assert result.shape == (20, 2, 3000)
     same = (result == audio[..., :3000]).flatten(1).all(dim=1)
     assert same[10:].all()
@@ -158,22 +137,8 @@ def test_other_items_are_cut_to_length_and_the_input_stays() -> None:
 
 
 def test_too_short_audio_is_refused() -> None:
-    with pytest.raises(ValueError, match="but there are only 3000"):
-        changed_by(PitchTempoConfig(1.0), noise(3, 2, 3000), 3000)
-
-
-@pytest.mark.parametrize("vocoded", [0.0, 1.0])
-def test_odd_signals_give_finite_ones(vocoded: float) -> None:
-    config = PitchTempoConfig(1.0, vocoded=vocoded)
-    for samples in (1, 3000):
-        audio = torch.zeros(8, 2, config.read_samples(samples))
-        audio[2:4] = 1.0
-        audio[4:6, :, len(audio) // 2] = 1.0
-        audio[6:8] = 1e-30
-        result = changed_by(config, audio, samples)
-        assert torch.isfinite(result).all()
-        assert not result[:2].any()
-        assert result.abs().max() < 2
+    with pytest.raises(ValueError, match="not of 3000"):
+        changed_by(PitchTempo(1.0), noise(3, 2, 3000), 3000)
 
 
 @pytest.mark.parametrize("samples", [1, 63, 64, 1000])
@@ -185,9 +150,3 @@ def test_synthesis_inverts_the_analysis(samples: int) -> None:
     )
     spectrogram = flat.reshape(2, 3, *flat.shape[1:])
     torch.testing.assert_close(synthesize(spectrogram, samples), audio, rtol=1e-4, atol=1e-6)
-
-
-def test_what_the_new_rate_cannot_hold_is_left_out() -> None:
-    rate = Fraction(10, 9)
-    played = resample(tone(21000.0, samples_needed(SAMPLES, float(rate))), rate, SAMPLES)
-    assert played.abs().max() < 1e-4

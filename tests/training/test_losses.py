@@ -58,13 +58,6 @@ def test_silence_is_no_trouble_and_has_gradients():
     assert estimates.grad.isfinite().all()
 
 
-def test_a_part_of_the_band_is_enough():
-    loss, targets, samples = setup(**ALL)
-    low = targets[..., :200, :]
-    found = loss(0 * low, low, low.sum(dim=1), samples)
-    assert all(value.isfinite() and value > 0 for value in found.values())
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [("waveform", -1.0), ("magnitude", float("nan")), ("windows", (510,)), ("windows", ())],
@@ -88,16 +81,3 @@ def test_the_level_of_the_error_falls_by_a_bel_with_every_10_db():
     assert level(1e-4) == pytest.approx(-3, abs=0.05)
     assert level(0.0) == pytest.approx(-3, abs=1e-3)
     assert level(0.1, gain=30.0) == pytest.approx(level(0.1), abs=0.01)
-
-
-def test_every_second_counts_alike_in_the_level_of_the_error():
-    loss, targets, samples = setup(samples=128 * 85, spectrogram=0.0, error_level=1.0)
-    gains = torch.ones(86)
-    gains[43:] = 1e-2
-    targets = targets * gains
-    mixture, vocals = targets.sum(1), targets[:, :1]
-    only = torch.zeros(86)
-    only[43:] = 1.0
-    in_quiet = loss(vocals + 0.1 * vocals * only, vocals, mixture, samples)["loss"]
-    in_loud = loss(vocals + 0.1 * vocals * (1 - only), vocals, mixture, samples)["loss"]
-    assert float(in_quiet) == pytest.approx(float(in_loud), abs=0.05)

@@ -106,17 +106,12 @@ def trained(cache, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_run_leaves_the_best_and_the_last_state_and_logs(trained):
+def test_a_run_leaves_checkpoints_of_averages_that_tell_what_they_were_made_from(trained):
     assert {p.name for p in (trained / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
-    assert state(trained)["global_step"] == 30
-    assert {p.name for p in (trained / "logs" / "version_0").iterdir()} >= {
-        "config.yaml", "metrics.csv",
-    }  # fmt: skip
-    assert list((trained / "tensorboard" / "version_0").glob("events.*"))
-
-
-@pytest.mark.slow
-def test_a_checkpoint_tells_what_it_was_made_from(trained):
+    saved = state(trained)
+    assert saved["global_step"] == 30
+    name = "model.unet.head.weight"
+    assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
     made_from = json.loads(state(trained, "best")[PROVENANCE_KEY])
     source = made_from["data"]["musdb18"]
     assert (source["kind"], source["licence"], source["clips"]) == ("musdb", "test", 6)
@@ -124,18 +119,13 @@ def test_a_checkpoint_tells_what_it_was_made_from(trained):
     assert made_from["validation"]["valid/usdr"] == pytest.approx(best, abs=1e-4)
     assert made_from["augmentation"]["mix"]["level_mean"] == -5
     assert made_from["loss"]["spectrogram"] == 1
-    assert made_from["seed"] == 1
-
-
-@pytest.mark.slow
-def test_checkpoints_hold_averaged_weights(trained):
-    saved = state(trained)
-    name = "model.unet.head.weight"
-    assert not torch.equal(saved["state_dict"][name], saved["current_model_state"][name])
+    assert (made_from["seed"], made_from["learning_rate"]) == (1, 2e-3)
 
 
 @pytest.mark.slow
 def test_scores_and_progress_are_logged_and_training_learns(trained):
+    assert (trained / "logs" / "version_0" / "config.yaml").is_file()
+    assert list((trained / "tensorboard" / "version_0").glob("events.*"))
     found = logged(trained)
     scores = ["usdr"] + [
         f"{t}_{kind}" for t in ("vocals", "instrumental") for kind in ("sdr", "usdr")
@@ -170,19 +160,6 @@ def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(cache, tmp_pat
 
 
 @pytest.mark.slow
-def test_a_finished_run_can_be_prolonged_and_keeps_the_best_weights(cache, tmp_path):
-    plan = ("--model.decay_share", "0", "--trainer.val_check_interval", "3")
-    fit(cache, tmp_path / "whole", *plan, "--trainer.max_steps", "8")
-    fit(cache, tmp_path / "parts", *plan, "--trainer.max_steps", "6")
-    best = state(tmp_path / "parts", "best")
-    longer = (*plan, "--trainer.max_steps", "8", "--ckpt_path", "last")
-    fit(cache, tmp_path / "parts", *longer)
-    assert_same_weights(state(tmp_path / "parts"), state(tmp_path / "whole"))
-    assert_same_weights(state(tmp_path / "parts", "best"), state(tmp_path / "whole", "best"))
-    assert state(tmp_path / "parts", "best")["global_step"] == best["global_step"]
-
-
-@pytest.mark.slow
 def test_a_resumed_run_takes_the_schedule_of_its_config(cache, tmp_path):
     plan = ("--model.decay_share", "0", "--trainer.log_every_n_steps", "1")
     fit(cache, tmp_path, *plan, "--trainer.max_steps", "8")
@@ -196,7 +173,10 @@ def test_a_resumed_run_takes_the_schedule_of_its_config(cache, tmp_path):
 @pytest.mark.slow
 def test_a_run_goes_on_from_a_checkpoint_of_version_0_1(cache, tmp_path):
     """Its optimizer keeps the number of steps in tensors, and its progress bar has a state."""
-    plan = ("--model.optimizer", "muon", "--model.decay_share", "0")
+    plan = (
+        "--model.optimizer", "muon", "--model.decay_share", "0",
+        "--trainer.val_check_interval", "3",
+    )  # fmt: skip
     fit(cache, tmp_path / "whole", *plan, "--trainer.max_steps", "6")
     fit(cache, tmp_path / "old", *plan, "--trainer.max_steps", "3")
     saved = state(tmp_path / "old")
@@ -206,11 +186,13 @@ def test_a_run_goes_on_from_a_checkpoint_of_version_0_1(cache, tmp_path):
     saved["callbacks"]["TrainingProgress"] = {"best": 1.0, "best_step": 3}
     torch.save(saved, tmp_path / "old" / "checkpoints" / "last.ckpt")
     fit(cache, tmp_path / "old", *plan, "--trainer.max_steps", "6", "--ckpt_path", "last")
-    assert_same_weights(state(tmp_path / "old"), state(tmp_path / "whole"))
+    for name in ("last", "best"):
+        assert_same_weights(state(tmp_path / "old", name), state(tmp_path / "whole", name))
 
 
 @pytest.mark.slow
-def test_a_terminated_run_leaves_its_last_step_to_go_on_from(cache, tmp_path):
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_leaves_its_last_step_to_go_on_from(cache, tmp_path, stop):
     plan = ("--trainer.max_steps", "100000", "--trainer.val_check_interval", "100000")
     more = ("--last.every_steps", "5")
     stopped = run(cache, tmp_path, *plan, *more, "--model.decay_share", "0", wait=False)
@@ -219,9 +201,9 @@ def test_a_terminated_run_leaves_its_last_step_to_go_on_from(cache, tmp_path):
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     before = state(tmp_path)["global_step"]
-    stopped.send_signal(signal.SIGTERM)
-    stopped.communicate()
-    assert stopped.returncode == 128 + signal.SIGTERM
+    stopped.send_signal(stop)
+    assert "--ckpt_path last" in stopped.communicate()[0]
+    assert stopped.returncode == 128 + stop
     step = state(tmp_path)["global_step"]
     assert step > before
     longer = ("--trainer.max_steps", str(step + 2), "--model.decay_share", "0")
@@ -287,16 +269,6 @@ def test_a_config_can_name_another_data_module(tmp_path):
 
 
 @pytest.mark.slow
-def test_weights_that_are_no_numbers_are_not_saved(cache, tmp_path):
-    cli = fit(cache, tmp_path, "--trainer.max_steps", "2")
-    before = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
-    next(cli.model.parameters()).data.fill_(float("nan"))
-    with pytest.raises(TrainingError, match="no longer finite"):
-        cli.trainer.save_checkpoint(tmp_path / "checkpoints" / "last.ckpt")
-    assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == before
-
-
-@pytest.mark.slow
 def test_two_processes_share_validation_and_train_one_network(cache, tmp_path):
     plan = (
         "--trainer.max_steps", "4", "--trainer.val_check_interval", "4", "--data.batch_size", "1",
@@ -338,7 +310,7 @@ def test_checkpoints_of_another_network_are_refused(trained, cache, tmp_path):
     path = str(trained / "checkpoints" / "last.ckpt")
     with pytest.raises(ConfigError, match=r"model\.model\.bottleneck to 2"):
         fit(cache, tmp_path, "--ckpt_path", path, "--model.model.bottleneck", "2")
-    with pytest.raises(ConfigError, match="no such checkpoint"):
+    with pytest.raises(ConfigError, match=r"there is no .*gone\.ckpt"):
         fit(cache, tmp_path, "--ckpt_path", str(tmp_path / "gone.ckpt"))
     (tmp_path / "damaged.ckpt").write_bytes(b"nonsense")
     with pytest.raises(ConfigError, match=r"damaged\.ckpt is damaged"):
@@ -412,5 +384,6 @@ def test_unknown_keys_and_impossible_values_are_refused_by_name(tmp_path, capsys
     with pytest.raises((SystemExit, ConfigError)) as caught:
         fit(Untouched, tmp_path, f"--{key}", value)
     said = capsys.readouterr().err + str(caught.value)
+    assert len(said.splitlines()) < 20
     assert key.rpartition(".")[2] in said or key.rpartition(".")[2].replace("_", " ") in said
     assert not Untouched.folder.exists()

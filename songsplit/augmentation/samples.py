@@ -1,0 +1,264 @@
+"""Effects on samples: saturation, compression, reverberation, and the two channels mixed anew."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from scipy.fft import next_fast_len
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from songsplit.augmentation.effect import (
+    SILENCE,
+    Effect,
+    ItemEffect,
+    Range,
+    amplitude,
+    choose,
+    move,
+    root_mean_square,
+    uniform,
+    with_level,
+    within,
+)
+from songsplit.augmentation.playback import synthesize
+
+_FRAME = 128  # samples over which the compressor measures a level
+_LOWEST = 20.0  # Hz; what an asymmetrical curve adds below is no sound
+
+_N_FFT = 512  # of the spectrogram in which the tail of a reverberation is shaped
+_LOW, _HIGH = 500.0, 10_000.0  # Hz; between them the decay gets faster
+
+
+@dataclass(frozen=True)
+class Saturation(ItemEffect):
+    r"""Soft clipping that keeps the root mean square.
+
+    .. math:: y \propto \tanh(g x + a) - \tanh(a)
+
+    followed by a high-pass at 20 Hz, because the mean of an asymmetrical curve follows the
+    level.
+
+    Attributes
+    ----------
+    drive : tuple of float
+        Range in dB of the item's root mean square above the level at which the curve
+        bends. Peaks of music lie 10 to 15 dB above its root mean square.
+    asymmetry : tuple of float
+        Range of the offset of the curve, in units of that level; it adds even harmonics.
+    """
+
+    share: float = field(default=0.04, metadata=within(0, 1))
+    drive: Range = field(default=(-12.0, 3.0), metadata=within(-60, 60))
+    asymmetry: Range = field(default=(0.0, 0.4), metadata=within(0, 2))
+
+    def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
+        drive, asymmetry = (move(amount, items.device)[:, None, None] for amount in amounts)
+        level = root_mean_square(items)
+        slope = amplitude(drive) / level.clamp_min(SILENCE)
+        clipped = torch.addcmul(asymmetry, items, slope).tanh_().sub_(asymmetry.tanh())
+        samples = items.shape[-1]
+        frequency = torch.fft.rfftfreq(samples, 1 / sample_rate, device=items.device)
+        power = (frequency / _LOWEST).square()
+        spectrum = torch.fft.rfft(clipped) * (power / (1 + power))
+        return with_level(torch.fft.irfft(spectrum, samples), level)
+
+
+@dataclass(frozen=True)
+class Compression(ItemEffect):
+    """Feed-forward compressor, both channels alike, that keeps the root mean square.
+
+    The level is measured in frames of 128 samples. The gain that it asks for, in dB,
+    rises no faster than the release allows and is then smoothed by the attack's decaying
+    exponential, as in the smooth decoupled detector of Giannoulis, Massberg and Reiss
+    (2012), "Digital dynamic range compressor design", except that the release is a
+    straight line in dB. Both have closed forms, so no sample waits for the one before.
+
+    Attributes
+    ----------
+    threshold : tuple of float
+        Range in dB, relative to the item's root mean square.
+    ratio : tuple of float
+        Range of dB at the input for one dB at the output, above the threshold.
+    attack : tuple of float
+        Range in seconds of the time constant with which the gain falls.
+    release : tuple of float
+        Range of the seconds in which the gain rises by 10 dB.
+    """
+
+    share: float = field(default=0.05, metadata=within(0, 1))
+    threshold: Range = field(default=(-10.0, 3.0), metadata=within(-60, 60))
+    ratio: Range = field(default=(1.5, 6.0), metadata=within(1, 100, log=True))
+    attack: Range = field(default=(0.002, 0.03), metadata=within(1e-4, 1, log=True))
+    release: Range = field(default=(0.05, 0.4), metadata=within(1e-3, 10, log=True))
+
+    def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
+        threshold, ratio, attack, release = (move(x, items.device)[:, None] for x in amounts)
+        rms, samples = root_mean_square(items), items.shape[-1]
+        frames = functional.pad(items, (0, -samples % _FRAME)).reshape(*items.shape[:2], -1, _FRAME)
+        power = frames.square().mean(dim=(1, 3)) / rms.reshape(-1, 1).square().clamp_min(1e-16)
+        over = (10 * power.clamp_min(1e-6).log10() - threshold).relu()
+        reduction = _smooth(over * (1 - 1 / ratio), sample_rate, attack, release)
+        factor = functional.interpolate(
+            amplitude(-reduction)[:, None], scale_factor=_FRAME, mode="linear"
+        )
+        return with_level(items * factor[..., :samples], rms)
+
+
+def _smooth(reduction: Tensor, sample_rate: int, attack: Tensor, release: Tensor) -> Tensor:
+    """Follow the reduction in dB, shape (items, frames), as attack and release allow."""
+    count = reduction.shape[1]
+    time = torch.arange(count, device=reduction.device) * (_FRAME / sample_rate)
+    # The maximum over the past of what has since fallen along a straight line.
+    fall = time * 10 / release
+    held = (reduction + fall).cummax(dim=1).values - fall
+    kernel = torch.exp(-time / attack)
+    kernel = kernel / kernel.sum(dim=1, keepdim=True)
+    # As if it had always been as at the start: chunks are cut out of running music.
+    start = held[:, :1]
+    # Zeros up to twice the length make the FFT's circular convolution a plain one.
+    product = torch.fft.rfft(held - start, 2 * count) * torch.fft.rfft(kernel, 2 * count)
+    smoothed: Tensor = torch.fft.irfft(product, 2 * count)[:, :count] + start
+    return smoothed.relu()
+
+
+@dataclass(frozen=True)
+class Reverb(ItemEffect):
+    """Convolution with stereo room responses: decaying noise, another for each item.
+
+    Late reverberation is close to Gaussian noise with an exponential decay, which is
+    faster for high frequencies: see Polack (1988) and Jot, Cerveau and Warusfel (1997),
+    "Analysis and synthesis of room reverberation based on a statistical time-frequency
+    model". Both channels keep their direct sound, and each is answered by its own noise.
+
+    Attributes
+    ----------
+    seconds : tuple of float
+        Range of the time in which the reverberation falls by 60 dB, up to 500 Hz.
+    damping : tuple of float
+        Range of that time at 10 kHz, as a share of the one at 500 Hz.
+    pre_delay : tuple of float
+        Range of the seconds between the direct sound and the reverberation.
+    wet : tuple of float
+        Range in dB of the energy of the reverberation relative to the direct sound.
+    """
+
+    share: float = field(default=0.1, metadata=within(0, 1))
+    seconds: Range = field(default=(0.2, 2.5), metadata=within(0.05, 10, log=True))
+    damping: Range = field(default=(0.2, 0.7), metadata=within(0.05, 1))
+    pre_delay: Range = field(default=(0.0, 0.06), metadata=within(0, 0.5))
+    wet: Range = field(default=(-20.0, -4.0), metadata=within(-60, 20))
+
+    def _draw(self, items: int, generator: Generator) -> tuple[Tensor, ...]:
+        amounts = super()._draw(items, generator)
+        return *amounts, torch.randint(2**31, (items,), generator=generator)
+
+    def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
+        changed = items.clone()
+        # One by one, since lengths differ much; all numbers are known on the CPU.
+        for item, (seconds, damping, delay, wet, seed) in enumerate(
+            zip(*(amount.tolist() for amount in amounts), strict=True)
+        ):
+            late = round(delay * sample_rate)
+            heard = items.shape[-1] - late
+            if heard <= 0:
+                continue
+            tail = _tail(seconds, damping, seed, sample_rate, items.device)
+            # Long enough that the end of the circular convolution meets only zeros.
+            length = next_fast_len(heard + tail.shape[-1], real=True)
+            spectrum = torch.fft.rfft(items[item, :, :heard], length)
+            spectrum *= torch.fft.rfft(tail, length)
+            rung = torch.fft.irfft(spectrum, length)[:, :heard]
+            # Voices lie where rooms ring longest: what counts is the level that comes out.
+            energy = torch.linalg.vector_norm(items[item]), torch.linalg.vector_norm(rung)
+            rung *= energy[0] / energy[1].clamp_min(SILENCE) * 10 ** (wet / 20)
+            changed[item, :, late:].add_(rung)
+        return changed
+
+
+def _tail(
+    seconds: float, damping: float, seed: int, sample_rate: int, device: torch.device
+) -> Tensor:
+    """Make a response (2, samples) without direct sound, of energy 1 in the mean."""
+    samples, hop = math.ceil(seconds * sample_rate), _N_FFT // 4
+    frames, bins = samples // hop + 1, _N_FFT // 2 + 1
+    frequency = torch.linspace(0, sample_rate / 2, bins, device=device)
+    above = (frequency.clamp_min(_LOW) / _LOW).log() / math.log(_HIGH / _LOW)
+    rate = 60 / (seconds * damping**above)  # dB per second, shape (bins,)
+    time = torch.arange(frames, device=device) * (hop / sample_rate)
+    generator = torch.Generator(device).manual_seed(seed)
+    noise = torch.randn(2, bins, frames, dtype=torch.complex64, device=device, generator=generator)
+    tail = synthesize(noise * amplitude(-rate[:, None] * time), samples)
+    return tail / tail.square().sum(dim=1).mean().sqrt()
+
+
+@dataclass(frozen=True)
+class StereoEffect(Effect):
+    """Base of effects that are 2 x 2 matrices, from input to output channels.
+
+    The mixer is linear as well, and applies the product of all of them in one pass.
+    """
+
+    def factors(self, items: int, generator: Generator, eligible: Tensor) -> Tensor:
+        """Draw matrices (items, 2, 2) on the CPU, the identity for unchanged items."""
+        return self._some(self._draw(items, generator), torch.eye(2), generator, eligible)
+
+    def _draw(self, items: int, generator: Generator) -> Tensor:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Pan(StereoEffect):
+    """Move items to another place between left and right, at constant power.
+
+    Solo singers are recorded in the middle, the voices behind a song's singer mostly are not.
+    """
+
+    def _draw(self, items: int, generator: Generator) -> Tensor:
+        place = uniform(items, (0.0, math.pi / 2), generator)
+        return torch.diag_embed(torch.stack([place.cos(), place.sin()], dim=1) * 2**0.5)
+
+
+@dataclass(frozen=True)
+class ChannelSwap(StereoEffect):
+    """Exchange left and right."""
+
+    share: float = field(default=0.5, metadata=within(0, 1))
+
+    def _draw(self, items: int, generator: Generator) -> Tensor:
+        return torch.eye(2).flip(0).repeat(items, 1, 1)
+
+
+@dataclass(frozen=True)
+class Polarity(StereoEffect):
+    """Change the sign of every sample."""
+
+    share: float = field(default=0.5, metadata=within(0, 1))
+
+    def _draw(self, items: int, generator: Generator) -> Tensor:
+        return -torch.eye(2).repeat(items, 1, 1)
+
+
+@dataclass(frozen=True)
+class StereoWidth(StereoEffect):
+    """Scale the side signal, (L - R) / 2, and leave the mid signal, (L + R) / 2.
+
+    Attributes
+    ----------
+    width : tuple of float
+        Range of the factor of the side signal; 0 is mono, 1 changes nothing.
+    mono : float
+        Share of the changed items that become mono altogether.
+    """
+
+    share: float = field(default=0.1, metadata=within(0, 1))
+    width: Range = field(default=(0.0, 1.5), metadata=within(0, 4))
+    mono: float = field(default=0.2, metadata=within(0, 1))
+
+    def _draw(self, items: int, generator: Generator) -> Tensor:
+        width = uniform(items, self.width, generator)
+        width[choose(self.mono, items, generator)] = 0.0
+        same, across = (1 + width) / 2, (1 - width) / 2
+        return torch.stack([same, across, across, same], dim=1).reshape(items, 2, 2)
