@@ -59,14 +59,15 @@ def prepare(musdb: Path | None, seconds: int) -> NDArray[np.float64]:
 def measure(case: str, folder: Path) -> None:
     """Score in this process and print seconds and the highest use of memory in bytes."""
     references, estimates = np.load(folder / "audio.npy")
-    museval = load_museval() if case == "museval" else None
+    if case == "museval":
+        load_museval()
     statistics = ReferenceStatistics(references, SAMPLE_RATE, SAMPLE_RATE)
     if case == "all four, next system":
         statistics.score(estimates)
     scores = np.zeros((0, 0, 0))
     start = time.perf_counter()
-    if museval is not None:
-        scores = museval_scores(museval, references, estimates, SAMPLE_RATE, SAMPLE_RATE)
+    if case == "museval":
+        scores = museval_scores(references, estimates, SAMPLE_RATE, SAMPLE_RATE)
     elif case == "SDR alone":
         scores = frame_sdr(references, estimates, SAMPLE_RATE, SAMPLE_RATE)[np.newaxis]
     elif case.startswith("all four"):

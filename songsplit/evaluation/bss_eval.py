@@ -1,25 +1,23 @@
 """Signal-to-distortion ratios: BSS Eval v4 (images) as `museval` computes it, uSDR and SI-SDR.
 
-In BSS Eval v4 [1]_ [2]_ an estimate e of the stem s is decomposed as
+In BSS Eval v4 [1]_ [2]_ an estimate of the stem s is decomposed as
 ``e = s + e_spat + e_interf + e_artif``. Let P_s e be the projection of e onto the reference
 delayed by 0 to 511 samples (filters of 512 taps from each channel to each), and P e that onto
 all references likewise:
 
-* ``e_spat = P_s e - s``, what filtering the reference explains,
-* ``e_interf = P e - P_s e``, what the other references explain,
+* ``e_spat = P_s e - s``, what filters make of the reference,
+* ``e_interf = P e - P_s e``, what they make of the other references,
 * ``e_artif = e - P e``, the rest.
 
-The filters are found once for the whole song; then in each frame, with ``|x|²`` the energy
-over frame, tail of the filters and channels, the measures are ten times the decimal
-logarithm of
+The filters are those of the whole song. In each frame, with ``|x|²`` the energy over frame, tail
+of the filters and channels, the measures are ten times the decimal logarithm of
 
 * SDR ``|s|² / |e_spat + e_interf + e_artif|²``
 * ISR ``|s|² / |e_spat|²``
 * SIR ``|s + e_spat|² / |e_interf|²``
 * SAR ``|s + e_spat + e_interf|² / |e_artif|²``
 
-The errors of SDR add up to the plain difference, so that it needs no filters (`frame_sdr`).
-The normal equations depend on the references alone and are factorised once for all estimates.
+The errors of SDR add up to ``e - s``, so that it needs no filters (`frame_sdr`).
 
 References
 ----------
@@ -57,24 +55,19 @@ from songsplit.evaluation.projections import (
 
 FILTER_LENGTH = 512
 
-# The constant of uSDR. The uSDR of a reference with less energy would tell of it alone (-88 dB
-# for an estimate of usual level) and drown all other songs in a mean.
-_EPSILON = 1e-7
-# More are samples and channels mixed up, for which no memory would suffice.
+_EPSILON = 1e-7  # the constant of uSDR
 _MOST_CHANNELS = 64
 # Music in 16 bits has some 1e-11. From 1e-13 down, as for AAC in floating point, scores fall.
 _LEAST_CONDITION = 1e-12
-# Samples that are converted to float64 at a time: they fit the processor's cache.
-_BLOCK = 1 << 15
+_BLOCK = 1 << 15  # samples in float64 that fit the processor's cache
 
 
 def frame_sdr(references: Samples, estimates: Samples, window: int, hop: int) -> Floats:
     """SDR of every frame, ``10 log10(|s|² / |s - e|²)``, equal to that of museval.
 
-    As in museval, a frame has no score (NaN) for any target when a single reference or
-    estimate is silent in it, which means that its channels sum to exactly zero at each
-    sample; a rest at the end, shorter than a frame, is dropped; and audio that is not
-    longer than a frame is one frame.
+    A frame has no score (NaN) for any target when a single reference or estimate is silent
+    in it: its channels sum to exactly zero at each sample. A rest at the end, shorter than a
+    frame, is dropped; audio that is not longer than a frame is one frame.
 
     Parameters
     ----------
@@ -111,22 +104,13 @@ def usdr(references: Samples, estimates: Samples) -> Floats:
     """SDR of whole songs, the measure of the Music Demixing Challenge [3]_.
 
     ``uSDR = 10 log10((|s|² + c) / (|s - e|² + c))`` with energies summed over the song and
-    all channels, and ``c = 1e-7``. Loud passages weigh more than in `frame_sdr`.
-
-    Parameters
-    ----------
-    references, estimates : ndarray, shape (targets, channels, samples)
-        True and estimated audio.
+    all channels, and ``c = 1e-7``. Arguments and errors are those of `frame_sdr`.
 
     Returns
     -------
     ndarray of float64, shape (targets,)
-        uSDR in dB, NaN where the reference is silent (``|s|² <= c``).
-
-    Raises
-    ------
-    AudioInputError
-        If shapes disagree or samples are not finite.
+        uSDR in dB. It is NaN where the reference is silent (``|s|² <= c``): any estimate of
+        usual level would have -88 dB there, and outweigh all other songs in a mean.
     """
     _check_pair(references, estimates)
     energy, error, _ = _energies(references, estimates)
@@ -138,24 +122,14 @@ def si_sdr(references: Samples, estimates: Samples) -> Floats:
     """Scale-invariant SDR of whole songs [4]_.
 
     ``SI-SDR = 10 log10(|a s|² / |a s - e|²)`` with ``a = <e, s> / |s|²``, the factor that
-    brings the reference closest to the estimate; sums run over the song and all channels,
-    so one factor serves for all of them.
-
-    Parameters
-    ----------
-    references, estimates : ndarray, shape (targets, channels, samples)
-        True and estimated audio.
+    brings the reference closest to the estimate, one for all channels. Arguments and errors
+    are those of `frame_sdr`.
 
     Returns
     -------
     ndarray of float64, shape (targets,)
         SI-SDR in dB; +inf for a scaled copy of the reference, -inf for an estimate that has
-        nothing in common with it, NaN where the reference or the estimate is digital silence.
-
-    Raises
-    ------
-    AudioInputError
-        If shapes disagree or samples are not finite.
+        nothing in common with it, NaN where either of them is digital silence.
     """
     _check_pair(references, estimates)
     energy, error, common = _energies(references, estimates)
@@ -175,9 +149,9 @@ def finite_median(values: Floats) -> float:
 
 
 class ReferenceStatistics:
-    """All of BSS Eval v4 that depends on the references alone, for scoring many estimates.
+    """BSS Eval v4 of any number of estimates of the same references.
 
-    Correlations and factors are computed when they are first needed and then kept.
+    What depends on the references alone is computed when it is first needed, and kept.
 
     Parameters
     ----------
@@ -189,7 +163,7 @@ class ReferenceStatistics:
     Raises
     ------
     AudioInputError
-        If a shape is another, there are no samples, or some are not finite.
+        If the shape is another or samples are not finite.
 
     Examples
     --------
@@ -205,11 +179,6 @@ class ReferenceStatistics:
 
     def __init__(self, references: Samples, window: int, hop: int) -> None:
         check_stack(references, "references")
-        if references.shape[1] > _MOST_CHANNELS:
-            raise AudioInputError(
-                f"references of {references.shape[1]} channels: the shape must be (targets, "
-                "channels, samples)"
-            )
         self._references = references
         self._window, self._hop = window, hop
         self._spans = frame_spans(references.shape[2], window, hop)
@@ -219,9 +188,8 @@ class ReferenceStatistics:
     def caution(self) -> str:
         """Why ISR, SIR and SAR are not to be relied on, empty if they are.
 
-        A song can be shorter than all filters together, or a reference another one filtered
-        or delayed: the filters then have many values, as where a part of the spectrum is
-        empty. Channels that are copies of others, as of vocals in mono, do not matter.
+        They are not where many filters fit equally well. Channels that are copies of others, as
+        of vocals in mono, do not matter.
         """
         targets, channels, samples = self._references.shape
         signals = targets * channels
@@ -254,13 +222,7 @@ class ReferenceStatistics:
         Returns
         -------
         ndarray of float64, shape (4, estimated targets, frames)
-            SDR, ISR, SIR and SAR in dB. All are NaN in frames in which any reference or
-            estimate is silent, and +inf where the energy of the error is zero.
-
-        Raises
-        ------
-        AudioInputError
-            If shapes disagree or samples are not finite.
+            SDR, ISR, SIR and SAR in dB, with NaN and infinity as from `frame_sdr`.
         """
         chosen = list(range(len(self._references))) if targets is None else list(targets)
         references = self._references if targets is None else self._references[chosen]
@@ -322,20 +284,15 @@ def frame_spans(samples: int, window: int, hop: int) -> list[slice]:
 
 
 def silent(audio: Samples) -> NDArray[np.bool_]:
-    """Say which targets of audio (targets, channels, samples) are silent as museval has it.
-
-    Their channels sum to exactly zero at each sample, so channels that are each other's
-    opposite count as silent too.
-    """
-    middle: NDArray[np.bool_] = audio[:, :, audio.shape[2] // 2].sum(1, dtype=np.float64) == 0
-    for target in np.flatnonzero(middle):
-        middle[target] = not audio[target].sum(axis=0, dtype=np.float64).any()
-    return middle
+    """Say which targets of audio (targets, channels, samples) are silent: see `frame_sdr`."""
+    silence: NDArray[np.bool_] = ~audio.sum(axis=1, dtype=np.float64).any(axis=1)
+    return silence
 
 
 def check_stack(audio: Samples, name: str) -> None:
-    """Raise AudioInputError unless `audio` is finite floats in three dimensions."""
-    if audio.ndim != 3 or not audio.size:
+    """Raise AudioInputError unless `audio` is finite floats (targets, channels, samples)."""
+    # With more channels, they have been taken for samples, and no memory would suffice.
+    if audio.ndim != 3 or not audio.size or audio.shape[1] > _MOST_CHANNELS:
         raise AudioInputError(
             f"{name} must have the shape (targets, channels, samples): got {audio.shape}"
         )
@@ -343,14 +300,8 @@ def check_stack(audio: Samples, name: str) -> None:
         raise AudioInputError(
             f"{name} must be floating point, with full scale at -1 and 1: got {audio.dtype}"
         )
-    if not all(in_threads(_finite, audio)):
+    if not np.isfinite(audio).all():
         raise AudioInputError(f"{name} hold samples that are infinite or not a number")
-
-
-def _finite(audio: Samples) -> bool:
-    # The sum is finite only if each is, and takes less time than isfinite on each.
-    with np.errstate(invalid="ignore", over="ignore"):
-        return bool(np.isfinite(audio.sum(dtype=np.float64)))
 
 
 def _check_pair(references: Samples, estimates: Samples) -> None:

@@ -1,7 +1,4 @@
-"""Estimates made from the true sources: between them and the mixture every mask must fall.
-
-The ideal ratio mask shows how far one soft mask for each channel can get, the multichannel
-Wiener filter how far a filter can that also knows where each source lies between the channels.
+"""Estimates made from the true sources, which show how far masks and filters can get.
 
 Vocals and accompaniment are two sources that make up the song. Drums, bass and other, where
 they are given, are separated as three of four sources, the fourth being the vocals. Songs are
@@ -28,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from songsplit.data.songs import BACKING_PARTS, VOCALS
+from songsplit.data.songs import BACKING_PARTS, OTHER, VOCALS
 from songsplit.evaluation.projections import Samples
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, TWO_TARGETS
 
@@ -42,8 +39,6 @@ _WINDOW = torch.hann_window(N_FFT, dtype=torch.float64)
 # What squared periodic Hann windows add up to at these distances, at every sample.
 _WINDOW_SUM = 3 / 8 * _OVERLAP
 
-_FOUR_SOURCES = (*BACKING_PARTS, VOCALS)
-
 # Relative level of white noise that the filter supposes in each bin, without which sources
 # that are alike in all channels could not be told apart. It is shared among the sources.
 _NOISE = 1e-10
@@ -52,7 +47,6 @@ _NOISE_FLOOR = 1e-30
 # From the spectra of mixture and sources, (channels, frames, bins) each, those of the
 # estimates of all sources but the last.
 _Filter: TypeAlias = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]
-_MakeFilter: TypeAlias = Callable[[Sequence[Samples]], _Filter]
 
 
 def ideal_ratio_mask(
@@ -70,38 +64,29 @@ def ideal_ratio_mask(
     vocals and accompaniment sum to the mixture.
     """
 
-    def make_filter(_: Sequence[Samples]) -> _Filter:
-        return lambda mixed, sources: [
-            mask * mixed for mask in ratio_masks([source.abs() for source in sources], power)[:-1]
-        ]
+    def apply(mixed: Tensor, sources: Sequence[Tensor]) -> list[Tensor]:
+        powers = [source.abs() ** power for source in sources]
+        total = reduce(torch.add, powers)
+        masks = [torch.where(total > 0, part / total, 1 / len(powers)) for part in powers[:-1]]
+        return [mask * mixed for mask in masks]
 
-    return _estimates(mixture, references, make_filter)
-
-
-def ratio_masks(magnitudes: Sequence[Tensor], power: float) -> list[Tensor]:
-    """Give the share of each source, ``m_j^p / (m_1^p + m_2^p + ...)``, from magnitudes."""
-    powers = [magnitude**power for magnitude in magnitudes]
-    total = reduce(torch.add, powers)
-    return [torch.where(total > 0, part / total, 1 / len(powers)) for part in powers]
+    return _estimates(mixture, references, lambda _: apply)
 
 
 def wiener_filter(mixture: Samples, references: Mapping[str, Samples]) -> dict[str, Samples]:
     """Filter the mixture with the multichannel Wiener filter made from the true sources.
 
     Under the local Gaussian model [3]_ the short-time spectrum ``s_j(f, t)`` of source j, a
-    vector over the channels, has the covariance ``v_j(f, t) R_j(f)``: a power spectral
-    density and a spatial covariance. Of the sum x of the sources, the best linear estimate
-    of one is ``v_j R_j (v_1 R_1 + v_2 R_2 + ...)^-1 x``, which with v and R of the true
-    sources is the oracle called MWF in [2]_. Here, with C channels,
+    vector over the C channels, has the covariance ``v_j(f, t) R_j(f)``. Of the sum x of the
+    sources, the best linear estimate of one is ``v_j R_j (v_1 R_1 + v_2 R_2 + ...)^-1 x``,
+    the oracle called MWF in [2]_. Here
 
     * ``v_j(f, t) = |s_j(f, t)|² / C``
-    * ``R_j(f) = sum_t s_j s_j^H / sum_t v_j``: the mean over time of ``s_j s_j^H / v_j``,
-      weighted by ``v_j``
+    * ``R_j(f) = sum_t s_j s_j^H / sum_t v_j``
 
     Noise at -100 dB of the local level, shared equally among the sources, keeps the inverse
-    finite for sources that are alike in all channels, and for silence. Spectra, references
-    and estimates are as in `ideal_ratio_mask`. Of mono sources, the filter is the ideal ratio
-    mask with p = 2.
+    finite for sources that are alike in all channels, and for silence. Arguments and estimates
+    are as in `ideal_ratio_mask`, which is the same for mono and p = 2.
     """
     return _estimates(mixture, references, _make_wiener_filter)
 
@@ -110,10 +95,7 @@ def _make_wiener_filter(sources: Sequence[Samples]) -> _Filter:
     spatial = [_spatial_covariance(source) for source in sources]
 
     def apply(mixed: Tensor, spectra: Sequence[Tensor]) -> list[Tensor]:
-        covariances = [
-            _power(spectrum) * covariance
-            for spectrum, covariance in zip(spectra, spatial, strict=True)
-        ]
+        covariances = [_power(s) * r for s, r in zip(spectra, spatial, strict=True)]
         total = reduce(torch.add, covariances)
         levels = total.diagonal().real  # (frames, bins, channels)
         noise = _NOISE * levels.mean(dim=-1) + _NOISE_FLOOR
@@ -121,16 +103,14 @@ def _make_wiener_filter(sources: Sequence[Samples]) -> _Filter:
             total[channel, channel] += noise
         whitened = _solve(total, mixed)
         rest = noise / len(spectra) * whitened
-        return [
-            (covariance * whitened).sum(dim=1) + rest  # a matrix times a vector
-            for covariance in covariances[:-1]
-        ]
+        # A matrix times a vector.
+        return [(covariance * whitened).sum(dim=1) + rest for covariance in covariances[:-1]]
 
     return apply
 
 
 def _spatial_covariance(source: Samples) -> Tensor:
-    """Spatial covariance R, (channels, channels, 1, bins): the identity where there is silence."""
+    """Give R_j, shape (channels, channels, 1, bins); identity where there is silence."""
     channels, bins = source.shape[0], N_FFT // 2 + 1
     covariance = torch.zeros(channels, channels, 1, bins, dtype=torch.complex128)
     power = torch.zeros(bins, dtype=torch.float64)
@@ -168,33 +148,26 @@ def _solve(matrix: Tensor, vector: Tensor) -> Tensor:
 
 
 def _estimates(
-    mixture: Samples, references: Mapping[str, Samples], make_filter: _MakeFilter
-) -> dict[str, Samples]:
-    (vocals,) = _separated(mixture, references, TWO_TARGETS, make_filter)
-    estimates = {VOCALS: vocals, ACCOMPANIMENT: mixture - vocals}
-    if len(references) > len(TWO_TARGETS):
-        parts = _separated(mixture, references, _FOUR_SOURCES, make_filter)
-        estimates |= zip(_FOUR_SOURCES, parts, strict=False)
-    return {target: estimates[target] for target in references}
-
-
-def _separated(
     mixture: Samples,
     references: Mapping[str, Samples],
-    names: Sequence[str],
-    make_filter: _MakeFilter,
-) -> list[Samples]:
-    sources = [references[name] for name in names]
-    separate = make_filter(sources)
-    estimates = [np.empty_like(mixture) for _ in sources[:-1]]
-    for hop in range(0, _hops(mixture), _FRAMES):
-        end = min(hop + _FRAMES, _hops(mixture))
-        # Of all frames that reach into these hops.
-        spectra = [_spectrum(audio, hop, end + _OVERLAP - 1) for audio in (mixture, *sources)]
-        for estimate, spectrum in zip(estimates, separate(spectra[0], spectra[1:]), strict=True):
-            stretch = estimate[:, hop * HOP : end * HOP]
-            stretch[:] = _samples(spectrum)[:, : stretch.shape[1]].numpy()
-    return estimates
+    make_filter: Callable[[Sequence[Samples]], _Filter],
+) -> dict[str, Samples]:
+    estimates: dict[str, Samples] = {}
+    four_sources = (*BACKING_PARTS, VOCALS)
+    for names in (four_sources, TWO_TARGETS) if OTHER in references else (TWO_TARGETS,):
+        sources = [references[name] for name in names]
+        separate = make_filter(sources)
+        found = [np.empty_like(mixture) for _ in sources[:-1]]
+        for hop in range(0, _hops(mixture), _FRAMES):
+            end = min(hop + _FRAMES, _hops(mixture))
+            # Of all frames that reach into these hops.
+            spectra = [_spectrum(audio, hop, end + _OVERLAP - 1) for audio in (mixture, *sources)]
+            for estimate, spectrum in zip(found, separate(spectra[0], spectra[1:]), strict=True):
+                stretch = estimate[:, hop * HOP : end * HOP]
+                stretch[:] = _samples(spectrum)[:, : stretch.shape[1]].numpy()
+        estimates |= zip(names, found, strict=False)
+    estimates[ACCOMPANIMENT] = mixture - estimates[VOCALS]
+    return {target: estimates[target] for target in references}
 
 
 def _hops(audio: Samples) -> int:

@@ -26,9 +26,8 @@ _LONGEST_NAME = 200
 class SongAudio:
     """A song as it was read, float32 of shape (channels, samples).
 
-    The references are ``vocals`` and ``accompaniment``, and where the song has all three of
-    them ``drums``, ``bass`` and ``other``. The remark says what a reader of the scores must
-    know.
+    The references are ``vocals``, ``accompaniment``, and ``drums``, ``bass`` and ``other`` where
+    the song has all three.
     """
 
     mixture: Audio
@@ -56,7 +55,7 @@ class ReferenceSong:
         return files_digest(self.files)
 
 
-def files_digest(files: tuple[Path, ...]) -> str:
+def files_digest(files: Sequence[Path]) -> str:
     """SHA-256 over the content of files in order, not over their names."""
     digest = hashlib.sha256()
     for path in files:
@@ -85,18 +84,13 @@ def musdb_songs(
         )
     names = file_names([track.name for track in tracks])
     return [
-        ReferenceSong(
-            track.name, names[track.name], subset, track.files, partial(_read_musdb, track)
-        )
-        for track in tracks
+        ReferenceSong(t.name, names[t.name], subset, t.files, partial(_read_musdb, t))
+        for t in tracks
     ]
 
 
 def own_songs(folder: Path) -> tuple[list[ReferenceSong], list[Finding]]:
-    """List the songs with stems in a folder, and the files in it that should be of use but are not.
-
-    The folder is as described at `scan_folder`.
-    """
+    """List the songs that `scan_folder` finds, and what it should have found but did not."""
     scan = scan_folder(folder, "references")
     songs = require_songs(folder, scan)
     names = file_names([song.name for song in songs])
@@ -109,10 +103,9 @@ def own_songs(folder: Path) -> tuple[list[ReferenceSong], list[Finding]]:
 
 
 def file_names(names: list[str]) -> dict[str, str]:
-    """Name files after songs such as ``"Artist/Song"``, in at most 200 bytes.
+    """Name files after songs such as ``"Artist/Song"``, without folders as museval's tools do.
 
-    museval's tools know a song by the name of its file alone, without the folders. The name
-    ends with a part of a hash if it had to be cut, or if another song would have the same.
+    The name ends with a part of a hash if another song would have the same.
     """
     flat = {name: name.replace("/", " - ") for name in names}
     count = Counter(name.casefold() for name in flat.values())
@@ -157,42 +150,41 @@ def _parts(song: Song) -> list[AudioPart]:
 
 def _read_own(song: Song) -> SongAudio:
     files = {path: read_streams(path) for path in {part.path for part in _parts(song)}}
-    decoded = {part: _stream(part, *files[part.path]) for part in _parts(song)}
-    first, *others = song.parts
-    audio, rate = decoded[first]
-    for part in others:
-        if (decoded[part][0].shape, decoded[part][1]) != (audio.shape, rate):
+    decoded: dict[AudioPart, Audio] = {}
+    formats: dict[AudioPart, str] = {}
+    for part in _parts(song):
+        streams, rate = files[part.path]
+        if part.stream >= len(streams):
             raise DataError(
-                f"{part.path} holds {_format(*decoded[part])}, but {first.path} "
-                f"{_format(audio, rate)}: export all parts of the song alike"
+                f"{part.path} holds {len(streams)} audio streams, though number "
+                f"{part.stream + 1} is needed: copy or download the file again"
+            )
+        decoded[part] = audio = streams[part.stream]
+        formats[part] = f"{audio.shape[1]} samples in {len(audio)} channel(s) at {rate} Hz"
+    first, *others = song.parts
+    for part in others:
+        if formats[part] != formats[first]:
+            raise DataError(
+                f"{part.path} holds {formats[part]}, but {first.path} {formats[first]}: export "
+                "all parts of the song alike"
             )
     stems = {
-        stem: reduce(np.add, (decoded[part][0] for part in parts))
+        stem: reduce(np.add, (decoded[part] for part in parts))
         for stem, parts in song.stems.items()
     }
     remark = ""
-    if song.mixture is None:
+    if song.mixture is not None and formats[song.mixture] != formats[first]:
+        remark = (
+            f"{song.mixture.path.name} holds {formats[song.mixture]}, unlike the stems: their sum "
+            "was separated instead"
+        )
+    if song.mixture is None or remark:
         mixture = reduce(np.add, stems.values())
     else:
-        mixture, mixture_rate = decoded[song.mixture]
-        if (mixture.shape, mixture_rate) != (audio.shape, rate):
-            remark = (
-                f"{song.mixture.path.name} holds {_format(mixture, mixture_rate)}, unlike the "
-                "stems: their sum was separated instead"
-            )
-            mixture = reduce(np.add, stems.values())
+        mixture = decoded[song.mixture]
     if song.subtracts:
         stems[INSTRUMENTAL] = mixture - stems[VOCALS]
-    return SongAudio(mixture, _references(stems), rate, remark)
-
-
-def _stream(part: AudioPart, streams: Sequence[Audio], rate: int) -> tuple[Audio, int]:
-    if part.stream >= len(streams):
-        raise DataError(
-            f"{part.path} holds {len(streams)} audio streams, though number {part.stream + 1} is "
-            "needed: copy or download the file again"
-        )
-    return streams[part.stream], rate
+    return SongAudio(mixture, _references(stems), files[first.path][1], remark)
 
 
 def _references(stems: Mapping[str, Audio]) -> dict[str, Audio]:
@@ -201,8 +193,3 @@ def _references(stems: Mapping[str, Audio]) -> dict[str, Audio]:
     if set(BACKING_PARTS) <= set(stems):
         found |= {name: stems[name] for name in BACKING_PARTS}
     return found
-
-
-def _format(audio: Audio, rate: int) -> str:
-    channels, samples = audio.shape
-    return f"{samples} samples in {channels} channel(s) at {rate} Hz"

@@ -11,7 +11,7 @@ from songsplit.data.musdb import SAMPLE_RATE, musdb_tracks
 from songsplit.errors import AudioInputError
 from songsplit.evaluation import ReferenceStatistics, frame_sdr, si_sdr, usdr
 from songsplit.evaluation.oracles import ideal_ratio_mask
-from songsplit.evaluation.track_scores import load_museval, museval_scores
+from songsplit.evaluation.track_scores import museval_scores
 
 RATE = 8000
 RANDOM = np.random.default_rng(0)
@@ -71,7 +71,7 @@ def assert_equal_to_museval(
     with warnings.catch_warnings():
         # Logarithms of zero and means of NaN inside museval.
         warnings.simplefilter("ignore", RuntimeWarning)
-        theirs = museval_scores(load_museval(), references, estimates, window, hop)
+        theirs = museval_scores(references, estimates, window, hop)
     np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
     compared = ~((ours > 80) & (theirs > 80))
     for row, tolerance in enumerate((1e-9, 1e-6, 1e-6, 1e-6)):
@@ -174,7 +174,7 @@ def test_an_empty_part_of_the_spectrum_is_told(full: bool):
         (REFERENCES[0], "shape"),
         (REFERENCES[:, :, :0], "shape"),
         ((1000 * REFERENCES).astype(np.int16), "floating point"),
-        (REFERENCES.swapaxes(1, 2), "34400 channels"),
+        (REFERENCES.swapaxes(1, 2), "34400, 2"),
         (np.full_like(REFERENCES, np.nan), "references hold"),
         (np.full_like(REFERENCES, np.inf), "references hold"),
     ],

@@ -19,7 +19,7 @@ from songsplit.evaluation import references, scoring
 from songsplit.evaluation.program import main
 from songsplit.evaluation.references import own_songs
 from songsplit.evaluation.scoring import evaluate_songs, load_scores, store_scores
-from songsplit.evaluation.systems import EstimatesFolder
+from songsplit.evaluation.systems import estimates_system
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation_model import SeparationModel
 from songsplit.models.weights import save_weights
@@ -176,11 +176,11 @@ def test_damaged_reference_does_not_stop_the_others(own: Path, estimates: Path, 
     (songs, _) = own_songs(own)
     with pytest.raises(AudioFileError, match=r"bass\.wav"):
         songs[0].read()
-    results, _ = evaluate_songs(songs, EstimatesFolder(estimates), Path("a"), Path("b"))
+    results, _ = evaluate_songs(songs, estimates_system(estimates), Path("a"), Path("b"))
     assert [bool(scores.frames) for scores in results["peer"].values()] == [False, True, True]
     (estimates.parent / "mixture").mkdir()
     with pytest.raises(ConfigError, match="name of a yardstick"):
-        evaluate_songs(songs, EstimatesFolder(Path("mixture")), Path("a"), Path("b"))
+        evaluate_songs(songs, estimates_system(Path("mixture")), Path("a"), Path("b"))
 
 
 def test_stored_scores_are_those_of_musevals_schema(tmp_path: Path):
