@@ -19,32 +19,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from songsplit.data.songs import BACKING_PARTS, OTHER, VOCALS
-from songsplit.evaluation.projections import Samples
+from songsplit.evaluation.bss_eval import Samples
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, TWO_TARGETS
 
 N_FFT = 4096
 HOP = 1024
 
-_OVERLAP = N_FFT // HOP
-_FRAMES = 64  # of a stretch
+# Samples of a stretch, and those around it, in which frames reach into it.
+_STRETCH = 128 * HOP
+_AROUND = N_FFT
 # Not songsplit.dsp.stft, which is float32 by design: a yardstick is kept exact.
-_WINDOW = torch.hann_window(N_FFT, dtype=torch.float64)
-# What squared periodic Hann windows add up to at these distances, at every sample.
-_WINDOW_SUM = 3 / 8 * _OVERLAP
+_TRANSFORM: Any = {
+    "n_fft": N_FFT,
+    "hop_length": HOP,
+    "window": torch.hann_window(N_FFT, dtype=torch.float64),
+}
 
 # Relative level of white noise that the filter supposes in each bin, without which sources
 # that are alike in all channels could not be told apart. It is shared among the sources.
 _NOISE = 1e-10
 _NOISE_FLOOR = 1e-30
 
-# From the spectra of mixture and sources, (channels, frames, bins) each, those of the
+# From the spectra of mixture and sources, (channels, bins, frames) each, those of the
 # estimates of all sources but the last.
 _Filter: TypeAlias = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]
 
@@ -97,7 +100,7 @@ def _make_wiener_filter(sources: Sequence[Samples]) -> _Filter:
     def apply(mixed: Tensor, spectra: Sequence[Tensor]) -> list[Tensor]:
         covariances = [_power(s) * r for s, r in zip(spectra, spatial, strict=True)]
         total = reduce(torch.add, covariances)
-        levels = total.diagonal().real  # (frames, bins, channels)
+        levels = total.diagonal().real  # (bins, frames, channels)
         noise = _NOISE * levels.mean(dim=-1) + _NOISE_FLOOR
         for channel in range(len(mixed)):
             total[channel, channel] += noise
@@ -110,17 +113,16 @@ def _make_wiener_filter(sources: Sequence[Samples]) -> _Filter:
 
 
 def _spatial_covariance(source: Samples) -> Tensor:
-    """Give R_j, shape (channels, channels, 1, bins); identity where there is silence."""
-    channels, bins = source.shape[0], N_FFT // 2 + 1
-    covariance = torch.zeros(channels, channels, 1, bins, dtype=torch.complex128)
-    power = torch.zeros(bins, dtype=torch.float64)
-    frames = _hops(source) + _OVERLAP - 1
-    for first in range(0, frames, _FRAMES):
-        spectrum = _spectrum(source, first, min(first + _FRAMES, frames))
-        covariance[:, :, 0] += torch.einsum("ctf,dtf->cdf", spectrum, spectrum.conj())
-        power += _power(spectrum).sum(dim=0)
-    identity = torch.eye(channels, dtype=torch.complex128)[:, :, None, None]
-    return torch.where(power > 0, covariance / power, identity)
+    """Give R_j, shape (channels, channels, bins, 1); identity where there is silence."""
+    covariance, power = torch.zeros(()), torch.zeros(())
+    # From the first frame that has a part of the song to the last.
+    for start in range(-N_FFT // 2, source.shape[1] + N_FFT // 2, _STRETCH):
+        around = _AROUND // HOP
+        spectrum = _spectrum(source, start)[:, :, around : around + _STRETCH // HOP]
+        covariance = covariance + torch.einsum("cft,dft->cdf", spectrum, spectrum.conj())
+        power = power + _power(spectrum).sum(dim=-1)
+    identity = torch.eye(len(source), dtype=torch.complex128)[:, :, None]
+    return torch.where(power > 0, covariance / power, identity)[..., None]
 
 
 def _power(spectrum: Tensor) -> Tensor:
@@ -132,7 +134,7 @@ def _solve(matrix: Tensor, vector: Tensor) -> Tensor:
 
     Gaussian elimination, which needs no pivoting as the matrices are Hermitian and positive
     definite; for millions of tiny systems many times faster than `torch.linalg.solve`. The
-    shapes are (channels, channels, frames, bins) and (channels, frames, bins).
+    shapes are (channels, channels, bins, frames) and (channels, bins, frames).
     """
     solution = vector.clone()
     channels = len(vector)
@@ -158,43 +160,24 @@ def _estimates(
         sources = [references[name] for name in names]
         separate = make_filter(sources)
         found = [np.empty_like(mixture) for _ in sources[:-1]]
-        for hop in range(0, _hops(mixture), _FRAMES):
-            end = min(hop + _FRAMES, _hops(mixture))
-            # Of all frames that reach into these hops.
-            spectra = [_spectrum(audio, hop, end + _OVERLAP - 1) for audio in (mixture, *sources)]
+        for start in range(0, mixture.shape[1], _STRETCH):
+            spectra = [_spectrum(audio, start) for audio in (mixture, *sources)]
             for estimate, spectrum in zip(found, separate(spectra[0], spectra[1:]), strict=True):
-                stretch = estimate[:, hop * HOP : end * HOP]
-                stretch[:] = _samples(spectrum)[:, : stretch.shape[1]].numpy()
+                stretch = estimate[:, start : start + _STRETCH]
+                samples = torch.istft(spectrum, **_TRANSFORM)[:, _AROUND:]
+                stretch[:] = samples[:, : stretch.shape[1]].numpy()
         estimates |= zip(names, found, strict=False)
     estimates[ACCOMPANIMENT] = mixture - estimates[VOCALS]
     return {target: estimates[target] for target in references}
 
 
-def _hops(audio: Samples) -> int:
-    return -(-int(audio.shape[1]) // HOP)
-
-
-def _spectrum(audio: Samples, first: int, end: int) -> Tensor:
-    """Short-time spectrum of frames, (channels, end - first, bins), with zeros at the ends.
-
-    Frame t is the last one that reaches into hop t: each hop, from the first on, lies in
-    frames t to t + 3.
-    """
-    start, stop = (first - _OVERLAP + 1) * HOP, end * HOP
-    cut = audio[:, max(start, 0) : stop].astype(np.float64)
-    before = max(-start, 0)
-    padded = np.pad(cut, ((0, 0), (before, stop - start - before - cut.shape[1])))
-    frames = torch.from_numpy(padded).unfold(-1, N_FFT, HOP)
-    spectrum: Tensor = torch.fft.rfft(frames * _WINDOW)
+def _spectrum(audio: Samples, start: int) -> Tensor:
+    """Short-time spectrum of a stretch and what is around it, with zeros beyond the ends."""
+    first, end = start - _AROUND, start + _STRETCH + _AROUND
+    cut = audio[:, max(first, 0) : end].astype(np.float64)
+    before = max(-first, 0)
+    padded = np.pad(cut, ((0, 0), (before, end - first - before - cut.shape[1])))
+    spectrum: Tensor = torch.stft(
+        torch.from_numpy(padded), **_TRANSFORM, pad_mode="constant", return_complex=True
+    )
     return spectrum
-
-
-def _samples(spectrum: Tensor) -> Tensor:
-    """Overlap-add frames, and give the hops that lie in four of them."""
-    frames: Tensor = torch.fft.irfft(spectrum, N_FFT) * (_WINDOW / _WINDOW_SUM)
-    quarters = frames.reshape(*frames.shape[:2], _OVERLAP, HOP)
-    hops = frames.shape[1] - _OVERLAP + 1
-    # Hop h is the last quarter of frame h and the first of frame h + 3.
-    parts = [quarters[:, shift : shift + hops, _OVERLAP - 1 - shift] for shift in range(_OVERLAP)]
-    samples: Tensor = reduce(torch.add, parts)
-    return samples.flatten(1)

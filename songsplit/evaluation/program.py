@@ -110,7 +110,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
 
 def _songs(options: argparse.Namespace) -> tuple[list[ReferenceSong], str, dict[str, Any]]:
     """Give the songs, a name for folders of their scores, and what is recorded of them."""
-    from songsplit.evaluation.references import musdb_songs, own_songs, short_name
+    from songsplit.evaluation.references import musdb_songs, own_songs
 
     if options.musdb:
         subset: Subset = options.subset or "test"
@@ -126,8 +126,7 @@ def _songs(options: argparse.Namespace) -> tuple[list[ReferenceSong], str, dict[
     folder = options.references.expanduser().resolve()
     # Many a folder is called "songs".
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:6]
-    label = short_name(f"{folder.name}-{digest}", str(folder))
-    return songs, label, {"name": folder.name, "songs": len(songs)}
+    return songs, f"{folder.name[:50]}-{digest}", {"name": folder.name, "songs": len(songs)}
 
 
 def _compare(options: argparse.Namespace, console: Console) -> int:

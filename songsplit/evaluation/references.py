@@ -40,8 +40,7 @@ class SongAudio:
 class ReferenceSong:
     """A song whose true stems are known, before any of it is read.
 
-    `file_name` names files about the song; it is unique like `name`. `subset` is the folder
-    that its scores go to, of which museval's EvalStore reads ``test`` alone.
+    `file_name` names the file of its scores, in the folder `subset`.
     """
 
     name: str
@@ -105,25 +104,19 @@ def own_songs(folder: Path) -> tuple[list[ReferenceSong], list[Finding]]:
 def file_names(names: list[str]) -> dict[str, str]:
     """Name files after songs such as ``"Artist/Song"``, without folders as museval's tools do.
 
-    The name ends with a part of a hash if another song would have the same.
+    Names end with a part of a hash where they would be too long, or those of two songs.
     """
     flat = {name: name.replace("/", " - ") for name in names}
     count = Counter(name.casefold() for name in flat.values())
-    return {
-        name: short_name(changed, cut=changed != name and count[changed.casefold()] > 1, of=name)
-        for name, changed in flat.items()
-    }
-
-
-def short_name(name: str, of: str, *, cut: bool = False) -> str:
-    """Cut a name of a file to 200 bytes, with a part of the hash of `of` if it was cut."""
-    # Names of files need not be valid UTF-8.
-    content = name.encode("utf-8", "surrogateescape")
-    if len(content) <= _LONGEST_NAME and not cut:
-        return name
-    digest = hashlib.sha256(of.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    # Without half a character at the end.
-    return f"{content[: _LONGEST_NAME - 9].decode('utf-8', 'ignore').rstrip()} {digest}"
+    for name, changed in flat.items():
+        # Names of files need not be valid UTF-8.
+        content = changed.encode("utf-8", "surrogateescape")
+        if len(content) > _LONGEST_NAME or (changed != name and count[changed.casefold()] > 1):
+            digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+            # Without half a character at the end.
+            cut = content[: _LONGEST_NAME - 9].decode("utf-8", "ignore").rstrip()
+            flat[name] = f"{cut} {digest}"
+    return flat
 
 
 def _read_musdb(track: MusdbTrack) -> SongAudio:
@@ -134,11 +127,7 @@ def _read_musdb(track: MusdbTrack) -> SongAudio:
 
 
 def _in_16_bits(audio: Audio) -> Audio:
-    """Round as the musdb package does when it decodes MUSDB18.
-
-    Published scores rest on it: what is softer than half a step becomes digital silence, and
-    seconds of digital silence are not scored.
-    """
+    """Round as the musdb package does: what is soft enough becomes digital silence, not scored."""
     steps: Audio = np.clip(np.rint(audio * np.float32(32768)), -32768, 32767)
     return steps / np.float32(32768)
 

@@ -19,8 +19,8 @@ from songsplit.data.musdb import Audio
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS
 from songsplit.data.stem_names import stem_at_end, stem_in_folder
 from songsplit.errors import ConfigError, DataError
+from songsplit.evaluation.bss_eval import Samples
 from songsplit.evaluation.oracles import ideal_ratio_mask, wiener_filter
-from songsplit.evaluation.projections import Samples
 from songsplit.evaluation.references import ReferenceSong, SongAudio, files_digest
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS
 from songsplit.models.weights import DEFAULT_MODEL, load_model
@@ -248,25 +248,23 @@ def _alike(name: str) -> str:
 
 def _read(path: Path, song: SongAudio) -> Audio:
     samples, rate = read_audio(path)
-    if rate != song.sample_rate:
+    found, wanted = (
+        f"{len(audio)} channel(s) at {hertz} Hz"
+        for audio, hertz in ((samples, rate), (song.mixture, song.sample_rate))
+    )
+    if found != wanted:
         raise DataError(
-            f"{path} is at {rate} Hz, but the song at {song.sample_rate} Hz: separate the song "
-            "at its own rate"
-        )
-    channels = song.mixture.shape[0]
-    if samples.shape[0] != channels:
-        raise DataError(
-            f"{path} has {samples.shape[0]} channel(s), but the song {channels}: separate the "
-            "song with all of its channels"
+            f"{path} has {found}, but the song {wanted}: separate the song at its own rate with "
+            "all of its channels"
         )
     return samples
 
 
 def _sum(parts: Sequence[Samples], file: Path) -> Samples:
-    lengths = [part.shape[1] for part in parts]
-    if len(set(lengths)) > 1:
+    lengths = {part.shape[1] for part in parts}
+    if len(lengths) > 1:
         raise DataError(
-            f"{file.parent}: parts cannot be summed, they last {', '.join(map(str, lengths))} "
-            "samples: export them alike"
+            f"{file.parent}: stems of {' and '.join(map(str, sorted(lengths)))} samples cannot be "
+            "summed: export them alike"
         )
     return reduce(np.add, parts)

@@ -164,8 +164,12 @@ def test_missing_folders_are_named(tmp_path: Path):
 @pytest.mark.parametrize(
     ("audio", "rate", "message"),
     [
-        (STEREO, 48000, "vocals.wav is at 48000 Hz, but the song at 44100 Hz"),
-        (STEREO[:1], 44100, r"vocals.wav has 1 channel\(s\), but the song 2"),
+        (
+            STEREO,
+            48000,
+            r"vocals.wav has 2 channel\(s\) at 48000 Hz, but the song 2 channel\(s\) at 44100 Hz",
+        ),
+        (STEREO[:1], 44100, r"vocals.wav has 1 channel\(s\) at 44100 Hz, but the song 2"),
     ],
 )
 def test_nothing_is_resampled_or_mixed(tmp_path: Path, audio, rate: int, message: str):
