@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from songsplit.errors import DataError, MissingExtraError
+from songsplit.errors import DataError
 from songsplit.evaluation.bss_eval import Floats
 from songsplit.evaluation.summary import print_table, say
 from songsplit.evaluation.track_scores import ALL_MEASURES, FIVE_TARGETS
@@ -119,10 +119,8 @@ def _difference(
 
 def _significance(differences: Floats) -> tuple[list[float] | None, float | None]:
     """Interval of the mean, and p value of the songs that differ."""
-    try:
-        from scipy.stats import bootstrap, wilcoxon
-    except ImportError as error:
-        raise MissingExtraError("scipy", "eval") from error
+    from scipy.stats import bootstrap, wilcoxon  # slow to import
+
     interval, p = None, None
     if differences.size >= _MIN_PAIRS:
         found = bootstrap(

@@ -83,31 +83,23 @@ def test_long_names_of_files_are_shortened(letter: str):
 
 
 def test_own_songs_keep_their_rate_and_channels(tmp_path: Path):
-    vocals, backing, mixture = noise(0, 1), noise(1, 1), noise(2, 1)
+    vocals, backing, mixture = (noise(seed, 1) for seed in range(3))
+    stems = {"vocals": vocals, "instrumental": backing}
     write_stems(tmp_path / "A", {"Lead Vocals": vocals, "karaoke": backing}, 8000)
-    write_stems(
-        tmp_path / "B", {"vocals": vocals, "instrumental": backing, "mixture": mixture}, 8000
-    )
-    (first, second), passed_over = own_songs(tmp_path)
-    assert (first.name, first.subset) == ("A", "test")
+    write_stems(tmp_path / "B", stems | {"mixture": mixture}, 8000)
+    write_stems(tmp_path / "C", stems | {"mix": noise(2)}, 8000)
+    songs, passed_over = own_songs(tmp_path)
     assert passed_over == []
-    audio = first.read()
-    assert audio.sample_rate == 8000
-    np.testing.assert_array_equal(audio.references["vocals"], vocals)
-    np.testing.assert_array_equal(audio.references["accompaniment"], backing)
-    np.testing.assert_array_equal(audio.mixture, vocals + backing)
-    # A mixture that is there counts, whether or not it is the sum.
-    np.testing.assert_array_equal(second.read().mixture, mixture)
-    assert len(second.files) == 3
-
-
-def test_mixture_unlike_the_stems_is_replaced_by_their_sum_and_said_so(tmp_path: Path):
-    stems = {"vocals": noise(0), "instrumental": noise(1)}
-    write_stems(tmp_path / "A", stems | {"mix": noise(2, 1)})
-    ((song,), _) = own_songs(tmp_path)
-    audio = song.read()
-    np.testing.assert_array_equal(audio.mixture, stems["vocals"] + stems["instrumental"])
-    assert "mix.wav holds 900 samples in 1 channel" in audio.remark
+    assert [len(song.files) for song in songs] == [2, 3, 3]
+    # A mixture that is there counts, whether or not it is the sum; one unlike the stems does not.
+    expected = (vocals + backing, mixture, vocals + backing)
+    for song, separated in zip(songs, expected, strict=True):
+        audio = song.read()
+        assert audio.sample_rate == 8000
+        np.testing.assert_array_equal(audio.references["vocals"], vocals)
+        np.testing.assert_array_equal(audio.references["accompaniment"], backing)
+        np.testing.assert_array_equal(audio.mixture, separated)
+        assert ("mix.wav holds 900 samples in 2 channel" in audio.remark) == (song.name == "C")
 
 
 @pytest.mark.parametrize(
