@@ -36,13 +36,8 @@ def test_statistics_over_songs_by_hand():
     }
     found = summarize({"model": songs})["model"]
     sdr = found["overall"]["vocals"]["SDR"]
-    assert sdr == {
-        "median": 4.0,
-        "mean": 4.75,
-        "lower_quartile": 2.75,
-        "upper_quartile": 6.0,
-        "songs": 4,
-    }
+    quartiles = {"lower_quartile": 2.75, "median": 4.0, "upper_quartile": 6.0}
+    assert sdr == {**quartiles, "mean": 4.75, "songs": 4}
     assert found["songs"]["e"]["vocals"]["SDR"] is None
     assert found["songs"]["f"] == {}
     assert found["remarks"] == {"e": "silent", "f": "no vocals"}
@@ -70,8 +65,8 @@ def test_tables_have_every_song_and_what_is_to_be_said(tmp_path: Path):
     }
     file = io.StringIO()
     print_results(summarize(results), Console(file=file, width=120))
-    for text in ("[red]a", "1.25", "6.25", "failed: b (model): no vocals", "-2.00"):
-        assert text in file.getvalue()
+    for expected in ("[red]a", "1.25", "6.25", "failed: b (model): no vocals", "-2.00"):
+        assert expected in file.getvalue()
     assert file.getvalue().count("remark: [red]a") == 1
     write_csv(tmp_path / "scores.csv", results)
     lines = (tmp_path / "scores.csv").read_text().splitlines()

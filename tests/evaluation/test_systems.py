@@ -41,13 +41,8 @@ def levels(estimates: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     "names",
-    [
-        ("vocals", "accompaniment"),
-        ("vocals", "no_vocals"),
-        ("vocals", "instrumental"),
-        (f"1_{NAME}_(Vocals)", f"1_{NAME}_(Instrumental)"),
-    ],
-    ids=["spleeter", "demucs", "songsplit", "uvr"],
+    [("vocals", "accompaniment"), ("vocals", "no_vocals"), ("vocals", "instrumental")],
+    ids=["spleeter", "demucs", "songsplit"],
 )
 def test_stems_as_programs_call_them(tmp_path: Path, names: tuple[str, str]):
     write_stems(tmp_path / NAME, stems(*names))
@@ -60,13 +55,7 @@ def test_four_stems_make_five_targets(tmp_path: Path):
     write_stems(tmp_path / NAME, stems("vocals", "drums", "bass", "other"))
     found, _ = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
     assert tuple(found) == FIVE_TARGETS
-    assert levels(found) == {
-        "vocals": 0.1,
-        "accompaniment": 0.9,
-        "drums": 0.2,
-        "bass": 0.3,
-        "other": 0.4,
-    }
+    assert list(levels(found).values()) == [0.1, 0.9, 0.2, 0.3, 0.4]
 
 
 def test_incomplete_backing_is_left_out_and_said_so(tmp_path: Path):
@@ -138,12 +127,8 @@ def test_folder_of_a_song_is_found(tmp_path: Path, folder: str):
     assert EstimatesFolder(tmp_path).find(reference())[0]["vocals"][0].parent == tmp_path / folder
 
 
-@pytest.mark.parametrize(
-    "folders",
-    [(NAME, f"test/{NAME}"), (f"htdemucs/{NAME}", f"mdx/{NAME}")],
-    ids=["direct", "below"],
-)
-def test_two_folders_for_a_song_are_refused(tmp_path: Path, folders):
+def test_two_folders_for_a_song_are_refused(tmp_path: Path):
+    folders = (NAME, f"test/{NAME}")
     for folder in folders:
         write_stems(tmp_path / folder, stems("vocals", "no_vocals"))
     with pytest.raises(DataError, match="more than one folder") as caught:
@@ -191,26 +176,22 @@ def test_settings_change_with_the_content_of_files_alone(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "names", [(" - vocals", " - instrumental"), ("_(Vocals)", "_(Instrumental)")]
+    "names",
+    [
+        (" - vocals", " - instrumental"),
+        ("_(Vocals)", "_(Instrumental)"),
+        # As audio-separator names its output: the word in brackets is the stem.
+        ("_(Vocals)_UVR_Kim_Vocal_2", "_(Instrumental)_UVR_Kim_Vocal_2"),
+    ],
 )
-def test_one_folder_for_all_songs(tmp_path: Path, names: tuple[str, str]):
-    for song in ("Another song", NAME):
-        write_stems(tmp_path, stems(*(song + ending for ending in names)))
+@pytest.mark.parametrize("folder", ["", NAME])
+def test_files_that_name_song_and_stem(tmp_path: Path, folder: str, names: tuple[str, str]):
+    write_stems(tmp_path / folder, stems(*(NAME + ending for ending in names)))
+    write_stems(tmp_path, stems(*("Another song" + ending for ending in names)))
     found, _ = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
     assert levels(found) == {"vocals": 0.1, "accompaniment": 0.2}
     with pytest.raises(DataError, match=r"add a folder called 'Third' .* 'Third - vocals\.wav'"):
         EstimatesFolder(tmp_path).find(reference("Third"))
-
-
-@pytest.mark.parametrize("folder", ["", NAME])
-def test_models_named_after_stems_do_not_swap_them(tmp_path: Path, folder: str):
-    # As audio-separator names its output: the word in brackets is the stem.
-    model = "UVR_Kim_Vocal_2"
-    write_stems(
-        tmp_path / folder, stems(f"{NAME}_(Vocals)_{model}", f"{NAME}_(Instrumental)_{model}")
-    )
-    found, _ = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
-    assert levels(found) == {"vocals": 0.1, "accompaniment": 0.2}
 
 
 def test_stems_of_models_as_targets():
