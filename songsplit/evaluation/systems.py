@@ -22,7 +22,7 @@ from songsplit.errors import ConfigError, DataError
 from songsplit.evaluation.bss_eval import Samples
 from songsplit.evaluation.oracles import ideal_ratio_mask, wiener_filter
 from songsplit.evaluation.references import ReferenceSong, SongAudio, files_digest
-from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS
+from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
 from songsplit.models.weights import DEFAULT_MODEL, load_model
 from songsplit.separator import Separator
 
@@ -79,17 +79,28 @@ def model_system(
 
 
 def stems_as_targets(stems: Mapping[str, Samples]) -> Estimates:
-    """Name the targets of the stems of a model: drums, bass and other only if nothing is beside.
+    """Name the targets of stems: drums, bass and other only if nothing is beside them.
 
-    The accompaniment is then their sum, else the instrumental or the sum of all but the vocals.
+    The accompaniment is the instrumental, or else the sum of all but the vocals.
     """
-    found = {VOCALS: stems[VOCALS]}
-    backing = {name: stems[name] for name in stems if name not in (VOCALS, INSTRUMENTAL)}
-    complete = set(backing) == set(BACKING_PARTS)
-    if INSTRUMENTAL in stems and not complete:
-        return found | {ACCOMPANIMENT: stems[INSTRUMENTAL]}
-    found[ACCOMPANIMENT] = reduce(np.add, backing.values())
-    return found | ({name: backing[name] for name in BACKING_PARTS} if complete else {})
+    found = dict(stems)
+    backing = [name for name in stems if name not in (VOCALS, INSTRUMENTAL)]
+    if INSTRUMENTAL in found:
+        found[ACCOMPANIMENT] = found[INSTRUMENTAL]
+    elif backing:
+        found[ACCOMPANIMENT] = _sum([stems[name] for name in backing])
+    wanted = FIVE_TARGETS if set(backing) == set(BACKING_PARTS) else TWO_TARGETS
+    return {name: found[name] for name in wanted if name in found}
+
+
+def _sum(parts: Sequence[Samples]) -> Samples:
+    lengths = {part.shape[1] for part in parts}
+    if len(lengths) > 1:
+        raise DataError(
+            f"stems of {' and '.join(map(str, sorted(lengths)))} samples cannot be summed: export "
+            "them alike"
+        )
+    return reduce(np.add, parts)
 
 
 def yardsticks(targets: Sequence[str]) -> list[System]:
@@ -144,14 +155,10 @@ class EstimatesFolder:
     def estimates(self, song: ReferenceSong, audio: SongAudio) -> tuple[Estimates, str]:
         """Read the stems of a song."""
         files, remark = self.find(song)
-        stems: Estimates = {}
-        for stem, several in files.items():
-            target = ACCOMPANIMENT if stem == INSTRUMENTAL else stem
-            stems[target] = _sum([_read(file, audio) for file in several], several[0])
-        if ACCOMPANIMENT not in stems and set(BACKING_PARTS) <= set(stems):
-            parts = [stems[name] for name in BACKING_PARTS]
-            stems[ACCOMPANIMENT] = _sum(parts, files[OTHER][0])
-        return {name: stems[name] for name in FIVE_TARGETS if name in stems}, remark
+        stems = {
+            stem: _sum([_read(file, audio) for file in several]) for stem, several in files.items()
+        }
+        return stems_as_targets(stems), remark
 
     def find(self, song: ReferenceSong) -> tuple[dict[str, list[Path]], str]:
         """Find the files of each stem that is used, and say what is missing or not used.
@@ -258,13 +265,3 @@ def _read(path: Path, song: SongAudio) -> Audio:
             "all of its channels"
         )
     return samples
-
-
-def _sum(parts: Sequence[Samples], file: Path) -> Samples:
-    lengths = {part.shape[1] for part in parts}
-    if len(lengths) > 1:
-        raise DataError(
-            f"{file.parent}: stems of {' and '.join(map(str, sorted(lengths)))} samples cannot be "
-            "summed: export them alike"
-        )
-    return reduce(np.add, parts)
