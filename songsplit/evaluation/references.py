@@ -16,7 +16,8 @@ from songsplit.data.folders import Finding, require_songs, scan_folder
 from songsplit.data.musdb import Audio, MusdbTrack, Subset, musdb_tracks
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS, AudioPart, Song, Split
 from songsplit.errors import DataError
-from songsplit.evaluation.track_scores import ACCOMPANIMENT
+from songsplit.evaluation.bss_eval import Samples
+from songsplit.evaluation.track_scores import ACCOMPANIMENT, TWO_TARGETS
 
 # Systems allow 255 bytes, of which names of temporary files and extensions take some.
 _LONGEST_NAME = 200
@@ -173,7 +174,28 @@ def _read_own(song: Song) -> SongAudio:
         mixture = decoded[song.mixture]
     if song.subtracts:
         stems[INSTRUMENTAL] = mixture - stems[VOCALS]
-    return SongAudio(mixture, _references(stems), files[first.path][1], remark)
+    references = _references(stems)
+    place = f"{first.path.parent}, {song.name!r}"
+    for name in TWO_TARGETS:
+        if not references[name].any():
+            raise DataError(f"{place}: {name} silent throughout: check which file is which stem")
+    refuse_mixtures(references, mixture, references, place)
+    return SongAudio(mixture, references, files[first.path][1], remark)
+
+
+def refuse_mixtures(
+    stems: Mapping[str, Samples], mixture: Audio, references: Mapping[str, Audio], place: str
+) -> None:
+    """Raise DataError if vocals or accompaniment still hold all of the other stem."""
+    for name, other in (TWO_TARGETS, TWO_TARGETS[::-1]):
+        if name in stems:
+            samples = min(stems[name].shape[1], mixture.shape[1])
+            rest = stems[name][:, :samples] - mixture[:, :samples]
+            # Where the other stem is silent, the mixture is right.
+            if np.square(rest).sum() < 1e-3 * np.square(references[other]).sum():
+                raise DataError(
+                    f"{place}: the file of {name} holds the mixture: check which file is which stem"
+                )
 
 
 def _references(stems: Mapping[str, Audio]) -> dict[str, Audio]:

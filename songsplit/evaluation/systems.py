@@ -21,7 +21,12 @@ from songsplit.data.stem_names import stem_at_end, stem_in_folder
 from songsplit.errors import ConfigError, DataError
 from songsplit.evaluation.bss_eval import Samples
 from songsplit.evaluation.oracles import ideal_ratio_mask, wiener_filter
-from songsplit.evaluation.references import ReferenceSong, SongAudio, files_digest
+from songsplit.evaluation.references import (
+    ReferenceSong,
+    SongAudio,
+    files_digest,
+    refuse_mixtures,
+)
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
 from songsplit.models.weights import DEFAULT_MODEL, load_model
 from songsplit.separator import Separator
@@ -144,7 +149,11 @@ class EstimatesFolder:
                 f"{root}: {what}: name the folder that holds a folder of stems for each song"
             )
         self.name = self.root.resolve().name or "estimates"
-        self._all = audio_files(self.root)
+        # With the folders that each lies in; the root may itself be that of a song.
+        self._all = [
+            (file, [_alike(part) for part in (self.name, *file.relative_to(self.root).parts[:-1])])
+            for file in audio_files(self.root)
+        ]
 
     def settings(self, song: ReferenceSong) -> dict[str, Any]:
         """Give hashes (SHA-256) of the files, and what is remarked of them."""
@@ -158,7 +167,12 @@ class EstimatesFolder:
         stems = {
             stem: _sum([_read(file, audio) for file in several]) for stem, several in files.items()
         }
-        return stems_as_targets(stems), remark
+        found = stems_as_targets(stems)
+        # A system that gives up has no vocals, and rightly the mixture beside them.
+        if VOCALS not in found or found[VOCALS].any():
+            place = f"{self.root}, {song.name!r}"
+            refuse_mixtures(found, audio.mixture, audio.references, place)
+        return found, remark
 
     def find(self, song: ReferenceSong) -> tuple[dict[str, list[Path]], str]:
         """Find the files of each stem that is used, and say what is missing or not used.
@@ -202,14 +216,13 @@ class EstimatesFolder:
         name = [_alike(part) for part in PurePath(song.name).parts]
         in_folder: dict[Path, list[tuple[str | None, Path]]] = defaultdict(list)
         elsewhere: list[tuple[str | None, Path]] = []
-        for file in self._all:
-            folders = [_alike(part) for part in file.relative_to(self.root).parts[:-1]]
+        for file, folders in self._all:
             at_end = stem_at_end(file.stem)
             if folders[-len(name) :] == name:
                 in_folder[file.parent].append((_stem(file), file))
             elif folders[-len(name) - 1 : -1] == name and (stem := _folder_stem(file.parent)):
                 in_folder[file.parent.parent].append((stem, file))
-            elif folders and _alike(file.stem) == name[-1] and (stem := _folder_stem(file.parent)):
+            elif _alike(file.stem) == name[-1] and (stem := _folder_stem(file.parent)):
                 elsewhere.append((stem, file))
             elif at_end is not None and _alike(at_end.song) == name[-1]:
                 elsewhere.append((at_end.stem, file))

@@ -90,9 +90,9 @@ class TrackScorer:
     bass and other, which are another, the scores of the last three are taken. Without an
     estimate of either vocals or accompaniment all targets are one group.
 
-    If a stem sounds and its estimate is silent throughout, the song counts with 0 dB in SDR,
-    ISR, SIR and SAR: museval gives no scores there, so that a system that gives up on hard
-    songs would have better medians.
+    If a stem sounds and its estimate is silent throughout, the song counts with 0 dB in all
+    measures: museval gives no scores there, so that a system that gives up on hard songs would
+    have better medians.
 
     Parameters
     ----------
@@ -177,6 +177,8 @@ class TrackScorer:
             whole[target] = {"uSDR": float(usdr(*pair)[0]), "SI-SDR": float(si_sdr(*pair)[0])}
             if np.isnan(whole[target]["uSDR"]):
                 remarks.append(f"no uSDR of {target}: its reference is silent")
+            elif not fitted[target].any():
+                whole[target]["SI-SDR"] = 0.0
         return TrackScores(
             {target: frames[target] for target in targets}, whole, "; ".join(dict.fromkeys(remarks))
         )

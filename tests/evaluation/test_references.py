@@ -117,6 +117,23 @@ def test_parts_that_do_not_agree_are_refused(tmp_path: Path, other, stem: str):
         song.read()
 
 
+def test_a_stem_that_is_the_mixture_or_silent_is_refused(tmp_path: Path):
+    stems = {"vocals": noise(0), "instrumental": noise(1), "mixture": noise(0) + noise(1)}
+    write_stems(tmp_path / "A", stems | {"vocals": stems["mixture"]})
+    write_stems(tmp_path / "B", stems | {"instrumental": stems["mixture"]})
+    write_stems(tmp_path / "C", stems | {"instrumental": 0 * noise(0)})
+    write_stems(tmp_path / "D", {"vocals": noise(0), "mixture": noise(0)})
+    messages = (
+        "vocals holds",
+        "accompaniment holds",
+        "'C': accomp.* silent",
+        "'D': accomp.* silent",
+    )
+    for song, message in zip(own_songs(tmp_path)[0], messages, strict=True):
+        with pytest.raises(DataError, match=message):
+            song.read()
+
+
 def test_what_is_passed_over_is_told(tmp_path: Path):
     write_stems(tmp_path / "A", {"vocals": noise(0), "instrumental": noise(1)})
     soundfile.write(tmp_path / "A" / "vocals.flac", noise(0).T, 44100)

@@ -27,7 +27,7 @@ def reference(name: str = NAME, subset: str = "test") -> ReferenceSong:
     return ReferenceSong(name, name, subset, (), read)
 
 
-AUDIO = SongAudio(STEREO, {}, 44100)
+AUDIO = SongAudio(STEREO, {"vocals": 0.7 * STEREO, "accompaniment": 0.3 * STEREO}, 44100)
 
 
 def stems(*names: str) -> dict[str, np.ndarray]:
@@ -119,12 +119,14 @@ def test_accompaniment_alone_is_scored_and_told(tmp_path: Path, further):
         f"htdemucs/{NAME}",
         f"a/b/{unicodedata.normalize('NFD', NAME)}",
         f"{NAME}.stem",
+        ".",
     ],
 )
 def test_folder_of_a_song_is_found(tmp_path: Path, folder: str):
-    write_stems(tmp_path / folder, stems("vocals", "no_vocals"))
+    root = tmp_path / (NAME if folder == "." else "peer")
+    write_stems(root / folder, stems("vocals", "no_vocals"))
     write_stems(tmp_path / "train" / "Another song", stems("vocals", "no_vocals"))
-    assert EstimatesFolder(tmp_path).find(reference())[0]["vocals"][0].parent == tmp_path / folder
+    assert EstimatesFolder(root).find(reference())[0]["vocals"][0].parent == root / folder
 
 
 def test_two_folders_for_a_song_are_refused(tmp_path: Path):
@@ -192,6 +194,32 @@ def test_files_that_name_song_and_stem(tmp_path: Path, folder: str, names: tuple
     assert levels(found) == {"vocals": 0.1, "accompaniment": 0.2}
     with pytest.raises(DataError, match=r"add a folder called 'Third' .* 'Third - vocals\.wav'"):
         EstimatesFolder(tmp_path).find(reference("Third"))
+
+
+@pytest.mark.parametrize("layout", ["{song}/{stem}/part.wav", "{stem}/{song}.wav"])
+def test_a_folder_for_each_stem(tmp_path: Path, layout: str):
+    for stem, audio in stems("vocals", "instrumental").items():
+        path = tmp_path / layout.format(song=NAME, stem=stem)
+        write_stems(path.parent, {path.stem: audio})
+    found, remark = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+    assert levels(found) == {"vocals": 0.1, "accompaniment": 0.2}
+    assert remark == ""
+    # As in MoisesDB, where a stem may be in several files.
+    write_stems(tmp_path / NAME / "vocals", {"more": STEREO})
+    if layout.startswith("{song}"):
+        found, _ = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+        assert levels(found)["vocals"] == 1.1
+
+
+@pytest.mark.parametrize("stem", ["vocals", "no_vocals"])
+def test_a_stem_that_is_the_mixture_is_refused(tmp_path: Path, stem: str):
+    write_stems(tmp_path / NAME, stems("vocals", "no_vocals") | {stem: STEREO})
+    name = "vocals" if stem == "vocals" else "accompaniment"
+    with pytest.raises(DataError, match=f"Ébb': the file of {name} holds the mixture"):
+        EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+    # A system that finds no vocals is right to leave the mixture as it is.
+    write_stems(tmp_path / NAME, {"vocals": 0 * STEREO, "no_vocals": STEREO})
+    EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
 
 
 def test_stems_of_models_as_targets():
