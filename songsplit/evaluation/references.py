@@ -179,23 +179,33 @@ def _read_own(song: Song) -> SongAudio:
     for name in TWO_TARGETS:
         if not references[name].any():
             raise DataError(f"{place}: {name} silent throughout: check which file is which stem")
-    refuse_mixtures(references, mixture, references, place)
+    refuse_misnamed(references, mixture, references, place)
     return SongAudio(mixture, references, files[first.path][1], remark)
 
 
-def refuse_mixtures(
+def refuse_misnamed(
     stems: Mapping[str, Samples], mixture: Audio, references: Mapping[str, Audio], place: str
 ) -> None:
-    """Raise DataError if vocals or accompaniment still hold all of the other stem."""
+    """Raise DataError if vocals or accompaniment are the mixture, or each is the other."""
+    samples = min(audio.shape[1] for audio in (mixture, *stems.values()))
+
+    def error(name: str, true: Audio) -> float:
+        return float(np.square(stems[name][:, :samples] - true[:, :samples]).sum())
+
+    energy = {name: float(np.square(references[name]).sum()) for name in TWO_TARGETS}
+    holds = {}
     for name, other in (TWO_TARGETS, TWO_TARGETS[::-1]):
         if name in stems:
-            samples = min(stems[name].shape[1], mixture.shape[1])
-            rest = stems[name][:, :samples] - mixture[:, :samples]
+            as_other = error(name, references[other])
             # Where the other stem is silent, the mixture is right.
-            if np.square(rest).sum() < 1e-3 * np.square(references[other]).sum():
-                raise DataError(
-                    f"{place}: the file of {name} holds the mixture: check which file is which stem"
-                )
+            if error(name, mixture) < 1e-3 * energy[other]:
+                holds = {name: "mixture"}
+                break
+            if as_other < error(name, references[name]) and as_other < 0.5 * energy[other]:
+                holds[name] = other
+    if "mixture" in holds.values() or len(holds) == len(set(TWO_TARGETS) & set(stems)):
+        found = " and ".join(f"{name} holds the {what}" for name, what in holds.items())
+        raise DataError(f"{place}: the file of {found}: check which file is which stem")
 
 
 def _references(stems: Mapping[str, Audio]) -> dict[str, Audio]:

@@ -94,7 +94,7 @@ def write_report(
     print_results(summary, console)
     text = _PAGE.format(
         name=escape(name),
-        about="<br>".join(escape(f"{key}: {value}") for key, value in about.items()),
+        about="<br>".join(escape(f"{key}: {_plain(value)}") for key, value in about.items()),
         tables=console.export_html(inline_styles=True, code_format="<pre>{code}</pre>"),
         pictures=pictures,
         latex=escape(row),
@@ -102,6 +102,12 @@ def write_report(
     write_text(folder / "figures" / "row.tex", row + "\n")
     write_text(folder / "report.html", text)
     return folder / "report.html"
+
+
+def _plain(value: str | Mapping[str, Any]) -> str:
+    if isinstance(value, str):
+        return value
+    return ", ".join(f"{key} {found}" for key, found in value.items() if found is not None)
 
 
 def _draw_boxes(results: Results, targets: list[str]) -> Figure:

@@ -25,7 +25,7 @@ from songsplit.evaluation.references import (
     ReferenceSong,
     SongAudio,
     files_digest,
-    refuse_mixtures,
+    refuse_misnamed,
 )
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
 from songsplit.models.weights import DEFAULT_MODEL, load_model
@@ -171,7 +171,7 @@ class EstimatesFolder:
         # A system that gives up has no vocals, and rightly the mixture beside them.
         if VOCALS not in found or found[VOCALS].any():
             place = f"{self.root}, {song.name!r}"
-            refuse_mixtures(found, audio.mixture, audio.references, place)
+            refuse_misnamed(found, audio.mixture, audio.references, place)
         return found, remark
 
     def find(self, song: ReferenceSong) -> tuple[dict[str, list[Path]], str]:

@@ -27,7 +27,9 @@ def reference(name: str = NAME, subset: str = "test") -> ReferenceSong:
     return ReferenceSong(name, name, subset, (), read)
 
 
-AUDIO = SongAudio(STEREO, {"vocals": 0.7 * STEREO, "accompaniment": 0.3 * STEREO}, 44100)
+# Unlike all estimates that are made here.
+REFERENCE = 0.3 * STEREO * (-1) ** np.arange(50)
+AUDIO = SongAudio(STEREO, dict.fromkeys(TWO_TARGETS, REFERENCE), 44100)
 
 
 def stems(*names: str) -> dict[str, np.ndarray]:
@@ -212,11 +214,16 @@ def test_a_folder_for_each_stem(tmp_path: Path, layout: str):
 
 
 @pytest.mark.parametrize("stem", ["vocals", "no_vocals"])
-def test_a_stem_that_is_the_mixture_is_refused(tmp_path: Path, stem: str):
+def test_a_stem_that_is_another_is_refused(tmp_path: Path, stem: str):
     write_stems(tmp_path / NAME, stems("vocals", "no_vocals") | {stem: STEREO})
     name = "vocals" if stem == "vocals" else "accompaniment"
     with pytest.raises(DataError, match=f"Ébb': the file of {name} holds the mixture"):
         EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+    # One can also be the other.
+    audio = SongAudio(STEREO, {"vocals": 0.2 * STEREO, "accompaniment": 0.1 * STEREO}, 44100)
+    write_stems(tmp_path / NAME, stems("vocals", "no_vocals"))
+    with pytest.raises(DataError, match="vocals holds the accompaniment and accomp"):
+        EstimatesFolder(tmp_path).estimates(reference(), audio)
     # A system that finds no vocals is right to leave the mixture as it is.
     write_stems(tmp_path / NAME, {"vocals": 0 * STEREO, "no_vocals": STEREO})
     EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
