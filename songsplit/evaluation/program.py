@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from io import TextIOWrapper
@@ -58,6 +60,13 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
     else:
         candidate = model_system(options.model, options.device, options.quality or "balanced")
     output: Path = options.output or Path("runs", "evaluation", f"{candidate.name}-{label}")
+    with suppress(OSError, ValueError):
+        old = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+        if any(old.get(key) != value for key, value in candidate.about.items()):
+            sys.stderr.write(
+                f"warning: {output} holds the scores of another {candidate.name!r}, which are "
+                "replaced: --output keeps both\n"
+            )
     # Not one for all data: songs of two data sets may have the same name.
     beside = output.absolute().parent / f"yardsticks-{label}"
     results, digests = evaluate_songs(

@@ -17,7 +17,7 @@ from songsplit.audio import read_audio
 from songsplit.audio.finding import audio_files
 from songsplit.data.musdb import Audio
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS
-from songsplit.data.stem_names import stem_at_end, stem_in_folder
+from songsplit.data.stem_names import plain_words, stem_at_end, stem_in_folder, stems_in
 from songsplit.errors import ConfigError, DataError
 from songsplit.evaluation.bss_eval import Samples
 from songsplit.evaluation.oracles import ideal_ratio_mask, wiener_filter
@@ -127,7 +127,7 @@ def yardsticks(targets: Sequence[str]) -> list[System]:
 def estimates_system(root: Path) -> System:
     """Give the system that made the files in a folder."""
     folder = EstimatesFolder(root)
-    about = {"estimates": {"name": folder.name}}
+    about = {"estimates": {"name": folder.name, "folder": str(folder.root.resolve())}}
     return System(folder.name, folder.settings, folder.estimates, about)
 
 
@@ -149,10 +149,14 @@ class EstimatesFolder:
                 f"{root}: {what}: name the folder that holds a folder of stems for each song"
             )
         self.name = self.root.resolve().name or "estimates"
+
+        def refuse(error: OSError) -> None:
+            raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
         # With the folders that each lies in; the root may itself be that of a song.
         self._all = [
             (file, [_alike(part) for part in (self.name, *file.relative_to(self.root).parts[:-1])])
-            for file in audio_files(self.root)
+            for file in audio_files(self.root, refuse)
         ]
 
     def settings(self, song: ReferenceSong) -> dict[str, Any]:
@@ -226,6 +230,8 @@ class EstimatesFolder:
                 elsewhere.append((stem, file))
             elif at_end is not None and _alike(at_end.song) == name[-1]:
                 elsewhere.append((at_end.stem, file))
+            elif _alike(file.stem).startswith(name[-1]) and _two_stems(file.stem[len(name[-1]) :]):
+                elsewhere.append((None, file))
         if len(in_folder) > 1:
             raise DataError(
                 f"{self.root} has more than one folder for {song.name!r}: "
@@ -235,8 +241,8 @@ class EstimatesFolder:
         if not found:
             title = PurePath(song.name).name
             raise DataError(
-                f"{self.root}: no stems of {song.name!r}: add a folder called {title!r} that "
-                f"holds them, or files such as '{title} - vocals.wav'"
+                f"{self.root}: no stems of {song.name!r}: name files like '{title}/vocals.wav', "
+                f"'{title}/vocals/part.wav', 'vocals/{title}.wav' or '{title} - vocals.wav'"
             )
         files: dict[str, list[Path]] = defaultdict(list)
         for stem, file in found:
@@ -252,6 +258,10 @@ def _stem(file: Path) -> str | None:
         # A name that says nothing is taken for other too.
         named = stem_at_end(file.stem)
     return named.stem if named is not None else None
+
+
+def _two_stems(text: str) -> bool:
+    return len({match.stem for match in stems_in(plain_words(text))}) > 1
 
 
 def _folder_stem(folder: Path) -> str | None:

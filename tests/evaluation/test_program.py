@@ -134,6 +134,17 @@ def test_what_is_scored_is_not_scored_again(own: Path, estimates: Path, quick_sc
     assert changed["songs"]["B"] != first["songs"]["B"]
 
 
+def test_scores_of_another_system_of_the_same_name_are_not_replaced_without_a_word(
+    own: Path, estimates: Path, quick_scorer, capsys
+):
+    shutil.copytree("peer", "others/peer")
+    arguments = ["--references", "own songs", "--no-report", "--estimates"]
+    assert main([*arguments, "peer"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert main([*arguments, "others/peer"]) == 0
+    assert "holds the scores of another 'peer'" in capsys.readouterr().err
+
+
 def test_an_interrupted_evaluation_goes_on(own: Path, estimates: Path, quick_scorer, monkeypatch):
     with monkeypatch.context() as patch:
         write = scoring.store_scores
