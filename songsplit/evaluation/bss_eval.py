@@ -141,8 +141,8 @@ def si_sdr(references: Samples, estimates: Samples) -> Floats:
     _check_pair(references, estimates)
     energy, error, common = _energies(references, estimates)
     with np.errstate(divide="ignore", invalid="ignore"):
-        # With d = s - e: a s = (1 - <d, s> / |s|²) s, and the rest is what of d lies across s.
-        # From |e|² it would be the small difference of large numbers.
+        # With d = s - e: a s = (1 - <d, s> / |s|²) s, and the rest is the part of d that is
+        # orthogonal to s. From |e|² it would be the small difference of large numbers.
         projected = (energy - common) ** 2 / energy
         rest = np.maximum(error - common**2 / energy, 0.0)
         ratio: Floats = 10 * np.log10(projected / rest)
@@ -468,7 +468,7 @@ def _factorised(matrix: Floats) -> tuple[Floats, NDArray[np.intp] | slice]:
     except linalg.LinAlgError:
         pass
     # Some rows depend on others, as with vocals in mono on both channels. The projection is
-    # the same whichever of them are left out. A pseudo-inverse, which cuts eigenvalues off,
-    # would also take away what the weakest frequencies say.
+    # the same whichever of them are left out. A pseudo-inverse would cut off the weakest
+    # frequencies too.
     factor, order, rank, _ = linalg.lapack.dpstrf(matrix, tol=rounding, lower=1)
     return factor[:rank, :rank], order[:rank].astype(np.intp) - 1

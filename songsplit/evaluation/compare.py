@@ -175,5 +175,5 @@ def print_comparison(comparison: Mapping[str, Any], console: Console) -> None:
 def _signed(value: float | None) -> str:
     if value is None:
         return "-"
-    # No sign for what is nothing at this precision.
+    # Zero has no sign.
     return f"{value:+.2f}".replace("+0.00", "0.00").replace("-0.00", "0.00")

@@ -67,7 +67,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
                 f"warning: {output} holds the scores of another {candidate.name!r}, which are "
                 "replaced: --output keeps both\n"
             )
-    # Not one for all data: songs of two data sets may have the same name.
+    # Songs of two data sets may have the same name.
     beside = output.absolute().parent / f"yardsticks-{label}"
     results, digests = evaluate_songs(
         songs,
@@ -133,7 +133,7 @@ def _songs(options: argparse.Namespace) -> tuple[list[ReferenceSong], str, dict[
     for finding in passed_over:
         sys.stderr.write(f"warning: {finding.path}: {finding.text}\n")
     folder = options.references.expanduser().resolve()
-    # Many a folder is called "songs".
+    # The names of folders, such as "songs", may be alike.
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:6]
     return songs, f"{folder.name[:50]}-{digest}", {"name": folder.name, "songs": len(songs)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -19,7 +18,7 @@ from songsplit.errors import DataError
 from songsplit.evaluation.bss_eval import Samples
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, TWO_TARGETS
 
-# Systems allow 255 bytes, of which names of temporary files and extensions take some.
+# Bytes. Systems allow 255, of which extensions take some.
 _LONGEST_NAME = 200
 
 
@@ -41,14 +40,25 @@ class SongAudio:
 class ReferenceSong:
     """A song whose true stems are known, before any of it is read.
 
-    `file_name` names the file of its scores, in the folder `subset`.
+    `subset` is the folder that its scores go to.
     """
 
     name: str
-    file_name: str
     subset: str
     files: tuple[Path, ...]
     read: Callable[[], SongAudio]
+
+    @property
+    def file_name(self) -> str:
+        """The name without folders, as museval's tools want it; cut if it is long."""
+        flat = self.name.replace("/", " - ")
+        # Names of files need not be valid UTF-8.
+        content = flat.encode("utf-8", "surrogateescape")
+        if len(content) <= _LONGEST_NAME:
+            return flat
+        # Without half a character at the end.
+        cut = content[: _LONGEST_NAME - 9].decode("utf-8", "ignore").rstrip()
+        return f"{cut} {hashlib.sha256(content).hexdigest()[:8]}"
 
     def digest(self) -> str:
         """SHA-256 over the content of the song's files."""
@@ -74,50 +84,20 @@ def musdb_songs(
 
     The accompaniment is the sum of drums, bass and other, as `museval` has it.
     """
-    tracks = musdb_tracks(root, subset, split)
-    if not any(all(file.is_file() for file in track.files) for track in tracks):
-        first = tracks[0].path
-        raise DataError(
-            f"{first.parent}: not MUSDB18: no folder in it, such as {first.name}, has all of "
-            f"{', '.join(file.name for file in tracks[0].files)}; songs of your own go with "
-            "--references instead of --musdb"
-        )
-    names = file_names([track.name for track in tracks])
     return [
-        ReferenceSong(t.name, names[t.name], subset, t.files, partial(_read_musdb, t))
-        for t in tracks
+        ReferenceSong(track.name, subset, track.files, partial(_read_musdb, track))
+        for track in musdb_tracks(root, subset, split)
     ]
 
 
 def own_songs(folder: Path) -> tuple[list[ReferenceSong], list[Finding]]:
     """List the songs that `scan_folder` finds, and what it should have found but did not."""
     scan = scan_folder(folder, "references")
-    songs = require_songs(folder, scan)
-    names = file_names([song.name for song in songs])
     found = []
-    for song in songs:
+    for song in require_songs(folder, scan):
         files = tuple(dict.fromkeys(part.path for part in _parts(song)))
-        read = partial(_read_own, song)
-        found.append(ReferenceSong(song.name, names[song.name], "test", files, read))
+        found.append(ReferenceSong(song.name, "test", files, partial(_read_own, song)))
     return found, [finding for finding in scan.problems if finding.severity != "info"]
-
-
-def file_names(names: list[str]) -> dict[str, str]:
-    """Name files after songs such as ``"Artist/Song"``, without folders as museval's tools do.
-
-    Names end with a part of a hash where they would be too long, or those of two songs.
-    """
-    flat = {name: name.replace("/", " - ") for name in names}
-    count = Counter(name.casefold() for name in flat.values())
-    for name, changed in flat.items():
-        # Names of files need not be valid UTF-8.
-        content = changed.encode("utf-8", "surrogateescape")
-        if len(content) > _LONGEST_NAME or (changed != name and count[changed.casefold()] > 1):
-            digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-            # Without half a character at the end.
-            cut = content[: _LONGEST_NAME - 9].decode("utf-8", "ignore").rstrip()
-            flat[name] = f"{cut} {digest}"
-    return flat
 
 
 def _read_musdb(track: MusdbTrack) -> SongAudio:

@@ -70,7 +70,7 @@ def write_report(
     figures: dict[str, tuple[str, Figure]] = {}
     pictures = ""
     with rc_context(_STYLE), warnings.catch_warnings():
-        # A letter that the font lacks is a box in the figure, and itself in the tables.
+        # The font of the figures may lack a letter.
         warnings.filterwarnings("ignore", "Glyph")
         if overall:
             figures["boxes"] = "SDR over songs", _draw_boxes(results, list(overall))

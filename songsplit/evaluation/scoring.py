@@ -37,10 +37,10 @@ from songsplit.evaluation.track_scores import (
 from songsplit.files import output_errors, write_json
 from songsplit.progress import track
 
-# By system, the one that is judged first, and by song.
+# Scores by system, of which the first is judged, and by song.
 Results: TypeAlias = Mapping[str, Mapping[str, TrackScores]]
 
-# What is wrong with a song, and nothing to do with the others.
+# Errors of one song. The others are scored all the same.
 _SONG_ERRORS = (AudioFileError, AudioInputError, DataError)
 
 
@@ -65,7 +65,7 @@ def evaluate_songs(
             f"{candidate.name!r} is the name of a yardstick: give the model or folder another name"
         )
     if backend == "museval":
-        # Fails here at once, rather than for every song.
+        # Raises the error once, rather than for every song.
         load_museval()
     results: dict[str, dict[str, TrackScores]] = {name: {} for name in names}
     digests = {}
@@ -103,7 +103,7 @@ def _score_song(
         scores = scorer().score(estimates)
         remarks = (audio().remark, remark, scores.remark)
         store_scores(path, replace(scores, remark="; ".join(filter(None, remarks))), settings)
-        # With the digits that a later run will find.
+        # A later run reads the same digits.
         return load_scores(path, settings) or scores
 
     found: dict[str, TrackScores] = {}
@@ -114,7 +114,7 @@ def _score_song(
             scores = scored(system, path)
         except _SONG_ERRORS as error:
             scores = TrackScores({}, {}, str(error))
-            # museval's tools would count what an earlier run has left.
+            # museval's tools would count the scores of an earlier run.
             with output_errors(path):
                 path.unlink(missing_ok=True)
         found[system.name] = scores

@@ -22,7 +22,7 @@ from songsplit.files import write_text
 OVERALL_HEADINGS = ("SDR", "mean", "25 %", "75 %", *ALL_MEASURES[1:], "mean uSDR", "songs")
 
 Figure: TypeAlias = float | int | None
-# By system, the one that is judged first.
+# Values by system, of which the first is judged.
 Summary: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 

@@ -153,7 +153,7 @@ class EstimatesFolder:
         def refuse(error: OSError) -> None:
             raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
-        # With the folders that each lies in; the root may itself be that of a song.
+        # With the names of their folders, for the root may be the folder of a song.
         self._all = [
             (file, [_alike(part) for part in (self.name, *file.relative_to(self.root).parts[:-1])])
             for file in audio_files(self.root, refuse)
@@ -172,7 +172,7 @@ class EstimatesFolder:
             stem: _sum([_read(file, audio) for file in several]) for stem, several in files.items()
         }
         found = stems_as_targets(stems)
-        # A system that gives up has no vocals, and rightly the mixture beside them.
+        # Where a system finds no vocals, the accompaniment is the mixture.
         if VOCALS not in found or found[VOCALS].any():
             place = f"{self.root}, {song.name!r}"
             refuse_misnamed(found, audio.mixture, audio.references, place)
@@ -255,7 +255,7 @@ def _stem(file: Path) -> str | None:
     """Tell the stem of a file in the folder of its song."""
     named = stem_in_folder(file.stem, file.parent.name)
     if named is not None and named.stem == OTHER:
-        # A name that says nothing is taken for other too.
+        # A name without a stem is also taken for other.
         named = stem_at_end(file.stem)
     return named.stem if named is not None else None
 
@@ -272,7 +272,7 @@ def _folder_stem(folder: Path) -> str | None:
 
 def _alike(name: str) -> str:
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-    # Programs that name their output after the file leave this of X.stem.mp4.
+    # Programs may name their output after a file X.stem.mp4.
     return folded.removesuffix(".stem")
 
 

@@ -306,7 +306,7 @@ def score_track(
 def museval_scores(references: Samples, estimates: Samples, window: int, hop: int) -> Floats:
     """SDR, ISR, SIR and SAR by the package museval, shape (4, targets, frames)."""
     with warnings.catch_warnings():
-        # scipy.fftpack, which museval uses, may announce its end; not for our readers.
+        # museval uses scipy.fftpack, which is deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
         *measures, _ = load_museval().metrics.bss_eval(
             *(np.moveaxis(audio.astype(np.float64), 1, 2) for audio in (references, estimates)),

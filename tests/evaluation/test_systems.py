@@ -25,7 +25,7 @@ def reference(name: str = NAME, subset: str = "test") -> ReferenceSong:
     def read() -> SongAudio:
         raise AssertionError("nobody needs the references")
 
-    return ReferenceSong(name, name, subset, (), read)
+    return ReferenceSong(name, subset, (), read)
 
 
 # Unlike all estimates that are made here.
