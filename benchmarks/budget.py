@@ -29,25 +29,24 @@ def measure(quality: Quality, repetitions: int) -> tuple[float, float]:
     separator = Separator(quality=quality)
     mixture = 0.1 * np.random.default_rng(0).normal(size=(2, SECONDS * RATE)).astype(np.float32)
     masks = SeparationModel.foreground_masks
-    calls: list[float] = []
+    network: list[float] = []
 
     def timed(model: SeparationModel, spectrogram: Tensor) -> Tensor:
         start = time.perf_counter()
         found = masks(model, spectrogram)
-        calls.append(time.perf_counter() - start)
+        network[-1] += time.perf_counter() - start
         return found
 
-    network, whole = [], []
+    whole = []
     with mock.patch.object(SeparationModel, "foreground_masks", timed):
         for _ in range(1 + repetitions):
-            calls.clear()
+            network.append(0.0)
             start = time.perf_counter()
             separator.separate(mixture, RATE)
             whole.append(time.perf_counter() - start)
-            network.append(sum(calls))
     # The first time is for warming up.
-    network_time, whole_time = statistics.median(network[1:]), statistics.median(whole[1:])
-    return 1e3 * network_time / SECONDS, 1e3 * whole_time / SECONDS
+    medians = statistics.median(network[1:]), statistics.median(whole[1:])
+    return 1e3 * medians[0] / SECONDS, 1e3 * medians[1] / SECONDS
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ so by default the song is made-up noise; whether scores agree is better seen wit
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import resource
@@ -22,10 +23,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from songsplit.data.musdb import SAMPLE_RATE, musdb_tracks
+from songsplit.data.musdb import SAMPLE_RATE
 from songsplit.evaluation.bss_eval import ReferenceStatistics, frame_sdr
 from songsplit.evaluation.oracles import ideal_ratio_mask
-from songsplit.evaluation.track_scores import METRICS, load_museval, museval_scores
+from songsplit.evaluation.references import musdb_songs
+from songsplit.evaluation.track_scores import METRICS, TWO_TARGETS, load_museval, museval_scores
 
 CASES = ("arrays alone", "museval", "SDR alone", "all four", "all four, next system")
 CEILING = 80  # dB; above, all that counts is that both are
@@ -40,17 +42,14 @@ def prepare(musdb: Path | None, seconds: int) -> NDArray[np.float64]:
         references = 0.1 * rng.standard_normal((2, 2, level.shape[2])) * level
     else:
         songs: list[NDArray[np.float64]] = []
-        while sum(song.shape[2] for song in songs) < samples:
-            for track in musdb_tracks(musdb, "train"):
-                stems = track.audio()[1]
-                backing = stems["drums"] + stems["bass"] + stems["other"]
-                # As the musdb package gives it, in 16 bits.
-                songs.append(np.rint(32768 * np.stack([stems["vocals"], backing])) / 32768)
-                if sum(song.shape[2] for song in songs) >= samples:
-                    break
+        for song in itertools.cycle(musdb_songs(musdb, "train")):
+            stems = song.read().references
+            songs.append(np.stack([stems[name] for name in TWO_TARGETS]).astype(np.float64))
+            if sum(song.shape[2] for song in songs) >= samples:
+                break
         references = np.concatenate(songs, axis=2)[:, :, :samples]
     mixture = references.sum(axis=0)
-    parts = dict(zip(("vocals", "accompaniment"), references, strict=True))
+    parts = dict(zip(TWO_TARGETS, references, strict=True))
     masked = ideal_ratio_mask(mixture, parts, power=1.0)
     estimates = 0.9 * np.stack([masked[name] for name in parts]) + 0.1 * mixture
     return np.stack([references, estimates])
@@ -59,14 +58,15 @@ def prepare(musdb: Path | None, seconds: int) -> NDArray[np.float64]:
 def measure(case: str, folder: Path) -> None:
     """Score in this process and print seconds and the highest use of memory in bytes."""
     references, estimates = np.load(folder / "audio.npy")
-    museval = load_museval() if case == "museval" else None
+    if case == "museval":
+        load_museval()
     statistics = ReferenceStatistics(references, SAMPLE_RATE, SAMPLE_RATE)
     if case == "all four, next system":
         statistics.score(estimates)
     scores = np.zeros((0, 0, 0))
     start = time.perf_counter()
-    if museval is not None:
-        scores = museval_scores(museval, references, estimates, SAMPLE_RATE, SAMPLE_RATE)
+    if case == "museval":
+        scores = museval_scores(references, estimates, SAMPLE_RATE, SAMPLE_RATE)
     elif case == "SDR alone":
         scores = frame_sdr(references, estimates, SAMPLE_RATE, SAMPLE_RATE)[np.newaxis]
     elif case.startswith("all four"):
@@ -79,14 +79,13 @@ def measure(case: str, folder: Path) -> None:
     sys.stdout.write(json.dumps([seconds, peak]))
 
 
-def differences(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> list[str]:
+def differences(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> str:
     """Largest difference of each measure from museval."""
     found = []
     for name, first, second in zip(METRICS, ours, theirs, strict=False):
         compared = ~(np.isnan(first) | ((first > CEILING) & (second > CEILING)))
-        largest = np.abs(first - second)[compared].max(initial=0.0)
-        found.append(f"{name} {largest:.0e}")
-    return found
+        found.append(f"{name} {np.abs(first - second)[compared].max(initial=0.0):.0e}")
+    return ", ".join(found)
 
 
 def main() -> None:
@@ -96,7 +95,6 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=180, help="length (default: 180)")
     parser.add_argument("--threads", type=int, default=2, help="for computing (default: 2)")
     parser.add_argument("--repeats", type=int, default=3, help="of each case (default: 3)")
-    parser.add_argument("--skip-museval", action="store_true", help="which takes long")
     # What one of the new processes has to do.
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -108,8 +106,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "audio.npy"), prepare(options.musdb, options.seconds))
         for case in CASES:
-            if case == "museval" and options.skip_museval:
-                continue
             runs = []
             for _ in range(options.repeats):
                 done = subprocess.run(
@@ -120,10 +116,11 @@ def main() -> None:
                 )
                 runs.append(json.loads(done.stdout))
             seconds, peak = (min(run[0] for run in runs), max(run[1] for run in runs))
-            theirs = Path(folder, "museval.npy")
-            scores = np.load(Path(folder, f"{case}.npy"))
-            compared = differences(scores, np.load(theirs)) if theirs.exists() else []
-            table.add_row(case, f"{seconds:.2f} s", f"{peak / 1e9:.2f} GB", ", ".join(compared))
+            row = [case, f"{seconds:.2f} s", f"{peak / 1e9:.2f} GB"]
+            if case not in CASES[:2]:
+                ours, theirs = (np.load(Path(folder, f"{name}.npy")) for name in (case, "museval"))
+                row.append(differences(ours, theirs))
+            table.add_row(*row)
     Console(width=120).print(table)
 
 

@@ -18,7 +18,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from scipy.signal import stft
 
 import songsplit
@@ -40,12 +40,6 @@ HIGHS = 5000.0  # consonants have most of their power above this frequency, in H
 def decibels(ratio: float) -> float:
     """Turn a ratio of powers into decibels."""
     return float(10 * np.log10(ratio + TINY))
-
-
-def spectra(audio: Samples, sample_rate: int) -> NDArray[np.complex64]:
-    """Transform (channels, samples) to (channels, bins, frames)."""
-    spectrum: NDArray[np.complex64] = stft(audio, sample_rate, nperseg=WINDOW)[2]
-    return spectrum
 
 
 def power(spectrum: NDArray[np.complex64]) -> Power:
@@ -70,15 +64,13 @@ def kurtosis_ratio(estimate: Power, mixture: Power) -> float:
 def faults(mixture: Samples, voice: Samples, estimate: Samples, sample_rate: int) -> list[float]:
     """Measure the estimate of a voice; NaN for what the song has no place to measure at.
 
-    Returns
-    -------
-    list of float
-        In dB, but for the last: power of the estimate relative to that of the mixture
-        where the voice pauses; SDR of what lies above `HIGHS`, and how much of the
-        voice's power is kept there; SDR of soft frames, and how much of the voice's power
-        is kept there; :func:`kurtosis_ratio` of pauses.
+    In dB: power of the estimate relative to that of the mixture where the voice pauses; SDR
+    of what lies above `HIGHS`, and how much of the voice's power is kept there; the same of
+    soft frames. The last is :func:`kurtosis_ratio` of pauses.
     """
-    mixed, true, found = (spectra(audio, sample_rate) for audio in (mixture, voice, estimate))
+    mixed, true, found = (
+        stft(x, sample_rate, nperseg=WINDOW)[2] for x in (mixture, voice, estimate)
+    )
     level = power(true).sum(axis=0)
     level_db = 10 * np.log10(level / level.max() + TINY)
     pause, soft = level_db < SILENT_DB, (level_db >= SILENT_DB) & (level_db < SOFT_DB)
@@ -99,28 +91,16 @@ def faults(mixture: Samples, voice: Samples, estimate: Samples, sample_rate: int
     return result
 
 
-def leak(audio: Samples, stem: Samples) -> float:
-    """Power of a stem that should be silent, relative to the mixture, in dB."""
-    return decibels(float(np.square(stem).mean()) / float(np.square(audio).mean()))
-
-
-def by_model(model: str | None) -> Separate:
-    """Separate with a model, whatever the name."""
-    separator = songsplit.Separator(model)
-
-    def separate(_name: str, audio: Samples, sample_rate: int) -> Mapping[str, Samples]:
-        return separator.separate(audio, sample_rate)
-
-    return separate
-
-
-def by_files(folder: Path) -> Separate:
-    """Read what another program has made."""
+def separation(model: str | None, folder: Path | None) -> Separate:
+    """Separate with a model, or read what another program has made."""
+    separator = None if folder else songsplit.Separator(model)
 
     def separate(name: str, audio: Samples, sample_rate: int) -> Mapping[str, Samples]:
+        if separator is not None:
+            return separator.separate(audio, sample_rate)
         stems = {}
         for stem, file in (("vocals", "vocals.wav"), ("instrumental", "accompaniment.wav")):
-            path = folder / name / file
+            path = Path(str(folder), name, file)
             stems[stem], rate = read_audio(path)
             if (stems[stem].shape, rate) != (audio.shape, sample_rate):
                 raise SystemExit(f"{path}: not of the shape and rate of the mixture")
@@ -131,11 +111,9 @@ def by_files(folder: Path) -> Separate:
 
 def print_songs(root: Path, separate: Separate, console: Console) -> None:
     """Measure and print the validation songs of MUSDB18."""
-    table = Table(title="Vocals of validation songs: medians are over songs that have the place")
-    table.add_column("song")
     heads = ("bleed in pauses", "SDR > 5 kHz", "kept > 5 kHz", "SDR soft", "kept soft", "kurtosis")
-    for head in heads:
-        table.add_column(head, justify="right")
+    title = "Vocals of validation songs: medians are over songs that have the place"
+    table = Table("song", *(Column(head, justify="right") for head in heads), title=title)
     rows = []
     for song in track(musdb_songs(root, "train", "valid"), "songs"):
         audio = song.read()
@@ -145,28 +123,21 @@ def print_songs(root: Path, separate: Separate, console: Console) -> None:
         )
         table.add_row(song.name, *(f"{value:.1f}" for value in rows[-1]))
     table.add_section()
-    columns = [[value for value in column if np.isfinite(value)] for column in np.transpose(rows)]
-    medians = [np.median(column) if column else np.nan for column in columns]
-    table.add_row("median", *(f"{value:.2f}" for value in medians))
+    table.add_row("median", *(f"{value:.2f}" for value in np.nanmedian(rows, axis=0)))
     console.print(table)
 
 
 def print_leaks(
-    title: str,
-    files: Sequence[Path],
-    silent: str,
-    separate: Separate,
-    console: Console,
+    title: str, files: Sequence[Path], silent: str, separate: Separate, console: Console
 ) -> None:
-    """Measure and print the stem that should be silent."""
-    table = Table(title=title)
-    table.add_column("file")
-    table.add_column("dB of the mixture", justify="right")
+    """Measure and print the power of the stem that should be silent, relative to the mixture."""
+    table = Table("file", Column("dB of the mixture", justify="right"), title=title)
     values = []
     for file in track(files, "files"):
         audio, sample_rate = read_audio(file)
-        values.append(leak(audio, separate(file.stem, audio, sample_rate)[silent]))
-        table.add_row(str(file.name), f"{values[-1]:.1f}")
+        stem = separate(file.stem, audio, sample_rate)[silent]
+        values.append(decibels(float(np.square(stem).mean()) / float(np.square(audio).mean())))
+        table.add_row(file.name, f"{values[-1]:.1f}")
     table.add_section()
     table.add_row("median", f"{np.median(values):.1f}")
     table.add_row("worst", f"{np.max(values):.1f}")
@@ -183,7 +154,7 @@ def main() -> None:
     parser.add_argument("--estimates", type=Path, help="stems that another program made")
     options = parser.parse_args()
     console = Console(width=120)
-    separate = by_files(options.estimates) if options.estimates else by_model(options.model)
+    separate = separation(options.model, options.estimates)
     if options.musdb:
         print_songs(options.musdb, separate, console)
     for title, files, silent in (

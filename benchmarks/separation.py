@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
@@ -34,15 +33,6 @@ PEERS = Path(__file__).with_name("peers.py")
 RATE = 44100
 
 
-class Run(NamedTuple):
-    """Seconds of a process in all, until ready, and at work; its highest memory use in bytes."""
-
-    whole: float
-    start: float
-    separation: float
-    peak: int
-
-
 class System(NamedTuple):
     """A program with a setting, and the Python that has it."""
 
@@ -52,8 +42,11 @@ class System(NamedTuple):
     setting: str
 
 
-def measure(system: System, song: Path) -> Run:
-    """Separate the song once in a new process."""
+def measure(system: System, song: Path) -> tuple[float, ...]:
+    """Separate once in a new process.
+
+    Gives the seconds of the process in all, until ready, and at work; its highest memory in bytes.
+    """
     with tempfile.TemporaryDirectory() as folder:
         command = [system.python, str(PEERS), system.program, str(song), folder, system.setting]
         whole, output = timed(command)
@@ -63,7 +56,7 @@ def measure(system: System, song: Path) -> Run:
             command = [system.python, "-m", "songsplit", str(song), "-o", f"{folder}/whole"]
             whole, _ = timed([*command, "--device", device, "--quality", quality])
     found = json.loads(output.splitlines()[-1])
-    return Run(whole, found["start"], found["separation"], found["peak"])
+    return whole, found["start"], found["separation"], found["peak"]
 
 
 def timed(command: list[str]) -> tuple[float, str]:
@@ -74,18 +67,6 @@ def timed(command: list[str]) -> tuple[float, str]:
     if done.returncode:
         raise SystemExit(f"{command} failed:\n{done.stderr[-2000:]}")
     return seconds, done.stdout
-
-
-def systems(options: argparse.Namespace) -> list[System]:
-    """List what is to be timed."""
-    listed = [
-        System(f"songsplit {quality}", sys.executable, "songsplit", f"{options.device}-{quality}")
-        for quality in QUALITIES
-    ]
-    for name, python in options.peer:
-        setting = "" if name == "spleeter" else options.device
-        listed.append(System(name, python, name, setting))
-    return listed
 
 
 def noise(path: Path, seconds: float) -> None:
@@ -103,7 +84,7 @@ def peer(text: str) -> tuple[str, str]:
     return name, python
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Time what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--song", type=Path, help="16-bit stereo WAV at 44.1 kHz")
@@ -111,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--peer", type=peer, action="append", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeat", type=int, default=3)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args()
     console = Console(width=100)
     with tempfile.TemporaryDirectory() as folder:
         song = options.song
@@ -119,8 +100,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             song = Path(folder, "noise.wav")
             noise(song, options.seconds)
         seconds = soundfile.info(song).duration
-        listed = systems(options)
-        runs: dict[str, list[Run]] = {system.label: [] for system in listed}
+        listed = [
+            System(
+                f"songsplit {quality}", sys.executable, "songsplit", f"{options.device}-{quality}"
+            )
+            for quality in QUALITIES
+        ]
+        for name, python in options.peer:
+            setting = "" if name == "spleeter" else options.device
+            listed.append(System(name, python, name, setting))
+        runs: dict[str, list[tuple[float, ...]]] = {system.label: [] for system in listed}
         # In turns, so that what else the machine does falls on all alike.
         for _ in range(options.repeat):
             for system in listed:
@@ -137,14 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         whole, start, separation, peak = (
             statistics.median(values) for values in zip(*measured, strict=True)
         )
-        table.add_row(
-            label,
-            f"{whole:.1f} s",
-            f"{start:.1f} s",
-            f"{separation:.1f} s",
-            f"{seconds / separation:.0f}",
-            f"{peak / 1e6:.0f} MB",
-        )
+        times = (f"{value:.1f} s" for value in (whole, start, separation))
+        table.add_row(label, *times, f"{seconds / separation:.0f}", f"{peak / 1e6:.0f} MB")
     console.print(table)
 
 

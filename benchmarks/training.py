@@ -2,20 +2,17 @@
 
 ``python benchmarks/training.py`` measures, for each config: the loader alone, the training
 step alone (one batch over and over), and both together as in a real run. Music does not
-change the speed, so by default the cache is filled with noise. The last column counts the tensor
-operations that a step of the optimiser Muon and of the average take: each costs a GPU a start.
+change the speed, so songs are noise.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import platform
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -23,15 +20,12 @@ import soundfile
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from songsplit.data.datamodule import StemDataModule
-from songsplit.data.sampling import Batch
 from songsplit.data.songs import BACKING_PARTS, VOCALS
 from songsplit.training.callbacks import MovingAverage
 from songsplit.training.lightning_cli import TrainingCLI, build_cli
-from songsplit.training.lightning_module import SeparationTraining
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 WARM_UP = 3  # steps that do not count: memory is found, kernels are chosen
@@ -42,34 +36,24 @@ class Stopwatch(pl.Callback):
     """Seconds from the end of the warm-up to the last step, and those spent waiting."""
 
     def __init__(self) -> None:
-        self.total = self.waiting = 0.0
-        self.steps = 0
-        self._begun = self._ended = 0.0
+        self.waiting = 0.0
+        self.ends: list[float] = []
+
+    @property
+    def total(self) -> float:
+        """Seconds of all steps that count."""
+        return self.ends[-1] - self.ends[WARM_UP - 1]
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Count the wait for the batch."""
-        if self.steps > WARM_UP:
-            self.waiting += time.perf_counter() - self._ended
+        if len(self.ends) > WARM_UP:
+            self.waiting += time.perf_counter() - self.ends[-1]
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         """Count the step."""
         if module.device.type != "cpu":
             torch.accelerator.synchronize(module.device)
-        self.steps += 1
-        self._ended = time.perf_counter()
-        if self.steps == WARM_UP:
-            self._begun = self._ended
-        self.total = self._ended - self._begun
-
-
-class OneBatch(IterableDataset[Batch]):
-    """A batch that is there at once, again and again."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-
-    def __iter__(self) -> Iterator[Batch]:
-        return itertools.repeat(self.batch)
+        self.ends.append(time.perf_counter())
 
 
 def parsed(config: Path, songs: Path, cache: Path, more: list[str]) -> TrainingCLI:
@@ -98,75 +82,21 @@ def loader_seconds(data: StemDataModule, batches: int) -> float:
 def step_seconds(cli: TrainingCLI, steps: int, loader: Any) -> tuple[float, float]:
     """Measure seconds for a step, and the share of them spent waiting for data."""
     watch = Stopwatch()
-    asked = cli.config["trainer"]
+    names = ("precision", "accelerator", "gradient_clip_val")
+    asked: Any = {name: cli.config["trainer"][name] for name in names}
+    off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
     trainer = pl.Trainer(
         max_steps=steps + WARM_UP,
-        precision=asked["precision"],
-        accelerator=asked["accelerator"],
         devices=1,
-        gradient_clip_val=asked["gradient_clip_val"],
         callbacks=[MovingAverage(), watch],
         limit_val_batches=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+        **asked,
+        **cast("Any", dict.fromkeys(off, False)),
     )
     # The module asks its data module for batches; the trainer only needs to know it.
     cli.datamodule.trainer = trainer
     trainer.fit(cli.model, train_dataloaders=loader)
     return watch.total / steps, watch.waiting / watch.total
-
-
-class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Number of tensor operations that Python asks for."""
-
-    count = 0
-
-    def __torch_dispatch__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        """Count one."""
-        self.count += 1
-        return function(*args, **(kwargs or {}))
-
-
-class CountingAverage(MovingAverage):
-    """An average that counts the operations of its last step."""
-
-    calls = 0
-
-    def on_train_batch_end(self, *arguments: Any, **options: Any) -> None:
-        """Count."""
-        with Calls() as calls:  # type: ignore[no-untyped-call]
-            super().on_train_batch_end(*arguments, **options)
-        self.calls = calls.count
-
-
-class CountingTraining(SeparationTraining):
-    """A training with Muon that counts the operations of the optimiser's last step."""
-
-    calls = 0
-
-    def optimizer_step(
-        self, epoch: int, batch_idx: int, optimizer: Any, closure: Any = None
-    ) -> None:
-        """Run the forward and backward pass, then count."""
-        closure()
-        with Calls() as calls:  # type: ignore[no-untyped-call]
-            optimizer.optimizer.step()
-        self.calls = calls.count
-
-
-def update_calls(cli: TrainingCLI, loader: Any) -> tuple[int, int]:
-    """Count the operations of a step of Muon and of a step of the average."""
-    module, average = CountingTraining(cli.model.config, optimizer="muon"), CountingAverage()
-    quiet: Any = dict.fromkeys(
-        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
-    )
-    trainer = pl.Trainer(max_steps=2, limit_val_batches=0, callbacks=[average], **quiet)
-    trainer.fit(module, train_dataloaders=loader)
-    return module.calls, average.calls
 
 
 def made_up_songs(folder: Path) -> None:
@@ -193,7 +123,7 @@ def main() -> None:
 
     table = Table(
         "config", "parameters", "batch", "loader alone", "step alone", "both", "waiting for data",
-        "audio per second", "calls of Muon, average",
+        "audio per second",
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         songs, cache = Path(folder, "songs"), Path(folder, "cache")
@@ -203,8 +133,10 @@ def main() -> None:
             data: StemDataModule = cli.datamodule
             data.prepare_data()
             loading = loader_seconds(data, options.steps)
-            batch = OneBatch(data.train_batches().batch(0))
-            alone, _ = step_seconds(cli, options.steps, DataLoader(batch, batch_size=None))
+            batches = [data.train_batches().batch(0)] * (options.steps + WARM_UP)
+            # A list serves as a data set.
+            same: Any = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+            alone, _ = step_seconds(cli, options.steps, same)
             both, waiting = step_seconds(cli, options.steps, data.train_dataloader())
             seconds = data.batch_size * data.chunk_samples / data.sample_rate
             table.add_row(
@@ -216,7 +148,6 @@ def main() -> None:
                 f"{both * 1e3:.0f} ms",
                 f"{waiting:.1%}",
                 f"{seconds / both:.1f} s",
-                "{}, {}".format(*update_calls(cli, DataLoader(batch, batch_size=None))),
             )
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
     console = Console(width=120)

@@ -55,19 +55,7 @@ plt.rcParams.update(
 
 
 def read(*path: str) -> tuple[NDArray[np.float32], int]:
-    """Read one of the example files.
-
-    Parameters
-    ----------
-    *path : str
-        Its place below ``examples``.
-
-    Returns
-    -------
-    audio : ndarray of float32, shape (channels, samples)
-    sample_rate : int
-        In Hz.
-    """
+    """Read a file below ``examples``: audio of shape (channels, samples), and its rate in Hz."""
     return read_audio(EXAMPLES.joinpath(*path))
 
 
@@ -79,17 +67,8 @@ def listen(
 ) -> HTML:
     """Give players of excerpts, one below the other.
 
-    The excerpts are MP3 made by songsplit's own writer, so that saved notebooks stay small.
-    All of a list keep their levels relative to each other.
-
-    Parameters
-    ----------
-    sounds : mapping of str to ndarray, shape (channels, samples) or (samples,)
-        What is to be heard, by name.
-    sample_rate : int
-        In Hz.
-    start, seconds : float, optional
-        Where the excerpt begins, and how long it is.
+    The excerpts, of sounds (channels, samples) or (samples,) by name, are MP3, so that saved
+    notebooks stay small. They keep their levels relative to each other.
     """
     first = round(start * sample_rate)
     excerpts = {
@@ -150,17 +129,10 @@ def spectra(
 
 
 def program(*arguments: str | Path, status: int = 0, only: str = "") -> None:
-    """Run a program of songsplit as in a terminal, and show what it says.
+    """Run what would follow ``python`` on a command line, and show what it says.
 
-    Parameters
-    ----------
-    *arguments : str or Path
-        What would follow ``python`` on a command line, such as ``"train.py", "fit"`` or
-        ``"-m", "songsplit"``.
-    status : int, optional
-        The exit status that is due.
-    only : str, optional
-        A regular expression that lines to be shown begin with; by default all are shown.
+    `status` is the exit status that is due, `only` a regular expression that the lines to be
+    shown begin with.
     """
     words = [
         str(ROOT / word) if word in ("train.py", "evaluate.py") else word for word in arguments

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from io import TextIOWrapper
@@ -22,12 +23,6 @@ from songsplit.errors import MissingExtraError, SongsplitError
 if TYPE_CHECKING:
     from songsplit.data.musdb import Subset
     from songsplit.evaluation.references import ReferenceSong
-    from songsplit.evaluation.systems import System
-
-_WITHOUT_COMPARE = (
-    *("model", "quality", "estimates", "subset", "split", "backend", "jobs", "device"),
-    *("yardsticks", "no_report"),
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,36 +50,50 @@ def _fail(text: str, status: int) -> int:
 def _evaluate(options: argparse.Namespace, console: Console) -> int:
     # Slow to import, and --help should be quick.
     from songsplit.evaluation.scoring import evaluate_songs
-    from songsplit.evaluation.summary import plain, print_results, summarize, write_csv
+    from songsplit.evaluation.summary import print_results, say, summarize, write_csv
+    from songsplit.evaluation.systems import estimates_system, model_system
     from songsplit.files import write_json
 
     songs, label, data = _songs(options)
-    candidate, about = _candidate(options)
+    if options.estimates:
+        candidate = estimates_system(options.estimates)
+    else:
+        candidate = model_system(options.model, options.device, options.quality or "balanced")
     output: Path = options.output or Path("runs", "evaluation", f"{candidate.name}-{label}")
-    # Not one for all data: songs of two data sets may have the same name.
+    with suppress(OSError, ValueError):
+        old = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+        if any(old.get(key) != value for key, value in candidate.about.items()):
+            sys.stderr.write(
+                f"warning: {output} holds the scores of another {candidate.name!r}, which are "
+                "replaced: --output keeps both\n"
+            )
+    # Songs of two data sets may have the same name.
     beside = output.absolute().parent / f"yardsticks-{label}"
-    versions = {name: metadata.version(name) for name in ("numpy", "scipy", "torch")}
-    settings = {"backend": options.backend, "songsplit": __version__}
     results, digests = evaluate_songs(
         songs,
         candidate,
         output,
         options.yardsticks or beside,
         backend=options.backend,
-        jobs=options.jobs or 1,
+        jobs=options.jobs,
     )
-    about |= {"data": data, "settings": settings, "versions": versions}
-    about["date"] = datetime.now(UTC).isoformat(timespec="seconds")
-    summary = {**about, "songs": digests, "systems": summarize(results)}
-    write_json(output / "summary.json", summary)
+    about = {
+        **candidate.about,
+        "data": data,
+        "settings": {"backend": options.backend, "songsplit": __version__},
+        "versions": {name: metadata.version(name) for name in ("numpy", "scipy", "torch")},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    systems = summarize(results)
+    write_json(output / "summary.json", {**about, "songs": digests, "systems": systems})
     write_csv(output / "scores.csv", results)
-    print_results(results, console)
-    console.print(plain(f"stored in {output}"), soft_wrap=True)
+    print_results(systems, console)
+    say(console, f"stored in {output}")
     if not options.no_report:
         try:
             from songsplit.evaluation.report import write_report
         except MissingExtraError as error:
-            console.print(plain(f"no report: {error}"), soft_wrap=True)
+            say(console, f"no report: {error}")
         else:
             # The song in the middle of the ranking by SDR.
             sdr = {name: s.value("vocals", "SDR") for name, s in results[candidate.name].items()}
@@ -97,8 +106,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
                 song = ranked[len(ranked) // 2]
                 audio = song.read()
                 example = song.name, audio, candidate.estimates(song, audio)[0]["vocals"]
-            page = write_report(output, results, about, example)
-            console.print(plain(f"report: {page}"), soft_wrap=True)
+            say(console, f"report: {write_report(output, results, systems, about, example)}")
     failed = [song for song in songs if not all(r[song.name].frames for r in results.values())]
     if failed:
         return _fail(
@@ -111,35 +119,23 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
 
 def _songs(options: argparse.Namespace) -> tuple[list[ReferenceSong], str, dict[str, Any]]:
     """Give the songs, a name for folders of their scores, and what is recorded of them."""
-    from songsplit.evaluation.references import musdb_songs, own_songs, short_name
+    from songsplit.evaluation.references import musdb_songs, own_songs
 
     if options.musdb:
         subset: Subset = options.subset or "test"
-        songs = musdb_songs(options.musdb, subset, options.split)
+        split = options.split
+        songs = musdb_songs(options.musdb, subset, split)
         name = "MUSDB18" if len(songs[0].files) == 1 else "MUSDB18-HQ"
-        parts = [name.lower().replace("-", ""), subset, options.split]
-        data = {"name": name, "subset": subset, "split": options.split, "songs": len(songs)}
-        return songs, "-".join(filter(None, parts)), data
+        label = "-".join(filter(None, [name.lower().replace("-", ""), subset, split]))
+        data = {"name": name, "subset": subset, "split": split, "songs": len(songs)}
+        return songs, label, data
     songs, passed_over = own_songs(options.references)
     for finding in passed_over:
         sys.stderr.write(f"warning: {finding.path}: {finding.text}\n")
     folder = options.references.expanduser().resolve()
-    # Many a folder is called "songs".
+    # The names of folders, such as "songs", may be alike.
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:6]
-    label = short_name(f"{folder.name}-{digest}", str(folder))
-    return songs, label, {"name": folder.name, "songs": len(songs)}
-
-
-def _candidate(options: argparse.Namespace) -> tuple[System, dict[str, Any]]:
-    """Give the system that is judged, and what to record of it."""
-    from songsplit.evaluation.systems import EstimatesFolder, ModelSystem
-
-    if options.estimates:
-        folder = EstimatesFolder(options.estimates)
-        return folder, {"estimates": {"name": folder.name}}
-    model = ModelSystem(options.model, options.device, options.quality or "balanced")
-    record = {"name": model.name, "sha256": model.digest, "quality": model.quality}
-    return model, {"model": record}
+    return songs, f"{folder.name[:50]}-{digest}", {"name": folder.name, "songs": len(songs)}
 
 
 def _compare(options: argparse.Namespace, console: Console) -> int:
@@ -149,25 +145,24 @@ def _compare(options: argparse.Namespace, console: Console) -> int:
     comparison = compare(*options.compare)
     print_comparison(comparison, console)
     if options.output is not None:
-        write_json(options.output, asdict(comparison))
+        write_json(options.output, comparison)
     return 0
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.compare is not None:
-        given = [name.replace("_", "-") for name in _WITHOUT_COMPARE if getattr(options, name)]
-        if given:
-            parser.error(f"--{given[0]} does not go with --compare")
+    given = [name for name, value in vars(options).items() if value != parser.get_default(name)]
+    other = [name for name in given if name not in ("compare", "output")]
+    if options.compare and other:
+        parser.error(f"--{other[0].replace('_', '-')} does not go with --compare")
     if options.references and (options.subset or options.split):
         parser.error("--subset and --split go with --musdb, not with --references")
     if options.split and options.subset != "train":
         parser.error(f"--split {options.split} is a part of the train songs: add --subset train")
     for option in ("device", "quality"):
-        if options.estimates and getattr(options, option):
+        if options.estimates and option in given:
             parser.error(f"--{option} goes with --model, not with --estimates")
-    options.backend = options.backend or "songsplit"
     return options
 
 
@@ -214,9 +209,9 @@ def _parser() -> argparse.ArgumentParser:
         "what computes SDR, ISR, SIR and SAR; museval gives the same numbers, is slower and needs "
         "the program ffmpeg (default: songsplit)"
     )
-    add("--backend", text, choices=("songsplit", "museval"))
+    add("--backend", text, choices=("songsplit", "museval"), default="songsplit")
     text = "songs to score at once, each of which takes memory of its own (default: 1)"
-    add("--jobs", text, type=_positive, metavar="N")
+    add("--jobs", text, type=_positive, default=1, metavar="N")
     add("--device", "where the model runs: cpu, cuda, mps, ... (default: the fastest)")
     text = (
         "folder for scores and report (default: runs/evaluation/MODEL-DATA); with --compare a "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -16,9 +15,10 @@ from songsplit.data.folders import Finding, require_songs, scan_folder
 from songsplit.data.musdb import Audio, MusdbTrack, Subset, musdb_tracks
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS, AudioPart, Song, Split
 from songsplit.errors import DataError
-from songsplit.evaluation.track_scores import ACCOMPANIMENT
+from songsplit.evaluation.bss_eval import Samples
+from songsplit.evaluation.track_scores import ACCOMPANIMENT, TWO_TARGETS
 
-# Systems allow 255 bytes, of which names of temporary files and extensions take some.
+# Bytes. Systems allow 255, of which extensions take some.
 _LONGEST_NAME = 200
 
 
@@ -26,9 +26,8 @@ _LONGEST_NAME = 200
 class SongAudio:
     """A song as it was read, float32 of shape (channels, samples).
 
-    The references are ``vocals`` and ``accompaniment``, and where the song has all three of
-    them ``drums``, ``bass`` and ``other``. The remark says what a reader of the scores must
-    know.
+    The references are ``vocals``, ``accompaniment``, and ``drums``, ``bass`` and ``other`` where
+    the song has all three.
     """
 
     mixture: Audio
@@ -41,22 +40,32 @@ class SongAudio:
 class ReferenceSong:
     """A song whose true stems are known, before any of it is read.
 
-    `file_name` names files about the song; it is unique like `name`. `subset` is the folder
-    that its scores go to, of which museval's EvalStore reads ``test`` alone.
+    `subset` is the folder that its scores go to.
     """
 
     name: str
-    file_name: str
     subset: str
     files: tuple[Path, ...]
     read: Callable[[], SongAudio]
+
+    @property
+    def file_name(self) -> str:
+        """The name without folders, as museval's tools want it; cut if it is long."""
+        flat = self.name.replace("/", " - ")
+        # Names of files need not be valid UTF-8.
+        content = flat.encode("utf-8", "surrogateescape")
+        if len(content) <= _LONGEST_NAME:
+            return flat
+        # Without half a character at the end.
+        cut = content[: _LONGEST_NAME - 9].decode("utf-8", "ignore").rstrip()
+        return f"{cut} {hashlib.sha256(content).hexdigest()[:8]}"
 
     def digest(self) -> str:
         """SHA-256 over the content of the song's files."""
         return files_digest(self.files)
 
 
-def files_digest(files: tuple[Path, ...]) -> str:
+def files_digest(files: Sequence[Path]) -> str:
     """SHA-256 over the content of files in order, not over their names."""
     digest = hashlib.sha256()
     for path in files:
@@ -75,62 +84,20 @@ def musdb_songs(
 
     The accompaniment is the sum of drums, bass and other, as `museval` has it.
     """
-    tracks = musdb_tracks(root, subset, split)
-    if not any(all(file.is_file() for file in track.files) for track in tracks):
-        first = tracks[0].path
-        raise DataError(
-            f"{first.parent}: not MUSDB18: no folder in it, such as {first.name}, has all of "
-            f"{', '.join(file.name for file in tracks[0].files)}; songs of your own go with "
-            "--references instead of --musdb"
-        )
-    names = file_names([track.name for track in tracks])
     return [
-        ReferenceSong(
-            track.name, names[track.name], subset, track.files, partial(_read_musdb, track)
-        )
-        for track in tracks
+        ReferenceSong(track.name, subset, track.files, partial(_read_musdb, track))
+        for track in musdb_tracks(root, subset, split)
     ]
 
 
 def own_songs(folder: Path) -> tuple[list[ReferenceSong], list[Finding]]:
-    """List the songs with stems in a folder, and the files in it that should be of use but are not.
-
-    The folder is as described at `scan_folder`.
-    """
+    """List the songs that `scan_folder` finds, and what it should have found but did not."""
     scan = scan_folder(folder, "references")
-    songs = require_songs(folder, scan)
-    names = file_names([song.name for song in songs])
     found = []
-    for song in songs:
+    for song in require_songs(folder, scan):
         files = tuple(dict.fromkeys(part.path for part in _parts(song)))
-        read = partial(_read_own, song)
-        found.append(ReferenceSong(song.name, names[song.name], "test", files, read))
+        found.append(ReferenceSong(song.name, "test", files, partial(_read_own, song)))
     return found, [finding for finding in scan.problems if finding.severity != "info"]
-
-
-def file_names(names: list[str]) -> dict[str, str]:
-    """Name files after songs such as ``"Artist/Song"``, in at most 200 bytes.
-
-    museval's tools know a song by the name of its file alone, without the folders. The name
-    ends with a part of a hash if it had to be cut, or if another song would have the same.
-    """
-    flat = {name: name.replace("/", " - ") for name in names}
-    count = Counter(name.casefold() for name in flat.values())
-    return {
-        name: short_name(changed, cut=changed != name and count[changed.casefold()] > 1, of=name)
-        for name, changed in flat.items()
-    }
-
-
-def short_name(name: str, of: str, *, cut: bool = False) -> str:
-    """Cut a name of a file to 200 bytes, with a part of the hash of `of` if it was cut."""
-    # Names of files need not be valid UTF-8.
-    content = name.encode("utf-8", "surrogateescape")
-    if len(content) <= _LONGEST_NAME and not cut:
-        return name
-    digest = hashlib.sha256(of.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    # Without half a character at the end.
-    return f"{content[: _LONGEST_NAME - 9].decode('utf-8', 'ignore').rstrip()} {digest}"
 
 
 def _read_musdb(track: MusdbTrack) -> SongAudio:
@@ -141,11 +108,7 @@ def _read_musdb(track: MusdbTrack) -> SongAudio:
 
 
 def _in_16_bits(audio: Audio) -> Audio:
-    """Round as the musdb package does when it decodes MUSDB18.
-
-    Published scores rest on it: what is softer than half a step becomes digital silence, and
-    seconds of digital silence are not scored.
-    """
+    """Round as the musdb package does: what is soft enough becomes digital silence, not scored."""
     steps: Audio = np.clip(np.rint(audio * np.float32(32768)), -32768, 32767)
     return steps / np.float32(32768)
 
@@ -157,42 +120,72 @@ def _parts(song: Song) -> list[AudioPart]:
 
 def _read_own(song: Song) -> SongAudio:
     files = {path: read_streams(path) for path in {part.path for part in _parts(song)}}
-    decoded = {part: _stream(part, *files[part.path]) for part in _parts(song)}
-    first, *others = song.parts
-    audio, rate = decoded[first]
-    for part in others:
-        if (decoded[part][0].shape, decoded[part][1]) != (audio.shape, rate):
+    decoded: dict[AudioPart, Audio] = {}
+    formats: dict[AudioPart, str] = {}
+    for part in _parts(song):
+        streams, rate = files[part.path]
+        if part.stream >= len(streams):
             raise DataError(
-                f"{part.path} holds {_format(*decoded[part])}, but {first.path} "
-                f"{_format(audio, rate)}: export all parts of the song alike"
+                f"{part.path} holds {len(streams)} audio streams, though number "
+                f"{part.stream + 1} is needed: copy or download the file again"
+            )
+        decoded[part] = audio = streams[part.stream]
+        formats[part] = f"{audio.shape[1]} samples in {len(audio)} channel(s) at {rate} Hz"
+    first, *others = song.parts
+    for part in others:
+        if formats[part] != formats[first]:
+            raise DataError(
+                f"{part.path} holds {formats[part]}, but {first.path} {formats[first]}: export "
+                "all parts of the song alike"
             )
     stems = {
-        stem: reduce(np.add, (decoded[part][0] for part in parts))
+        stem: reduce(np.add, (decoded[part] for part in parts))
         for stem, parts in song.stems.items()
     }
     remark = ""
-    if song.mixture is None:
+    if song.mixture is not None and formats[song.mixture] != formats[first]:
+        remark = (
+            f"{song.mixture.path.name} holds {formats[song.mixture]}, unlike the stems: their sum "
+            "was separated instead"
+        )
+    if song.mixture is None or remark:
         mixture = reduce(np.add, stems.values())
     else:
-        mixture, mixture_rate = decoded[song.mixture]
-        if (mixture.shape, mixture_rate) != (audio.shape, rate):
-            remark = (
-                f"{song.mixture.path.name} holds {_format(mixture, mixture_rate)}, unlike the "
-                "stems: their sum was separated instead"
-            )
-            mixture = reduce(np.add, stems.values())
+        mixture = decoded[song.mixture]
     if song.subtracts:
         stems[INSTRUMENTAL] = mixture - stems[VOCALS]
-    return SongAudio(mixture, _references(stems), rate, remark)
+    references = _references(stems)
+    place = f"{first.path.parent}, {song.name!r}"
+    for name in TWO_TARGETS:
+        if not references[name].any():
+            raise DataError(f"{place}: {name} silent throughout: check which file is which stem")
+    refuse_misnamed(references, mixture, references, place)
+    return SongAudio(mixture, references, files[first.path][1], remark)
 
 
-def _stream(part: AudioPart, streams: Sequence[Audio], rate: int) -> tuple[Audio, int]:
-    if part.stream >= len(streams):
-        raise DataError(
-            f"{part.path} holds {len(streams)} audio streams, though number {part.stream + 1} is "
-            "needed: copy or download the file again"
-        )
-    return streams[part.stream], rate
+def refuse_misnamed(
+    stems: Mapping[str, Samples], mixture: Audio, references: Mapping[str, Audio], place: str
+) -> None:
+    """Raise DataError if vocals or accompaniment are the mixture, or each is the other."""
+    samples = min(audio.shape[1] for audio in (mixture, *stems.values()))
+
+    def error(name: str, true: Audio) -> float:
+        return float(np.square(stems[name][:, :samples] - true[:, :samples]).sum())
+
+    energy = {name: float(np.square(references[name]).sum()) for name in TWO_TARGETS}
+    holds = {}
+    for name, other in (TWO_TARGETS, TWO_TARGETS[::-1]):
+        if name in stems:
+            as_other = error(name, references[other])
+            # Where the other stem is silent, the mixture is right.
+            if error(name, mixture) < 1e-3 * energy[other]:
+                holds = {name: "mixture"}
+                break
+            if as_other < error(name, references[name]) and as_other < 0.5 * energy[other]:
+                holds[name] = other
+    if "mixture" in holds.values() or len(holds) == len(set(TWO_TARGETS) & set(stems)):
+        found = " and ".join(f"{name} holds the {what}" for name, what in holds.items())
+        raise DataError(f"{place}: the file of {found}: check which file is which stem")
 
 
 def _references(stems: Mapping[str, Audio]) -> dict[str, Audio]:
@@ -201,8 +194,3 @@ def _references(stems: Mapping[str, Audio]) -> dict[str, Audio]:
     if set(BACKING_PARTS) <= set(stems):
         found |= {name: stems[name] for name in BACKING_PARTS}
     return found
-
-
-def _format(audio: Audio, rate: int) -> str:
-    channels, samples = audio.shape
-    return f"{samples} samples in {channels} channel(s) at {rate} Hz"

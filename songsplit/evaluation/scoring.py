@@ -21,8 +21,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from songsplit import __version__
-from songsplit.errors import AudioFileError, AudioInputError, ConfigError, DataError, OutputError
-from songsplit.evaluation.references import ReferenceSong, SongAudio
+from songsplit.errors import AudioFileError, AudioInputError, ConfigError, DataError
+from songsplit.evaluation.references import ReferenceSong
 from songsplit.evaluation.systems import System, yardsticks
 from songsplit.evaluation.track_scores import (
     FIVE_TARGETS,
@@ -34,13 +34,13 @@ from songsplit.evaluation.track_scores import (
     TrackScores,
     load_museval,
 )
-from songsplit.files import write_json
+from songsplit.files import output_errors, write_json
 from songsplit.progress import track
 
-# By system, the one that is judged first, and by song.
+# Scores by system, of which the first is judged, and by song.
 Results: TypeAlias = Mapping[str, Mapping[str, TrackScores]]
 
-# What is wrong with a song, and nothing to do with the others.
+# Errors of one song. The others are scored all the same.
 _SONG_ERRORS = (AudioFileError, AudioInputError, DataError)
 
 
@@ -65,7 +65,7 @@ def evaluate_songs(
             f"{candidate.name!r} is the name of a yardstick: give the model or folder another name"
         )
     if backend == "museval":
-        # Fails here at once, rather than for every song.
+        # Raises the error once, rather than for every song.
         load_museval()
     results: dict[str, dict[str, TrackScores]] = {name: {} for name in names}
     digests = {}
@@ -87,77 +87,73 @@ def _score_song(
     candidate: System, output: Path, yardstick_folder: Path, backend: Backend, song: ReferenceSong
 ) -> tuple[str, dict[str, TrackScores]]:
     """Load the scores of all systems on a song, or score and store those that are missing."""
-
-    @cache
-    def audio() -> SongAudio:
-        return song.read()
+    digest = cache(song.digest)
+    audio = cache(song.read)
 
     @cache
     def scorer() -> TrackScorer:
         return TrackScorer(audio().references, audio().sample_rate, backend=backend)
 
-    digest = ""
+    def scored(system: System, path: Path) -> TrackScores:
+        conditions = {"backend": backend, "reference_sha256": digest()}
+        settings = {"songsplit": __version__, **conditions, **system.settings(song)}
+        if (known := load_scores(path, settings)) is not None:
+            return known
+        estimates, remark = system.estimates(song, audio())
+        scores = scorer().score(estimates)
+        remarks = (audio().remark, remark, scores.remark)
+        store_scores(path, replace(scores, remark="; ".join(filter(None, remarks))), settings)
+        # A later run reads the same digits.
+        return load_scores(path, settings) or scores
+
     found: dict[str, TrackScores] = {}
-    systems: list[tuple[System, Path]] = [(candidate, output)]
+    systems = [(candidate, output)]
     for system, folder in systems:
         path = folder / system.name.replace(" ", "-") / song.subset / f"{song.file_name}.json"
         try:
-            digest = digest or song.digest()
-            settings = {
-                "songsplit": __version__,
-                "backend": backend,
-                "reference_sha256": digest,
-                **system.settings(song),
-            }
-            scores = load_scores(path, settings)
-            if scores is None:
-                estimates, remark = system.estimates(song, audio())
-                scores = scorer().score(estimates)
-                remarks = (audio().remark, remark, scores.remark)
-                scores = replace(scores, remark="; ".join(filter(None, remarks)))
-                store_scores(path, scores, settings)
-                # With the digits that a later run will find.
-                scores = load_scores(path, settings) or scores
+            scores = scored(system, path)
         except _SONG_ERRORS as error:
-            # museval's tools would count what an earlier run has left.
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as failed:
-                raise OutputError(
-                    f"{path}: old scores cannot be removed ({failed.strerror}): choose another "
-                    "output folder"
-                ) from failed
             scores = TrackScores({}, {}, str(error))
+            # museval's tools would count the scores of an earlier run.
+            with output_errors(path):
+                path.unlink(missing_ok=True)
         found[system.name] = scores
         if system is candidate:
             targets = FIVE_TARGETS if set(scores.targets) - set(TWO_TARGETS) else TWO_TARGETS
             systems += [(yardstick, yardstick_folder) for yardstick in yardsticks(targets)]
-    return digest, found
+    try:
+        return digest(), found
+    except DataError:
+        return "", found
 
 
 def store_scores(path: Path, scores: TrackScores, settings: Mapping[str, Any]) -> None:
     """Write scores, rounded to 5 decimals and with NaN for infinite as museval does."""
-    frames = {
-        target: [
-            {
-                "time": float(index),
-                "duration": 1.0,
-                "metrics": {name: _rounded(measures[name][index]) for name in METRICS},
-            }
-            for index in range(len(measures["SDR"]))
-        ]
+    targets = [
+        {
+            "name": target,
+            "frames": [
+                {
+                    "time": float(index),
+                    "duration": 1.0,
+                    "metrics": {name: _rounded(measures[name][index]) for name in METRICS},
+                }
+                for index in range(len(measures["SDR"]))
+            ],
+        }
         for target, measures in scores.frames.items()
+    ]
+    whole = {
+        target: {name: _rounded(values[name]) for name in WHOLE_MEASURES}
+        for target, values in scores.whole.items()
     }
     content = {
-        "targets": [{"name": target, "frames": frames[target]} for target in frames],
+        "targets": targets,
         # The version whose format this is; what made the scores is in the settings.
         "museval_version": "0.4.1",
         "settings": dict(settings),
         "remark": scores.remark,
-        "whole": {
-            target: {name: _rounded(values[name]) for name in WHOLE_MEASURES}
-            for target, values in scores.whole.items()
-        },
+        "whole": whole,
     }
     write_json(path, content)
 
@@ -174,11 +170,7 @@ def load_scores(path: Path, settings: Mapping[str, Any]) -> TrackScores | None:
                 }
                 for target in content["targets"]
             }
-            whole = {
-                target: {name: float(values[name]) for name in WHOLE_MEASURES}
-                for target, values in content["whole"].items()
-            }
-            return TrackScores(frames, whole, str(content["remark"]))
+            return TrackScores(frames, content["whole"], content["remark"])
     return None
 
 

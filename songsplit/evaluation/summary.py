@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -16,35 +16,27 @@ from rich.table import Table
 from rich.text import Text
 
 from songsplit.evaluation.scoring import Results
-from songsplit.evaluation.track_scores import ALL_MEASURES, FIVE_TARGETS, METRICS, TrackScores
+from songsplit.evaluation.track_scores import ALL_MEASURES, FIVE_TARGETS, METRICS
 from songsplit.files import write_text
 
 OVERALL_HEADINGS = ("SDR", "mean", "25 %", "75 %", *ALL_MEASURES[1:], "mean uSDR", "songs")
 
-Figure = float | int | None
+Figure: TypeAlias = float | int | None
+# Values by system, of which the first is judged.
+Summary: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 
-def summarize(results: Results) -> dict[str, Any]:
+def summarize(results: Results) -> dict[str, dict[str, Any]]:
     """Sum up scores: one figure for each song, then statistics over songs.
 
     Medians over different songs cannot be compared: the missing songs may be the easy or the
     hard ones. So ``overall`` is, for all systems, over the songs that the first system has a
-    figure in (over all songs, if it has none). Figures have 5 decimals, None stands for none
-    or infinite.
+    figure in (over all songs, if it has none), and has the targets of the first system (of all,
+    if it has none). Figures have 5 decimals, None stands for none or infinite.
     """
-    judged = next(iter(results.values()), {})
-    targets = targets_of(results)
-    found: dict[str, Any] = {}
-    for system, songs in results.items():
-        overall: dict[str, Any] = {}
-        for target in targets:
-            for measure in ALL_MEASURES:
-                first = {name for name in judged if _known(judged[name], target, measure)}
-                chosen = [scores for name, scores in songs.items() if name in first or not first]
-                values = [scores.value(target, measure) for scores in chosen]
-                overall.setdefault(target, {})[measure] = _statistics(values)
-        found[system] = {
-            "overall": overall,
+    found: dict[str, dict[str, Any]] = {
+        system: {
+            "overall": {},
             "songs": {
                 name: {
                     target: {m: _finite(scores.value(target, m)) for m in ALL_MEASURES}
@@ -54,18 +46,38 @@ def summarize(results: Results) -> dict[str, Any]:
             },
             "remarks": {name: scores.remark for name, scores in songs.items() if scores.remark},
         }
+        for system, songs in results.items()
+    }
+    judged = next(iter(found.values()))["songs"]
+    everything = [song for content in found.values() for song in content["songs"].values()]
+    targets = {target for song in judged.values() for target in song}
+    targets = targets or {target for song in everything for target in song}
+    for target in sorted(targets, key=FIVE_TARGETS.index):
+        for content in found.values():
+            content["overall"][target] = {}
+            for measure in ALL_MEASURES:
+                figures = _figures(content["songs"], target, measure)
+                compared = _figures(judged, target, measure).keys() or figures.keys()
+                values = [value for song, value in figures.items() if song in compared]
+                content["overall"][target][measure] = _statistics(values)
     return found
 
 
-def targets_of(results: Results) -> tuple[str, ...]:
-    """Give the targets of the first system, or those of all if it was not scored at all."""
-    judged = next(iter(results.values()), {})
-    everything = [scores for songs in results.values() for scores in songs.values()]
-    for group in (list(judged.values()), everything):
-        targets = {target for scores in group for target in scores.targets}
-        if targets:
-            return tuple(target for target in FIVE_TARGETS if target in targets)
-    return ()
+def _figures(songs: Mapping[str, Any], target: str, measure: str) -> dict[str, float]:
+    """Give the figures of the songs that have one."""
+    figures = {name: song.get(target, {}).get(measure) for name, song in songs.items()}
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def _statistics(values: list[float]) -> dict[str, Figure]:
+    names = ("lower_quartile", "median", "upper_quartile")
+    quartiles = np.quantile(values, [0.25, 0.5, 0.75]) if values else [math.nan] * 3
+    mean = float(np.mean(values)) if values else math.nan
+    return {
+        **{name: _finite(value) for name, value in zip(names, quartiles, strict=True)},
+        "mean": _finite(mean),
+        "songs": len(values),
+    }
 
 
 def write_csv(path: Path, results: Results) -> None:
@@ -87,31 +99,30 @@ def write_csv(path: Path, results: Results) -> None:
     write_text(path, text.getvalue())
 
 
-def print_results(results: Results, console: Console) -> None:
+def print_results(summary: Summary, console: Console) -> None:
     """Print the first system's scores by song, all systems beside each other, and remarks."""
-    summary = summarize(results)
-    judged = next(iter(results))
-    targets = targets_of(results)
-    for target in targets:
-        table = empty_table(f"{judged}, {target}, song by song (dB)", "song", *METRICS, "uSDR")
-        for name, scores in summary[judged]["songs"].items():
-            figures = scores.get(target, {})
-            table.add_row(plain(name), *(cell(figures.get(m)) for m in (*METRICS, "uSDR")))
-        console.print(table)
-    for target in targets:
-        table = empty_table(f"{target}, medians over songs (dB)", "system", *OVERALL_HEADINGS)
-        for system, content in summary.items():
-            table.add_row(plain(system), *overall_row(content["overall"][target]))
-        console.print(table)
+    judged, content = next(iter(summary.items()))
+    columns = (*METRICS, "uSDR")
+    for target in content["overall"]:
+        rows = (
+            (name, *(cell(scores.get(target, {}).get(m)) for m in columns))
+            for name, scores in content["songs"].items()
+        )
+        print_table(console, f"{judged}, {target}, song by song (dB)", ("song", *columns), rows)
+    for target in content["overall"]:
+        rows = (
+            (system, *overall_row(found["overall"][target])) for system, found in summary.items()
+        )
+        heads = ("system", *OVERALL_HEADINGS)
+        print_table(console, f"{target}, medians over songs (dB)", heads, rows)
     # Most remarks are about the song, and the same for all systems.
     remarks: dict[tuple[str, str, str], list[str]] = {}
-    for system, songs in results.items():
-        for name, scores in songs.items():
-            if scores.remark:
-                kind = "remark" if scores.targets else "failed"
-                remarks.setdefault((kind, name, scores.remark), []).append(system)
+    for system, found in summary.items():
+        for name, remark in found["remarks"].items():
+            kind = "remark" if found["songs"][name] else "failed"
+            remarks.setdefault((kind, name, remark), []).append(system)
     for (kind, name, remark), systems in remarks.items():
-        console.print(plain(f"{kind}: {name} ({', '.join(systems)}): {remark}"), soft_wrap=True)
+        say(console, f"{kind}: {name} ({', '.join(systems)}): {remark}")
 
 
 def overall_row(measures: Mapping[str, Mapping[str, Figure]]) -> list[str]:
@@ -123,18 +134,27 @@ def overall_row(measures: Mapping[str, Mapping[str, Figure]]) -> list[str]:
     return [*map(cell, figures), str(sdr["songs"])]
 
 
-def empty_table(title: str, first: str, *columns: str) -> Table:
-    """Start a table with a column of names and columns of figures."""
-    table = Table(title=plain(title), title_justify="left", box=SIMPLE_HEAD, collapse_padding=True)
-    table.add_column(first, overflow="fold")
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
+def print_table(
+    console: Console, title: str, heads: Sequence[str], rows: Iterable[Iterable[str]]
+) -> None:
+    """Print a table with a column of names and columns of figures."""
+    table = Table(title=_plain(title), title_justify="left", box=SIMPLE_HEAD, collapse_padding=True)
+    table.add_column(heads[0], overflow="fold")
+    for head in heads[1:]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(_plain, row))
+    console.print(table)
 
 
-def plain(name: str) -> Text:
-    """Make a name fit to print: no markup, no characters that a terminal cannot encode."""
-    return Text(name.encode("utf-8", "backslashreplace").decode("utf-8"))
+def say(console: Console, text: str) -> None:
+    """Print a line, however long."""
+    console.print(_plain(text), soft_wrap=True)
+
+
+def _plain(text: str) -> Text:
+    # No markup in names, and no characters that a terminal cannot encode.
+    return Text(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def cell(value: Figure) -> str:
@@ -142,22 +162,5 @@ def cell(value: Figure) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _known(scores: TrackScores, target: str, measure: str) -> bool:
-    return math.isfinite(scores.value(target, measure))
-
-
 def _finite(value: float) -> float | None:
     return round(float(value), 5) if math.isfinite(value) else None
-
-
-def _statistics(values: list[float]) -> dict[str, Figure]:
-    scored = np.array([value for value in values if math.isfinite(value)])
-    names = ("lower_quartile", "median", "upper_quartile")
-    if not scored.size:
-        return {**dict.fromkeys((*names, "mean")), "songs": 0}
-    quartiles = map(_finite, np.quantile(scored, [0.25, 0.5, 0.75]))
-    return {
-        **dict(zip(names, quartiles, strict=True)),
-        "mean": _finite(np.mean(scored)),
-        "songs": int(scored.size),
-    }

@@ -13,14 +13,15 @@ from songsplit.data.songs import BACKING_PARTS, VOCALS
 from songsplit.errors import AudioInputError, ConfigError, DataError, MissingExtraError
 from songsplit.evaluation.bss_eval import (
     FILTER_LENGTH,
+    Floats,
     ReferenceStatistics,
+    Samples,
     check_stack,
     finite_median,
     si_sdr,
     silent,
     usdr,
 )
-from songsplit.evaluation.projections import Floats, Samples
 
 Backend: TypeAlias = Literal["songsplit", "museval"]
 
@@ -40,15 +41,13 @@ class TrackScores:
     Parameters
     ----------
     frames : mapping of str to mapping of str to ndarray of float64, shape (frames,)
-        For each target that was scored and each of SDR, ISR, SIR and SAR the value in dB of
-        every frame of a second. NaN marks frames that cannot be scored. Empty if the song
-        could not be scored at all.
+        SDR, ISR, SIR and SAR in dB of each second by target, NaN where a second has no score.
+        Empty if the song could not be scored at all.
     whole : mapping of str to mapping of str to float
-        For each target that was scored uSDR and SI-SDR in dB, NaN where they cannot be
-        computed.
+        uSDR and SI-SDR in dB by target, NaN where there is none.
     remark : str
-        What a reader must know: why scores are missing, or what was done to the estimates
-        before they were scored. Otherwise empty.
+        Why scores are missing, and what was done to the estimates; empty if there is nothing
+        to say.
     """
 
     frames: Mapping[str, Mapping[str, Floats]]
@@ -68,14 +67,13 @@ class TrackScores:
         target : str
             A target, scored or not.
         measure : str
-            SDR, ISR, SIR or SAR, of which the median over the frames that have a finite score
-            is taken (infinite ones, of a perfect estimate, are left out as museval leaves
-            them out), or uSDR or SI-SDR.
+            SDR, ISR, SIR, SAR, uSDR or SI-SDR.
 
         Returns
         -------
         float
-            The figure in dB, NaN if there is none.
+            The figure in dB, NaN if there is none. Of the first four it is the median over
+            the seconds that have a finite score: as in museval, perfect seconds do not count.
         """
         if measure in WHOLE_MEASURES:
             return self.whole.get(target, {}).get(measure, float("nan"))
@@ -85,21 +83,22 @@ class TrackScores:
 
 
 class TrackScorer:
-    """Scores any number of systems on one song.
+    """Scores any number of systems on one song: BSS Eval v4 in windows of a second, uSDR, SI-SDR.
 
     Targets are scored in the groups that museval forms, since interference is what the other
     references of the group explain: vocals and accompaniment are one group; of vocals, drums,
     bass and other, which are another, the scores of the last three are taken. Without an
     estimate of either vocals or accompaniment all targets are one group.
 
-    A song whose stem sounds and whose estimate is silent throughout counts with 0 dB in SDR,
-    ISR, SIR and SAR: museval gives no scores there, and a system that gives up on hard songs
-    would have better medians.
+    If a stem sounds and its estimate is silent throughout, the song counts with 0 dB in all
+    measures: museval gives no scores there, so that a system that gives up on hard songs would
+    have better medians.
 
     Parameters
     ----------
     references : mapping of str to ndarray, shape (channels, samples)
-        The true stems of the song by target, all of one shape.
+        The true stems of the song by target, such as ``vocals`` and ``accompaniment``, all of
+        one shape.
     sample_rate : int
         Samples per second.
     backend : {"songsplit", "museval"}, optional
@@ -113,7 +112,7 @@ class TrackScorer:
     ConfigError
         If there is no such backend.
     MissingExtraError, DataError
-        If museval is to compute and is not installed, or lacks the ffmpeg program.
+        If museval is not installed, or lacks the ffmpeg program.
     """
 
     def __init__(
@@ -125,14 +124,15 @@ class TrackScorer:
     ) -> None:
         if backend not in get_args(Backend):
             raise ConfigError(f"backend {backend!r}: choose one of {get_args(Backend)}")
-        self._museval = load_museval() if backend == "museval" else None
+        if backend == "museval":
+            load_museval()
+        self._backend, self._rate = backend, sample_rate
         self._references = {target: np.asarray(audio) for target, audio in references.items()}
         shapes = {target: audio.shape for target, audio in self._references.items()}
-        if not shapes or len(set(shapes.values())) > 1:
+        if len(set(shapes.values())) != 1:
             raise AudioInputError(f"references must have the same shape: got {shapes}")
         for target, audio in self._references.items():
             check_stack(audio[np.newaxis], f"the reference of {target}")
-        self._rate = sample_rate
         self._statistics: dict[tuple[str, ...], ReferenceStatistics] = {}
 
     def score(self, estimates: Mapping[str, Samples]) -> TrackScores:
@@ -141,16 +141,14 @@ class TrackScorer:
         Parameters
         ----------
         estimates : mapping of str to ndarray, shape (channels, samples)
-            Its estimates by target. Targets without a reference are left out. Estimates that
-            are longer than the references are cut at the end, shorter ones are continued
-            with zeros, as in museval.
+            Its estimates by target. Targets without a reference are left out. As in museval,
+            estimates that are longer than the references are cut at the end, and shorter
+            ones are continued with zeros.
 
         Returns
         -------
         TrackScores
-            With a remark if estimates were cut or continued, if one is silent in places or
-            throughout, if a target had to be scored by itself, if an estimate is perfect,
-            and if ISR, SIR and SAR are not to be relied on.
+            The remark tells what is unusual about the estimates or the references.
 
         Raises
         ------
@@ -179,6 +177,8 @@ class TrackScorer:
             whole[target] = {"uSDR": float(usdr(*pair)[0]), "SI-SDR": float(si_sdr(*pair)[0])}
             if np.isnan(whole[target]["uSDR"]):
                 remarks.append(f"no uSDR of {target}: its reference is silent")
+            elif not fitted[target].any():
+                whole[target]["SI-SDR"] = 0.0
         return TrackScores(
             {target: frames[target] for target in targets}, whole, "; ".join(dict.fromkeys(remarks))
         )
@@ -212,8 +212,8 @@ class TrackScorer:
         if not chosen:
             return scores
         stack = np.stack([estimates[group[index]] for index in chosen])
-        if self._museval is not None:
-            scores[:, chosen] = self._museval_scores(group, chosen, stack, remarks)
+        if self._backend == "museval":
+            scores[:, chosen] = self._museval_scores([group[n] for n in chosen], stack, remarks)
         else:
             if others:
                 remarks.append(f"{names} scored without an estimate of {' and '.join(others)}")
@@ -235,17 +235,18 @@ class TrackScorer:
         return scores
 
     def _museval_scores(
-        self, group: Sequence[str], chosen: list[int], stack: Samples, remarks: list[str]
+        self, targets: Sequence[str], estimates: Samples, remarks: list[str]
     ) -> Floats:
-        if len(chosen) < 2:
-            remarks.append(f"museval scores nothing: {group[chosen[0]]} is the only target")
-            return np.full((4, 1, 1), np.nan)
-        references = np.stack([self._references[group[index]] for index in chosen])
-        try:
-            return museval_scores(self._museval, references, stack, self._rate, self._rate)
-        except np.linalg.LinAlgError as error:
-            remarks.append(f"museval scores nothing: {error}")
-            return np.full((4, 1, 1), np.nan)
+        references = np.stack([self._references[target] for target in targets])
+        why = f"{targets[0]} is the only target"
+        if len(targets) > 1:
+            try:
+                return museval_scores(references, estimates, self._rate, self._rate)
+            except (np.linalg.LinAlgError, AttributeError) as error:
+                # museval 0.4.1 looks for the former in a module that numpy 2.4 does not have.
+                why = f"the references depend linearly on each other ({error})"
+        remarks.append(f"museval scores nothing: {why}")
+        return np.full((4, 1, 1), np.nan)
 
     def _fitted(self, target: str, estimate: Samples, remarks: list[str]) -> Samples:
         channels, samples = self._references[target].shape
@@ -259,14 +260,12 @@ class TrackScorer:
         seconds = abs(difference) / self._rate
         if difference > 0:
             remarks.append(f"estimate of {target} {seconds:.3f} s longer: cut at the end")
-            return estimate[:, :samples]
-        if difference < 0:
+        elif difference < 0:
             remarks.append(
                 f"estimate of {target} {seconds:.3f} s shorter: continued with zeros, so that "
                 "whole seconds that it lacks do not count"
             )
-            return np.pad(estimate, ((0, 0), (0, -difference)))
-        return estimate
+        return np.pad(estimate, ((0, 0), (0, max(0, -difference))))[:, :samples]
 
 
 def score_track(
@@ -276,29 +275,19 @@ def score_track(
     *,
     backend: Backend = "songsplit",
 ) -> TrackScores:
-    """Score one system on one song: BSS Eval v4 over windows of one second, uSDR and SI-SDR.
+    """Score one system on one song: :class:`TrackScorer` in one call.
 
     Parameters
     ----------
     references, estimates : mapping of str to ndarray, shape (channels, samples)
-        True and estimated audio by target, such as ``vocals`` and ``accompaniment``.
-    sample_rate : int
-        Samples per second.
-    backend : {"songsplit", "museval"}, optional
-        What computes SDR, ISR, SIR and SAR.
+        True and estimated audio by target.
+    sample_rate, backend
+        As for :class:`TrackScorer`.
 
     Returns
     -------
     TrackScores
-        See :class:`TrackScorer` for what is scored together and how lengths are matched, and
-        :mod:`songsplit.evaluation.bss_eval` for the definitions.
-
-    Raises
-    ------
-    AudioInputError
-        If shapes disagree or samples are not finite.
-    MissingExtraError
-        If a package is not installed.
+        The measures are defined in :mod:`songsplit.evaluation.bss_eval`.
 
     Examples
     --------
@@ -314,30 +303,20 @@ def score_track(
     return TrackScorer(references, sample_rate, backend=backend).score(estimates)
 
 
-def museval_scores(
-    museval: Any, references: Samples, estimates: Samples, window: int, hop: int
-) -> Floats:
+def museval_scores(references: Samples, estimates: Samples, window: int, hop: int) -> Floats:
     """SDR, ISR, SIR and SAR by the package museval, shape (4, targets, frames)."""
-    try:
-        with warnings.catch_warnings():
-            # scipy.fftpack, which museval uses, may announce its end; not for our readers.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            *measures, _ = museval.metrics.bss_eval(
-                np.moveaxis(references.astype(np.float64), 1, 2),
-                np.moveaxis(estimates.astype(np.float64), 1, 2),
-                window=window,
-                hop=hop,
-                compute_permutation=False,
-                filters_len=FILTER_LENGTH,
-                framewise_filters=False,
-                bsseval_sources_version=False,
-            )
-    except AttributeError as error:
-        # museval 0.4.1 guards against a singular system of equations by naming the
-        # exception np.linalg.linalg.LinAlgError, a module that numpy 2.4 does not have.
-        if "linalg" not in str(error):
-            raise
-        raise np.linalg.LinAlgError("the references depend linearly on each other") from error
+    with warnings.catch_warnings():
+        # museval uses scipy.fftpack, which is deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        *measures, _ = load_museval().metrics.bss_eval(
+            *(np.moveaxis(audio.astype(np.float64), 1, 2) for audio in (references, estimates)),
+            window=window,
+            hop=hop,
+            compute_permutation=False,
+            filters_len=FILTER_LENGTH,
+            framewise_filters=False,
+            bsseval_sources_version=False,
+        )
     return np.stack(measures)
 
 
@@ -360,10 +339,10 @@ def _mute(audio: Samples) -> bool:
 
 
 def _groups(targets: Sequence[str]) -> list[list[str]]:
-    if VOCALS not in targets or ACCOMPANIMENT not in targets:
+    if not set(TWO_TARGETS) <= set(targets):
         return [list(targets)]
     parts = [target for target in targets if target != ACCOMPANIMENT]
-    return [[VOCALS, ACCOMPANIMENT], *([parts] if len(parts) > 1 else [])]
+    return [[*TWO_TARGETS], *([parts] if len(parts) > 1 else [])]
 
 
 def _partners(group: Sequence[str], references: Mapping[str, Samples]) -> list[str]:

@@ -22,10 +22,9 @@ def touch(path: Path) -> None:
     path.touch()
 
 
-@pytest.fixture
-def needs_list() -> None:
-    if importlib.util.find_spec("musdb") is None:
-        pytest.skip("musdb is not installed")
+needs_list = pytest.mark.skipif(
+    importlib.util.find_spec("musdb") is None, reason="musdb is not installed"
+)
 
 
 def test_stem_file_streams_get_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -67,7 +66,8 @@ def test_incomplete_hq_song_is_named(hq_root: Path, name: str):
         track.audio()
 
 
-def test_split_follows_the_list(tmp_path: Path, needs_list: None):
+@needs_list
+def test_split_follows_the_list(tmp_path: Path):
     for name in (TRAIN, VALID):
         touch(tmp_path / "train" / f"{name}.stem.mp4")
     touch(tmp_path / "train" / "notes.txt")
@@ -84,9 +84,8 @@ def test_split_follows_the_list(tmp_path: Path, needs_list: None):
         names("valid")
 
 
-def test_list_of_validation_songs_needs_no_import(
-    monkeypatch: pytest.MonkeyPatch, needs_list: None
-):
+@needs_list
+def test_list_of_validation_songs_needs_no_import(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delitem(sys.modules, "musdb", raising=False)
     monkeypatch.setenv("PATH", "")
     assert len(validation_names()) == 14

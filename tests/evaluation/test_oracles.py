@@ -19,11 +19,6 @@ ORACLES = [ideal_ratio_mask, wiener_filter]
 FOUR = ("vocals", "drums", "bass", "other")
 
 
-def tones(low: float, seconds: float = 1.0) -> np.ndarray:
-    time = np.arange(round(seconds * RATE)) / RATE
-    return np.stack([0.3 * np.sin(2 * np.pi * low * time), 0.2 * np.cos(2 * np.pi * low * time)])
-
-
 def noises(number: int, channels: int = 2, samples: int = 20000) -> list[np.ndarray]:
     return list(0.1 * np.random.default_rng(number).standard_normal((number, channels, samples)))
 

@@ -14,12 +14,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from songsplit.errors import AudioFileError, ConfigError
 from songsplit.evaluation import references, scoring
 from songsplit.evaluation.program import main
-from songsplit.evaluation.references import own_songs
-from songsplit.evaluation.scoring import evaluate_songs, load_scores, store_scores
-from songsplit.evaluation.systems import EstimatesFolder
+from songsplit.evaluation.scoring import load_scores, store_scores
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation_model import SeparationModel
 from songsplit.models.weights import save_weights
@@ -103,7 +100,10 @@ def test_from_songs_to_table_and_files(hq_root: Path, save_model, quick_scorer, 
         assert text in printed
 
 
-def test_model_of_four_stems_on_own_songs(own: Path, save_model, quick_scorer):
+def test_model_of_four_stems_on_own_songs(own: Path, save_model, quick_scorer, capsys):
+    path, _ = save_model("drums", "bass")
+    assert main(["--references", str(own), "--model", path]) == 1
+    assert "drums, bass" in capsys.readouterr().err
     path, _ = save_model("drums", "bass", "other", "vocals")
     arguments = ["--references", str(own), "--model", path, "--no-report"]
     assert main([*arguments, "--output", "mine", "--yardsticks", "shared"]) == 0
@@ -134,6 +134,17 @@ def test_what_is_scored_is_not_scored_again(own: Path, estimates: Path, quick_sc
     assert changed["songs"]["B"] != first["songs"]["B"]
 
 
+def test_scores_of_another_system_of_the_same_name_are_not_replaced_without_a_word(
+    own: Path, estimates: Path, quick_scorer, capsys
+):
+    shutil.copytree("peer", "others/peer")
+    arguments = ["--references", "own songs", "--no-report", "--estimates"]
+    assert main([*arguments, "peer"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert main([*arguments, "others/peer"]) == 0
+    assert "holds the scores of another 'peer'" in capsys.readouterr().err
+
+
 def test_an_interrupted_evaluation_goes_on(own: Path, estimates: Path, quick_scorer, monkeypatch):
     with monkeypatch.context() as patch:
         write = scoring.store_scores
@@ -151,63 +162,47 @@ def test_an_interrupted_evaluation_goes_on(own: Path, estimates: Path, quick_sco
     assert 1 <= quick_scorer.made - before <= 2
 
 
-def test_song_without_estimates_is_named_and_the_others_are_scored(
+def test_songs_that_cannot_be_scored_are_named_and_the_others_are_scored(
     own: Path, estimates: Path, quick_scorer, capsys
 ):
     assert main(SCORE) == 0
     (estimates / "B").rename("elsewhere")
+    whole = (own / "A" / "bass.wav").read_bytes()
+    (own / "A" / "bass.wav").write_bytes(b"RIFF")
     (own / "notes.wav").touch()
     capsys.readouterr()
     assert main(SCORE) == 1
     captured = capsys.readouterr()
     assert "no stems of 'B'" in captured.out
-    assert "1 of 3 songs could not be scored" in captured.err
+    assert "bass.wav" in captured.out
+    assert "2 of 3 songs could not be scored" in captured.err
     assert "warning: own songs/notes.wav" in captured.err
-    assert summary()["systems"]["peer"]["overall"]["vocals"]["SDR"]["songs"] == 2
+    assert summary()["systems"]["peer"]["overall"]["vocals"]["SDR"]["songs"] == 1
     # museval's tools would count what is left of it.
     assert not Path("out/peer/test/B.json").exists()
     # What was wrong is mended, and the same command goes on.
     Path("elsewhere").rename(estimates / "B")
+    (own / "A" / "bass.wav").write_bytes(whole)
     assert main(SCORE) == 0
 
 
-def test_damaged_reference_does_not_stop_the_others(own: Path, estimates: Path, quick_scorer):
-    (own / "A" / "bass.wav").write_bytes(b"RIFF")
-    (songs, _) = own_songs(own)
-    with pytest.raises(AudioFileError, match=r"bass\.wav"):
-        songs[0].read()
-    results, _ = evaluate_songs(songs, EstimatesFolder(estimates), Path("a"), Path("b"))
-    assert [bool(scores.frames) for scores in results["peer"].values()] == [False, True, True]
-    (estimates.parent / "mixture").mkdir()
-    with pytest.raises(ConfigError, match="name of a yardstick"):
-        evaluate_songs(songs, EstimatesFolder(Path("mixture")), Path("a"), Path("b"))
+@pytest.mark.ffmpeg
+def test_museval_reads_the_scores_that_are_stored(tmp_path: Path):
+    import museval
 
-
-def test_stored_scores_are_those_of_musevals_schema(tmp_path: Path):
     nan, inf = float("nan"), float("inf")
     given = scores_of([1.1234567, nan, inf], remark="why")
-    store_scores(tmp_path / "a.json", given, {"model": "x"})
-    content = json.loads((tmp_path / "a.json").read_text())
-    frame = content["targets"][0]["frames"][0]
-    assert (frame["time"], frame["duration"], frame["metrics"]["SDR"]) == (0.0, 1.0, 1.12346)
-    found = load_scores(tmp_path / "a.json", {"model": "x"})
+    store_scores(tmp_path / "test" / "a.json", given, {"model": "x"})
+    store = museval.EvalStore()
+    store.add_eval_dir(tmp_path)
+    assert set(store.df["target"]) == {"vocals", "accompaniment"}
+    assert store.df["score"][0] == 1.12346
+    found = load_scores(tmp_path / "test" / "a.json", {"model": "x"})
     assert found is not None
     assert (found.targets, found.remark, found.whole) == (given.targets, "why", given.whole)
     # museval has no infinite scores.
     assert [str(value) for value in found.frames["vocals"]["SDR"]] == ["1.12346", "nan", "nan"]
-    assert load_scores(tmp_path / "a.json", {"model": "y"}) is None
-    assert load_scores(tmp_path / "b.json", {"model": "x"}) is None
-
-
-@pytest.mark.ffmpeg
-@pytest.mark.slow
-def test_museval_reads_the_scores(tmp_path: Path):
-    import museval
-
-    store_scores(tmp_path / "test" / "a.json", scores_of([1.0, 2.0]), {})
-    found = museval.EvalStore()
-    found.add_eval_dir(tmp_path)
-    assert set(found.df["target"]) == {"vocals", "accompaniment"}
+    assert load_scores(tmp_path / "test" / "a.json", {"model": "y"}) is None
 
 
 def test_without_matplotlib_there_is_no_report_and_no_error(
@@ -229,22 +224,18 @@ def test_without_matplotlib_there_is_no_report_and_no_error(
         (["--references", "own songs", "--estimates", "no [where]"], "no [where]"),
         (["--references", "own songs", "--model", "nonsense"], "unknown model 'nonsense'"),
         (["--references", "own songs", "--device", "abacus"], "device 'abacus'"),
+        (["--references", "own songs", "--estimates", "mixture"], "name of a yardstick"),
         ([*SCORE[:-2], "own songs/A/bass.wav/x"], "choose another output folder"),
     ],
 )
 def test_errors_are_one_line_and_a_status(
     own: Path, estimates: Path, quick_scorer, capsys, arguments, message: str
 ):
+    Path("mixture").mkdir()
     assert main(arguments) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("evaluate.py: ")
     assert message in line
-
-
-def test_model_without_vocals_is_refused(own: Path, save_model, capsys):
-    path, _ = save_model("drums", "bass")
-    assert main(["--references", str(own), "--model", path]) == 1
-    assert "drums, bass" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import soundfile
 import songsplit.evaluation.references as ours
 from songsplit.data.musdb import MusdbTrack
 from songsplit.errors import DataError
-from songsplit.evaluation.references import file_names, musdb_songs, own_songs
+from songsplit.evaluation.references import ReferenceSong, musdb_songs, own_songs
 from songsplit.evaluation.track_scores import FIVE_TARGETS
 
 from .conftest import song as made_song
@@ -59,55 +59,36 @@ def test_musdb18_is_rounded_to_16_bits_as_published_scores_have_it(
     assert (read.references["accompaniment"][0] * 32768).tolist() == [3 * x for x in expected]
 
 
-def test_names_of_files_are_flat_and_tell_songs_apart(tmp_path: Path):
-    for name in ("A/Song", "B/Song", "b - song", "Single"):
-        write_stems(tmp_path / name, {"vocals": noise(0), "instrumental": noise(1)})
-    names = {song.name: song.file_name for song in own_songs(tmp_path)[0]}
-    assert names["A/Song"] == "A - Song"
-    assert names["b - song"] == "b - song"
-    assert names["B/Song"].startswith("B - Song ")
-    assert names["Single"] == "Single"
-
-
 @pytest.mark.parametrize("letter", ["x", "é", "\N{MUSICAL SYMBOL G CLEF}", "\udcff"])
-def test_long_names_of_files_are_shortened(letter: str):
+def test_names_of_files_are_flat_and_not_too_long(letter: str):
     long = letter * 250
-    names = file_names([f"{long}1", f"{long}2", f"{long}/{long}", "short"])
-    assert len(set(names.values())) == 4
-    assert names["short"] == "short"
-    for name in names.values():
+    songs = [f"{long}1", f"{long}2", f"{long}/{long}", "A/Song"]
+    names = [ReferenceSong(song, "test", (), lambda: None).file_name for song in songs]
+    assert len(set(names)) == 4
+    assert names[-1] == "A - Song"
+    for name in names:
         assert len(os.fsencode(name)) <= 200
         assert "/" not in name
-    # The same whatever else is scored.
-    assert file_names([f"{long}1"])[f"{long}1"] == names[f"{long}1"]
 
 
 def test_own_songs_keep_their_rate_and_channels(tmp_path: Path):
-    vocals, backing, mixture = noise(0, 1), noise(1, 1), noise(2, 1)
+    vocals, backing, mixture = (noise(seed, 1) for seed in range(3))
+    stems = {"vocals": vocals, "instrumental": backing}
     write_stems(tmp_path / "A", {"Lead Vocals": vocals, "karaoke": backing}, 8000)
-    write_stems(
-        tmp_path / "B", {"vocals": vocals, "instrumental": backing, "mixture": mixture}, 8000
-    )
-    (first, second), passed_over = own_songs(tmp_path)
-    assert (first.name, first.subset) == ("A", "test")
+    write_stems(tmp_path / "B", stems | {"mixture": mixture}, 8000)
+    write_stems(tmp_path / "C", stems | {"mix": noise(2)}, 8000)
+    songs, passed_over = own_songs(tmp_path)
     assert passed_over == []
-    audio = first.read()
-    assert audio.sample_rate == 8000
-    np.testing.assert_array_equal(audio.references["vocals"], vocals)
-    np.testing.assert_array_equal(audio.references["accompaniment"], backing)
-    np.testing.assert_array_equal(audio.mixture, vocals + backing)
-    # A mixture that is there counts, whether or not it is the sum.
-    np.testing.assert_array_equal(second.read().mixture, mixture)
-    assert len(second.files) == 3
-
-
-def test_mixture_unlike_the_stems_is_replaced_by_their_sum_and_said_so(tmp_path: Path):
-    stems = {"vocals": noise(0), "instrumental": noise(1)}
-    write_stems(tmp_path / "A", stems | {"mix": noise(2, 1)})
-    ((song,), _) = own_songs(tmp_path)
-    audio = song.read()
-    np.testing.assert_array_equal(audio.mixture, stems["vocals"] + stems["instrumental"])
-    assert "mix.wav holds 900 samples in 1 channel" in audio.remark
+    assert [len(song.files) for song in songs] == [2, 3, 3]
+    # A mixture that is there counts, whether or not it is the sum; one unlike the stems does not.
+    expected = (vocals + backing, mixture, vocals + backing)
+    for song, separated in zip(songs, expected, strict=True):
+        audio = song.read()
+        assert audio.sample_rate == 8000
+        np.testing.assert_array_equal(audio.references["vocals"], vocals)
+        np.testing.assert_array_equal(audio.references["accompaniment"], backing)
+        np.testing.assert_array_equal(audio.mixture, separated)
+        assert ("mix.wav holds 900 samples in 2 channel" in audio.remark) == (song.name == "C")
 
 
 @pytest.mark.parametrize(
@@ -123,6 +104,23 @@ def test_parts_that_do_not_agree_are_refused(tmp_path: Path, other, stem: str):
     ((song,), _) = own_songs(tmp_path)
     with pytest.raises(DataError, match=rf"{stem}\.wav holds .*but .*vocals\.wav 900 samples"):
         song.read()
+
+
+def test_a_stem_that_is_the_mixture_or_silent_is_refused(tmp_path: Path):
+    stems = {"vocals": noise(0), "instrumental": noise(1), "mixture": noise(0) + noise(1)}
+    write_stems(tmp_path / "A", stems | {"vocals": stems["mixture"]})
+    write_stems(tmp_path / "B", stems | {"instrumental": stems["mixture"]})
+    write_stems(tmp_path / "C", stems | {"instrumental": 0 * noise(0)})
+    write_stems(tmp_path / "D", {"vocals": noise(0), "mixture": noise(0)})
+    messages = (
+        "vocals holds",
+        "accompaniment holds",
+        "'C': accomp.* silent",
+        "'D': accomp.* silent",
+    )
+    for song, message in zip(own_songs(tmp_path)[0], messages, strict=True):
+        with pytest.raises(DataError, match=message):
+            song.read()
 
 
 def test_what_is_passed_over_is_told(tmp_path: Path):
