@@ -104,8 +104,7 @@ class MaskUNet(nn.Module):
         frames = powers.shape[-1]
         x = self.features(powers)
         x = functional.pad(x, (0, -frames % config.frame_multiple))
-        x = self._fold(x).contiguous(memory_format=torch.channels_last)
-        logits = self._unfold(self._unet(x))[..., :frames].float()
+        logits = self.logits(x)[..., :frames].float()
         logits = logits.reshape(len(logits), self.outputs, 2, *logits.shape[2:])
         if self.outputs == 1:
             masks = logits.sigmoid()  # what the softmax below comes to, at half the cost
@@ -122,23 +121,31 @@ class MaskUNet(nn.Module):
         ``config.level_seconds``; a finite window instead of the whole input makes the
         result depend little on where a long song is cut into chunks.
         """
-        config = self.config
         with torch.autocast(powers.device.type, enabled=False):
-            powers = pool_bands(powers.float(), config.bands)
-            level = functional.avg_pool1d(
-                powers.mean(dim=(1, 2)).unsqueeze(1),
-                config.level_frames,
-                stride=1,
-                padding=config.level_frames // 2,
-                count_include_pad=False,
-            )
-            relative = powers / level.unsqueeze(1).clamp_min(1e-16)
-            # The small constants bound the slopes of root and power function near zero.
-            compressed = ((relative + 1e-20).sqrt() + 1e-5).pow(config.compression)
-            batch, channels, bins, frames = compressed.shape
-            per_bin = compressed.transpose(1, 2).reshape(batch, bins, channels * frames)
-            normalized: Tensor = self.normalize(per_bin)
+            return self.normalized(pool_bands(powers.float(), self.config.bands))
+
+    def normalized(self, powers: Tensor) -> Tensor:
+        """Do what :meth:`features` does with powers that are pooled already."""
+        config = self.config
+        level = functional.avg_pool1d(
+            powers.mean(dim=(1, 2)).unsqueeze(1),
+            config.level_frames,
+            stride=1,
+            padding=config.level_frames // 2,
+            count_include_pad=False,
+        )
+        relative = powers / level.unsqueeze(1).clamp_min(1e-16)
+        # The small constants bound the slopes of root and power function near zero.
+        compressed = ((relative + 1e-20).sqrt() + 1e-5).pow(config.compression)
+        batch, channels, bins, frames = compressed.shape
+        per_bin = compressed.transpose(1, 2).reshape(batch, bins, channels * frames)
+        normalized: Tensor = self.normalize(per_bin)
         return normalized.reshape(batch, bins, channels, frames).transpose(1, 2)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Run the U-Net proper over (batch, 4, bands, frames), a multiple of frames."""
+        folded = self._fold(features).contiguous(memory_format=torch.channels_last)
+        return self._unfold(self._unet(folded))
 
     def _fold(self, x: Tensor) -> Tensor:
         batch, channels, bins, frames = x.shape
