@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from songsplit.cli.display import say
+from songsplit.errors import SongsplitError
 
 
 def app(
@@ -23,6 +24,15 @@ def app(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = True,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Instead, write the page as a site for any web server: it separates songs in "
+            "its visitors' browsers. Needs the extra: pip install 'songsplit[onnx]'.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="Compute device: cpu, cuda or mps.", show_default="automatic")
     ] = None,
@@ -32,6 +42,16 @@ def app(
     Songs are separated on this machine and never leave it. Ctrl-C ends the page.
     """
     from songsplit.web.server import PageServer
+    from songsplit.web.site import export_site
+
+    if export is not None:
+        try:
+            export_site(export)
+        except SongsplitError as error:
+            say(f"songsplit: {error}")
+            raise typer.Exit(1) from error
+        typer.echo(export)
+        return
 
     try:
         server = PageServer(songs or (), port=port, device=device)

@@ -8,7 +8,6 @@ Its metadata hold what a weights file holds: configuration, card and the digest 
 from __future__ import annotations
 
 import copy
-import io
 import json
 import logging
 import os
@@ -46,7 +45,6 @@ def save_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> None:
     network = _BandMasks(cast("MaskUNet", stored.model.unet)).eval()
     example = torch.rand(1, 4, stored.model.config.band_count, _FRAMES)
     frames = torch.export.Dim("frames", min=2)
-    buffer = io.BytesIO()
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     try:
@@ -67,8 +65,7 @@ def save_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> None:
     finally:
         logger.setLevel(level)
     assert program is not None
-    program.save(buffer)
-    model = onnx.load_from_string(buffer.getvalue())
+    model = program.model_proto
     _store_in_half(model)
     _strip(model)
     described = {

@@ -31,7 +31,11 @@ import songsplit
 from songsplit.audio import OutputFormat, StemFilesWriter, Tags, open_audio, read_tags
 from songsplit.audio.formats import FormatName
 from songsplit.errors import ConfigError, SongsplitError
+from songsplit.inference import QUALITIES
 from songsplit.separator import Separator
+
+PAGE = Path(str(files("songsplit.web") / "page"))
+"""The folder of the page's files."""
 
 _MAX_UPLOAD_BYTES = 4 << 30
 _MAX_TAGS = 100  # songs whose tags are remembered for downloads
@@ -42,11 +46,11 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".mjs": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
 }
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; "
-    "style-src 'self'; img-src 'self' data:; connect-src 'self'; worker-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    # The page itself holds the rest of its policy, so that it is the same on other servers.
+    "Content-Security-Policy": "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
@@ -148,7 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
             {
                 "kind": "local",
                 "version": songsplit.__version__,
-                "models": [{"name": m.name, "licence": m.card.get("licence", "")} for m in models],
+                "models": [{"name": m.name, "terms": m.card.get("terms", "")} for m in models],
+                "qualities": list(QUALITIES),
                 "formats": [name for name in get_args(FormatName) if name != "stem.mp4"],
                 "songs": [path.name for path in self.server.songs],
             }
@@ -272,9 +277,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _page_files() -> dict[str, bytes]:
     """Read the files of the page by their paths in addresses: nothing else is ever served."""
-    root = Path(str(files("songsplit.web") / "page"))
     return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in root.rglob("*")
+        path.relative_to(PAGE).as_posix(): path.read_bytes()
+        for path in PAGE.rglob("*")
         if path.suffix in _TYPES
     }

@@ -389,12 +389,13 @@ async function start() {
     notice("songsplit does not answer: start it again with songsplit app.");
     return;
   }
-  const { formats, models, version, songs: given } = engine.capabilities;
+  const { formats, models, version, qualities, songs: given } = engine.capabilities;
   find("#format").replaceChildren(...formats.map((name) => option(name, name.toUpperCase())));
   find("#model").replaceChildren(...models.map((model) => option(model.name)));
+  for (const choice of find("#quality").options) choice.hidden = !qualities.includes(choice.value);
   find("#version").textContent = `songsplit ${version}`;
   const showLicence = () => {
-    find("#licence").textContent = models.find((m) => m.name === find("#model").value).licence;
+    find("#terms").textContent = models.find((m) => m.name === find("#model").value).terms;
   };
   find("#model").addEventListener("change", showLicence);
   showLicence();
