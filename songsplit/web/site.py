@@ -16,6 +16,7 @@ from songsplit.web.server import PAGE
 
 _MODEL = "model.onnx"
 _ENGINE = "api/engine"
+_NOT_SERVED = (".md",)
 
 
 def export_site(folder: Path, model: str | None = None) -> None:
@@ -31,7 +32,8 @@ def export_site(folder: Path, model: str | None = None) -> None:
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
     save_onnx(stored, folder / _MODEL)
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix not in _NOT_SERVED]
+    files = [path.relative_to(folder).as_posix() for path in paths if path.is_file()]
     engine: dict[str, Any] = {
         "kind": "browser",
         "version": songsplit.__version__,
@@ -44,9 +46,10 @@ def export_site(folder: Path, model: str | None = None) -> None:
             }
         ],
         "qualities": ["balanced"],
-        "formats": ["wav"],
+        "formats": ["wav", "flac", "mp3"],
         "songs": [],
-        "files": [_ENGINE, *(path.relative_to(folder).as_posix() for path in paths)],
+        # What is kept for use offline at the first visit; encoders are kept when they are used.
+        "files": [_ENGINE, *(file for file in files if "mediabunny" not in file)],
     }
     (folder / _ENGINE).parent.mkdir()
     (folder / _ENGINE).write_text(json.dumps(engine), encoding="utf-8")

@@ -103,8 +103,8 @@ function arrived(song, message) {
 function update(song) {
   drawQueue();
   if (song !== shown) return;
-  if (song.state === "failed" && !song.frames) notice(`${song.title}: ${song.message}`);
   drawStatus();
+  drawPlace();
   drawLanes();
 }
 
@@ -121,7 +121,7 @@ function show(song) {
   if (song.state === "released") song.state = "queued";
   player = new Player(song);
   player.addEventListener("change", drawTransport);
-  notice(song.state === "failed" ? `${song.title}: ${song.message}` : "");
+  notice("");
   find("#drop").classList.add("small");
   find("#song").hidden = false;
   find("#title").textContent = song.title;
@@ -172,7 +172,10 @@ function drawStatus() {
       text = `Separating: ${clock(left)} left`;
     }
   }
-  find("#status").textContent = text;
+  const isLost = song.state === "failed" && !song.frames;
+  if (isLost) notice(song.message);
+  find("#status").textContent = isLost ? "" : text;
+  find("#player").hidden = isLost;
   find("#downloads").disabled = song.state !== "done";
   find("#play").disabled = !song.frames;
 }

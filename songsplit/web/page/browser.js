@@ -1,6 +1,6 @@
 // The engine that needs no server: this browser separates by itself, in a worker.
 
-import { wav } from "./wav.js";
+import { encode } from "./encoding.js";
 
 const MOST_THREADS = 4;
 
@@ -47,8 +47,8 @@ export class BrowserEngine {
     });
   }
 
-  async encode(channels, { sampleRate }) {
-    return wav(channels, sampleRate);
+  encode(channels, { sampleRate, format }) {
+    return encode(channels, sampleRate, format);
   }
 
   #start() {
