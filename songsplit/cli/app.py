@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 import songsplit
-from songsplit.cli import models, separate
+from songsplit.cli import models, page, separate
 from songsplit.cli.display import telling_errors
 from songsplit.cli.info import info
 from songsplit.data.commands import app as data_app
@@ -78,6 +78,7 @@ app.command()(separate.karaoke)
 app.command()(separate.acapella)
 app.command()(separate.remix)
 app.command()(separate.practice)
+app.command("app")(page.app)
 app.command()(info)
 app.command("models")(models.list_models)
 app.command("export")(models.export)

@@ -71,11 +71,7 @@ class MaskUNet(nn.Module):
         config = self.config
         frames = powers.shape[-1]
         x = functional.pad(self.features(powers), (0, -frames % config.frame_multiple))
-        # Fold subbands into channels, and back after the network.
-        x = x.reshape(len(x), -1, config.rows, x.shape[-1])
-        logits = self._unet(x.contiguous(memory_format=torch.channels_last))
-        logits = logits.reshape(len(x), self.outputs, 2, config.band_count, -1)[..., :frames]
-        logits = logits.float()
+        logits = self.logits(x)[..., :frames].float()
         if self.outputs == 1:
             masks = logits.sigmoid()  # what the softmax below comes to, at half the cost
         else:
@@ -90,23 +86,34 @@ class MaskUNet(nn.Module):
         finite window instead of the whole input makes the result depend little on where a long
         song is cut into chunks.
         """
-        config = self.config
         with torch.autocast(powers.device.type, enabled=False):
-            powers = pool_bands(powers.float(), config.bands)
-            level = functional.avg_pool1d(
-                powers.mean(dim=(1, 2)).unsqueeze(1),
-                config.level_frames,
-                stride=1,
-                padding=config.level_frames // 2,
-                count_include_pad=False,
-            )
-            relative = powers / level.unsqueeze(1).clamp_min(1e-16)
-            # The small constants bound the slopes of root and power function near zero.
-            compressed = ((relative + 1e-20).sqrt() + 1e-5).pow(config.compression)
-            batch, channels, bins, frames = compressed.shape
-            per_bin = compressed.transpose(1, 2).reshape(batch, bins, channels * frames)
-            normalized: Tensor = self.normalize(per_bin)
+            return self.normalized(pool_bands(powers.float(), self.config.bands))
+
+    def normalized(self, powers: Tensor) -> Tensor:
+        """Do what :meth:`features` does with powers that are pooled already."""
+        config = self.config
+        level = functional.avg_pool1d(
+            powers.mean(dim=(1, 2)).unsqueeze(1),
+            config.level_frames,
+            stride=1,
+            padding=config.level_frames // 2,
+            count_include_pad=False,
+        )
+        relative = powers / level.unsqueeze(1).clamp_min(1e-16)
+        # The small constants bound the slopes of root and power function near zero.
+        compressed = ((relative + 1e-20).sqrt() + 1e-5).pow(config.compression)
+        batch, channels, bins, frames = compressed.shape
+        per_bin = compressed.transpose(1, 2).reshape(batch, bins, channels * frames)
+        normalized: Tensor = self.normalize(per_bin)
         return normalized.reshape(batch, bins, channels, frames).transpose(1, 2)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Run the U-Net over (batch, 4, bands, frames): (batch, targets - 1, 2, bands, frames)."""
+        config = self.config
+        # Fold subbands into channels, and back after the network.
+        folded = features.reshape(len(features), -1, config.rows, features.shape[-1])
+        logits = self._unet(folded.contiguous(memory_format=torch.channels_last))
+        return logits.reshape(len(features), self.outputs, 2, config.band_count, -1)
 
     def _unet(self, x: Tensor) -> Tensor:
         skips = []

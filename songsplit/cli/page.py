@@ -1,0 +1,65 @@
+"""The command that opens the page in a browser."""
+
+from __future__ import annotations
+
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from songsplit.cli.display import say, telling_errors
+
+
+def app(
+    songs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[SONG]...", exists=True, dir_okay=False, show_default=False),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
+    ] = 0,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Instead, write the page as a site for any web server: it separates songs in "
+            "its visitors' browsers. Needs the extra: pip install 'songsplit[onnx]'.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Compute device: cpu, cuda or mps.", show_default="automatic")
+    ] = None,
+) -> None:
+    """Open a page in the browser: drop a song in, hear each stem on its own.
+
+    Songs are separated on this machine and never leave it. Ctrl-C ends the page.
+    """
+    from songsplit.web.server import PageServer
+    from songsplit.web.site import export_site
+
+    if export is not None:
+        with telling_errors():
+            export_site(export)
+        typer.echo(export)
+        return
+    try:
+        server = PageServer(songs or (), port=port, device=device)
+    except OSError as error:
+        raise typer.BadParameter(f"port {port}: {error.strerror}; choose another") from error
+    with server:
+        typer.echo(server.address)
+        say("The page is at the address above. Ctrl-C ends it.")
+        # The model is ready when the first song comes.
+        threading.Thread(target=server.separator, args=("default", "balanced"), daemon=True).start()
+        if browser:
+            webbrowser.open(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("The page is closed.")

@@ -1,0 +1,151 @@
+"""The network as an ONNX file, for ONNX Runtime on processors and in browsers.
+
+The file maps the powers of left, right, mid and side in each band, shape (1, 4, bands, frames), to
+masks for left and right, shape (1, 2 * (targets - 1), bands, frames). The number of frames is free.
+Its metadata hold what a weights file holds: configuration, card and the digest of the weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import os
+import warnings
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from songsplit.errors import MissingExtraError
+from songsplit.files import write_whole
+from songsplit.models.blocks import FrequencyLinear
+from songsplit.models.unet import MaskUNet
+from songsplit.models.weights import StoredModel
+
+_OPSET = 20
+_FRAMES = 96  # of the example that the network is traced with
+_LEAST_STORED_IN_HALF = 64  # values of a tensor
+
+
+def save_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> None:
+    """Write a model as ONNX, whole or not at all.
+
+    Weights are stored in half precision where they lose nothing by it, and computed in float32.
+    MissingExtraError says if the packages onnx and onnxscript are missing.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("onnxscript", "onnx") from error
+
+    network = _BandMasks(cast("MaskUNet", stored.model.unet)).eval()
+    example = torch.rand(1, 4, stored.model.config.band_count, _FRAMES)
+    frames = torch.export.Dim("frames", min=2)
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    try:
+        logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network,
+                (example,),
+                input_names=["powers"],
+                output_names=["masks"],
+                opset_version=_OPSET,
+                dynamic_shapes=({3: frames},),
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
+    assert program is not None
+    model = program.model_proto
+    _store_in_half(model)
+    _strip(model)
+    described = {
+        "config": stored.model.config.to_json(),
+        "card": json.dumps(dict(stored.card)),
+        "sha256": stored.digest,
+    }
+    onnx.helper.set_model_props(model, described)
+    onnx.checker.check_model(model)
+    write_whole(Path(path), model.SerializeToString())
+
+
+class _BandMasks(nn.Module):
+    """A MaskUNet from pooled powers to masks of bands, in operations that ONNX has."""
+
+    def __init__(self, network: MaskUNet) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network)
+        for module in self.network.modules():
+            for name, child in module.named_children():
+                if isinstance(child, FrequencyLinear):
+                    setattr(module, name, _MatMul(child.weight))
+
+    def forward(self, powers: Tensor) -> Tensor:
+        """Map (1, 4, bands, frames) to (1, 2 * (targets - 1), bands, frames)."""
+        network, multiple = self.network, self.network.config.frame_multiple
+        frames = powers.shape[-1]
+        x = network.normalized(powers)
+        # A pad that depends on the number of frames cannot be exported.
+        padded = functional.pad(x, (0, multiple - 1))
+        x = padded[..., : (frames + multiple - 1) // multiple * multiple]
+        logits = network.logits(x)[..., :frames]
+        if network.outputs == 1:
+            return logits.sigmoid()[:, 0]
+        zero = torch.zeros_like(logits[:, :1])
+        masks = torch.cat([logits, zero], dim=1).softmax(dim=1)[:, :-1]
+        return masks.flatten(1, 2)
+
+
+class _MatMul(nn.Module):
+    """A FrequencyLinear without its reordering in memory."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.matmul(self.weight, x)
+
+
+def _store_in_half(model: Any) -> None:
+    """Store tensors as float16 that lose nothing by it, and cast them when the file is loaded."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _LEAST_STORED_IN_HALF:
+            continue
+        with np.errstate(over="ignore"):
+            short = values.astype(np.float16)
+        if not np.array_equal(short, values):
+            continue
+        name, half = tensor.name, f"{tensor.name}_half"
+        tensor.CopyFrom(numpy_helper.from_array(short, half))
+        casts.append(helper.make_node("Cast", [half], [name], to=TensorProto.FLOAT))
+    nodes = list(graph.node)
+    del graph.node[:]
+    graph.node.extend(casts + nodes)
+
+
+def _strip(model: Any) -> None:
+    """Remove what the exporter tells of the machine and the code it ran on."""
+    model.doc_string = model.graph.doc_string = ""
+    del model.graph.value_info[:]
+    del model.graph.metadata_props[:]
+    for node in model.graph.node:
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in (*model.graph.input, *model.graph.output):
+        del value.metadata_props[:]

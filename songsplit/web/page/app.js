@@ -1,0 +1,411 @@
+// The page: songs in a queue, the one that is shown, and what its buttons do.
+
+import { findEngine } from "./engine.js";
+import { Player, render } from "./player.js";
+import { Song, STEMS } from "./song.js";
+import { Waveform } from "./waveform.js";
+
+const find = (selector) => document.querySelector(selector);
+const lanes = Object.fromEntries(
+  STEMS.map((stem) => {
+    const lane = find(`[data-stem=${stem}]`);
+    const parts = {
+      mute: lane.querySelector(".mute"),
+      solo: lane.querySelector(".solo"),
+      level: lane.querySelector(".level input"),
+      waveform: new Waveform(lane.querySelector("canvas"), stem),
+    };
+    return [stem, parts];
+  }),
+);
+const GUIDE = 0.13; // the vocals' level in the practice preset, about -18 dB
+const PRESETS = {
+  song: { vocals: 1, instrumental: 1 },
+  karaoke: { vocals: 0, instrumental: 1 },
+  acapella: { vocals: 1, instrumental: 0 },
+  practice: { vocals: GUIDE, instrumental: 1 },
+};
+const MIME = { wav: "audio/wav", flac: "audio/flac", mp3: "audio/mpeg", m4a: "audio/mp4" };
+
+const MOST_HELD = 6; // songs, of about 130 MB for three minutes
+
+const songs = [];
+let engine = null;
+let shown = null;
+let player = null;
+let working = null; // the song at work, with what cancels it
+let original = false;
+
+// Songs in.
+
+function add(name, source) {
+  const song = new Song(name);
+  song.source = source;
+  song.button = document.createElement("button");
+  song.button.type = "button";
+  song.button.addEventListener("click", () => show(song));
+  const item = document.createElement("li");
+  item.append(song.button);
+  find("#queue").append(item);
+  songs.push(song);
+  if (!shown || shown.state === "failed") show(song);
+  update(song);
+  work();
+}
+
+async function work() {
+  if (working) return;
+  const song = songs.find((candidate) => candidate.state === "queued");
+  if (!song) return;
+  const abort = new AbortController();
+  working = { song, abort };
+  song.state = "working";
+  update(song);
+  try {
+    await engine.separate({
+      ...song.source,
+      name: song.name,
+      model: find("#model").value,
+      quality: find("#quality").value,
+      signal: abort.signal,
+      on: (message) => arrived(song, message),
+    });
+    song.state = "done";
+    releaseOldest();
+  } catch (error) {
+    song.state = "failed";
+    song.message = abort.signal.aborted ? "Cancelled." : error.message;
+  }
+  working = null;
+  update(song);
+  work();
+}
+
+/** Keep memory bounded: a song whose samples were released is separated again when it is shown. */
+function releaseOldest() {
+  const held = songs.filter((song) => song.state === "done" && song !== shown);
+  if (held.length >= MOST_HELD) held[0].release();
+}
+
+function arrived(song, message) {
+  if (message.type === "waiting") song.message = "Waits for another song.";
+  if (message.type === "start") {
+    song.message = "";
+    song.begin(message);
+  }
+  if (message.type === "stems") {
+    song.append(message);
+    if (song === shown) player.arrived();
+  }
+  update(song);
+}
+
+function update(song) {
+  drawQueue();
+  if (song !== shown) return;
+  drawStatus();
+  drawPlace();
+  drawLanes();
+}
+
+function notice(text) {
+  find("#notice").textContent = text;
+  find("#notice").hidden = !text;
+}
+
+// The song that is shown.
+
+function show(song) {
+  player?.close();
+  shown = song;
+  if (song.state === "released") song.state = "queued";
+  player = new Player(song);
+  player.addEventListener("change", drawTransport);
+  notice("");
+  find("#drop").classList.add("small");
+  find("#song").hidden = false;
+  find("#title").textContent = song.title;
+  setOriginal(false);
+  for (const stem of STEMS) {
+    lanes[stem].level.value = 1;
+    setPressed(lanes[stem].mute, false);
+    setPressed(lanes[stem].solo, false);
+  }
+  setSpeed(100, 0);
+  setPressed(find("#loop"), false);
+  drawQueue();
+  drawStatus();
+  drawTransport();
+  drawLanes();
+  work();
+}
+
+function drawQueue() {
+  find("#queue-section").hidden = songs.length < 2;
+  for (const song of songs) {
+    const states = { queued: "waits", working: share(song), failed: "failed" };
+    const state = states[song.state];
+    song.button.textContent = state ? `${song.title} (${state})` : song.title;
+    song.button.setAttribute("aria-current", song === shown);
+  }
+}
+
+function share(song) {
+  return song.expected ? `${Math.floor((100 * song.seconds) / song.expected)} %` : "working";
+}
+
+function drawStatus() {
+  const song = shown;
+  const isWorking = song.state === "working";
+  find("#progress").hidden = !isWorking;
+  find("#cancel").hidden = !isWorking && song.state !== "queued";
+  const bar = find("#progress");
+  if (song.expected) bar.value = Math.min(1, song.seconds / song.expected);
+  else bar.removeAttribute("value");
+  let text = song.message;
+  if (song.state === "queued") text = "Waits for its turn.";
+  if (isWorking && !text) {
+    text = "Separating";
+    if (song.frames && song.expected) {
+      const passed = (performance.now() - song.startedAt) / 1000;
+      const left = Math.ceil(passed * Math.max(0, song.expected / song.seconds - 1));
+      text = `Separating: ${clock(left)} left`;
+    }
+  }
+  const isLost = song.state === "failed" && !song.frames;
+  if (isLost) notice(song.message);
+  find("#status").textContent = isLost ? "" : text;
+  find("#player").hidden = isLost;
+  find("#downloads").disabled = song.state !== "done";
+  find("#play").disabled = !song.frames;
+}
+
+function drawTransport() {
+  find("#play").textContent = player.playing ? "Pause" : "Play";
+  drawPlace();
+}
+
+function drawPlace() {
+  const seconds = player.position;
+  find("#time").textContent = `${clock(seconds)} / ${clock(shown.length)}`;
+  const seek = find("#seek");
+  seek.max = shown.length || 1;
+  if (document.activeElement !== seek || player.playing) seek.value = seconds;
+  seek.setAttribute("aria-valuetext", `${clock(seconds)} of ${clock(shown.length)}`);
+}
+
+function drawLanes() {
+  const levels = currentLevels();
+  for (const stem of STEMS) {
+    lanes[stem].waveform.show(shown, {
+      position: player.position,
+      loop: player.loop,
+      muted: levels[stem] === 0,
+    });
+  }
+}
+
+function animate() {
+  if (player?.playing) {
+    drawPlace();
+    drawLanes();
+  }
+  requestAnimationFrame(animate);
+}
+
+function clock(seconds) {
+  const whole = Math.floor(seconds || 0);
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+// Levels.
+
+const isPressed = (button) => button.getAttribute("aria-pressed") === "true";
+const setPressed = (button, pressed) => button.setAttribute("aria-pressed", pressed);
+
+function currentLevels() {
+  if (original) return { vocals: 1, instrumental: 1 };
+  const soloed = STEMS.filter((stem) => isPressed(lanes[stem].solo));
+  return Object.fromEntries(
+    STEMS.map((stem) => {
+      const silent = isPressed(lanes[stem].mute) || (soloed.length > 0 && !soloed.includes(stem));
+      return [stem, silent ? 0 : Number(lanes[stem].level.value)];
+    }),
+  );
+}
+
+function applyLevels() {
+  player?.setLevels(currentLevels());
+  if (shown) drawLanes();
+}
+
+function setOriginal(wanted) {
+  original = wanted;
+  setPressed(find("#original"), wanted);
+  applyLevels();
+}
+
+function setSpeed(tempo, key) {
+  find("#tempo").value = tempo;
+  find("#key").value = key;
+  find("#tempo-value").textContent = `${tempo} %`;
+  find("#key-value").textContent = key > 0 ? `+${key}` : `${key}`;
+  const changed = player && (player.tempo !== tempo / 100 || player.key !== key);
+  if (changed) player.setSpeed(tempo / 100, key).catch(explain);
+}
+
+// Downloads.
+
+async function download(what, button) {
+  const song = shown;
+  const format = find("#format").value;
+  const file = (bytes, stem) => ({ name: `${song.title} (${stem}).${format}`, input: bytes });
+  const encode = (channels, stem) =>
+    engine.encode(channels, { sampleRate: song.sampleRate, format, song: song.id, stem });
+  button.disabled = true;
+  try {
+    if (what === "all") {
+      const { downloadZip } = await import("./vendor/client-zip.js");
+      const parts = [];
+      for (const stem of STEMS) parts.push(file(await encode(song.samples(stem), stem), stem));
+      save(await downloadZip(parts).blob(), `${song.title}.zip`);
+    } else {
+      const settings = { levels: currentLevels(), tempo: player.tempo, key: player.key };
+      const stem = what === "heard" ? "mix" : what;
+      const samples = what === "heard" ? await render(song, settings) : song.samples(what);
+      const made = file(await encode(samples, stem), stem);
+      save(new Blob([made.input], { type: MIME[format] }), made.name);
+    }
+  } catch (error) {
+    notice(`The download failed: ${error.message}`);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+// What people do.
+
+find("#files").addEventListener("change", (event) => {
+  for (const file of event.target.files) add(file.name, { file });
+  event.target.value = "";
+});
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  find("#drop").classList.add("over");
+});
+document.addEventListener("dragleave", () => find("#drop").classList.remove("over"));
+document.addEventListener("drop", (event) => {
+  event.preventDefault();
+  find("#drop").classList.remove("over");
+  for (const file of event.dataTransfer.files) add(file.name, { file });
+});
+find("#cancel").addEventListener("click", () => {
+  if (working?.song === shown) working.abort.abort();
+  else Object.assign(shown, { state: "failed", message: "Cancelled." });
+  update(shown);
+});
+find("#play").addEventListener("click", toggle);
+find("#original").addEventListener("click", () => setOriginal(!original));
+find("#loop").addEventListener("click", () => {
+  const wanted = !player.loop;
+  setLoop(wanted ? { from: player.position, to: Math.min(player.position + 8, shown.length) } : null);
+});
+find("#seek").addEventListener("input", (event) => player.seek(Number(event.target.value)));
+for (const stem of STEMS) {
+  const { mute, solo, level, waveform } = lanes[stem];
+  for (const button of [mute, solo]) {
+    button.addEventListener("click", () => {
+      setPressed(button, !isPressed(button));
+      setOriginal(false);
+    });
+  }
+  level.addEventListener("input", () => setOriginal(false));
+  waveform.addEventListener("seek", (event) => player.seek(event.detail).then(drawLanes));
+  waveform.addEventListener("loop", (event) => setLoop(event.detail));
+}
+for (const input of [find("#tempo"), find("#key")]) {
+  input.addEventListener("input", () => {
+    setSpeed(Number(find("#tempo").value), Number(find("#key").value));
+  });
+}
+find("#reset").addEventListener("click", () => setSpeed(100, 0));
+for (const button of document.querySelectorAll("[data-preset]")) {
+  button.addEventListener("click", () => {
+    const levels = PRESETS[button.dataset.preset];
+    for (const stem of STEMS) {
+      lanes[stem].level.value = levels[stem];
+      setPressed(lanes[stem].mute, false);
+      setPressed(lanes[stem].solo, false);
+    }
+    setOriginal(false);
+  });
+}
+for (const button of document.querySelectorAll("[data-download]")) {
+  button.addEventListener("click", () => download(button.dataset.download, button));
+}
+document.addEventListener("keydown", (event) => {
+  if (!shown || event.ctrlKey || event.metaKey || event.altKey) return;
+  const { tagName } = event.target;
+  if (tagName === "INPUT" || tagName === "SELECT") return;
+  const keys = {
+    " ": tagName === "BUTTON" ? null : toggle,
+    ArrowLeft: () => player.seek(player.position - 5),
+    ArrowRight: () => player.seek(player.position + 5),
+    o: () => setOriginal(!original),
+    l: () => find("#loop").click(),
+  };
+  const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+function toggle() {
+  if (player.playing) player.pause();
+  else player.play().catch(explain);
+}
+
+function explain(error) {
+  notice(`This browser cannot play the song: ${error.message}`);
+}
+
+function setLoop(loop) {
+  player.setLoop(loop).then(drawLanes);
+  setPressed(find("#loop"), Boolean(loop));
+}
+
+function option(value, text = value) {
+  return new Option(text, value);
+}
+
+async function start() {
+  engine = await findEngine();
+  if (!engine) {
+    notice("songsplit does not answer: start it again with songsplit app.");
+    return;
+  }
+  const { formats, models, version, qualities, songs: given } = engine.capabilities;
+  find("#format").replaceChildren(...formats.map((name) => option(name, name.toUpperCase())));
+  find("#model").replaceChildren(...models.map((model) => option(model.name)));
+  for (const choice of find("#quality").options) choice.hidden = !qualities.includes(choice.value);
+  find("#version").textContent = `songsplit ${version}`;
+  const showLicence = () => {
+    find("#terms").textContent = models.find((m) => m.name === find("#model").value).terms;
+  };
+  find("#model").addEventListener("change", showLicence);
+  showLicence();
+  given.forEach((name, index) => add(name, { given: index }));
+}
+
+start();
+animate();
+// For tests: what the page plays and how it renders.
+window.songsplit = { songs, render };

@@ -1,0 +1,20 @@
+// Finds what separates songs: songsplit's own server, or this browser by itself.
+//
+// An engine has `capabilities` and two functions:
+// separate({file, given, name, model, quality, signal, on}) calls `on` with
+//   {type: "waiting"}, {type: "start", sampleRate, channels, seconds, song} and
+//   {type: "stems", vocals, instrumental}, one Float32Array a channel for each;
+// encode(channels, {sampleRate, format, song, stem}) gives a file as a Blob.
+
+import { BrowserEngine } from "./browser.js";
+import { LocalEngine } from "./local.js";
+
+/** Return the engine, or null where there is none. */
+export async function findEngine() {
+  const answer = await fetch("api/engine").catch(() => null);
+  if (!answer?.ok) return null;
+  const capabilities = await answer.json();
+  return capabilities.kind === "local"
+    ? new LocalEngine(capabilities)
+    : new BrowserEngine(capabilities);
+}

@@ -1,0 +1,197 @@
+// What stands around the network: STFT, band powers, masks, inverse STFT, overlap-add.
+// The same computation as songsplit's dsp, models and inference packages do.
+
+import FFT from "./vendor/fft.mjs";
+
+const EDGE_BINS = 16; // whose mean mask continues upwards
+const CHUNK = { seconds: 24, margin: 1.5, fade: 0.5 };
+
+export class Masking {
+  /** `config` is the model's configuration; `network` maps (4, bands, frames) to (2, bands, frames). */
+  constructor(config, network) {
+    Object.assign(this, { config, network });
+    this.size = config.n_fft;
+    this.hop = config.hop_length;
+    this.bins = this.size / 2 + 1;
+    this.fft = new FFT(this.size);
+    this.window = Float64Array.from(
+      { length: this.size },
+      (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / this.size),
+    );
+    this.bandOf = bandOfBins(config.bands);
+    this.bandCount = this.bandOf[this.bandOf.length - 1] + 1;
+  }
+
+  /**
+   * Separate channels, one Float32Array each, at the model's rate. Yields the vocals piece by
+   * piece: an array of one Float32Array a channel.
+   */
+  async *vocals(channels) {
+    const samples = channels[0].length;
+    const grid = this.hop * 2 ** (this.config.widths.length - 1);
+    const onGrid = (seconds) =>
+      Math.max(1, Math.round((seconds * this.config.sample_rate) / grid)) * grid;
+    const [chunk, margin, fade] = [CHUNK.seconds, CHUNK.margin, CHUNK.fade].map(onGrid);
+    const step = chunk - 2 * margin - fade;
+    let tail = null;
+    for (let start = 0; ; start += step) {
+      const isLast = start + chunk >= samples;
+      const part = channels.map((channel) => channel.subarray(start, start + chunk));
+      const made = await this.#chunk(part);
+      const begin = tail ? margin : 0;
+      const end = isLast ? made[0].length : chunk - margin;
+      if (tail) {
+        made.forEach((channel, c) => {
+          for (let i = 0; i < fade; i++) {
+            const rise = (i + 1) / (fade + 1);
+            channel[begin + i] = rise * channel[begin + i] + (1 - rise) * tail[c][i];
+          }
+        });
+      }
+      yield made.map((channel) => channel.slice(begin, isLast ? end : end - fade));
+      if (isLast) return;
+      tail = made.map((channel) => channel.slice(end - fade, end));
+    }
+  }
+
+  /** Separate a chunk: the first two channels together, each further one by itself. */
+  async #chunk(channels) {
+    // The network is indifferent to level; this keeps squares within the range of float32.
+    let peak = 0;
+    for (const channel of channels) {
+      for (const value of channel) peak = Math.max(peak, Math.abs(value));
+    }
+    const out = [];
+    const scale = peak || 1;
+    const paired = channels.length === 1 ? 0 : 2;
+    if (paired) out.push(...(await this.#pair(channels[0], channels[1], scale)));
+    for (const channel of channels.slice(paired)) {
+      const [left, right] = await this.#pair(channel, channel, scale);
+      out.push(left.map((value, i) => (value + right[i]) / 2));
+    }
+    return out;
+  }
+
+  async #pair(left, right, scale) {
+    const spectra = this.#stft(left, right, scale);
+    const frames = spectra.length;
+    const masks = await this.network(this.#powers(spectra), frames);
+    spectra.forEach((spectrum, t) => this.#apply(spectrum, masks, t, frames));
+    return this.#inverse(spectra, left.length, scale);
+  }
+
+  /** Transform both channels at once: left is the real, right the imaginary part. */
+  #stft(left, right, scale) {
+    const { size, hop, window, fft } = this;
+    const frames = 1 + Math.floor(left.length / hop);
+    const input = new Float64Array(2 * size);
+    const all = new Float64Array(2 * size);
+    return Array.from({ length: frames }, (_, t) => {
+      const first = t * hop - size / 2;
+      for (let i = 0; i < size; i++) {
+        const place = first + i;
+        const inside = place >= 0 && place < left.length;
+        input[2 * i] = inside ? (left[place] * window[i]) / scale : 0;
+        input[2 * i + 1] = inside ? (right[place] * window[i]) / scale : 0;
+      }
+      fft.transform(all, input);
+      return this.#channels(all);
+    });
+  }
+
+  /** Take the spectra of two real signals out of that of their complex sum. */
+  #channels(all) {
+    const { size, bins } = this;
+    const spectrum = new Float32Array(4 * bins); // left real, left imaginary, right, right
+    for (let k = 0; k < bins; k++) {
+      const m = (size - k) % size;
+      const [a, b, c, d] = [all[2 * k], all[2 * k + 1], all[2 * m], all[2 * m + 1]];
+      spectrum[4 * k] = (a + c) / 2;
+      spectrum[4 * k + 1] = (b - d) / 2;
+      spectrum[4 * k + 2] = (b + d) / 2;
+      spectrum[4 * k + 3] = (c - a) / 2;
+    }
+    return spectrum;
+  }
+
+  /** Mean powers of left, right, mid and side in each band. */
+  #powers(spectra) {
+    const { bandOf, bandCount } = this;
+    const frames = spectra.length;
+    const powers = new Float32Array(4 * bandCount * frames);
+    const widths = new Float32Array(bandCount);
+    for (const band of bandOf) widths[band] += 1;
+    spectra.forEach((s, t) => {
+      for (let k = 0; k < bandOf.length; k++) {
+        const [a, b, c, d] = [s[4 * k], s[4 * k + 1], s[4 * k + 2], s[4 * k + 3]];
+        const place = bandOf[k] * frames + t;
+        const share = 1 / widths[bandOf[k]];
+        const plane = bandCount * frames;
+        powers[place] += share * (a * a + b * b);
+        powers[plane + place] += share * (c * c + d * d);
+        powers[2 * plane + place] += (share * ((a + c) ** 2 + (b + d) ** 2)) / 4;
+        powers[3 * plane + place] += (share * ((a - c) ** 2 + (b - d) ** 2)) / 4;
+      }
+    });
+    return powers;
+  }
+
+  #apply(spectrum, masks, t, frames) {
+    const { bandOf, bandCount, bins } = this;
+    const masked = bandOf.length;
+    for (let channel = 0; channel < 2; channel++) {
+      const value = (k) => masks[(channel * bandCount + bandOf[k]) * frames + t];
+      let edge = 0;
+      for (let k = masked - EDGE_BINS; k < masked; k++) edge += value(k) / EDGE_BINS;
+      for (let k = 0; k < bins; k++) {
+        const mask = k < masked ? value(k) : edge;
+        spectrum[4 * k + 2 * channel] *= mask;
+        spectrum[4 * k + 2 * channel + 1] *= mask;
+      }
+    }
+  }
+
+  #inverse(spectra, samples, scale) {
+    const { size, hop, window, fft, bins } = this;
+    const left = new Float32Array(samples);
+    const right = new Float32Array(samples);
+    const weight = new Float32Array(samples);
+    const all = new Float64Array(2 * size);
+    const signal = new Float64Array(2 * size);
+    spectra.forEach((s, t) => {
+      for (let k = 0; k < bins; k++) {
+        const [a, b, c, d] = [s[4 * k], s[4 * k + 1], s[4 * k + 2], s[4 * k + 3]];
+        all[2 * k] = a - d;
+        all[2 * k + 1] = b + c;
+        if (k > 0 && k < size / 2) {
+          all[2 * (size - k)] = a + d;
+          all[2 * (size - k) + 1] = c - b;
+        }
+      }
+      fft.inverseTransform(signal, all);
+      const first = t * hop - size / 2;
+      for (let i = Math.max(0, -first); i < Math.min(size, samples - first); i++) {
+        left[first + i] += signal[2 * i] * window[i];
+        right[first + i] += signal[2 * i + 1] * window[i];
+        weight[first + i] += window[i] ** 2;
+      }
+    });
+    for (let i = 0; i < samples; i++) {
+      left[i] *= scale / weight[i];
+      right[i] *= scale / weight[i];
+    }
+    return [left, right];
+  }
+}
+
+/** Number the band of each bin; `bands` are pairs of a stop bin and a width. */
+function bandOfBins(bands) {
+  const out = [];
+  let band = 0;
+  for (const [stop, width] of bands) {
+    for (; out.length < stop; band++) {
+      for (let i = 0; i < width; i++) out.push(band);
+    }
+  }
+  return Int32Array.from(out);
+}

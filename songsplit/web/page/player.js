@@ -1,0 +1,257 @@
+// Plays a song's stems in time with each other, each at its own level, also while they arrive.
+
+import { STEMS } from "./song.js";
+
+const AHEAD_SECONDS = 3; // timers of hidden pages run once a second
+const TICK_MS = 100;
+const RAMP_SECONDS = 0.015; // against clicks
+
+export class Player extends EventTarget {
+  constructor(song) {
+    super();
+    this.song = song;
+    this.levels = { vocals: 1, instrumental: 1 };
+    this.loop = null; // {from, to} in seconds
+    this.tempo = 1;
+    this.key = 0;
+    this.playing = false;
+    this.place = 0; // where playing starts, in seconds
+    this.turn = 0; // how often it was started and stopped
+    this.fed = 0; // chunks that the node for tempo and key has
+  }
+
+  /** Where the song is, in seconds. */
+  get position() {
+    if (!this.playing || !this.context) return this.place;
+    const now = this.context.currentTime;
+    if (this.isStretched) {
+      let position = this.place + Math.max(0, now - this.since) * this.tempo;
+      if (this.loop && position > this.loop.to) {
+        const span = this.loop.to - this.loop.from;
+        position = this.loop.from + ((position - this.loop.from) % span);
+      }
+      return Math.min(position, this.song.length);
+    }
+    const current = this.segments.findLast((segment) => segment.time <= now);
+    if (!current) return this.place;
+    return current.place + Math.min(now - current.time, current.seconds);
+  }
+
+  async play() {
+    if (this.playing || !this.song.frames) return;
+    const turn = ++this.turn;
+    this.#prepare();
+    await this.context.resume();
+    this.isStretched = this.tempo !== 1 || this.key !== 0;
+    if (this.isStretched) {
+      this.stretch ??= makeStretch(this.context, this.song.channels, this.gains);
+      this.node = await this.stretch;
+      this.#feed();
+    }
+    if (turn !== this.turn) return; // something else was asked for in the meantime
+    if (this.place >= this.song.seconds && this.song.state === "done") this.place = 0;
+    this.playing = true;
+    if (this.isStretched) this.#startStretched();
+    else this.#startPlain();
+    this.timer = setInterval(() => this.#tick(), TICK_MS);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  pause() {
+    this.turn++;
+    if (!this.playing) return;
+    this.place = this.position;
+    this.playing = false;
+    clearInterval(this.timer);
+    this.sources.forEach((source) => source.stop());
+    this.sources.clear();
+    this.node?.stop();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** Go to a place; playing goes on there. */
+  async seek(seconds) {
+    const playing = this.playing;
+    this.pause();
+    this.place = Math.min(Math.max(0, seconds), this.song.seconds);
+    if (playing) await this.play();
+    this.dispatchEvent(new Event("change"));
+  }
+
+  async setLoop(loop) {
+    this.loop = loop;
+    await this.seek(loop ? Math.min(Math.max(this.position, loop.from), loop.to - 0.01) : this.position);
+  }
+
+  async setSpeed(tempo, key) {
+    const playing = this.playing;
+    this.pause();
+    Object.assign(this, { tempo, key });
+    if (playing) await this.play();
+  }
+
+  setLevels(levels) {
+    Object.assign(this.levels, levels);
+    if (!this.context) return;
+    for (const stem of STEMS) {
+      const { gain } = this.gains[stem];
+      gain.setTargetAtTime(this.levels[stem], this.context.currentTime, RAMP_SECONDS);
+    }
+  }
+
+  /** Samples arrived, or the last ones did. */
+  arrived() {
+    if (this.node) this.#feed();
+  }
+
+  close() {
+    this.pause();
+    this.context?.close();
+    this.context = null;
+  }
+
+  #prepare() {
+    if (this.context) return;
+    this.context = new AudioContext({ sampleRate: this.song.sampleRate });
+    this.gains = {};
+    for (const stem of STEMS) {
+      this.gains[stem] = new GainNode(this.context, { gain: this.levels[stem] });
+      this.gains[stem].connect(this.context.destination);
+    }
+    this.sources = new Set();
+  }
+
+  #startPlain() {
+    // Whole frames, so that one chunk follows the other without a gap.
+    const rate = this.song.sampleRate;
+    this.nextFrame = Math.ceil((this.context.currentTime + 0.05) * rate);
+    this.next = Math.round(this.place * rate);
+    this.segments = [];
+    this.#tick();
+  }
+
+  #tick() {
+    if (this.isStretched) {
+      if (!this.loop && this.song.state === "done" && this.position >= this.song.seconds) this.#end();
+      return;
+    }
+    const { song, context } = this;
+    const rate = song.sampleRate;
+    const loop = this.loop && {
+      from: Math.round(this.loop.from * rate),
+      to: Math.round(this.loop.to * rate),
+    };
+    while (this.nextFrame / rate < context.currentTime + AHEAD_SECONDS) {
+      if (loop && this.next >= loop.to) this.next = loop.from;
+      const chunk = song.chunks.find(
+        (c) => c.start <= this.next && this.next < c.start + c.frames,
+      );
+      if (!chunk) {
+        if (song.state !== "working") {
+          if (context.currentTime >= this.nextFrame / rate) this.#end();
+          return;
+        }
+        // The separation is slower than the music: wait for it.
+        this.nextFrame = Math.max(this.nextFrame, Math.ceil((context.currentTime + 0.05) * rate));
+        return;
+      }
+      const stop = Math.min(chunk.start + chunk.frames, loop ? loop.to : Infinity);
+      this.#schedule(chunk, stop - this.next);
+    }
+    const kept = this.segments.findLastIndex((segment) => segment.time <= context.currentTime);
+    if (kept > 0) this.segments.splice(0, kept);
+  }
+
+  #schedule(chunk, frames) {
+    const rate = this.song.sampleRate;
+    for (const stem of STEMS) {
+      const buffer = new AudioBuffer({
+        length: frames,
+        numberOfChannels: this.song.channels,
+        sampleRate: rate,
+      });
+      const from = this.next - chunk.start;
+      chunk[stem].forEach((samples, channel) =>
+        buffer.copyToChannel(samples.subarray(from, from + frames), channel),
+      );
+      const source = new AudioBufferSourceNode(this.context, { buffer });
+      source.connect(this.gains[stem]);
+      source.start(this.nextFrame / rate);
+      source.onended = () => this.sources.delete(source);
+      this.sources.add(source);
+    }
+    const time = this.nextFrame / rate;
+    this.segments.push({ time, place: this.next / rate, seconds: frames / rate });
+    this.nextFrame += frames;
+    this.next += frames;
+  }
+
+  #startStretched() {
+    this.since = this.context.currentTime + 0.1;
+    this.node.schedule({
+      active: true,
+      output: this.since,
+      input: this.place,
+      rate: this.tempo,
+      semitones: this.key,
+      loopStart: this.loop?.from ?? 0,
+      loopEnd: this.loop?.to ?? 0,
+    });
+  }
+
+  #feed() {
+    for (; this.fed < this.song.chunks.length; this.fed++) {
+      const chunk = this.song.chunks[this.fed];
+      this.node.addBuffers(STEMS.flatMap((stem) => chunk[stem].map((channel) => channel.slice())));
+    }
+  }
+
+  #end() {
+    this.pause();
+    this.place = 0;
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+/** Make a node that changes tempo and key of all stems together, connected to their gains. */
+async function makeStretch(context, channels, gains) {
+  const { default: SignalsmithStretch } = await import("./vendor/signalsmith-stretch.mjs");
+  // From a file instead of a blob, which the page's security policy would refuse.
+  SignalsmithStretch.moduleUrl = new URL("./vendor/signalsmith-stretch.mjs", import.meta.url).href;
+  const count = STEMS.length * channels;
+  const node = await SignalsmithStretch(context, {
+    numberOfInputs: 0,
+    numberOfOutputs: 1,
+    outputChannelCount: [count],
+  });
+  const splitter = new ChannelSplitterNode(context, { numberOfOutputs: count });
+  node.connect(splitter);
+  STEMS.forEach((stem, index) => {
+    const merger = new ChannelMergerNode(context, { numberOfInputs: channels });
+    for (let c = 0; c < channels; c++) splitter.connect(merger, index * channels + c, c);
+    merger.connect(gains[stem]);
+  });
+  return node;
+}
+
+/** Compute what is heard, from start to end: one Float32Array a channel. */
+export async function render(song, { levels, tempo, key }) {
+  if (tempo === 1 && key === 0) {
+    const [first, ...others] = STEMS.map((stem) => [song.samples(stem), levels[stem]]);
+    return first[0].map((channel, c) =>
+      channel.map((value, i) => others.reduce((sum, [s, g]) => sum + g * s[c][i], first[1] * value)),
+    );
+  }
+  const length = Math.ceil(song.frames / tempo);
+  const context = new OfflineAudioContext(song.channels, length, song.sampleRate);
+  const gains = {};
+  for (const stem of STEMS) {
+    gains[stem] = new GainNode(context, { gain: levels[stem] });
+    gains[stem].connect(context.destination);
+  }
+  const node = await makeStretch(context, song.channels, gains);
+  await node.addBuffers(STEMS.flatMap((stem) => song.samples(stem)));
+  await node.schedule({ active: true, output: 0, input: 0, rate: tempo, semitones: key });
+  const buffer = await context.startRendering();
+  return Array.from({ length: song.channels }, (_, c) => buffer.getChannelData(c));
+}

@@ -1,0 +1,284 @@
+"""The server behind the page. It serves this machine only, and songs never leave it.
+
+The page gets its stems as a stream of messages. A message is the length of its head as 32 bits,
+little-endian, then the head as JSON, then as many bytes as ``bytes`` in the head says. The kinds
+are ``waiting`` (another song is at work), ``start`` (``sampleRate``, ``channels``, ``seconds``,
+``song``), ``stems`` (float32 samples, first all channels of the vocals, then all of the rest),
+``end``, and ``error`` (``message``).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+import struct
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast, get_args
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+
+import songsplit
+from songsplit.audio import OutputFormat, StemFilesWriter, Tags, open_audio, read_tags
+from songsplit.audio.formats import FormatName
+from songsplit.errors import ConfigError, SongsplitError
+from songsplit.inference import QUALITIES
+from songsplit.separator import Separator
+
+PAGE = Path(str(files("songsplit.web") / "page"))
+"""The folder of the page's files."""
+
+_MAX_UPLOAD_BYTES = 4 << 30
+_MAX_TAGS = 100  # songs whose tags are remembered for downloads
+_PIECE_BYTES = 1 << 20
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
+}
+_HEADERS = {
+    # The page itself holds the rest of its policy, so that it is the same on other servers.
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class RequestError(Exception):
+    """A request that is refused, with the status of the answer."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class PageServer(ThreadingHTTPServer):
+    """Serves the page and separates songs for it, one at a time.
+
+    `songs` are files that the page opens by itself. Port 0 takes a free one. The address holds a
+    secret, without which the server answers nothing.
+    """
+
+    daemon_threads = True
+
+    def __init__(
+        self, songs: Sequence[Path] = (), *, port: int = 0, device: str | None = None
+    ) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.songs = list(songs)
+        self.token = secrets.token_urlsafe(16)
+        self.hosts = {f"{name}:{self.server_port}" for name in ("127.0.0.1", "localhost")}
+        self.tags: dict[str, Tags] = {}
+        self.at_work = threading.Lock()
+        self.page = _page_files()
+        self.separator = cache(lambda model, quality: Separator(model, device, quality=quality))
+
+    @property
+    def address(self) -> str:
+        """Where a browser finds the page."""
+        return f"http://127.0.0.1:{self.server_port}/{self.token}/"
+
+    def remember(self, tags: Tags) -> str:
+        """Keep the tags of a song for its downloads; return what the page calls the song."""
+        song = secrets.token_hex(4)
+        self.tags[song] = tags
+        while len(self.tags) > _MAX_TAGS:
+            self.tags.pop(next(iter(self.tags)))
+        return song
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: PageServer
+
+    def do_GET(self) -> None:
+        self._answer({"api/engine": self._engine})
+
+    def do_POST(self) -> None:
+        self._answer({"api/separate": self._separate, "api/encode": self._encode})
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the terminal shows the address, and the page shows errors."""
+
+    def _answer(self, calls: dict[str, Any]) -> None:
+        try:
+            path = self._checked_path()
+            if path in calls:
+                calls[path]()
+            elif self.command == "GET" and path in self.server.page:
+                self._send(self.server.page[path], _TYPES[Path(path).suffix])
+            else:
+                raise RequestError(HTTPStatus.NOT_FOUND, "there is no such page")
+        except RequestError as error:
+            self._refuse(error.status, str(error))
+        except SongsplitError as error:
+            self._refuse(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        except ConnectionError:  # the page was closed
+            self.close_connection = True
+
+    def _checked_path(self) -> str:
+        """Return the path below the secret; refuse other pages and other names of this machine."""
+        host, origin = self.headers.get("Host"), self.headers.get("Origin")
+        address = urlsplit(self.path)
+        token, _, path = address.path.lstrip("/").partition("/")
+        self.query = {key: values[0] for key, values in parse_qs(address.query).items()}
+        if (
+            host not in self.server.hosts
+            or origin not in (None, f"http://{host}")
+            or not hmac.compare_digest(token.encode(), self.server.token.encode())
+        ):
+            raise RequestError(HTTPStatus.FORBIDDEN, "use the address that songsplit app shows")
+        return path or "index.html"
+
+    def _engine(self) -> None:
+        models = songsplit.list_models()
+        self._send_json(
+            {
+                "kind": "local",
+                "version": songsplit.__version__,
+                "models": [{"name": m.name, "terms": m.card.get("terms", "")} for m in models],
+                "qualities": list(QUALITIES),
+                "formats": [name for name in get_args(FormatName) if name != "stem.mp4"],
+                "songs": [path.name for path in self.server.songs],
+            }
+        )
+
+    def _separate(self) -> None:
+        model, quality = self.query.get("model", "default"), self.query.get("quality", "balanced")
+        # Weights from files are for the command line: no path from a page reaches the disk.
+        if model not in {info.name for info in songsplit.list_models()}:
+            raise ConfigError(f"there is no model {model!r}")
+        with self._song() as (path, name):
+            self.send_response(HTTPStatus.OK)
+            self._send_headers("application/octet-stream", {"Transfer-Encoding": "chunked"})
+            try:
+                while not self.server.at_work.acquire(timeout=1):
+                    self._message({"type": "waiting"})
+                try:
+                    self._stream(self.server.separator(model, quality), path)
+                finally:
+                    self.server.at_work.release()
+                self._message({"type": "end"})
+            except SongsplitError as error:
+                message = str(error).replace(str(path), name)
+                self._message({"type": "error", "message": message})
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _stream(self, separator: Separator, path: Path) -> None:
+        with open_audio(path) as reader:
+            info = reader.info
+        start = {
+            "type": "start",
+            "sampleRate": info.sample_rate,
+            "channels": info.channels,
+            "seconds": info.seconds,
+            "song": self.server.remember(read_tags(path)),
+        }
+        self._message(start)
+        for stems in separator.stream(path):
+            pair = np.stack([stems["vocals"], stems.karaoke()])
+            self._message({"type": "stems"}, pair.astype("<f4", copy=False).tobytes())
+
+    def _encode(self) -> None:
+        """Turn float32 samples of the page into a file of another format."""
+        try:
+            rate, channels = int(self.query["rate"]), int(self.query["channels"])
+            output = OutputFormat(cast("FormatName", self.query["format"]))
+        except (KeyError, ValueError) as error:
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"wrong request: {error}") from error
+        with tempfile.TemporaryDirectory(prefix="songsplit-") as folder:
+            raw, path = Path(folder) / "raw", Path(folder) / "result"
+            self._receive(raw)
+            frames = raw.stat().st_size // (4 * max(channels, 1))
+            if not 1 <= channels <= 8 or not frames:
+                raise RequestError(HTTPStatus.BAD_REQUEST, "wrong request: no samples")
+            samples = np.memmap(raw, "<f4", "r", shape=(channels, frames))
+            tags, stem = self.server.tags.get(self.query.get("song", "")), self.query.get("stem")
+            tags = tags.of_stem(stem) if tags and stem else tags
+            with StemFilesWriter(
+                {"": path}, rate, channels, output=output, tags=tags, guarded=True
+            ) as writer:
+                for begin in range(0, frames, 10 * rate):
+                    block = samples[:, begin : begin + 10 * rate]
+                    writer.write({"": np.ascontiguousarray(block, np.float32)})
+            del samples  # Windows cannot remove a file that is mapped
+            self._send(path.read_bytes(), "application/octet-stream")
+
+    @contextmanager
+    def _song(self) -> Iterator[tuple[Path, str]]:
+        """Give the file to separate and its name: one from the command line, or an upload."""
+        if "given" in self.query:
+            try:
+                path = self.server.songs[int(self.query["given"])]
+            except (ValueError, IndexError) as error:
+                raise RequestError(HTTPStatus.NOT_FOUND, "there is no such song") from error
+            yield path, path.name
+            return
+        with tempfile.TemporaryDirectory(prefix="songsplit-") as folder:
+            path = Path(folder) / "song"
+            self._receive(path)
+            yield path, self.query.get("name", "the song")
+
+    def _receive(self, path: Path) -> None:
+        """Write the body of the request to a file."""
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            raise RequestError(HTTPStatus.LENGTH_REQUIRED, "the length of the song is missing")
+        left = int(length)
+        if left > _MAX_UPLOAD_BYTES:
+            raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the file is larger than 4 GiB")
+        with path.open("wb") as file:
+            while left:
+                piece = self.rfile.read(min(left, _PIECE_BYTES))
+                if not piece:
+                    raise ConnectionAbortedError
+                file.write(piece)
+                left -= len(piece)
+
+    def _message(self, head: dict[str, Any], data: bytes = b"") -> None:
+        text = json.dumps({**head, "bytes": len(data)}).encode()
+        message = struct.pack("<I", len(text)) + text + data
+        self.wfile.write(f"{len(message):x}\r\n".encode() + message + b"\r\n")
+
+    def _send_json(self, content: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self._send(json.dumps(content).encode(), "application/json", status)
+
+    def _send(self, data: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self.send_response(status)
+        self._send_headers(kind, {"Content-Length": str(len(data))})
+        self.wfile.write(data)
+
+    def _send_headers(self, kind: str, headers: dict[str, str]) -> None:
+        for name, value in {"Content-Type": kind, **headers, **_HEADERS}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        # What is left of the request's body is not read.
+        self.close_connection = True
+        self._send_json({"error": message}, status)
+
+
+def _page_files() -> dict[str, bytes]:
+    """Read the files of the page by their paths in addresses: nothing else is ever served."""
+    return {
+        path.relative_to(PAGE).as_posix(): path.read_bytes()
+        for path in PAGE.rglob("*")
+        if path.suffix in _TYPES
+    }

@@ -1,0 +1,128 @@
+"""The page in a real browser: what a musician does with it."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+import songsplit
+from songsplit.web.server import PageServer
+from tests.web.conftest import CHROMIUM, EXAMPLE
+
+PLACE = "document.querySelector('#time').textContent.startsWith('{}')"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, server: PageServer) -> Iterator[Any]:
+    """The page, with the song that the server was started with separated."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    opened.goto(server.address)
+    done(opened)
+    yield opened
+    assert not errors
+
+
+def done(page: Any, index: int = 0) -> None:
+    wait_until(page, f"songsplit.songs[{index}]?.state === 'done'", seconds=120)
+
+
+def wait_until(page: Any, expression: str, seconds: float = 30) -> None:
+    # The page's security policy forbids what Playwright's own waiting needs.
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, expression
+        page.wait_for_timeout(50)
+
+
+def downloaded(page: Any, what: str, format: str) -> tuple[str, bytes]:
+    page.select_option("#format", format)
+    with page.expect_download(timeout=120_000) as waiting:
+        page.click(f"[data-download={what}]")
+    return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()
+
+
+def test_downloads_add_up_to_the_song(page: Any) -> None:
+    name, content = downloaded(page, "all", "flac")
+    assert name == "lithium.zip"
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = sorted(archive.namelist())
+        stems = [soundfile.read(io.BytesIO(archive.read(n)), dtype="float32")[0] for n in names]
+    mixture, _ = soundfile.read(EXAMPLE, dtype="float32")
+    assert names == ["lithium (instrumental).flac", "lithium (vocals).flac"]
+    parts = [part.vocals for part in songsplit.Separator(device="cpu").stream(EXAMPLE)]
+    expected = np.concatenate(parts, axis=1)
+    error = np.sum((stems[1].T - expected) ** 2) / np.sum(expected**2)
+    assert 10 * np.log10(error) < -60
+    np.testing.assert_allclose(stems[0] + stems[1], mixture, atol=1e-3)
+
+
+def test_presets_and_buttons_change_what_is_downloaded(page: Any) -> None:
+    page.click("[data-preset=karaoke]")
+    _, karaoke = downloaded(page, "heard", "flac")
+    _, instrumental = downloaded(page, "instrumental", "flac")
+    heard, _ = soundfile.read(io.BytesIO(karaoke))
+    np.testing.assert_allclose(heard, soundfile.read(io.BytesIO(instrumental))[0], atol=1e-4)
+    page.click("[data-preset=song]")
+    page.click("[data-stem=vocals] .mute")
+    _, muted = downloaded(page, "heard", "flac")
+    np.testing.assert_array_equal(heard, soundfile.read(io.BytesIO(muted))[0])
+    page.click("[data-stem=vocals] .mute")
+
+
+def test_half_the_tempo_is_twice_as_long_in_the_same_key(page: Any) -> None:
+    frames = page.evaluate(
+        """async () => {
+            const levels = { vocals: 1, instrumental: 1 };
+            const settings = { levels, tempo: 0.5, key: 0 };
+            return (await songsplit.render(songsplit.songs[0], settings))[0].length;
+        }"""
+    )
+    assert frames == pytest.approx(2 * soundfile.info(EXAMPLE).frames, abs=1)
+
+
+def test_playing_moves_on_and_seeking_goes_there(page: Any) -> None:
+    page.click("#play")
+    wait_until(page, PLACE.format("0:01"))
+    assert page.text_content("#play") == "Pause"
+    page.keyboard.press("ArrowRight")
+    wait_until(page, PLACE.format("0:07"))
+    page.fill("#tempo", "80")
+    wait_until(page, PLACE.format("0:08"))
+    page.click("#play")
+    assert page.text_content("#play") == "Play"
+    page.click("#reset")
+
+
+def test_songs_wait_for_each_other_and_what_is_no_song_is_said(page: Any, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("la la la")
+    second = tmp_path / "second.wav"
+    soundfile.write(second, np.random.default_rng(0).normal(0, 0.1, (22050, 1)), 22050)
+    page.set_input_files("#files", [str(notes), str(second)])
+    done(page, 2)
+    assert page.locator("#queue button").count() == 3
+    page.click("text=notes (failed)")
+    assert "notes" in page.text_content("#notice")
+    page.click("#queue >> text=second")
+    assert page.text_content("#title") == "second"
+
+
+def test_nothing_is_wider_than_a_phone(page: Any) -> None:
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.set_viewport_size({"width": 1280, "height": 900})

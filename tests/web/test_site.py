@@ -1,0 +1,134 @@
+"""The page as a static site, where the visitor's browser separates by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import onnxruntime
+import pytest
+import soundfile
+import torch
+
+import songsplit
+from songsplit.dsp.bands import expand_bands, pool_bands
+from songsplit.errors import OutputExistsError
+from songsplit.models.weights import load_model
+from songsplit.web.server import PAGE
+from songsplit.web.site import export_site
+from tests.web.conftest import CHROMIUM, EXAMPLE
+from tests.web.test_page import done, downloaded, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    extensions_map: ClassVar = {
+        **SimpleHTTPRequestHandler.extensions_map,
+        ".mjs": "text/javascript",
+        ".wasm": "application/wasm",
+    }
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("web") / "site"
+    export_site(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """Where the site is served, as any host of static files does."""
+    handler = partial(_Quiet, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_onnx_network_gives_the_masks_of_the_model(site: Path) -> None:
+    unet = load_model().model.unet
+    session = onnxruntime.InferenceSession(site / "model.onnx")
+    powers = torch.rand(1, 4, unet.config.bins, 103, generator=torch.manual_seed(0)) ** 8
+    (bands,) = session.run(None, {"powers": pool_bands(powers, unet.config.bands).numpy()})
+    with torch.inference_mode():
+        expected = unet(powers)[0, 0]
+    masks = expand_bands(torch.from_numpy(bands)[0], unet.config.bands)
+    torch.testing.assert_close(masks, expected, atol=1e-4, rtol=0)
+    assert session.get_modelmeta().custom_metadata_map["sha256"] == load_model().digest
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(OutputExistsError, match="already there"):
+        export_site(tmp_path)
+
+
+def test_vendored_libraries_are_those_that_are_named() -> None:
+    table = (PAGE / "vendor" / "README.md").read_text(encoding="utf-8")
+    named = dict(re.findall(r"^\| `([^`]+)` .* `([0-9a-f]{64})` \|$", table, re.MULTILINE))
+    files = {p.name: p for p in (PAGE / "vendor").iterdir() if p.name != "README.md"}
+    assert named == {n: hashlib.sha256(p.read_bytes()).hexdigest() for n, p in files.items()}
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_browser_separates_as_the_library_does(
+    browser: Any, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+    page.goto(address)
+    page.set_input_files("#files", EXAMPLE)
+    done(page)
+    for name in ("flac", "mp3"):
+        _, content = downloaded(page, "vocals", name)
+        assert soundfile.info(io.BytesIO(content)).format == name.upper()
+    _, content = downloaded(page, "vocals", "wav")
+    vocals, rate = soundfile.read(io.BytesIO(content), dtype="float32")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    expected = songsplit.separate(EXAMPLE, device="cpu").vocals.T
+    error = np.sum((vocals - expected) ** 2) / np.sum(expected**2)
+    assert rate == 44100
+    assert 10 * np.log10(error) < -60
+    assert not errors
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_site_works_offline_after_the_first_visit(browser: Any, address: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(address)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    wait_until(page, "caches.match('model.onnx').then(Boolean)")
+    context.set_offline(True)
+    page.reload()
+    page.set_input_files("#files", EXAMPLE)
+    done(page)
+    # Threads need a page that the browser isolates.
+    assert page.evaluate("crossOriginIsolated")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_what_the_browser_cannot_read_is_said(browser: Any, address: str, tmp_path: Path) -> None:
+    notes = shutil.copy(__file__, tmp_path / "notes.mp3")
+    page = browser.new_page()
+    page.goto(address)
+    page.set_input_files("#files", str(notes))
+    wait_until(page, "songsplit.songs[0]?.state === 'failed'")
+    assert "cannot read notes.mp3" in page.text_content("#notice")
