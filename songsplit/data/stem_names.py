@@ -100,7 +100,7 @@ def stem_at_end(text: str) -> StemName | None:
     spaced = _JOINED_WITHOUT.sub(lambda match: match[0][:-1] + " ", text)
     start = max((match.end() for match in _SEPARATOR.finditer(spaced)), default=0)
     words = list(_WORD.finditer(text, start))
-    found = _matches([word[0].casefold() for word in words])
+    found = stems_in([word[0].casefold() for word in words])
     if not found or found[0].end != len(words) or not _agreed(found):
         return None
     before = text[: words[found[0].start].start()]
@@ -126,14 +126,14 @@ def stem_in_folder(text: str, folder: str) -> StemName | None:
     if found:
         name = _agreed(found)
         return name and StemName(name.stem, name.rank, " ".join(words))
-    matches = _matches(words)
+    matches = stems_in(words)
     match = _agreed(matches) if matches else _Match(OTHER, 0, len(words), len(words))
     return match and StemName(match.stem, match.rank, " ".join(words[: match.start]))
 
 
 def stems_named(text: str) -> list[str]:
     """Give all stems whose names are in a text, except the mixture, sorted."""
-    return sorted({match.stem for match in _matches(plain_words(text))} - {MIXTURE, _MISSING})
+    return sorted({match.stem for match in stems_in(plain_words(text))} - {MIXTURE, _MISSING})
 
 
 def plain_words(text: str) -> list[str]:
@@ -153,8 +153,8 @@ class _Match(NamedTuple):
 _Found = TypeVar("_Found", StemName, _Match)
 
 
-def _matches(words: Sequence[str]) -> list[_Match]:
-    """Find all names of stems, from the last to the first."""
+def stems_in(words: Sequence[str]) -> list[_Match]:
+    """Find all names of stems among words in small letters, from the last to the first."""
     found, end = [], len(words)
     while end:
         for start in range(max(0, end - _LONGEST), end):

@@ -182,6 +182,13 @@ def test_validation_clips_hold_the_targets(cache):
         np.testing.assert_allclose(one["stems"][1], other["stems"][1:].sum(axis=0), atol=1e-6)
 
 
+def test_ranks_validate_on_equally_many_clips(cache):
+    shares = [ValidationClips(cache, SONGS, TWO, rank, 2) for rank in (0, 1)]
+    first, second, third = (clip["name"] for clip in ValidationClips(cache, SONGS, TWO))
+    names = [[clip["name"] for clip in share] for share in shares]
+    assert names == [[first, third], [second, ""]]
+
+
 def test_no_song_for_validation(pools):
     with pytest.raises(DataError, match=r"no song for validation.*valid_share"):
         ValidationClips(pools, {"songs": SourceConfig(kind="songs")}, TWO)
