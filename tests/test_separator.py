@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from songsplit import Separator
+from songsplit import OutputFormat, Separator
 from songsplit.errors import (
     AudioFileError,
     AudioInputError,
@@ -161,7 +161,7 @@ def test_what_is_too_loud_to_compute_with_is_refused(tiny, level):
 def test_tags_of_open_files(tiny, tmp_path, kind):
     samples = np.random.default_rng(0).normal(0, 0.1, (30000, 2))
     soundfile.write(tmp_path / f"song.{kind}", samples, 44100)
-    output = songsplit.OutputFormat("wav", bit_depth="32f")
+    output = OutputFormat("wav", bit_depth="32f")
     expected = tiny.separate(tmp_path / f"song.{kind}")
     with (tmp_path / f"song.{kind}").open("rb") as file:
         paths = tiny.separate_to_files(file, tmp_path / "out", output=output)

@@ -17,7 +17,7 @@ from songsplit.audio import read_audio
 from songsplit.audio.finding import audio_files
 from songsplit.data.musdb import Audio
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS
-from songsplit.data.stem_names import plain_words, stem_at_end, stem_in_folder, stems_in
+from songsplit.data.stem_names import stem_at_end, stem_in_folder, stems_named
 from songsplit.errors import ConfigError, DataError
 from songsplit.evaluation.bss_eval import Samples
 from songsplit.evaluation.oracles import ideal_ratio_mask, wiener_filter
@@ -261,7 +261,7 @@ def _stem(file: Path) -> str | None:
 
 
 def _two_stems(text: str) -> bool:
-    return len({match.stem for match in stems_in(plain_words(text))}) > 1
+    return len(stems_named(text)) > 1
 
 
 def _folder_stem(folder: Path) -> str | None:
