@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 import songsplit
+from songsplit.errors import OutputExistsError
 
 
 def list_models() -> None:
@@ -27,9 +28,14 @@ def list_models() -> None:
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="A .ckpt file of a training run.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A .ckpt file of a training run; for .onnx, a model or its file.")
+    ],
     output: Annotated[
-        Path, typer.Argument(metavar="OUT.safetensors", help="The weights file to write.")
+        Path,
+        typer.Argument(
+            metavar="OUT.safetensors|OUT.onnx", help="The weights file, or network file, to write."
+        ),
     ],
     card: Annotated[
         Path | None,
@@ -50,8 +56,12 @@ def export(
 ) -> None:
     """Turn a training checkpoint into a model file that --model takes.
 
-    The file records what the model was trained on and how.
+    The file records what the model was trained on and how. A model becomes an ONNX file for
+    other programs: songsplit export default default.onnx. That needs the extra onnx.
     """
+    if output.suffix == ".onnx":
+        _export_onnx(str(checkpoint), output, overwrite=overwrite)
+        return
     from songsplit.training.export import export_checkpoint, read_card
 
     given = read_card(card) if card else {}
@@ -59,3 +69,13 @@ def export(
     sha256 = export_checkpoint(checkpoint, given, output, sharpness=sharpness, overwrite=overwrite)
     typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)\nSHA-256 {sha256}")
     typer.echo(f"use it with: songsplit song.mp3 --model {shlex.quote(str(output))}")
+
+
+def _export_onnx(model: str, output: Path, *, overwrite: bool) -> None:
+    from songsplit.models.onnx import save_onnx
+    from songsplit.models.weights import load_model
+
+    if output.exists() and not overwrite:
+        raise OutputExistsError(f"{output} is already there: use --overwrite, or another name")
+    save_onnx(load_model(model), output)
+    typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from songsplit.cli.display import say, telling_errors
+from songsplit.cli.display import say
 
 
 def app(
@@ -44,8 +44,7 @@ def app(
     from songsplit.web.site import export_site
 
     if export is not None:
-        with telling_errors():
-            export_site(export)
+        export_site(export)
         typer.echo(export)
         return
     try:

@@ -25,6 +25,7 @@ from songsplit.errors import OutputExistsError
 from songsplit.models.weights import load_model
 from songsplit.web.server import PAGE
 from songsplit.web.site import export_site
+from tests.contract.material import command
 from tests.web.conftest import CHROMIUM, EXAMPLE
 from tests.web.test_page import done, downloaded, wait_until
 
@@ -71,6 +72,17 @@ def test_the_onnx_network_gives_the_masks_of_the_model(site: Path) -> None:
     masks = expand_bands(torch.from_numpy(bands)[0], unet.config.bands)
     torch.testing.assert_close(masks, expected, atol=1e-4, rtol=0)
     assert session.get_modelmeta().custom_metadata_map["sha256"] == load_model().digest
+
+
+def test_export_writes_the_same_file(site: Path, tmp_path: Path) -> None:
+    done = command("export", "default", str(tmp_path / "my.onnx"))
+    assert done.code == 0, done
+    made, given = (
+        onnxruntime.InferenceSession(f) for f in (tmp_path / "my.onnx", site / "model.onnx")
+    )
+    powers = {"powers": np.random.default_rng(0).random((1, 4, 768, 40), np.float32)}
+    np.testing.assert_array_equal(made.run(None, powers)[0], given.run(None, powers)[0])
+    assert command("export", "default", str(tmp_path / "my.onnx")).code == 1
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
