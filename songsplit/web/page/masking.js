@@ -5,6 +5,9 @@ import FFT from "./vendor/fft.mjs";
 
 const EDGE_BINS = 16; // whose mean mask continues upwards
 const CHUNK = { seconds: 24, margin: 1.5, fade: 0.5 };
+// Of the covariance of the sides as a share of the louder one's power, and of their correlation.
+const APART = { from: 0.1, until: 0.2 };
+const OPPOSITE = { from: -0.4, until: 0 };
 
 export class Masking {
   /** `config` is the model's configuration; `network` maps (4, bands, frames) to (2, bands, frames). */
@@ -33,11 +36,12 @@ export class Masking {
       Math.max(1, Math.round((seconds * this.config.sample_rate) / grid)) * grid;
     const [chunk, margin, fade] = [CHUNK.seconds, CHUNK.margin, CHUNK.fade].map(onGrid);
     const step = chunk - 2 * margin - fade;
+    const sides = new Sides(channels.length);
     let tail = null;
     for (let start = 0; ; start += step) {
       const isLast = start + chunk >= samples;
       const part = channels.map((channel) => channel.subarray(start, start + chunk));
-      const made = await this.#chunk(part);
+      const made = await this.#chunk(part, sides);
       const begin = tail ? margin : 0;
       const end = isLast ? made[0].length : chunk - margin;
       if (tail) {
@@ -54,34 +58,33 @@ export class Masking {
     }
   }
 
-  /** Separate a chunk: the first two channels together, each further one by itself. */
-  async #chunk(channels) {
+  async #chunk(channels, sides) {
     // The network is indifferent to level; this keeps squares within the range of float32.
     let peak = 0;
     for (const channel of channels) {
       for (const value of channel) peak = Math.max(peak, Math.abs(value));
     }
+    const { pairs, signs } = sides.decide(channels, peak);
+    const scales = signs.map((sign) => sign * (peak || 1));
     const out = [];
-    const scale = peak || 1;
-    const paired = channels.length === 1 ? 0 : 2;
-    if (paired) out.push(...(await this.#pair(channels[0], channels[1], scale)));
-    for (const channel of channels.slice(paired)) {
-      const [left, right] = await this.#pair(channel, channel, scale);
-      out.push(left.map((value, i) => (value + right[i]) / 2));
+    for (const [left, right] of pairs) {
+      const made = await this.#pair(channels[left], channels[right], scales[left], scales[right]);
+      if (left === right) out.push(made[0].map((value, i) => (value + made[1][i]) / 2));
+      else out.push(...made);
     }
     return out;
   }
 
-  async #pair(left, right, scale) {
-    const spectra = this.#stft(left, right, scale);
+  async #pair(left, right, ...scales) {
+    const spectra = this.#stft(left, right, ...scales);
     const frames = spectra.length;
     const masks = await this.network(this.#powers(spectra), frames);
     spectra.forEach((spectrum, t) => this.#apply(spectrum, masks, t, frames));
-    return this.#inverse(spectra, left.length, scale);
+    return this.#inverse(spectra, left.length, ...scales);
   }
 
   /** Transform both channels at once: left is the real, right the imaginary part. */
-  #stft(left, right, scale) {
+  #stft(left, right, leftScale, rightScale) {
     const { size, hop, window, fft } = this;
     const frames = 1 + Math.floor(left.length / hop);
     const input = new Float64Array(2 * size);
@@ -91,8 +94,8 @@ export class Masking {
       for (let i = 0; i < size; i++) {
         const place = first + i;
         const inside = place >= 0 && place < left.length;
-        input[2 * i] = inside ? (left[place] * window[i]) / scale : 0;
-        input[2 * i + 1] = inside ? (right[place] * window[i]) / scale : 0;
+        input[2 * i] = inside ? (left[place] * window[i]) / leftScale : 0;
+        input[2 * i + 1] = inside ? (right[place] * window[i]) / rightScale : 0;
       }
       fft.transform(all, input);
       return this.#channels(all);
@@ -151,7 +154,7 @@ export class Masking {
     }
   }
 
-  #inverse(spectra, samples, scale) {
+  #inverse(spectra, samples, leftScale, rightScale) {
     const { size, hop, window, fft, bins } = this;
     const left = new Float32Array(samples);
     const right = new Float32Array(samples);
@@ -177,11 +180,54 @@ export class Masking {
       }
     });
     for (let i = 0; i < samples; i++) {
-      left[i] *= scale / weight[i];
-      right[i] *= scale / weight[i];
+      left[i] *= leftScale / weight[i];
+      right[i] *= rightScale / weight[i];
     }
     return [left, right];
   }
+}
+
+/**
+ * Decides for one chunk after another how the network hears the sides of a song, as songsplit's
+ * inference.pipeline does: apart where they have little in common, the right one inverted where
+ * they are about opposite.
+ */
+class Sides {
+  constructor(channels) {
+    Object.assign(this, { channels, isApart: false, isOpposite: false, loudest: 0 });
+  }
+
+  /** Return pairs of channels for left and right, and a sign for each channel. */
+  decide(channels, peak) {
+    const single = channels.map((_, channel) => [channel, channel]);
+    const signs = channels.map(() => 1);
+    if (channels.length === 1) return { pairs: single, signs };
+    const [left, right, both] = covariances(channels[0], channels[1]);
+    const louder = Math.max(left, right);
+    this.loudest = Math.max(this.loudest, louder);
+    // A decision holds until it is clearly wrong; what is 20 dB below the song decides nothing.
+    if (peak && louder > this.loudest / 100) {
+      this.isApart = Math.abs(both) < (this.isApart ? APART.until : APART.from) * louder;
+      const most = this.isOpposite ? OPPOSITE.until : OPPOSITE.from;
+      this.isOpposite = both < most * Math.sqrt(left * right);
+    }
+    if (this.isOpposite) signs[1] = -1;
+    return { pairs: this.isApart ? single : [[0, 1], ...single.slice(2)], signs };
+  }
+}
+
+/** Variance of the left, of the right, and their covariance. */
+function covariances(left, right) {
+  const n = left.length;
+  let [l, r, ll, rr, lr] = [0, 0, 0, 0, 0];
+  for (let i = 0; i < n; i++) {
+    l += left[i];
+    r += right[i];
+    ll += left[i] * left[i];
+    rr += right[i] * right[i];
+    lr += left[i] * right[i];
+  }
+  return [ll / n - (l / n) ** 2, rr / n - (r / n) ** 2, lr / n - (l * r) / n ** 2];
 }
 
 /** Number the band of each bin; `bands` are pairs of a stop bin and a width. */
