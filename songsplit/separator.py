@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from songsplit.audio import (
     StemFilesWriter,
-    Stretcher,
     as_samples,
     check_sample_rate,
     open_audio,
@@ -30,7 +29,7 @@ from songsplit.models.weights import load_model
 from songsplit.naming import STEM_ONLY, check_free, is_plain, result_files, track_name
 from songsplit.pictures import SongPicture
 from songsplit.progress import Progress, Reporter
-from songsplit.stems import Mix, SavedStems, Stems, check_gains, mix_stems
+from songsplit.stems import Mix, SavedStems, Stems, check_gains, mixed
 
 if TYPE_CHECKING:
     import torch
@@ -306,7 +305,7 @@ class Separator:
                 parts = stream_stems(self._runner, mixture, rate, channels)
                 named = (dict(zip(self.targets, p, strict=True)) for p in reporter.through(parts))
                 stems = drawing.watching(named) if drawing else named
-                for results in _mixed(stems, mix, rate, channels) if mix else stems:
+                for results in mixed(stems, mix, rate, channels) if mix else stems:
                     writer.write(results)
                 if drawing and files.picture:
                     writer.add_file(files.picture, drawing.png())
@@ -348,16 +347,3 @@ def _is_file(audio: object, sample_rate: int | None) -> TypeIs[File]:
     if is_file and sample_rate is not None:
         raise AudioInputError(f"{audio}: a file brings its own rate: leave sample_rate out")
     return is_file
-
-
-def _mixed(
-    blocks: Iterable[Mapping[str, Samples]], mix: Mix, sample_rate: int, channels: int
-) -> Iterator[dict[str, Samples]]:
-    """Turn blocks of stems, each (channels, n), into blocks of a mix."""
-    mixed = (np.asarray(mix_stems(stems, mix.gains), np.float32) for stems in blocks)
-    if not mix.is_stretched:
-        yield from ({mix.name: block} for block in mixed)
-        return
-    stretcher = Stretcher(sample_rate, channels, tempo=mix.tempo, key=mix.key)
-    yield from ({mix.name: stretcher.process(block)} for block in mixed)
-    yield {mix.name: stretcher.rest()}

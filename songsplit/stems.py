@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -93,6 +96,21 @@ def mix_stems(stems: Mapping[str, Any], gains: Mapping[str, float]) -> Any:
     return sum(parts[1:], start=parts[0])
 
 
+def mixed(
+    blocks: Iterable[Mapping[str, Any]], mix: Mix, sample_rate: int, channels: int
+) -> Iterator[dict[str, Any]]:
+    """Turn blocks of stems, each of shape (channels, n), into blocks of a mix."""
+    from songsplit.audio import Stretcher
+
+    sums = (np.asarray(mix_stems(stems, mix.gains), np.float32) for stems in blocks)
+    if not mix.is_stretched:
+        yield from ({mix.name: block} for block in sums)
+        return
+    stretcher = Stretcher(sample_rate, channels, tempo=mix.tempo, key=mix.key)
+    yield from ({mix.name: stretcher.process(block)} for block in sums)
+    yield {mix.name: stretcher.rest()}
+
+
 class Stems(Mapping[str, Any]):
     """The stems of one mixture: a read-only mapping from name to audio.
 
@@ -151,6 +169,9 @@ class Stems(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._stems)
 
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._stems]
+
     # Comparing audio element by element would give arrays, not an answer.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
@@ -158,6 +179,30 @@ class Stems(Mapping[str, Any]):
     def __repr__(self) -> str:
         shape = tuple(next(iter(self._stems.values())).shape)
         return f"Stems({', '.join(self._stems)}; shape {shape}, {self.sample_rate} Hz)"
+
+    def _repr_html_(self) -> str:
+        """Show a player for each stem in a notebook."""
+        import soundfile
+
+        players = ""
+        for name, audio in self._arrays().items():
+            file, rate = io.BytesIO(), self.sample_rate
+            heard = audio[:2].T / max(1.0, float(np.abs(audio).max(initial=0)))
+            with soundfile.SoundFile(file, "w", rate, heard.shape[1], format="OGG") as encoder:
+                # libsndfile's encoder takes its blocks onto the stack.
+                for start in range(0, len(heard), rate):
+                    encoder.write(heard[start : start + rate])
+            data = base64.b64encode(file.getvalue()).decode("ascii")
+            sound = f'<audio controls src="data:audio/ogg;base64,{data}"></audio>'
+            players += f"<p>{escape(name)}<br>{sound}</p>"
+        return players
+
+    def _arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return all stems as arrays of shape (channels, samples)."""
+        return {
+            name: np.atleast_2d(stem if isinstance(stem, np.ndarray) else stem.cpu().numpy())
+            for name, stem in self._stems.items()
+        }
 
     def remix(self, **gains: float) -> Any:
         """Mix the stems again, each at a level of its own.
@@ -201,6 +246,7 @@ class Stems(Mapping[str, Any]):
         self,
         folder: str | os.PathLike[str],
         *,
+        mix: Mix | None = None,
         output: OutputFormat | FormatName = "wav",
         overwrite: bool = False,
     ) -> SavedStems:
@@ -210,6 +256,8 @@ class Stems(Mapping[str, Any]):
         ----------
         folder : path
             Created if it is not there.
+        mix : Mix, optional
+            Write this mix of the stems instead, to ``<folder>/<mix.name>.wav``.
         output
             As for :meth:`songsplit.Separator.separate_to_files`.
         overwrite : bool, optional
@@ -233,18 +281,22 @@ class Stems(Mapping[str, Any]):
 
         if isinstance(output, str):
             output = OutputFormat(output)
-        paths = result_files(folder, self._stems, output).stems
+        if mix is not None:
+            check_gains(mix.gains, self._stems)
+        names = self._stems if mix is None else (mix.name,)
+        paths = result_files(folder, names, output).stems
         check_free(folder, paths.values(), overwrite=overwrite)
-        audio = {
-            name: np.atleast_2d(stem if isinstance(stem, np.ndarray) else stem.cpu().numpy())
-            for name, stem in self._stems.items()
-        }
+        audio = self._arrays()
         for name, stem in audio.items():
             if not stem.size or stem.dtype.kind != "f" or not np.isfinite(stem).all():
                 raise AudioInputError(f"{name} must be floating point, finite, and not empty")
         channels = next(iter(audio.values())).shape[0]
-        with StemFilesWriter(paths, self.sample_rate, channels, output=output) as writer:
-            writer.write({name: stem.astype(np.float32) for name, stem in audio.items()})
+        stems = [{name: stem.astype(np.float32) for name, stem in audio.items()}]
+        with StemFilesWriter(
+            paths, self.sample_rate, channels, output=output, guarded=mix is not None
+        ) as writer:
+            for block in mixed(stems, mix, self.sample_rate, channels) if mix else stems:
+                writer.write(block)
         return SavedStems(paths, gain=writer.gain, problems=writer.problems)
 
 

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import base64
 import copy
+import io
 import pickle
+import re
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
-from songsplit import OutputFormat, Stems
+from songsplit import Mix, OutputFormat, Stems
 from songsplit.errors import AudioInputError, OutputError, OutputExistsError
 
 
@@ -79,3 +82,30 @@ def test_impossible_folders_are_refused(stems, tmp_path, folder):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError):
         stems.save(tmp_path / folder)
+
+
+def test_save_writes_a_mix(tmp_path):
+    rng = np.random.default_rng(0)
+    audio = {name: rng.uniform(-0.4, 0.4, (2, 8000)) for name in ("vocals", "instrumental")}
+    stems = Stems(audio, 8000)
+    saved = stems.save(tmp_path, mix=Mix("karaoke", {"vocals": -20}))
+    assert list(saved.values()) == [tmp_path / "karaoke.wav"]
+    read, _ = soundfile.read(tmp_path / "karaoke.wav")
+    np.testing.assert_allclose(read.T, stems.karaoke(vocals=-20), atol=1e-6)
+    with pytest.raises(AudioInputError, match="no stem 'drums'"):
+        stems.save(tmp_path, mix=Mix("remix", {"drums": -20}))
+
+
+@pytest.mark.parametrize("shape", [(40000,), (1, 40000), (6, 40000)])
+def test_notebooks_show_a_player_for_each_stem(shape):
+    rng = np.random.default_rng(0)
+    stems = Stems({name: rng.normal(0, 0.5, shape) for name in ("vocals", "drums & bass")}, 16000)
+    players = re.findall(r"<p>(.*?)<br>.*?base64,(.*?)\"", stems._repr_html_())
+    assert [name for name, _ in players] == ["vocals", "drums &amp; bass"]
+    for _, data in players:
+        info = soundfile.info(io.BytesIO(base64.b64decode(data)))
+        assert (info.frames, info.samplerate) == (40000, 16000)
+
+
+def test_editors_complete_the_names_of_stems(stems):
+    assert set(stems) < set(dir(stems))
