@@ -39,6 +39,17 @@ def test_musdb_has_validation_songs_of_its_own(tmp_path):
     }
 
 
+def test_a_musdb_song_that_lacks_a_stem_is_left_out_by_name(tmp_path):
+    for name, stems in {"Whole": 5, "Torn": 4}.items():
+        for stem in ("mixture", "vocals", "drums", "other", "bass")[:stems]:
+            recordings.write(tmp_path / "train" / name / f"{stem}.wav", np.ones((2, 9)))
+    with pytest.warns(UserWarning, match=r"Torn: not used.*unpack it again"):
+        found = find_source("m", SourceConfig("musdb", str(tmp_path)))
+    assert [song.name for song in found] == ["Whole"]
+    with pytest.raises(DataError, match="Torn"):
+        find_source("m", SourceConfig("musdb", str(tmp_path)), on_bad="stop")
+
+
 @pytest.fixture
 def many(tmp_path):
     """Add songs to a folder; returns the splits of all."""
