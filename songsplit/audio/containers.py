@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 # A program that writes to a pipe cannot go back to fill in the length: it leaves 0, or the
 # largest number, or a little less to make room for the header.
 _UNKNOWN_LENGTHS = (range(0, 1), range(0x7FFFF000, 0x80000100), range(0xFFFFF000, 0x100000000))
-# Files whose last padding byte is counted but not written are common and complete.
-_SLACK_BYTES = 1
 # Whether an MP3's count includes a 128-byte tag at its end varies.
 _MP3_SLACK_BYTES = 200
 # A damaged file may look like millions of empty chunks. Long recordings in MP4 have many boxes.
@@ -30,11 +28,9 @@ _MAX_CHUNKS = 10_000
 _MAX_BOXES = 250_000
 _TOO_MANY = "the file is damaged: it has too many chunks; copy, download or export it again"
 _MAX_TAG_BYTES = 1 << 24
-_MAX_TEXT_BYTES = 1 << 20
-_SEARCHED_BYTES = 1 << 20
-# With the head of its first block, which always has this length.
+_BLOCK_BYTES = 1 << 20
+# With the head of its first block, which always has this length: 8 bytes.
 _FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
-_FLAC_START_BYTES = 8
 # Sound that only its shop's own player can decode: of iTunes, of streaming services, of Audible.
 _PROTECTED_MP4 = (b"drms", b"enca", b"aavd")
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
@@ -81,7 +77,7 @@ def examine(file: Seekable) -> Structure:
     elif head[4:8] == b"ftyp":
         return _mp4(file, size)
     elif head[:16] == _ASF:
-        header = read_at(file, 0, min(struct.unpack("<Q", head[16:24].ljust(8))[0], 1 << 20))
+        header = read_at(file, 0, min(struct.unpack("<Q", head[16:24].ljust(8))[0], _BLOCK_BYTES))
         if any(mark in header for mark in _PROTECTED_ASF):
             raise StructureError(_IS_PROTECTED)
     return _mp3(file, size)
@@ -158,10 +154,7 @@ def after_id3(file: Seekable) -> int:
         tag = read_at(file, start, 10)
         if tag[:3] != b"ID3" or len(tag) < 10:
             break
-        length = 0
-        for byte in tag[6:10]:
-            length = length << 7 | byte & 0x7F
-        start += 10 + length
+        start += 10 + sum((byte & 0x7F) << 21 - 7 * i for i, byte in enumerate(tag[6:10]))
     return start
 
 
@@ -209,19 +202,20 @@ def _plain(file: Seekable, size: int) -> Structure:
         raise StructureError(_IS_JOINED)
     is_wrapped = length >> 32 and head[:4] != b"RF64"
     return Structure(
-        is_cut=start + length > size + _SLACK_BYTES,
+        # The last padding byte is often counted but not written.
+        is_cut=start + length > size + 1,
         samples=(start + before, length - before) if is_wrapped else None,
     )
 
 
 def _check_one_flac(file: Seekable) -> None:
     """Look for a second file behind the first, where libsndfile stops."""
-    file.seek(_FLAC_START_BYTES)
+    file.seek(8)
     end = b""
-    while block := file.read(_SEARCHED_BYTES):
+    while block := file.read(_BLOCK_BYTES):
         if _FLAC_START.search(end + block):
             raise StructureError(_IS_JOINED)
-        end = block[1 - _FLAC_START_BYTES :]
+        end = block[-7:]
 
 
 def _ogg(file: Seekable, size: int) -> Structure:
@@ -270,7 +264,7 @@ def _mp4(file: Seekable, size: int) -> Structure:
 
 def _stem_names(file: Seekable, size: int) -> tuple[str, ...]:
     for start, stop in boxes(file, (0, size), b"moov", b"udta", b"stem"):
-        text = read_at(file, start, min(stop - start, _MAX_TEXT_BYTES))
+        text = read_at(file, start, min(stop - start, _BLOCK_BYTES))
         try:
             return tuple(str(stem["name"]) for stem in json.loads(text)["stems"])
         except (ValueError, KeyError, TypeError, RecursionError):
