@@ -87,10 +87,14 @@ class FFmpegDecoder:
         seconds = None if container.duration is None else container.duration / 1_000_000
         # That is the duration of the longest stream, such as the pictures. ASF knows no other.
         is_own = len(container.streams) == 1
-        if stream.duration is not None and stream.time_base is not None:
-            seconds = float(stream.duration * stream.time_base)
+        base = float(stream.time_base or 0)
+        self._began = (stream.start_time or 0) * base
+        if stream.duration is not None:
+            seconds = stream.duration * base
             is_own = is_own or kind != "asf"
-        self._promised = seconds if seconds and is_own and kind.startswith(_WITH_DURATION) else 0.0
+        # MP4 may count what is empty before the start.
+        is_promise = seconds and is_own and kind.startswith(_WITH_DURATION)
+        self._promised = (seconds or 0.0) - self._began if is_promise else 0.0
         self.info = AudioInfo(
             source.label,
             first.sample_rate,
@@ -129,13 +133,11 @@ class FFmpegDecoder:
     def _times(self) -> tuple[float, float, float]:
         """Return where the song begins, where its last frame may, and where it ends."""
         container, stream = self._container, self._stream
-        base = float(stream.time_base or 0)
-        began = (stream.start_time or 0) * base
         origin = max(0, container.start_time or 0) / 1_000_000
         last = math.inf if container.duration is None else origin + container.duration / 1_000_000
-        if began - origin < _MAX_JITTER:  # not later than the pictures
+        if self._began - origin < _MAX_JITTER:  # not later than the pictures
             origin = self._first.time or 0.0
-        return origin, last, began + (stream.duration or 0) * base
+        return origin, last, self._began + (stream.duration or 0) * float(stream.time_base or 0)
 
     def close(self) -> None:
         """Release the decoder; the file itself stays open."""
