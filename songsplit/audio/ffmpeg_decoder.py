@@ -133,11 +133,16 @@ class FFmpegDecoder:
     def _times(self) -> tuple[float, float, float]:
         """Return where the song begins, where its last frame may, and where it ends."""
         container, stream = self._container, self._stream
-        origin = max(0, container.start_time or 0) / 1_000_000
-        last = math.inf if container.duration is None else origin + container.duration / 1_000_000
+        start, duration = (container.start_time or 0) / 1_000_000, math.inf
+        if container.duration is not None:
+            duration = container.duration / 1_000_000
+        # MP4 begins at 0, but fragments, whose frames are not counted, may be from the middle.
+        is_whole_mp4 = container.format.name.startswith("mov") and stream.frames
+        origin = 0.0 if is_whole_mp4 else max(0.0, start)
         if self._began - origin < _MAX_JITTER:  # not later than the pictures
             origin = self._first.time or 0.0
-        return origin, last, self._began + (stream.duration or 0) * float(stream.time_base or 0)
+        end = self._began + (stream.duration or 0) * float(stream.time_base or 0)
+        return origin, start + duration, end
 
     def close(self) -> None:
         """Release the decoder; the file itself stays open."""
