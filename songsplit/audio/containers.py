@@ -248,10 +248,12 @@ def _mp4(file: Seekable, size: int) -> Structure:
             # Version and count, then the first entry: its size and its kind.
             if read_at(file, start + 12, 4) in _PROTECTED_MP4:
                 raise StructureError(_IS_PROTECTED)
+        is_sound = any(boxes(file, place, b"smhd"))
         for start, stop in boxes(file, place, b"dinf", b"dref"):
             for _, entry, end in _boxes(file, start + 8, stop):
+                flags = read_at(file, entry, 4)
                 # The last flag says that the samples are in this file.
-                if end - entry > 4 and not read_at(file, entry + 3, 1)[-1:] == b"\1":
+                if is_sound and len(flags) == 4 and end - entry > 4 and not flags[3] & 1:
                     raise StructureError(
                         "the samples lie in another file, which is not opened; export the song as "
                         "a self-contained file"

@@ -64,7 +64,9 @@ def test_odd_descriptions_are_none(text: bytes) -> None:
 def test_samples_in_another_file_are_refused() -> None:
     for flags, is_elsewhere in ((0, True), (1, False)):
         entry = box(b"url ", struct.pack(">I", flags) + b"file:///etc/passwd\0")
-        content = box(b"minf", box(b"dinf", box(b"dref", bytes(8) + entry)))
+        content = box(
+            b"minf", box(b"smhd", bytes(8)) + box(b"dinf", box(b"dref", bytes(8) + entry))
+        )
         file = io.BytesIO(FTYP + box(b"moov", box(b"trak", box(b"mdia", content))))
         with pytest.raises(StructureError, match="another file") if is_elsewhere else nullcontext():
             examine(file)
