@@ -33,17 +33,11 @@ _BLOCK_BYTES = 1 << 20
 _FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 # Sound that only its shop's own player can decode: of iTunes, of streaming services, of Audible.
 _PROTECTED_MP4 = (b"drms", b"enca", b"aavd")
-_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-# Content Encryption and Extended Content Encryption.
-_PROTECTED_ASF = (
-    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
-    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
-)
 _IS_JOINED = (
     "the file holds several recordings joined end to end, of which only the first can be read; "
     "export them as one or as separate files"
 )
-_IS_PROTECTED = (
+IS_PROTECTED = (
     "the file is protected against copying (DRM), so only the program it was bought for can play "
     "it; get the song in another way, such as from the CD"
 )
@@ -76,10 +70,6 @@ def examine(file: Seekable) -> Structure:
         return _ogg(file, size)
     elif head[4:8] == b"ftyp":
         return _mp4(file, size)
-    elif head[:16] == _ASF:
-        header = read_at(file, 0, min(struct.unpack("<Q", head[16:24].ljust(8))[0], _BLOCK_BYTES))
-        if any(mark in header for mark in _PROTECTED_ASF):
-            raise StructureError(_IS_PROTECTED)
     return _mp3(file, size)
 
 
@@ -247,7 +237,7 @@ def _mp4(file: Seekable, size: int) -> Structure:
         for start, _ in boxes(file, place, b"stbl", b"stsd"):
             # Version and count, then the first entry: its size and its kind.
             if read_at(file, start + 12, 4) in _PROTECTED_MP4:
-                raise StructureError(_IS_PROTECTED)
+                raise StructureError(IS_PROTECTED)
         is_sound = any(boxes(file, place, b"smhd"))
         for start, stop in boxes(file, place, b"dinf", b"dref"):
             for _, entry, end in _boxes(file, start + 8, stop):

@@ -17,7 +17,7 @@ from av.codec.context import Flags2
 from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray, scaled
-from songsplit.audio.containers import read_at
+from songsplit.audio.containers import IS_PROTECTED, StructureError, read_at
 from songsplit.audio.opening import NO_SAMPLES, AudioInfo, File, Pipe, cut_off
 from songsplit.errors import AudioFileError
 
@@ -36,6 +36,8 @@ _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl":
 # their mark at the end only, where another tag of 128 bytes may follow.
 _TAGS = (b"ID3", b"TAG", b"APE")
 _TAG_END = b"APETAGEX"
+# What FFmpeg says of two kinds of copy protection.
+_ASF_PROTECTION = {"ASF_Protection_Type", "encryption"}
 # Containers whose duration is written down by whoever made the file, by the first of FFmpeg's
 # names for them. Of others, FFmpeg estimates it.
 _WITH_DURATION = ("mov", "matroska", "asf")
@@ -58,6 +60,8 @@ class FFmpegDecoder:
         self._source = source
         self._container = container = _open(source)
         try:
+            if _ASF_PROTECTION & set(container.metadata):
+                raise StructureError(IS_PROTECTED)
             streams = container.streams.audio
             if not streams:
                 kinds = " and ".join(sorted({stream.type for stream in container.streams}))
