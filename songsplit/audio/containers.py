@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 # A program that writes to a pipe cannot go back to fill in the length: it leaves 0, or the
 # largest number, or a little less to make room for the header.
 _UNKNOWN_LENGTHS = (range(0, 1), range(0x7FFFF000, 0x80000100), range(0xFFFFF000, 0x100000000))
-# Files whose last padding byte is counted but not written are common and complete.
-_SLACK_BYTES = 1
 # Whether an MP3's count includes a 128-byte tag at its end varies.
 _MP3_SLACK_BYTES = 200
 # A damaged file may look like millions of empty chunks. Long recordings in MP4 have many boxes.
@@ -30,24 +28,16 @@ _MAX_CHUNKS = 10_000
 _MAX_BOXES = 250_000
 _TOO_MANY = "the file is damaged: it has too many chunks; copy, download or export it again"
 _MAX_TAG_BYTES = 1 << 24
-_MAX_TEXT_BYTES = 1 << 20
-_SEARCHED_BYTES = 1 << 20
-# With the head of its first block, which always has this length.
+_BLOCK_BYTES = 1 << 20
+# With the head of its first block, which always has this length: 8 bytes.
 _FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
-_FLAC_START_BYTES = 8
 # Sound that only its shop's own player can decode: of iTunes, of streaming services, of Audible.
 _PROTECTED_MP4 = (b"drms", b"enca", b"aavd")
-_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
-# Content Encryption and Extended Content Encryption.
-_PROTECTED_ASF = (
-    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
-    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
-)
 _IS_JOINED = (
     "the file holds several recordings joined end to end, of which only the first can be read; "
     "export them as one or as separate files"
 )
-_IS_PROTECTED = (
+IS_PROTECTED = (
     "the file is protected against copying (DRM), so only the program it was bought for can play "
     "it; get the song in another way, such as from the CD"
 )
@@ -80,10 +70,6 @@ def examine(file: Seekable) -> Structure:
         return _ogg(file, size)
     elif head[4:8] == b"ftyp":
         return _mp4(file, size)
-    elif head[:16] == _ASF:
-        header = read_at(file, 0, min(struct.unpack("<Q", head[16:24].ljust(8))[0], 1 << 20))
-        if any(mark in header for mark in _PROTECTED_ASF):
-            raise StructureError(_IS_PROTECTED)
     return _mp3(file, size)
 
 
@@ -158,10 +144,7 @@ def after_id3(file: Seekable) -> int:
         tag = read_at(file, start, 10)
         if tag[:3] != b"ID3" or len(tag) < 10:
             break
-        length = 0
-        for byte in tag[6:10]:
-            length = length << 7 | byte & 0x7F
-        start += 10 + length
+        start += 10 + sum((byte & 0x7F) << 21 - 7 * i for i, byte in enumerate(tag[6:10]))
     return start
 
 
@@ -209,19 +192,20 @@ def _plain(file: Seekable, size: int) -> Structure:
         raise StructureError(_IS_JOINED)
     is_wrapped = length >> 32 and head[:4] != b"RF64"
     return Structure(
-        is_cut=start + length > size + _SLACK_BYTES,
+        # The last padding byte is often counted but not written.
+        is_cut=start + length > size + 1,
         samples=(start + before, length - before) if is_wrapped else None,
     )
 
 
 def _check_one_flac(file: Seekable) -> None:
     """Look for a second file behind the first, where libsndfile stops."""
-    file.seek(_FLAC_START_BYTES)
+    file.seek(8)
     end = b""
-    while block := file.read(_SEARCHED_BYTES):
+    while block := file.read(_BLOCK_BYTES):
         if _FLAC_START.search(end + block):
             raise StructureError(_IS_JOINED)
-        end = block[1 - _FLAC_START_BYTES :]
+        end = block[-7:]
 
 
 def _ogg(file: Seekable, size: int) -> Structure:
@@ -253,11 +237,13 @@ def _mp4(file: Seekable, size: int) -> Structure:
         for start, _ in boxes(file, place, b"stbl", b"stsd"):
             # Version and count, then the first entry: its size and its kind.
             if read_at(file, start + 12, 4) in _PROTECTED_MP4:
-                raise StructureError(_IS_PROTECTED)
+                raise StructureError(IS_PROTECTED)
+        is_sound = any(boxes(file, place, b"smhd"))
         for start, stop in boxes(file, place, b"dinf", b"dref"):
             for _, entry, end in _boxes(file, start + 8, stop):
+                flags = read_at(file, entry, 4)
                 # The last flag says that the samples are in this file.
-                if end - entry > 4 and not read_at(file, entry + 3, 1)[-1:] == b"\1":
+                if is_sound and len(flags) == 4 and end - entry > 4 and not flags[3] & 1:
                     raise StructureError(
                         "the samples lie in another file, which is not opened; export the song as "
                         "a self-contained file"
@@ -270,7 +256,7 @@ def _mp4(file: Seekable, size: int) -> Structure:
 
 def _stem_names(file: Seekable, size: int) -> tuple[str, ...]:
     for start, stop in boxes(file, (0, size), b"moov", b"udta", b"stem"):
-        text = read_at(file, start, min(stop - start, _MAX_TEXT_BYTES))
+        text = read_at(file, start, min(stop - start, _BLOCK_BYTES))
         try:
             return tuple(str(stem["name"]) for stem in json.loads(text)["stems"])
         except (ValueError, KeyError, TypeError, RecursionError):

@@ -17,7 +17,7 @@ from av.codec.context import Flags2
 from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray, scaled
-from songsplit.audio.containers import read_at
+from songsplit.audio.containers import IS_PROTECTED, StructureError, read_at
 from songsplit.audio.opening import NO_SAMPLES, AudioInfo, File, Pipe, cut_off
 from songsplit.errors import AudioFileError
 
@@ -36,6 +36,8 @@ _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl":
 # their mark at the end only, where another tag of 128 bytes may follow.
 _TAGS = (b"ID3", b"TAG", b"APE")
 _TAG_END = b"APETAGEX"
+# What FFmpeg says of two kinds of copy protection.
+_ASF_PROTECTION = {"ASF_Protection_Type", "encryption"}
 # Containers whose duration is written down by whoever made the file, by the first of FFmpeg's
 # names for them. Of others, FFmpeg estimates it.
 _WITH_DURATION = ("mov", "matroska", "asf")
@@ -58,6 +60,8 @@ class FFmpegDecoder:
         self._source = source
         self._container = container = _open(source)
         try:
+            if _ASF_PROTECTION & set(container.metadata):
+                raise StructureError(IS_PROTECTED)
             streams = container.streams.audio
             if not streams:
                 kinds = " and ".join(sorted({stream.type for stream in container.streams}))
@@ -87,10 +91,14 @@ class FFmpegDecoder:
         seconds = None if container.duration is None else container.duration / 1_000_000
         # That is the duration of the longest stream, such as the pictures. ASF knows no other.
         is_own = len(container.streams) == 1
-        if stream.duration is not None and stream.time_base is not None:
-            seconds = float(stream.duration * stream.time_base)
+        base = float(stream.time_base or 0)
+        self._began = (stream.start_time or 0) * base
+        if stream.duration is not None:
+            seconds = stream.duration * base
             is_own = is_own or kind != "asf"
-        self._promised = seconds if seconds and is_own and kind.startswith(_WITH_DURATION) else 0.0
+        # MP4 may count what is empty before the start.
+        is_promise = seconds and is_own and kind.startswith(_WITH_DURATION)
+        self._promised = (seconds or 0.0) - self._began if is_promise else 0.0
         self.info = AudioInfo(
             source.label,
             first.sample_rate,
@@ -129,13 +137,16 @@ class FFmpegDecoder:
     def _times(self) -> tuple[float, float, float]:
         """Return where the song begins, where its last frame may, and where it ends."""
         container, stream = self._container, self._stream
-        base = float(stream.time_base or 0)
-        began = (stream.start_time or 0) * base
-        origin = max(0, container.start_time or 0) / 1_000_000
-        last = math.inf if container.duration is None else origin + container.duration / 1_000_000
-        if began - origin < _MAX_JITTER:  # not later than the pictures
+        start, duration = (container.start_time or 0) / 1_000_000, math.inf
+        if container.duration is not None:
+            duration = container.duration / 1_000_000
+        # MP4 begins at 0, but fragments, whose frames are not counted, may be from the middle.
+        is_whole_mp4 = container.format.name.startswith("mov") and stream.frames
+        origin = 0.0 if is_whole_mp4 else max(0.0, start)
+        if self._began - origin < _MAX_JITTER:  # not later than the pictures
             origin = self._first.time or 0.0
-        return origin, last, began + (stream.duration or 0) * base
+        end = self._began + (stream.duration or 0) * float(stream.time_base or 0)
+        return origin, start + duration, end
 
     def close(self) -> None:
         """Release the decoder; the file itself stays open."""

@@ -207,7 +207,7 @@ def open_source(source: AudioSource, resources: ExitStack) -> File | Pipe:
     name = getattr(source, "name", None)
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)
-    elif not isinstance(name, str):
+    elif not isinstance(name, str) or not name:
         name = "<file object>"
     try:
         if isinstance(source, str | os.PathLike):

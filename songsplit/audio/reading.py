@@ -60,9 +60,9 @@ class AudioReader:
     def blocks(self, frames: int) -> Iterator[FloatArray]:
         """Yield float32 ``(channels, frames)`` blocks, of which the last may be shorter.
 
-        A reader reads its file once.
-        Memory use is that of a block and one decoded piece. Where data are damaged, cut off,
-        empty, not finite or longer than allowed, an AudioFileError follows what came before.
+        A reader reads its file once. Memory use is that of a block and one decoded piece. Where
+        data are damaged, not finite or longer than allowed, an AudioFileError follows what came
+        before.
         """
         pending: list[FloatArray] = []
         held = 0

@@ -28,11 +28,12 @@ def test_songs_of_shops_that_protect_them(tmp_path: Path, kind: bytes) -> None:
 
 
 def test_protected_wma() -> None:
-    mark = bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e")
-    header = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c") + struct.pack("<Q", 200)
-    examine(io.BytesIO(header + bytes(30) + bytes(100)))
-    with pytest.raises(StructureError, match="protected"):
-        examine(io.BytesIO(header + bytes(30) + mark + bytes(100)))
+    content = song_bytes("wma")
+    mark = bytes.fromhex("14e68a292226174cb935dae07ee9289c") + struct.pack("<QI", 32, 4) + b"keys"
+    size, count = struct.unpack_from("<QI", content, 16)
+    head = content[:16] + struct.pack("<QI", size + 32, count + 1) + content[28:30]
+    with pytest.raises(AudioFileError, match="protected"):
+        open_audio(io.BytesIO(head + mark + content[30:]))
 
 
 def test_stem_files_tell_their_stems(tmp_path: Path) -> None:
@@ -64,7 +65,9 @@ def test_odd_descriptions_are_none(text: bytes) -> None:
 def test_samples_in_another_file_are_refused() -> None:
     for flags, is_elsewhere in ((0, True), (1, False)):
         entry = box(b"url ", struct.pack(">I", flags) + b"file:///etc/passwd\0")
-        content = box(b"minf", box(b"dinf", box(b"dref", bytes(8) + entry)))
+        content = box(
+            b"minf", box(b"smhd", bytes(8)) + box(b"dinf", box(b"dref", bytes(8) + entry))
+        )
         file = io.BytesIO(FTYP + box(b"moov", box(b"trak", box(b"mdia", content))))
         with pytest.raises(StructureError, match="another file") if is_elsewhere else nullcontext():
             examine(file)

@@ -343,6 +343,9 @@ def test_a_sound_track_may_begin_late(container: str, codec: str) -> None:
             samples = reader.read()
         assert np.argmax(np.abs(samples[0]) > 0.1) / RATE == pytest.approx(start, abs=0.03)
         assert samples.shape[1] / RATE == pytest.approx(start + 1, abs=0.05)
+    if container == "mp4":
+        alone = ffmpeg_bytes(container, codec, [song()], delay=lambda *_: 1.5)
+        np.testing.assert_array_equal(read_audio(io.BytesIO(alone))[0], samples)
     with pytest.raises(AudioFileError, match="no sound track 3; choose one from 1 to 2"):
         open_audio(io.BytesIO(content), track=3)
 
