@@ -226,12 +226,13 @@ def _results_of_songs(request: Request, songs: Sequence[Song]) -> set[Path | Non
     results: set[Path | None] = set()
     for song in songs:
         if song.found and song.path is not None:
+            made: set[Path] = set()
             for template, stems in names.items():
-                made = request.folder / song.below
-                files = result_files(made, stems, plain, filename=template, track=song.track)
-                results.update({_bare(path) for path in files} - {_bare(song.path)})
+                folder = request.folder / song.below
+                made.update(result_files(folder, stems, plain, filename=template, track=song.track))
             if request.filename is not None:
-                results.update(_bare(path) for path in request.files(song, read_tags(song.path)))
+                made.update(request.files(song, read_tags(song.path)))
+            results.update({_bare(path) for path in made} - {_bare(song.path)})
     return results
 
 
