@@ -75,7 +75,7 @@ class Options:
     ] = "wav"
     bit_depth: Annotated[
         BitDepth | None,
-        _out(help="Of WAV and FLAC.", show_default="24, or WAV as the song 16"),
+        _out(help="Of WAV and FLAC.", show_default="24; 16 for WAV of 16-bit songs"),
     ] = None
     bitrate: Annotated[
         int | None,
