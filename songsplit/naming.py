@@ -163,7 +163,7 @@ def track_name(file: object) -> str:
     name = Path(os.fsdecode(file)).name
     suffix = ".stem.mp4" if name.lower().endswith(".stem.mp4") else Path(name).suffix
     track = name[: len(name) - len(suffix)]
-    # "...wav" has no extension, and what it has before it is no name.
+    # Of "...wav" only dots would be left.
     return (track if track.strip(".") else name).strip("<>")
 
 

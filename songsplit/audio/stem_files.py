@@ -89,8 +89,9 @@ class StemFilesWriter:
         """Pass blocks of the song through, and see whether 16 bits hold them."""
         self._fits_16_bits = True
         for block in song:
-            steps = block * 2**15
-            self._fits_16_bits = self._fits_16_bits and bool((steps == np.rint(steps)).all())
+            if self._fits_16_bits:
+                steps = block * 2**15
+                self._fits_16_bits = np.array_equal(steps, np.rint(steps))
             yield block
 
     def write(self, blocks: Mapping[str, FloatArray]) -> None:

@@ -90,7 +90,7 @@ class Cover:
 class Tags:
     """What a file says of its song; fields are named as in Vorbis comments, such as albumartist.
 
-    `problem` says why they were not read.
+    `problem` says what of them was left out, and why.
     """
 
     fields: Mapping[str, list[str]] = field(default_factory=dict)
@@ -133,9 +133,10 @@ def read_tags(source: Source) -> Tags:
         fields = _fields(tags) if tags else _other_fields(source)
         cover = _cover(found, tags)
     length = sum(len(text) for texts in fields.values() for text in texts)
-    is_large = cover is not None and len(cover.data) > _MOST_COVER_BYTES
-    if bounded.has_too_much or length > _MOST_TEXT or is_large:
+    if bounded.has_too_much or length > _MOST_TEXT:
         return Tags(problem="the tags are too large, or compressed, and were not copied")
+    if cover is not None and len(cover.data) > _MOST_COVER_BYTES:
+        return Tags(fields, problem="the cover picture is too large and was not copied")
     return Tags(fields, cover)
 
 

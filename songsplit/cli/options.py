@@ -138,7 +138,7 @@ class Options:
     ] = "wav"
     bit_depth: Annotated[
         BitDepth | None,
-        typer.Option(help="Of WAV and FLAC.", show_default="24, or 16 for WAV of a 16-bit song"),
+        typer.Option(help="Of WAV and FLAC.", show_default="24; 16 for WAV of 16-bit songs"),
     ] = None
     bitrate: Annotated[
         int | None,
