@@ -89,9 +89,8 @@ class StemName:
 def stem_at_end(text: str) -> StemName | None:
     """Tell song and stem of ``Song A - Vocals``, ``song_a_drums 2`` or ``Song_(Bass)_v2``.
 
-    A stem in brackets counts more than all other words.
-    The result is None where the name does not end with a stem, names two stems, or says that a
-    stem is missing (``no drums``).
+    A stem in brackets counts more than all other words. The result is None where the name
+    does not end with a stem, names two stems, or says that a stem is missing (``no drums``).
     """
     text = unicodedata.normalize("NFC", text)
     if in_brackets := _bracketed(text):

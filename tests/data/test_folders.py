@@ -6,11 +6,7 @@ import unicodedata
 
 import pytest
 
-from songsplit.data.folders import (
-    find_recordings,
-    require_songs,
-    scan_folder,
-)
+from songsplit.data.folders import find_recordings, require_songs, scan_folder
 from songsplit.data.stem_names import stem_at_end
 from songsplit.errors import DataError
 

@@ -77,6 +77,11 @@ def test_a_batch_is_a_function_of_seed_rank_and_number(cache):
     ranks = [batches(cache, rank=rank, world_size=2).batch(7) for rank in (0, 1)]
     assert not torch.equal(ranks[0]["parts"], ranks[1]["parts"])
     assert ranks[0]["seed"] != ranks[1]["seed"]
+    # A run that is resumed by a later version goes on with the same batches.
+    assert batches(cache, seed=3).describe(5)[0] == (
+        "vocals of musdb18/song 0 from sample 34268, drums of musdb18/song 2 from sample 5463, "
+        "bass of musdb18/song 1 from sample 72323, other of musdb18/song 0 from sample 14462"
+    )
 
 
 @pytest.mark.slow
