@@ -108,7 +108,10 @@ def _descriptor(file: BinaryIO) -> int | None:
         descriptor = os.open(name, os.O_RDONLY)
     except OSError:
         return None
-    if os.path.samestat(os.fstat(descriptor), os.fstat(file.fileno())):
-        return descriptor
+    try:
+        if os.path.samestat(os.fstat(descriptor), os.fstat(file.fileno())):
+            return descriptor
+    except (AttributeError, OSError):
+        pass  # a file in memory or in an archive
     os.close(descriptor)
     return None
