@@ -93,6 +93,7 @@ def check_gains(gains: Mapping[str, Any], stems: Collection[str]) -> None:
             )
 
 
+@np.errstate(under="ignore")
 def mix_stems(stems: Mapping[str, Any], gains: Mapping[str, float]) -> Any:
     """Add up stems, each at a gain in dB; those that are not named keep their level."""
     parts = [stem * 10 ** (float(gains.get(name, 0.0)) / 20) for name, stem in stems.items()]
@@ -213,6 +214,7 @@ class Stems(Mapping[str, Any]):
         """
         return self.remix(vocals=vocals)
 
+    @np.errstate(under="ignore")
     def save(
         self,
         folder: str | os.PathLike[str],
