@@ -109,6 +109,8 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
 
 def load_weights(path: str | os.PathLike[str]) -> StoredModel:
     """Read and check a weights file; raise ModelError if it is missing or damaged."""
+    import torch
+
     from songsplit.models.separation_model import SeparationModel
     from songsplit.models.unet import least_weights
 
@@ -138,7 +140,9 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
     digest = _digest(metadata, tensors)
     if digest != metadata.get("sha256"):
         raise ModelError(f"{path} is damaged, its checksum is wrong: copy or export it again")
-    model = SeparationModel(config)
+    # The host program may have set other defaults.
+    with torch.device("cpu"):
+        model = SeparationModel(config).float()
     values = {name: tensor.float() for name, tensor in tensors.items()}
     try:
         model.load_state_dict(values)
