@@ -42,6 +42,8 @@ Model: TypeAlias = str | os.PathLike[str] | SeparationModel
 Samples: TypeAlias = NDArray[np.float32]
 
 _BLOCK_SECONDS = 4
+# Songs fade to numbers that are smaller than float32 has, whatever a host program thinks of that.
+_CALM = np.errstate(under="ignore")
 
 
 class Separator:
@@ -104,6 +106,7 @@ class Separator:
         """The device that computes."""
         return self._runner.device
 
+    @_CALM
     def separate(
         self, audio: Audio, sample_rate: int | None = None, *, progress: Progress = False
     ) -> Stems:
@@ -179,7 +182,7 @@ class Separator:
             As from :meth:`separate`, when the place is reached; and if blocks differ in channels.
         """
         if _is_file(audio, sample_rate):
-            return self._streamed_file(audio)
+            return _calmly(self._streamed_file(audio))
         # An array by itself is one block.
         is_array = isinstance(audio, np.ndarray) or hasattr(audio, "cpu")
         try:
@@ -188,7 +191,7 @@ class Separator:
             raise AudioInputError(
                 f"audio is of type {type(audio).__name__}: stream a file or blocks of samples"
             ) from None
-        return self._streamed(blocks, check_sample_rate(sample_rate))
+        return _calmly(self._streamed(blocks, check_sample_rate(sample_rate)))
 
     def _streamed_file(self, file: File) -> Iterator[Stems]:
         with open_audio(file, max_hours=self._max_hours) as reader:
@@ -215,6 +218,7 @@ class Separator:
         for stems in stream_stems(self._runner, samples(), rate, channels, live=True):
             yield self._named([first.restore(stem) for stem in stems], rate)
 
+    @_CALM
     def separate_to_files(
         self,
         audio: File,
@@ -342,7 +346,14 @@ def separate(
     return separator.separate(audio, sample_rate, progress=progress)
 
 
+def _calmly(parts: Iterator[Stems]) -> Iterator[Stems]:
+    # Not around the generator, whose settings would be those of its caller too.
+    return iter(_CALM(lambda: next(parts, None)), None)
+
+
 def _is_file(audio: object, sample_rate: int | None) -> TypeIs[File]:
+    if isinstance(audio, bytes | bytearray | memoryview):
+        raise AudioInputError("audio is bytes: give io.BytesIO(data) for the bytes of a file")
     is_file = isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
     if is_file and sample_rate is not None:
         raise AudioInputError(f"{audio}: a file brings its own rate: leave sample_rate out")

@@ -90,6 +90,7 @@ def _check_levels(gains: Mapping[str, Any], problem: type[SongsplitError]) -> No
             raise problem(f"the gain of {name} must be at most {_MAX_GAIN:g} dB, not {gain!r}")
 
 
+@np.errstate(under="ignore")
 def mix_stems(stems: Mapping[str, Any], gains: Mapping[str, float]) -> Any:
     """Add up stems, each at a gain in dB; those that are not named keep their level."""
     parts = [stem * 10 ** (float(gains.get(name, 0.0)) / 20) for name, stem in stems.items()]
@@ -242,6 +243,7 @@ class Stems(Mapping[str, Any]):
         """
         return self.remix(vocals=vocals)
 
+    @np.errstate(under="ignore")
     def save(
         self,
         folder: str | os.PathLike[str],

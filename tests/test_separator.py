@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -9,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import songsplit
 from songsplit import OutputFormat, Separator
 from songsplit.errors import (
     AudioFileError,
@@ -19,6 +24,7 @@ from songsplit.errors import (
     OutputError,
 )
 from songsplit.models.separation_model import SeparationModel
+from songsplit.models.weights import save_weights
 from tests.conftest import EXAMPLE
 from tests.models.tiny import TINY, tiny_model
 
@@ -303,3 +309,72 @@ def test_a_song_is_not_replaced_by_its_stem(tiny, tmp_path):
     soundfile.write(tmp_path / "vocals.wav", np.full((9000, 2), 0.1), 44100)
     with pytest.raises(OutputError, match="its own stem"):
         tiny.separate_to_files(tmp_path / "vocals.wav", tmp_path, overwrite=True)
+
+
+@pytest.fixture
+def default_dtype():
+    yield torch.set_default_dtype
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("quality", ["balanced", "best"])
+def test_defaults_of_torch_in_the_host_program_change_nothing(tmp_path, default_dtype, quality):
+    save_weights(tiny_model(), {}, tmp_path / "tiny.safetensors")
+    mixture = np.random.default_rng(0).normal(size=(2, 30000)).astype(np.float32)
+
+    def vocals(model):
+        return Separator(model, "cpu", quality=quality).separate(mixture, 48000).vocals
+
+    path = tmp_path / "tiny.safetensors"
+    expected = vocals(path)
+    with torch.device("meta"):
+        np.testing.assert_array_equal(vocals(path), expected)
+    with torch.inference_mode():
+        np.testing.assert_array_equal(vocals(path), expected)
+    for dtype in (torch.float64, torch.bfloat16, torch.float16):
+        default_dtype(dtype)
+        np.testing.assert_array_equal(vocals(path), expected)
+        assert np.isfinite(vocals(tiny_model())).all()
+
+
+def test_a_song_that_fades_to_nothing_where_numpy_raises(tiny, tmp_path):
+    fade = 10 ** np.linspace(-1, -50, 60000)
+    mixture = np.random.default_rng(0).normal(size=(2, 60000)) * fade
+    soundfile.write(tmp_path / "song.wav", mixture.T, 44100, subtype="FLOAT")
+    with np.errstate(all="raise"):
+        stems = tiny.separate(mixture, 44100)
+        assert_adds_up(stems, mixture)
+        assert np.isfinite(stems.karaoke(vocals=-120)).all()
+        stems.save(tmp_path / "saved", output="flac")
+        for source in ((tmp_path / "song.wav",), ([mixture, mixture], 44100)):
+            for part in tiny.stream(*source):
+                assert np.isfinite(part.vocals).all()
+                with pytest.raises(FloatingPointError):
+                    np.float32(1e-30) * np.float32(1e-30)
+        tiny.separate_to_files(tmp_path / "song.wav", tmp_path / "out", mix=songsplit.Mix("remix"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list them")
+def test_file_objects_with_the_name_of_a_file_leave_nothing_open(tiny, tmp_path):
+    path = tmp_path / "song.wav"
+    soundfile.write(path, np.full((9000, 2), 0.1), 44100)
+    with zipfile.ZipFile(tmp_path / "album.zip", "w") as album:
+        album.write(path, str(path).lstrip("/"))
+    for _ in range(2):
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        named = io.BytesIO(path.read_bytes())
+        named.name = str(path)
+        tiny.separate(named)
+        with (
+            zipfile.ZipFile(tmp_path / "album.zip") as album,
+            album.open(album.namelist()[0]) as member,
+        ):
+            tiny.separate(member)
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("data", [b"RIFF", bytearray(b"RIFF"), memoryview(b"RIFF")])
+def test_bytes_are_told_how_to_be_a_file(tiny, data):
+    for separate in (tiny.separate, tiny.stream):
+        with pytest.raises(AudioInputError, match=r"io\.BytesIO\(data\)"):
+            separate(data)

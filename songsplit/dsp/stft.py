@@ -27,7 +27,7 @@ class STFT(nn.Module):
             )
         self.n_fft = n_fft
         self.hop_length = hop_length
-        window = torch.hann_window(n_fft, periodic=True)
+        window = torch.hann_window(n_fft, periodic=True, dtype=torch.float32)
         self.register_buffer("window", window, persistent=False)
 
     @property

@@ -12,7 +12,8 @@ from songsplit.errors import ConfigError
 
 # Settings of version 0.1, with the only value that is left.
 _FORMER = {"stereo_input": "left-right-mid-side", "skip": "sum", "mask": "soft", "context": "none"}
-# Configurations come with weights from strangers: what these bounds allow fits into memory.
+# Configurations come with weights from strangers: what these bounds allow takes at most two
+# gigabytes and two seconds for a second of audio, if the network is not too wide.
 _INTEGERS = {
     "sample_rate": (1, 768_000),
     "n_fft": (16, 1 << 16),
@@ -21,7 +22,10 @@ _INTEGERS = {
     "bottleneck": (0, 1 << 15),
     "narrowest": (1, 1 << 15),
 }
-_MAX_LEVEL_SECONDS = 600.0
+_MAX_LEVEL_FRAMES = 10_000
+_MAX_FRAMES_PER_SECOND = 1000
+_MAX_MASK_VALUES_PER_SECOND = 1e6
+_MAX_STEP_SECONDS = 4.0
 # Targets give files and arguments their names.
 _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _MAX_TARGETS = 32
@@ -90,9 +94,15 @@ class MaskUNetConfig:
         self._require("widths", 1 <= len(self.widths) <= 12)
         self._require("widths", all(_is_integer(width, 1, 4096) for width in self.widths))
         self._require("bands", self._bands_fit())
-        for name, limit in (("compression", 1.0), ("level_seconds", _MAX_LEVEL_SECONDS)):
+        for name, limit in (("compression", 1.0), ("level_seconds", 1e6)):
             value = getattr(self, name)
             self._require(name, isinstance(value, int | float) and 0 < value <= limit)
+        self._require("hop_length", self.frames_per_second <= _MAX_FRAMES_PER_SECOND)
+        values = len(self.targets) * (self.n_fft // 2 + 1) * self.frames_per_second
+        self._require("hop_length", values <= _MAX_MASK_VALUES_PER_SECOND)
+        self._require("level_seconds", self.level_frames <= _MAX_LEVEL_FRAMES)
+        step = self.hop_length * self.frame_multiple / self.sample_rate
+        self._require("widths", step <= _MAX_STEP_SECONDS)
         lowest = self.rows // self.frame_multiple
         self._require("bottleneck", 0 <= self.bottleneck <= max(lowest, self.narrowest))
 
@@ -133,6 +143,11 @@ class MaskUNetConfig:
         return self.band_count // self.subbands
 
     @property
+    def frames_per_second(self) -> float:
+        """Number of frames of the spectrogram for a second of audio."""
+        return self.sample_rate / self.hop_length
+
+    @property
     def frame_multiple(self) -> int:
         """The network works on numbers of frames that are multiples of this."""
         return int(2 ** (len(self.widths) - 1))
@@ -140,7 +155,7 @@ class MaskUNetConfig:
     @property
     def level_frames(self) -> int:
         """Length of the level window in frames, odd."""
-        return 2 * int(self.level_seconds * self.sample_rate / self.hop_length / 2) + 1
+        return 2 * int(self.level_seconds * self.frames_per_second / 2) + 1
 
     def to_json(self) -> str:
         """Write the configuration as JSON."""

@@ -13,14 +13,19 @@ from songsplit.models.config import MaskUNetConfig
 _INPUTS = 4  # powers of left, right, mid and side
 
 
-def least_weights(config: MaskUNetConfig) -> int:
-    """Count the weights of the encoder, about half of all, without making the network."""
-    count, rows = 0, config.rows
-    channels = _INPUTS * config.subbands
+def encoder_costs(config: MaskUNetConfig) -> tuple[int, float]:
+    """Count weights and multiplications for a second of audio without making the network.
+
+    The encoder has about half of all.
+    """
+    weights, multiplications, rows = 0, 0.0, config.rows
+    channels, frames = _INPUTS * config.subbands, config.frames_per_second
     for width in config.widths:
-        count += 9 * width * (channels + width) + 2 * rows * _inner_rows(config, rows)
-        channels, rows = width, rows // 2
-    return count
+        convolution, inner = 9 * width * (channels + width), _inner_rows(config, rows)
+        weights += convolution + 2 * rows * inner
+        multiplications += (convolution + 2 * inner * width) * rows * frames
+        channels, rows, frames = width, rows // 2, frames / 2
+    return weights, multiplications
 
 
 def _inner_rows(config: MaskUNetConfig, rows: int) -> int:

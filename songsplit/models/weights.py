@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "default"
 _FORMAT = "songsplit-2"
+_MAX_MULTIPLICATIONS = 1e10  # in the encoder, for a second of audio; the default has 5e8
 _FOLDER = Path(str(resources.files("songsplit") / "weights"))
 
 
@@ -109,8 +110,10 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
 
 def load_weights(path: str | os.PathLike[str]) -> StoredModel:
     """Read and check a weights file; raise ModelError if it is missing or damaged."""
+    import torch
+
     from songsplit.models.separation_model import SeparationModel
-    from songsplit.models.unet import least_weights
+    from songsplit.models.unet import encoder_costs
 
     try:
         with safe_open(str(path), framework="pt") as file:
@@ -124,8 +127,11 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
             names = list(file.keys())
             weights = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
             # Before anything is made of the size that the configuration asks for.
-            if least_weights(config) > weights:
+            least, multiplications = encoder_costs(config)
+            if least > weights:
                 raise ModelError(f"{path} does not fit its own configuration: export it again")
+            if multiplications > _MAX_MULTIPLICATIONS:
+                raise ModelError(f"{path}: so large a network is too slow: use another model")
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError:
         raise ModelError(f"{path}: there is no such model file; check the name") from None
@@ -138,7 +144,9 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
     digest = _digest(metadata, tensors)
     if digest != metadata.get("sha256"):
         raise ModelError(f"{path} is damaged, its checksum is wrong: copy or export it again")
-    model = SeparationModel(config)
+    # The host program may have set other defaults.
+    with torch.device("cpu"):
+        model = SeparationModel(config).float()
     values = {name: tensor.float() for name, tensor in tensors.items()}
     try:
         model.load_state_dict(values)

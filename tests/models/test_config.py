@@ -57,6 +57,26 @@ def test_impossible_values_are_refused_by_name(name, value):
         MaskUNetConfig(**{name: value})
 
 
+SMALL = {"widths": (1,), "bottleneck": 0, "subbands": 1, "bands": ((1, 1),)}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("hop_length", {"n_fft": 16, "hop_length": 1, "sample_rate": 768_000}),
+        ("hop_length", {"hop_length": 64, "targets": [f"t{n}" for n in range(32)]}),
+        ("hop_length", {"n_fft": 65536, "sample_rate": 768_000}),
+        ("level_seconds", {"n_fft": 512, "hop_length": 128, "level_seconds": 30}),
+        ("widths", {"widths": (1,) * 12, "bands": ((2048, 1),)}),
+        ("widths", {"sample_rate": 1}),
+    ],
+)
+def test_what_takes_too_long_or_too_much_memory_is_refused(name, settings):
+    with pytest.raises(ConfigError, match=name):
+        MaskUNetConfig(**{**SMALL, **settings})
+    MaskUNetConfig(**SMALL)
+
+
 def test_unknown_settings_are_refused_by_name():
     text = json.dumps({"subbands": 8, "magic": 1})
     with pytest.raises(ConfigError, match="magic"):

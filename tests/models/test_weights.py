@@ -14,7 +14,7 @@ import songsplit
 from songsplit.errors import ModelError
 from songsplit.models import weights
 from songsplit.models.separation_model import SeparationModel
-from songsplit.models.unet import least_weights
+from songsplit.models.unet import encoder_costs
 from songsplit.models.weights import load_model, load_weights, save_weights
 from tests.models.tiny import tiny_model
 
@@ -110,6 +110,13 @@ def test_a_configuration_that_asks_for_more_than_there_is_takes_no_memory(
         load_weights(path)
 
 
+def test_a_network_that_is_too_slow_is_refused_before_it_is_made(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_weights(tiny_model(widths=(96,), subbands=1, hop_length=64), {}, path)
+    with pytest.raises(ModelError, match="too slow"):
+        load_weights(path)
+
+
 def test_weights_that_are_no_numbers(tmp_path):
     path = tmp_path / "model.safetensors"
     model = tiny_model()
@@ -124,7 +131,7 @@ def test_weights_that_are_no_numbers(tmp_path):
 def test_a_network_has_no_fewer_weights_than_is_said_beforehand(changes):
     model = tiny_model(**changes)
     count = sum(value.numel() for value in model.state_dict().values())
-    assert count / 4 < least_weights(model.config) < count
+    assert count / 4 < encoder_costs(model.config)[0] < count
 
 
 def test_other_networks_cannot_be_stored(tmp_path):
