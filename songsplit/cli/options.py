@@ -137,7 +137,8 @@ class Options:
         ),
     ] = "wav"
     bit_depth: Annotated[
-        BitDepth | None, typer.Option(help="Of WAV and FLAC.", show_default="32f, of FLAC 24")
+        BitDepth | None,
+        typer.Option(help="Of WAV and FLAC.", show_default="24, or WAV as the song 16"),
     ] = None
     bitrate: Annotated[
         int | None,

@@ -91,8 +91,9 @@ class Request:
     @property
     def template(self) -> str:
         """How results are called; a mix that is called like a stem is that stem alone."""
+        stems = "{track}" if self.output.holds_all else FOLDER_EACH
         is_stem = self.mix is None or self.mix.name in self.stems
-        return self.filename or (FOLDER_EACH if is_stem else ONE_EACH)
+        return self.filename or (stems if is_stem else ONE_EACH)
 
     def place(self, song: Song) -> Path:
         """Return the folder below which results of a song go."""

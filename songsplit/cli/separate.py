@@ -67,8 +67,8 @@ def split(
     """Write vocals and instrumental of each song (the default).
 
     The files have the song's own sample rate, channels and length (where the format has
-    them), its tags and its cover picture. By default they are WAV of 32-bit floating point,
-    in which nothing clips.
+    them), its tags and its cover picture. By default they are WAV of 24 bits, or of 16 if the
+    song has 16 and nothing would clip.
     """
     if stdout is None:
         _separate(songs, options, stem=stem)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from songsplit.audio import StemFilesWriter, open_audio
+from songsplit.audio import OutputFormat, StemFilesWriter, open_audio
 from songsplit.cli.batch import Batch, Stopped
 from songsplit.cli.inputs import Song, find_songs
 from songsplit.cli.plan import Outcome, Request, without_results
@@ -196,12 +196,19 @@ def test_results_never_replace_songs(songs: list[Song], tmp_path: Path) -> None:
 
 def test_results_among_the_songs_are_not_taken_for_songs(songs: list[Song], tmp_path: Path) -> None:
     folder, custom = tmp_path / "in", {"filename": "{track} {stem}"}
-    for request in ({}, {"mix": Mix("karaoke")}, {}, custom, custom):
+    stem_files = {"output": OutputFormat("stem.mp4")}
+    for request in ({}, {"mix": Mix("karaoke")}, stem_files, {}, custom, custom):
         found, _ = find_songs([str(folder)])
         assert len(found) >= 6
         outcomes = run(batch(folder, **request), found)
         assert len(outcomes) == 6
     assert counts(outcomes) == "6 skipped"
+    # Stem files by themselves are songs.
+    (tmp_path / "musdb").mkdir()
+    for path in folder.glob("*.stem.mp4"):
+        path.rename(tmp_path / "musdb" / path.name)
+    found, _ = find_songs([str(tmp_path / "musdb")])
+    assert len(run(batch(tmp_path / "musdb"), found)) == len(found) == 6
     # Somebody's own songs of such names are songs.
     own = folder / "album" / "vocals.wav"
     own.parent.mkdir()
