@@ -127,6 +127,7 @@ class Batch:
                         output=request.output,
                         picture=request.picture,
                         overwrite=request.overwrite,
+                        sound_track=request.sound_track,
                         progress=progress,
                     )
             only_drawn = planned.finished and request.mix is None

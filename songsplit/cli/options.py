@@ -174,7 +174,7 @@ class Options:
             "--model", "-m", help="Name of a model, or a .safetensors file.", show_default="default"
         ),
     ] = None
-    quality: Annotated[Quality, typer.Option(help="Best takes three times as long.")] = "balanced"
+    quality: Annotated[Quality, typer.Option(help="Best takes 3x as long.")] = "balanced"
     device: Annotated[
         str | None,
         typer.Option(
@@ -184,6 +184,12 @@ class Options:
             metavar="NAME",
             help="Compute on: cpu, cuda, mps, ...",
             show_default="the fastest",
+        ),
+    ] = None
+    track: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER", help="Sound track of a film, from 1.", min=1, show_default=False
         ),
     ] = None
     jobs: Annotated[

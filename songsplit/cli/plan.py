@@ -86,6 +86,7 @@ class Request:
     output: OutputFormat = field(default_factory=OutputFormat)
     picture: bool = False
     overwrite: bool = False
+    sound_track: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -115,13 +116,15 @@ class Planner:
 
         A song that cannot be read, or whose results cannot be written, is a SongsplitError.
         """
-        request, tags, seconds, notes = self._request, None, None, []
+        request, tags, seconds = self._request, None, None
+        notes: list[str] = []
         finished: Mapping[str, Path] | None = None
         # Pipes give what they have once only.
         if song.path is not None and is_plain(song.path):
             # A missing song must not be hidden by an old result.
-            with open_audio(song.path) as reader:
+            with open_audio(song.path, track=request.sound_track) as reader:
                 seconds = reader.info.seconds
+                notes.extend(reader.info.notes)
                 request.output.check_channels(reader.info.channels)
                 if reader.info.stems:
                     names = ", ".join(reader.info.stems)

@@ -239,6 +239,7 @@ def _request(
         output=output,
         picture=options.plot,
         overwrite=options.overwrite,
+        sound_track=options.track,
         settings=settings,
     )
 
@@ -256,6 +257,8 @@ def _settings(options: Options, mix: Mix | None, stems: Sequence[str]) -> dict[s
         "bit depth": options.bit_depth or "default",
         "bit rate": str(options.bitrate or "default"),
     }
+    if options.track is not None:
+        settings["sound track"] = str(options.track)
     if mix is not None:
         gains = {stem: mix.gains.get(stem, 0.0) for stem in stems}
         levels = {stem: "off" if gain == MUTE else f"{gain:+g} dB" for stem, gain in gains.items()}
