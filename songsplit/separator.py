@@ -229,6 +229,7 @@ class Separator:
         output: OutputFormat | FormatName = "wav",
         picture: bool = False,
         overwrite: bool = False,
+        sound_track: int | None = None,
         progress: Progress = False,
     ) -> SavedStems:
         """Split a file into ``<folder>/vocals.wav`` and ``<folder>/instrumental.wav``.
@@ -254,6 +255,8 @@ class Separator:
         picture, overwrite : bool, optional
             Also draw song and stems into a PNG file, named like a stem "picture"; replace
             files that are already there.
+        sound_track : int, optional
+            Which sound track of a film to take, counted from 1; by default the first.
         progress : bool or callable, optional
             As for :meth:`separate`. The function is still called while files are encoded.
 
@@ -285,7 +288,7 @@ class Separator:
             tags = tags.at_tempo(mix.tempo)
         names = self.targets if mix is None else (mix.name,)
         track = track_name(song or getattr(audio, "name", None))
-        with open_audio(audio, max_hours=self._max_hours) as reader:
+        with open_audio(audio, max_hours=self._max_hours, track=sound_track) as reader:
             rate, channels = reader.info.sample_rate, reader.info.channels
             files = result_files(
                 folder, names, output, filename=filename, track=track, tags=tags, picture=picture

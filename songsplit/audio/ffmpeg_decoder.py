@@ -64,7 +64,8 @@ class FFmpegDecoder:
                 raise StructureError(IS_PROTECTED)
             streams = container.streams.audio
             if not streams:
-                kinds = " and ".join(sorted({stream.type for stream in container.streams}))
+                types = sorted({stream.type for stream in container.streams})
+                kinds = " and ".join(types).replace("video", "pictures")
                 raise AudioFileError(
                     f"{source.label}: the file holds no audio (only {kinds or 'a header'}); choose "
                     "a file with sound"

@@ -79,7 +79,7 @@ class Batch:
                         self._in_pipe = False
                         continue
                     running.add(pool.submit(self._work, song, outcome))
-                    if len(running) == jobs:
+                    while len(running) == jobs:
                         running = self._wait(running)
                 while running:
                     running = self._wait(running)
@@ -94,7 +94,8 @@ class Batch:
         self._display.outcome(outcome)
 
     def _wait(self, running: set[Future[Outcome]]) -> set[Future[Outcome]]:
-        done, rest = wait(running, return_when=FIRST_COMPLETED)
+        # Windows tells signals only where waiting ends.
+        done, rest = wait(running, timeout=1, return_when=FIRST_COMPLETED)
         for future in done:
             self.finish(future.result())
         return rest
@@ -127,6 +128,7 @@ class Batch:
                         output=request.output,
                         picture=request.picture,
                         overwrite=request.overwrite,
+                        sound_track=request.sound_track,
                         progress=progress,
                     )
             only_drawn = planned.finished and request.mix is None

@@ -53,6 +53,7 @@ def from_stems(
             output=request.output,
             tags=read_tags(song.path) if song.path else None,
             guarded=True,
+            alive=lambda: progress(about.seconds or 0.0, about.seconds, None),
         )
         with writer:
             for block in shown:

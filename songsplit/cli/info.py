@@ -115,6 +115,8 @@ def _facts(path: Path | None, *, music: bool) -> dict[str, Any]:
         **{name: ", ".join(tags.fields.get(name, ())) or None for name in _TAGS},
         "cover": None if tags.cover is None else tags.cover.mime,
         "stems": list(about.stems) or None,
+        "tracks": list(about.tracks) if len(about.tracks) > 1 and not about.stems else None,
+        "notes": list(about.notes),
     }
 
 
@@ -170,3 +172,5 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     if facts["stems"]:
         stems = ", ".join(facts["stems"])
         yield f"stems: {stems} (a stem file; its mixture is what songsplit takes)"
+    for note in facts["notes"]:
+        yield f"note: {note}"

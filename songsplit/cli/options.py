@@ -7,6 +7,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
@@ -22,7 +23,6 @@ BitDepth: TypeAlias = Literal["16", "24", "32f"]
 Quality: TypeAlias = Literal["balanced", "best"]
 
 MUTE = -math.inf
-_LEVEL = re.compile(r"(?i)([+-]?\d+(?:\.\d*)?|[+-]?\.\d+)\s*(?:db)?")
 _FASTEST = 4.0
 _DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "hpu", "mtia")
 _FORMATS = get_args(Format)
@@ -39,24 +39,24 @@ def format_name(text: str) -> str:
     return name
 
 
+def _number(text: object, pattern: str, what: str) -> float:
+    """Read the number that is the first group of a pattern."""
+    if match := re.fullmatch(pattern, str(text).strip().lower()):
+        with suppress(ValueError):  # of several dots
+            return float(match[1])
+    raise typer.BadParameter(f"{text!r} is not {what}")
+
+
 def kilobits(text: str | int) -> int:
     """Read a bit rate such as ``320`` or ``320k``."""
-    digits = str(text).strip().lower().removesuffix("k")
-    if not digits.isdecimal():
-        raise typer.BadParameter(f"{text!r} is not a bit rate: give kbit/s, such as 320")
-    return int(digits)
+    return int(_number(text, r"(\d+)k?", "a bit rate: give kbit/s, such as 320"))
 
 
 def level(text: str | float) -> float:
     """Read a level such as ``-18dB``, ``+3`` or ``off``, in dB."""
-    if not isinstance(text, str):
-        return text
-    if text.strip().lower() in ("off", "mute", "none", "-inf"):
+    if str(text).strip().lower() in ("off", "mute", "none", "-inf"):
         return MUTE
-    match = _LEVEL.fullmatch(text.strip())
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is not a level: give dB, such as -18dB, or off")
-    return float(match[1])
+    return _number(text, r"([+-]?[\d.]+)\s*(db)?", "a level: give dB, such as -18dB, or off")
 
 
 def guide(text: str | float) -> float:
@@ -72,13 +72,18 @@ def guide(text: str | float) -> float:
 
 def semitones(text: str | float) -> float:
     """Read how far the key moves, such as ``-2``."""
-    try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is not a number of semitones: give how far to go up, or down if negative, "
-            "such as -2"
-        ) from None
+    what = "a number of semitones: give how far to go up, or down if negative, such as -2"
+    return _number(text, r"([+-]?[\d.]+)", what)
+
+
+def tempo(text: str | float) -> float:
+    """Read a tempo such as ``80%`` or ``0.8``."""
+    value = _number(text, r"([\d.]+)\s*%?", "a tempo: give a share, such as 80% or 0.8")
+    if str(text).strip().endswith("%"):
+        return value / 100
+    if value > _FASTEST:
+        raise typer.BadParameter(f"{text!r} is that many times as fast: say {value:g}%")
+    return value
 
 
 def device(name: str) -> str:
@@ -89,22 +94,6 @@ def device(name: str) -> str:
             "the option, the fastest is taken"
         )
     return name
-
-
-def tempo(text: str | float) -> float:
-    """Read a tempo such as ``80%`` or ``0.8``."""
-    if not isinstance(text, str):
-        return text
-    number, percent, rest = text.strip().partition("%")
-    try:
-        value = float(number) / (100 if percent else 1)
-    except ValueError:
-        value = math.nan
-    if rest or not math.isfinite(value):
-        raise typer.BadParameter(f"{text!r} is not a tempo: give a share, such as 80% or 0.8")
-    if value > _FASTEST and not percent:
-        raise typer.BadParameter(f"{text!r} is that many times as fast: say {value:g}%")
-    return value
 
 
 Songs = Annotated[
@@ -174,7 +163,7 @@ class Options:
             "--model", "-m", help="Name of a model, or a .safetensors file.", show_default="default"
         ),
     ] = None
-    quality: Annotated[Quality, typer.Option(help="Best takes three times as long.")] = "balanced"
+    quality: Annotated[Quality, typer.Option(help="Best takes 3x as long.")] = "balanced"
     device: Annotated[
         str | None,
         typer.Option(
@@ -184,6 +173,12 @@ class Options:
             metavar="NAME",
             help="Compute on: cpu, cuda, mps, ...",
             show_default="the fastest",
+        ),
+    ] = None
+    track: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER", help="Sound track of a film, from 1.", min=1, show_default=False
         ),
     ] = None
     jobs: Annotated[

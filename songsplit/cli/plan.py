@@ -86,15 +86,15 @@ class Request:
     output: OutputFormat = field(default_factory=OutputFormat)
     picture: bool = False
     overwrite: bool = False
+    sound_track: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def template(self) -> str:
         """How results are called; a mix that is called like a stem is that stem alone."""
-        if self.filename or self.output.holds_all:
-            return self.filename or "{track}"
+        stems = "{track}" if self.output.holds_all else FOLDER_EACH
         is_stem = self.mix is None or self.mix.name in self.stems
-        return FOLDER_EACH if is_stem else ONE_EACH
+        return self.filename or (stems if is_stem else ONE_EACH)
 
     def place(self, song: Song) -> Path:
         """Return the folder below which results of a song go."""
@@ -116,13 +116,15 @@ class Planner:
 
         A song that cannot be read, or whose results cannot be written, is a SongsplitError.
         """
-        request, tags, seconds, notes = self._request, None, None, []
+        request, tags, seconds = self._request, None, None
+        notes: list[str] = []
         finished: Mapping[str, Path] | None = None
         # Pipes give what they have once only.
         if song.path is not None and is_plain(song.path):
             # A missing song must not be hidden by an old result.
-            with open_audio(song.path) as reader:
+            with open_audio(song.path, track=request.sound_track) as reader:
                 seconds = reader.info.seconds
+                notes.extend(reader.info.notes)
                 request.output.check_channels(reader.info.channels)
                 if reader.info.stems:
                     names = ", ".join(reader.info.stems)

@@ -33,7 +33,9 @@ class Record:
     def can_be_mixed(self, settings: Mapping[str, str]) -> bool:
         """Say whether a mix of such stems, in a lossless format, is as if made with settings."""
         old, new = self.settings, settings
-        is_same = all(old.get(name) == new.get(name) for name in ("model", "quality"))
+        is_same = all(
+            old.get(name) == new.get(name) for name in ("model", "quality", "sound track")
+        )
         old_depth, new_depth = (_DEPTHS.index(s.get("bit depth", "default")) for s in (old, new))
         return is_same and old_depth >= new_depth and self.gain_db == 0
 

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _STEMS = ("vocals", "instrumental")  # of the default model
 # The options that have a meaning where nothing is written to files.
-_OF_STREAMS = ("model", "quality", "device", "quiet", "verbose")
+_ABOUT_SOUND = ("model", "quality", "device", "quiet", "verbose")
 
 _GuideVocals = Annotated[
     float,
@@ -163,13 +163,12 @@ def _stream(names: Sequence[str], options: Options, stem: str) -> None:
     from songsplit.cli.inputs import STANDARD_INPUT, standard_input
 
     if len(names) > 1:
-        raise typer.BadParameter("--stdout takes one song")
-    for field in fields(Options):
-        if field.name not in _OF_STREAMS and getattr(options, field.name) != field.default:
-            shown = field.name.removeprefix("output_").replace("_", "-")
-            raise typer.BadParameter(
-                f"--{shown} is about files: --stdout gives WAV of the song's rate and channels"
-            )
+        raise ConfigError("--stdout takes one song")
+    about_sound = {name: getattr(options, name) for name in _ABOUT_SOUND}
+    if options != replace(Options(), **about_sound):
+        raise ConfigError(
+            "--stdout writes WAV of the song's rate and channels: leave options about files out"
+        )
     if sys.stdout.isatty():
         raise OutputError("standard output is a terminal: send it to a file or to a program")
     # The null device takes the place of a closed stream.
@@ -239,6 +238,7 @@ def _request(
         output=output,
         picture=options.plot,
         overwrite=options.overwrite,
+        sound_track=options.track,
         settings=settings,
     )
 
@@ -256,6 +256,8 @@ def _settings(options: Options, mix: Mix | None, stems: Sequence[str]) -> dict[s
         "bit depth": options.bit_depth or "default",
         "bit rate": str(options.bitrate or "default"),
     }
+    if options.track is not None:
+        settings["sound track"] = str(options.track)
     if mix is not None:
         gains = {stem: mix.gains.get(stem, 0.0) for stem in stems}
         levels = {stem: "off" if gain == MUTE else f"{gain:+g} dB" for stem, gain in gains.items()}

@@ -242,7 +242,7 @@ def test_what_is_no_audio(tmp_path: Path) -> None:
     assert "0 bytes" in reason(io.BytesIO(b""))
     (tmp_path / "notes.vox").write_text("words and more words\n" * 500)
     assert "not an audio file" in reason(tmp_path / "notes.vox")
-    assert "holds no audio (only video)" in reason(io.BytesIO(video_bytes("image2pipe", "png")))
+    assert "holds no audio (only pictures)" in reason(io.BytesIO(video_bytes("image2pipe", "png")))
 
 
 @pytest.mark.parametrize("kind", NOTICED)

@@ -33,7 +33,7 @@ class Halver:
         self.at_once = self.most_at_once = 0
 
     def separate_to_files(
-        self, audio, folder, *, mix, filename, output, picture, overwrite, progress
+        self, audio, folder, *, mix, filename, output, picture, overwrite, sound_track, progress
     ):
         stems = STEMS if mix is None else (mix.name,)
         track = track_name(getattr(audio, "name", audio))

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import get_args
 
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 
 from songsplit.audio.formats import FormatName
 from songsplit.cli import app
+from songsplit.cli.display import _Work
 from songsplit.cli.options import Format, level, tempo
 from tests.cli.conftest import ROOT, run
 
@@ -98,10 +100,10 @@ def test_info(song):
 def test_tempo_and_key(song, monkeypatch):
     pytest.importorskip("librosa")
     # A scale of A major with its chord, two notes a second.
-    time = np.arange(22050 // 2) / 22050
-    decay = np.exp(-6 * time)
+    seconds = np.arange(22050 // 2) / 22050
+    decay = np.exp(-6 * seconds)
     steps = [0, 4, 7, 12, 0, 2, 4, 5, 7, 9, 11, 12] * 4
-    notes = [np.sin(2 * np.pi * 220 * 2 ** (step / 12) * time) * decay for step in steps]
+    notes = [np.sin(2 * np.pi * 220 * 2 ** (step / 12) * seconds) * decay for step in steps]
     soundfile.write("scale.wav", np.concatenate(notes) / 2, 22050)
     told = run("info", "scale.wav", "--music").stdout
     assert re.search(r"music: (60|120|12\d|11\d) beats a minute, A major \(estimates\)", told)
@@ -125,15 +127,31 @@ def test_what_is_not_installed_is_missed_before_the_work(song, monkeypatch):
     run("practice", song, "--dry-run")
 
 
+def test_bars_move_evenly_between_reports(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    work = _Work("song", writing=1.0)
+    work.report(0, 100, None)
+    shares = []
+    for now in range(1, 20):
+        if now in (5, 10):  # ten seconds of audio in each, then the files are written
+            work.report(10 * now, 100, None)
+        shares.append(work.share)
+    steps = np.diff(shares)
+    assert steps.min() > 0
+    assert steps.max() < 0.2
+    assert work.words(work.share) == "writing, 0:01 left"
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_on_a_terminal_bars_move_evenly_and_results_are_told_once(song):
-    noise = np.random.default_rng(0).normal(size=(44100 * 60, 2)) / 10
-    soundfile.write("song.flac", noise, 44100)
     Path("second.flac").write_bytes(song.read_bytes())
+    noise = np.random.default_rng(0).normal(size=(44100 * 20, 2)) / 10
+    soundfile.write("song.flac", noise, 44100)
     deep = "o" * 100
-    command = [sys.executable, "-m", "songsplit", "song.flac", "second.flac", "-d", "cpu"]
-    code = f"import pty; pty.spawn({[*command, '-o', deep]!r})"
+    command = [sys.executable, "-m", "songsplit", "song.flac", "second.flac", "-f", "mp3"]
+    code = f"import pty; pty.spawn({[*command, '-d', 'cpu', '-o', deep]!r})"
     env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, env=env, check=False, text=True
@@ -142,7 +160,7 @@ def test_on_a_terminal_bars_move_evenly_and_results_are_told_once(song):
     lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\r", "\n", text).splitlines()
     for track in ("song", "second"):
         for stem in ("vocals", "instrumental"):
-            assert lines.count(f"{deep}/{track}/{stem}.wav") == 1
+            assert lines.count(f"{deep}/{track}/{stem}.mp3") == 1
     assert "2 done in" in done.stdout
     assert "getting ready" in next(line for line in lines if "%" in line and "songs" not in line)
     assert re.search(r"0 of 2 songs .* \d+:\d\d left", text)
@@ -152,6 +170,7 @@ def test_on_a_terminal_bars_move_evenly_and_results_are_told_once(song):
         assert shares == sorted(shares)
         assert len(set(shares)) > 5  # more than there are blocks
         assert len({bar.index("%") for bar in bars}) == 1  # nothing moves sideways
+    assert re.search(r"song.flac .* [4-9]\d% writing, \d+:\d\d left", text)
 
 
 def test_a_very_long_path(song):

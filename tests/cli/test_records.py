@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 
+import av
 import mutagen
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ import soundfile
 
 from songsplit import Separator
 from tests.cli.conftest import run
+
+STEMS = ("vocals", "instrumental")
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def files():
         ("practice --key 1", "practice", "key +1, not +0"),
         ("karaoke", "karaoke --vocals -18dB", "vocals off, not -18 dB"),
         ("remix --instrumental 3", "remix --vocals 3", "instrumental +3 dB, not +0 dB"),
-        ("split --bit-depth 16", "split", "bit depth 16, not default"),
+        ("split --bit-depth 16", "split --bit-depth 32f", "bit depth 16, not 32f"),
         ("split", "split --model open", "model default, not open"),
         ("split", "split --quality best", "quality balanced, not best"),
         ("karaoke --filename a", "acapella --filename a", "instrumental +0 dB, not off"),
@@ -95,14 +99,15 @@ def test_a_folder_that_moves_with_its_results(song):
 
 
 def test_one_stem(song):
-    run(song, "-o", "both", "-d", "cpu")
-    result = run(song, "--stem", "vocals", "-d", "cpu")
+    exact = ("--bit-depth", "24", "-d", "cpu")
+    run(song, "-o", "both", *exact)
+    result = run(song, "--stem", "vocals", *exact)
     assert result.stdout.split() == ["song/vocals.wav"]
-    run(song, "--stem", "instrumental", "-d", "cpu")
-    for stem in ("vocals", "instrumental"):
+    run(song, "--stem", "instrumental", *exact)
+    for stem in STEMS:
         pair = [soundfile.read(Path(folder, "song", f"{stem}.wav"))[0] for folder in (".", "both")]
-        np.testing.assert_allclose(*pair, atol=2**-15)
-    assert "kept: " in run(song).stderr
+        np.testing.assert_allclose(*pair, atol=2**-22)
+    assert "kept: " in run(song, *exact).stderr
     assert "only vocals, instrumental" in run(song, "--stem", "drums", code=2).stderr
     run(song, "--stem", "vocals", "-f", "stem.mp4", code=2)
     run(song, "--stem", "vocals", "--stdout", "vocals", code=2)
@@ -128,9 +133,9 @@ def test_a_picture_of_finished_stems(song, no_model):
     "line", ["karaoke --vocals -18dB", "acapella", "remix --vocals +3dB --plot"]
 )
 def test_mixes_of_finished_stems(song, no_model, line):
-    verb, *options = line.split()
+    verb, *options = f"{line} --bit-depth 24".split()
     run(verb, song, *options, "-o", "direct", "-d", "cpu")
-    run(song, "-d", "cpu")
+    run(song, "--bit-depth", "24", "-d", "cpu")
     no_model()
     run(verb, song, *options)
     results = [Path(folder, f"song ({verb}).wav") for folder in ("direct", ".")]
@@ -145,3 +150,26 @@ def test_stems_that_are_not_as_a_mix_needs_them(song, no_model, change):
     run(song, *change.split(), "-d", "cpu")
     no_model()
     assert "AssertionError" in run("karaoke", song, code=1).stderr
+
+
+def test_another_sound_track_of_a_film(song):
+    with av.open("film.mkv", "w") as film:
+        streams = [film.add_stream("pcm_s16le", rate=44100, layout="mono") for _ in range(2)]
+        for number, stream in enumerate(streams, 1):
+            tone = np.full((1, 44100), 1000 * number, np.int16)
+            frame = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 44100, 0
+            film.mux(stream.encode(frame))
+    told = run("film.mkv", "-d", "cpu")
+    assert "of 2 sound tracks, the first is read" in told.stderr
+    assert "of 2 sound tracks" in run("info", "film.mkv").stdout
+    assert len(json.loads(run("info", "film.mkv", "--json").stdout)["tracks"]) == 2
+    refused = run("film.mkv", "--track", "2", code=1)
+    assert "sound track default, not 2" in refused.stderr
+    assert "sound tracks" not in run("film.mkv", "--track", "2", "-o", "x", "-d", "cpu").stderr
+    levels = [
+        sum(soundfile.read(Path(folder, "film", f"{stem}.wav"))[0].mean() for stem in STEMS)
+        for folder in (".", "x")
+    ]
+    np.testing.assert_allclose(levels, np.array([1000, 2000]) / 2**15, rtol=1e-3)
+    assert "from 1 to 2" in run("film.mkv", "--track", "3", "--dry-run", code=1).stderr
