@@ -8,13 +8,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from jsonargparse import Namespace
+from jsonargparse import Namespace, set_parsing_settings
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from songsplit.data.datamodule import StemDataModule
 from songsplit.errors import ConfigError, SongsplitError
+from songsplit.models.config import MaskUNetConfig
 from songsplit.training.callbacks import (
     SCORE,
     AtomicCheckpoints,
@@ -27,6 +28,7 @@ from songsplit.training.callbacks import (
     checkpoint_folder,
 )
 from songsplit.training.lightning_module import SeparationTraining
+from songsplit.training.losses import LossConfig
 
 _TRAINER_DEFAULTS = {
     "default_root_dir": "runs/my-run",
@@ -172,6 +174,8 @@ def _checkpoint(wanted: str | None, trainer: Namespace) -> str | None:
 
 def build_cli(arguments: list[str] | None = None, *, run: bool = True) -> TrainingCLI:
     """Read a command line, by default the process's, and build, or run, what it describes."""
+    # Otherwise a class_path would not replace the settings of an earlier config.
+    set_parsing_settings(subclasses_enabled=[MaskUNetConfig, LossConfig])
     # Lightning recommends services of its maker at every start; all else that it says stays.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
         lambda record: "Tip: For seamless" not in record.getMessage()

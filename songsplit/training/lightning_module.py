@@ -165,6 +165,9 @@ class SeparationTraining(pl.LightningModule):
             masks = self.model.masks(mixture)
         mixture = mixture[:, :, : self.config.bins]
         targets = targets[:, :, :, : self.config.bins]
+        if masks.shape != targets.shape:
+            shapes = f"{(*masks.shape,)} instead of {(*targets.shape,)}"
+            raise ConfigError(f"model.model: the masks of {self.network} have the shape {shapes}")
         losses = self.loss(masks * mixture.unsqueeze(1), targets, mixture, batch["samples"])
         loss: Tensor = losses["loss"]
         self._watch(loss.detach(), batch["number"])

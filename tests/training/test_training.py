@@ -242,11 +242,9 @@ def test_a_config_can_name_another_network_and_loss(cache, tmp_path, optimizer):
         f"  model: {{class_path: {__name__}.Quarter, init_args: {{bins: 128}}}}\n"
         f"  loss: {{class_path: {__name__}.Squared}}\n"
     )
-    small = command(
-        cache, tmp_path, "--trainer.max_steps", "3", "--trainer.val_check_interval", "3"
-    )
-    arguments = [small[0], "--config", str(other), *small[3:]]
-    build_cli(arguments)
+    # It replaces the network of the first config.
+    plan = ("--trainer.max_steps", "3", "--trainer.val_check_interval", "3")
+    fit(cache, tmp_path, "--config", str(other), *plan)
     saved = state(tmp_path)
     assert saved["state_dict"]["model.unet.level"] != -1
     assert json.loads(saved[PROVENANCE_KEY])["loss"].endswith("Squared")
@@ -255,6 +253,36 @@ def test_a_config_can_name_another_network_and_loss(cache, tmp_path, optimizer):
         export_checkpoint(tmp_path / "checkpoints" / "last.ckpt", {}, tmp_path / "x.safetensors")
     with pytest.raises(ConfigError, match="network of another class"):
         fit(cache, tmp_path, "--ckpt_path", "last")
+
+
+class Flat(Quarter):
+    """A network that forgets a dimension, over which masks would be broadcast."""
+
+    def forward(self, powers):
+        return super().forward(powers)[:, 0]
+
+
+class Nameless(torch.nn.Module):
+    """A network that says nothing of its front end."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "message"), [("Flat", "shape"), ("Nameless", "attribute config")])
+def test_networks_that_cannot_be_trained_are_refused(cache, tmp_path, name, message):
+    with pytest.raises(ConfigError, match=rf"model\.model: .*{name}.*{message}"):
+        fit(cache, tmp_path, "--model.model", f"{__name__}.{name}", "--trainer.max_steps", "1")
+
+
+@pytest.mark.slow
+def test_a_network_may_lie_in_the_current_folder(tmp_path):
+    (tmp_path / "lab.py").write_text("import torch\nclass Net(torch.nn.Module): pass\n")
+    config = ROOT / "configs" / "smoke.yaml"
+    arguments = ("fit", "--config", str(config), "--model.model", "lab.Net", "--print_config")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *arguments],
+        cwd=tmp_path, text=True, capture_output=True,
+    )  # fmt: skip
+    assert "class_path: lab.Net" in done.stdout, done.stderr
 
 
 def test_a_config_can_name_another_data_module(tmp_path):
