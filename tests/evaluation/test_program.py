@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from songsplit.evaluation import references, scoring
+from songsplit.evaluation import scoring
 from songsplit.evaluation.program import main
 from songsplit.evaluation.scoring import load_scores, store_scores
 from songsplit.models.config import MaskUNetConfig
@@ -278,16 +278,3 @@ def test_names_that_the_terminal_cannot_show(own: Path, estimates: Path, quick_s
     assert main(SCORE) == 0
     output.seek(0)
     assert r"\xc9bb" in output.read()
-
-
-@pytest.mark.data
-@pytest.mark.slow
-def test_real_song(musdb_root: Path, monkeypatch: pytest.MonkeyPatch):
-    # One song of the validation split; the test subset is not for tests.
-    all_songs = references.musdb_songs
-    monkeypatch.setattr(references, "musdb_songs", lambda *chosen: all_songs(*chosen)[:1])
-    arguments = ["--musdb", str(musdb_root), "--no-report", "--device", "cpu", "--output", "out"]
-    assert main([*arguments, "--subset", "train", "--split", "valid"]) == 0
-    systems = summary()["systems"]
-    sdr = {name: systems[name]["overall"]["vocals"]["SDR"]["median"] for name in systems}
-    assert sdr["mixture"] < sdr["default"] < sdr["ideal ratio mask"]
