@@ -55,9 +55,7 @@ def evaluate_songs(
 ) -> tuple[dict[str, dict[str, TrackScores]], dict[str, str]]:
     """Score a system and the yardsticks on songs, and give the scores and the songs' hashes.
 
-    Scores are stored as soon as they are known, those of the yardsticks in a folder that all
-    candidates share, so that an interrupted run goes on where it was. A song that cannot be
-    scored has empty scores with a remark and no file; it is tried again the next time.
+    A song that cannot be scored has empty scores with a remark and no file.
     """
     names = [candidate.name, *(yardstick.name for yardstick in yardsticks(TWO_TARGETS))]
     if candidate.name in names[1:]:
