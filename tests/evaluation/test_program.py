@@ -241,19 +241,19 @@ def test_errors_are_one_line_and_a_status(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--references", ".", "--jobs", "0"], "--jobs"),
-        ([], "--musdb"),
-        (["--references", ".", "--musdb", "."], "not allowed with"),
-        (["--references", ".", "--subset", "train"], "go with --musdb"),
-        (["--musdb", ".", "--split", "valid"], "add --subset train"),
-        (["--musdb", ".", "--model", "m", "--estimates", "."], "not allowed with"),
-        (["--musdb", ".", "--estimates", ".", "--device", "cpu"], "--device goes with --model"),
-        (["--compare", "a", "b", "--no-report"], "--no-report does not go"),
+        ("--references . --jobs 0", "--jobs"),
+        ("", "--musdb"),
+        ("--references . --musdb .", "not allowed with"),
+        ("--references . --subset train", "go with --musdb"),
+        ("--musdb . --split valid", "add --subset train"),
+        ("--musdb . --model m --estimates .", "not allowed with"),
+        ("--musdb . --estimates . --device cpu", "--device goes with --model"),
+        ("--compare a b --no-report", "--no-report does not go"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(capsys, arguments, message: str):
+def test_options_that_make_no_sense_are_refused(capsys, arguments: str, message: str):
     with pytest.raises(SystemExit) as caught:
-        main(arguments)
+        main(arguments.split())
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
 
