@@ -84,8 +84,8 @@ def write_report(
             source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode('ascii')}"
             text = escape(caption)
             pictures += f'<h2>{text}</h2>\n<img alt="{text}" src="{source}">\n'
-            with whole_file(folder / "figures" / f"{file}.pdf") as path:
-                figure.savefig(path, format="pdf")
+            with whole_file(folder / "figures" / f"{file}.pdf") as pdf:
+                figure.savefig(pdf, format="pdf")
     medians = [measures["SDR"]["median"] for measures in overall.values()]
     escaped = "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in name)
     cells = " & ".join([escaped, *map(cell, medians)])
