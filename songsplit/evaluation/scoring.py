@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -69,14 +70,15 @@ def evaluate_songs(
     digests = {}
     score = partial(_score_song, candidate, output, yardstick_folder, backend)
     with ThreadPoolExecutor(jobs) as pool:
+        # An error cancels the songs that have not begun.
+        scored = track(pool.map(score, songs), "scoring", len(songs))
         try:
-            scored = pool.map(score, songs)
-            for song, found in zip(songs, track(scored, "scoring", len(songs)), strict=False):
-                digests[song.name], scores = found
+            for song, (digest, scores) in zip(songs, scored, strict=False):
+                digests[song.name] = digest
                 for name in names:
                     results[name][song.name] = scores[name]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
+        except KeyboardInterrupt:
+            sys.stderr.write("the songs that are being scored are finished first\n")
             raise
     return results, digests
 
