@@ -106,15 +106,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "audio.npy"), prepare(options.musdb, options.seconds))
         for case in CASES:
-            runs = []
-            for _ in range(options.repeats):
-                done = subprocess.run(
-                    [sys.executable, __file__, "--measure", case, folder],
-                    env=os.environ | threads,
-                    stdout=subprocess.PIPE,
-                    check=True,
-                )
-                runs.append(json.loads(done.stdout))
+            command = [sys.executable, __file__, "--measure", case, folder]
+            runs = [
+                json.loads(subprocess.check_output(command, env=os.environ | threads))
+                for _ in range(options.repeats)
+            ]
             seconds, peak = (min(run[0] for run in runs), max(run[1] for run in runs))
             row = [case, f"{seconds:.2f} s", f"{peak / 1e9:.2f} GB"]
             if case not in CASES[:2]:

@@ -1,17 +1,15 @@
 """Separates one song with one program: what ``benchmarks/separation.py`` times.
 
 ``PYTHON benchmarks/peers.py PROGRAM SONG.wav FOLDER [SETTING]`` runs in the environment that
-the program is installed in, needs nothing else but NumPy, and ends with a line of JSON: the
-seconds from the start of the process until the program is ready, those that it then takes from
-file to files, and the highest memory use in bytes (on Linux). The song is 16-bit stereo PCM at
-44.1 kHz.
+the program is installed in, needs nothing else but NumPy, and ends with a line of JSON: the time
+at which the program is ready, the seconds that it then takes from file to files, and the highest
+memory use in bytes (on Linux). The song is 16-bit stereo PCM at 44.1 kHz.
 
 Open-Unmix and HT-Demucs have untrained weights in the published shape: speed and memory do not
 depend on what the weights are, and released ones are fetched over the network.
 """
 
 import json
-import os
 import resource
 import sys
 import time
@@ -26,14 +24,6 @@ RATE = 44100
 
 Stems = dict[str, np.ndarray]
 Run = Callable[[str, str], object]  # from the song's file to files in a folder
-
-
-def process_start() -> float:
-    """Give the time at which the operating system started this process."""
-    fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    ticks = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
-    return time.time() - uptime + ticks
 
 
 def read(path: str) -> np.ndarray:
@@ -129,11 +119,9 @@ def main() -> None:
     run = PROGRAMS[name](setting)
     ready = time.time()
     run(song, folder)
-    done = time.time()
+    seconds = time.time() - ready
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    start = ready - process_start()
-    found = {"start": start, "separation": done - ready, "peak": peak}
-    sys.stdout.write(f"\n{json.dumps(found)}\n")
+    sys.stdout.write(f"\n{json.dumps([ready, seconds, peak])}\n")
 
 
 if __name__ == "__main__":

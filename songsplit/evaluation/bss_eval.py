@@ -10,14 +10,9 @@ all references likewise:
 * ``e_artif = e - P e``, the rest.
 
 The filters are those of the whole song. In each frame, with ``|x|²`` the energy over frame, tail
-of the filters and channels, the measures are ten times the decimal logarithm of
-
-* SDR ``|s|² / |e_spat + e_interf + e_artif|²``
-* ISR ``|s|² / |e_spat|²``
-* SIR ``|s + e_spat|² / |e_interf|²``
-* SAR ``|s + e_spat + e_interf|² / |e_artif|²``
-
-The errors of SDR add up to ``e - s``, so that it needs no filters (`frame_sdr`).
+of the filters and channels, the measures are in dB the ratios SDR ``|s|² / |e - s|²``,
+ISR ``|s|² / |e_spat|²``, SIR ``|s + e_spat|² / |e_interf|²`` and
+SAR ``|s + e_spat + e_interf|² / |e_artif|²``. SDR needs no filters (`frame_sdr`).
 
 References
 ----------
@@ -387,10 +382,7 @@ def _in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) ->
 
 
 def _lagged_products(first: Samples, second: Samples, lags: int) -> Floats:
-    """Correlate signals: ``c[i, j, lag] = sum over t of first[i, t] second[j, t + lag]``.
-
-    Products of spectra are summed over blocks, so that memory does not grow with the song.
-    """
+    """Correlate signals: ``c[i, j, lag] = sum over t of first[i, t] second[j, t + lag]``."""
     samples = first.shape[1]
     # A block is correlated with one that is longer by the largest lag: what the circular
     # correlation wraps round falls on lags that are not wanted.
@@ -414,12 +406,10 @@ def _lagged_products(first: Samples, second: Samples, lags: int) -> Floats:
 
 
 class _NormalEquations:
-    """Equations for the filters that bring signals, filtered and summed, closest to others.
-
-    `products` are the correlations of the signals with each other, (signals, signals, taps).
-    """
+    """Equations for the filters that bring signals, filtered and summed, closest to others."""
 
     def __init__(self, products: Floats) -> None:
+        # Correlations of the signals with each other.
         signals, _, taps = products.shape
         # Row (i, a) and column (j, b) meet at lag a - b. Negative lags of a pair are the
         # positive ones of the pair turned round.

@@ -27,15 +27,11 @@ _MIN_PAIRS = 3
 
 
 def compare(first: Path, second: Path) -> dict[str, Any]:
-    """Compare the systems that two summaries are about, song by song, in values of JSON.
+    """Compare the first systems of two summaries, song by song, in values of JSON.
 
-    A and B are files ``summary.json``, or the folders that hold them; the first system of each
-    counts. DataError says that one is unusable, or that they are not of the same songs.
-
-    For each target and measure there is what B has over A, in dB, over the songs with a figure
-    in both: ``interval`` is the 95 % bootstrap interval of the mean [1]_ (percentiles of 10 000
-    resamples, always the same ones), ``p`` the two-sided p value of the Wilcoxon signed-rank
-    test [2]_. They are None with fewer than 3 songs.
+    The differences are B - A in dB. ``interval`` is the 95 % bootstrap interval of the mean [1]_
+    (percentiles of 10 000 resamples, always the same ones), ``p`` the two-sided p value of the
+    Wilcoxon signed-rank test [2]_. They are None with fewer than 3 songs.
     """
     a, b = _read(first), _read(second)
     common = [song for song in a["scores"] if song in b["scores"]]

@@ -1,8 +1,7 @@
 """Estimates made from the true sources, which show how far masks and filters can get.
 
-Vocals and accompaniment are two sources that make up the song. Drums, bass and other, where
-they are given, are separated as three of four sources, the fourth being the vocals. Songs are
-worked through in stretches of time: memory does not grow with the song.
+Vocals and accompaniment are two sources. Drums, bass and other are three of four sources, the
+fourth being the vocals. Memory does not grow with the song.
 
 References
 ----------
@@ -11,8 +10,7 @@ References
 .. [2] F.-R. Stöter, A. Liutkus and N. Ito, "The 2018 signal separation evaluation
    campaign", LVA/ICA 2018.
 .. [3] N. Q. K. Duong, E. Vincent and R. Gribonval, "Under-determined reverberant audio
-   source separation using a full-rank spatial covariance model", IEEE Trans. Audio, Speech
-   and Language Processing, 2010.
+   source separation using a full-rank spatial covariance model", IEEE TASLP, 2010.
 """
 
 from __future__ import annotations
@@ -42,8 +40,8 @@ _TRANSFORM: Any = {
     "window": torch.hann_window(N_FFT, dtype=torch.float64),
 }
 
-# Relative level of white noise that the filter supposes in each bin, without which sources
-# that are alike in all channels could not be told apart. It is shared among the sources.
+# Relative level of white noise in each bin, shared equally among the sources. It keeps the inverse
+# finite for sources that are alike in all channels, and for silence.
 _NOISE = 1e-10
 _NOISE_FLOOR = 1e-30
 
@@ -55,12 +53,7 @@ _Filter: TypeAlias = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]
 def ideal_ratio_mask(
     mixture: Samples, references: Mapping[str, Samples], power: float = 2.0
 ) -> dict[str, Samples]:
-    """Filter the mixture with the soft masks made from the true sources.
-
-    The short-time spectrum of each channel of the mixture (periodic Hann window of 4096
-    samples, hop 1024) is multiplied by ``|S_j|^p / (|S_1|^p + |S_2|^p + ...)``, where S_j
-    is the spectrum of the source in that channel: IRM1 and IRM2 of [2]_ for p = 1 and 2,
-    after [1]_. Where all sources are zero, the mask is one divided by their number.
+    """Multiply the spectrum by ``|S_j|^p / (|S_1|^p + |S_2|^p + ...)`` in each channel [1]_ [2]_.
 
     `references` are vocals and accompaniment, or these and drums, bass and other, all of the
     mixture's shape (channels, samples). There is an estimate of each, of the mixture's type;
@@ -77,19 +70,12 @@ def ideal_ratio_mask(
 
 
 def wiener_filter(mixture: Samples, references: Mapping[str, Samples]) -> dict[str, Samples]:
-    """Filter the mixture with the multichannel Wiener filter made from the true sources.
+    """Filter the mixture with the multichannel Wiener filter, called MWF in [2]_.
 
     Under the local Gaussian model [3]_ the short-time spectrum ``s_j(f, t)`` of source j, a
-    vector over the C channels, has the covariance ``v_j(f, t) R_j(f)``. Of the sum x of the
-    sources, the best linear estimate of one is ``v_j R_j (v_1 R_1 + v_2 R_2 + ...)^-1 x``,
-    the oracle called MWF in [2]_. Here
-
-    * ``v_j(f, t) = |s_j(f, t)|² / C``
-    * ``R_j(f) = sum_t s_j s_j^H / sum_t v_j``
-
-    Noise at -100 dB of the local level, shared equally among the sources, keeps the inverse
-    finite for sources that are alike in all channels, and for silence. Arguments and estimates
-    are as in `ideal_ratio_mask`, which is the same for mono and p = 2.
+    vector over C channels, has the covariance ``v_j(f, t) R_j(f)``. Of the sum x of the sources,
+    the best linear estimate of one is ``v_j R_j (v_1 R_1 + v_2 R_2 + ...)^-1 x``, here with
+    ``v_j(f, t) = |s_j(f, t)|² / C`` and ``R_j(f) = sum_t s_j s_j^H / sum_t v_j``.
     """
     return _estimates(mixture, references, _make_wiener_filter)
 

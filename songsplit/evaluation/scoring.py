@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -55,9 +56,7 @@ def evaluate_songs(
 ) -> tuple[dict[str, dict[str, TrackScores]], dict[str, str]]:
     """Score a system and the yardsticks on songs, and give the scores and the songs' hashes.
 
-    Scores are stored as soon as they are known, those of the yardsticks in a folder that all
-    candidates share, so that an interrupted run goes on where it was. A song that cannot be
-    scored has empty scores with a remark and no file; it is tried again the next time.
+    A song that cannot be scored has empty scores with a remark and no file.
     """
     names = [candidate.name, *(yardstick.name for yardstick in yardsticks(TWO_TARGETS))]
     if candidate.name in names[1:]:
@@ -71,14 +70,15 @@ def evaluate_songs(
     digests = {}
     score = partial(_score_song, candidate, output, yardstick_folder, backend)
     with ThreadPoolExecutor(jobs) as pool:
+        # An error cancels the songs that have not begun.
+        scored = track(pool.map(score, songs), "scoring", len(songs))
         try:
-            scored = pool.map(score, songs)
-            for song, found in zip(songs, track(scored, "scoring", len(songs)), strict=False):
-                digests[song.name], scores = found
+            for song, (digest, scores) in zip(songs, scored, strict=False):
+                digests[song.name] = digest
                 for name in names:
                     results[name][song.name] = scores[name]
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
+        except KeyboardInterrupt:
+            sys.stderr.write("the songs that are being scored are finished first\n")
             raise
     return results, digests
 

@@ -29,10 +29,9 @@ Summary: TypeAlias = Mapping[str, Mapping[str, Any]]
 def summarize(results: Results) -> dict[str, dict[str, Any]]:
     """Sum up scores: one figure for each song, then statistics over songs.
 
-    Medians over different songs cannot be compared: the missing songs may be the easy or the
-    hard ones. So ``overall`` is, for all systems, over the songs that the first system has a
-    figure in (over all songs, if it has none), and has the targets of the first system (of all,
-    if it has none). Figures have 5 decimals, None stands for none or infinite.
+    Medians over different songs cannot be compared. So ``overall`` is, for all systems, over the
+    songs that the first system has a figure in (over all songs, if it has none). Figures have 5
+    decimals, None stands for none or infinite.
     """
     found: dict[str, dict[str, Any]] = {
         system: {

@@ -224,8 +224,8 @@ class EstimatesFolder:
             at_end = stem_at_end(file.stem)
             if folders[-len(name) :] == name:
                 in_folder[file.parent].append((_stem(file), file))
-            elif folders[-len(name) - 1 : -1] == name and (stem := _folder_stem(file.parent)):
-                in_folder[file.parent.parent].append((stem, file))
+            elif folders[-len(name) - 1 : -1] == name:
+                in_folder[file.parent.parent].append((_folder_stem(file.parent), file))
             elif _alike(file.stem) == name[-1] and (stem := _folder_stem(file.parent)):
                 elsewhere.append((stem, file))
             elif at_end is not None and _alike(at_end.song) == name[-1]:
@@ -248,7 +248,8 @@ class EstimatesFolder:
         for stem, file in found:
             if stem is not None and stem != MIXTURE:
                 files[stem].append(file)
-        return place, files, [file.name for stem, file in found if stem is None]
+        unknown = [file.relative_to(place).as_posix() for stem, file in found if stem is None]
+        return place, files, unknown
 
 
 def _stem(file: Path) -> str | None:

@@ -91,15 +91,6 @@ def test_wiener_filter_is_the_formula(samples: int, channels: int):
     np.testing.assert_allclose(estimates["vocals"], expected, atol=1e-6)
 
 
-def test_wiener_filter_tells_places_apart():
-    one, other = noises(2, 1, RATE)
-    # The same band at the same time, but one to the left and one to the right.
-    references = two(one * [[1.0], [0.3]], other * [[0.2], [1.0]])
-    mixture = total(references)
-    assert quality(references, wiener_filter(mixture, references)).min() > 60
-    assert quality(references, ideal_ratio_mask(mixture, references)).max() < 20
-
-
 @pytest.mark.parametrize("oracle", ORACLES)
 @pytest.mark.parametrize("samples", LENGTHS)
 def test_estimates_sum_to_the_mixture_and_keep_its_type(oracle, samples: int):

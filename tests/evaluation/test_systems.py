@@ -212,6 +212,8 @@ def test_a_folder_for_each_stem(tmp_path: Path, layout: str):
     if layout.startswith("{song}"):
         found, _ = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
         assert levels(found)["vocals"] == 1.1
+        write_stems(tmp_path / NAME / "wind", {"more": STEREO})
+        assert "no stem is named: wind/more.wav" in EstimatesFolder(tmp_path).find(reference())[1]
 
 
 @pytest.mark.parametrize("stem", ["vocals", "no_vocals"])
