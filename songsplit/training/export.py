@@ -15,7 +15,7 @@ import torch
 from songsplit.errors import ConfigError, ModelError, OutputError, OutputExistsError
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation_model import SeparationModel
-from songsplit.models.unet import least_weights
+from songsplit.models.unet import encoder_costs
 from songsplit.models.weights import save_weights
 
 # Keys of checkpoints: JSON of the network's MaskUNetConfig, the class of a network that is none of
@@ -119,7 +119,7 @@ def _load(checkpoint: Path) -> tuple[SeparationModel, dict[str, Any]]:
         ) from error
     try:
         # Before anything is made of the size that the configuration asks for.
-        if 2 * least_weights(config) > checkpoint.stat().st_size:
+        if 2 * encoder_costs(config)[0] > checkpoint.stat().st_size:
             raise RuntimeError("there are fewer weights than the configuration asks for")
         model = SeparationModel(config)
         model.load_state_dict(weights)
