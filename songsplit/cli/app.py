@@ -106,6 +106,9 @@ def _main(
 
 def main() -> None:
     """Run the command line."""
+    # Before torch is loaded: threads that spin while they wait take the time of other programs.
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     # A stream that was closed before the start is None: read nothing, write to nowhere.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

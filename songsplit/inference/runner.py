@@ -109,8 +109,8 @@ class Runner:
                     found = self._network.foreground(part.to(self.device))
                     done.append([values.float().cpu().numpy() for values in found])
             except RuntimeError as error:
-                memory = self.device.type != "cpu" and "out of memory" in str(error).lower()
-                if self._shared or not memory:
+                is_full = self.device.type != "cpu" and "out of memory" in str(error).lower()
+                if self._shared or not is_full:
                     raise
             else:
                 start += len(part)
@@ -142,7 +142,7 @@ _forks = 0
 
 
 def _before_fork() -> None:
-    # What other threads are at would stay as it is in the child for ever.
+    # A lock that another thread holds would never be released in the child.
     locks = [_forking, *_turns.values()]
     _held.extend([lock for lock in locks if lock.acquire(timeout=_FORK_SECONDS)])
 

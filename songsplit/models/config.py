@@ -15,7 +15,7 @@ _FORMER = {"stereo_input": "left-right-mid-side", "skip": "sum", "mask": "soft",
 # Configurations come with weights from strangers: what these bounds allow takes at most two
 # gigabytes and two seconds for a second of audio, if the network is not too wide.
 _INTEGERS = {
-    "sample_rate": (1, 768_000),
+    "sample_rate": (1000, 768_000),
     "n_fft": (16, 1 << 16),
     "hop_length": (1, 1 << 14),
     "subbands": (1, 1024),

@@ -22,7 +22,7 @@ def runner(model):
     "settings",
     [
         {"sample_rate": 8000},
-        {"sample_rate": 200},
+        {"sample_rate": 1000},
         {"widths": (2,) * 7, "subbands": 1},
         {"targets": ("vocals", "drums", "bass", "other")},
     ],

@@ -121,3 +121,27 @@ def test_a_forked_process_separates_whether_or_not_its_parent_has(state):
     env = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", FORKED, state], env=env, stderr=subprocess.PIPE)
     assert done.returncode == 0, done.stderr.decode()
+
+
+WAITING = """
+import atexit, os, sys
+from songsplit.cli import main
+atexit.register(lambda: print(os.environ.get("OMP_WAIT_POLICY"), "torch" in sys.modules))
+sys.argv = ["songsplit", "--version"]
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "policy"),
+    [
+        ({}, "PASSIVE"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE"),
+        ({"GOMP_SPINCOUNT": "9"}, "None"),
+    ],
+)
+def test_threads_of_the_command_sleep_while_they_wait_unless_the_user_says_otherwise(given, policy):
+    env = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    env = {**env, "PYTHONPATH": os.pathsep.join(sys.path), **given}
+    done = subprocess.run([sys.executable, "-c", WAITING], env=env, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == f"{policy} False"

@@ -22,7 +22,7 @@ def test_survives_json():
         ("targets", ("vocals", "Vocals")),
         ("targets", ("vocals", "../../etc/passwd")),
         ("targets", "vi"),
-        ("sample_rate", 0),
+        ("sample_rate", 999),
         ("n_fft", 4095),
         ("n_fft", 2**40),
         ("n_fft", True),
@@ -68,7 +68,7 @@ SMALL = {"widths": (1,), "bottleneck": 0, "subbands": 1, "bands": ((1, 1),)}
         ("hop_length", {"n_fft": 65536, "sample_rate": 768_000}),
         ("level_seconds", {"n_fft": 512, "hop_length": 128, "level_seconds": 30}),
         ("widths", {"widths": (1,) * 12, "bands": ((2048, 1),)}),
-        ("widths", {"sample_rate": 1}),
+        ("widths", {"sample_rate": 1000, "n_fft": 65536, "hop_length": 16384}),
     ],
 )
 def test_what_takes_too_long_or_too_much_memory_is_refused(name, settings):
