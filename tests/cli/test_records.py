@@ -99,14 +99,16 @@ def test_a_folder_that_moves_with_its_results(song):
 
 
 def test_one_stem(song):
-    exact = ("--bit-depth", "24", "-d", "cpu")
+    loud, rate = soundfile.read(song)
+    soundfile.write(song, loud * 5, rate, subtype="PCM_24")
+    exact = ("--bit-depth", "32f", "-d", "cpu")
     run(song, "-o", "both", *exact)
     result = run(song, "--stem", "vocals", *exact)
     assert result.stdout.split() == ["song/vocals.wav"]
     run(song, "--stem", "instrumental", *exact)
     for stem in STEMS:
-        pair = [soundfile.read(Path(folder, "song", f"{stem}.wav"))[0] for folder in (".", "both")]
-        np.testing.assert_allclose(*pair, atol=2**-22)
+        alone, beside = (Path(folder, "song", f"{stem}.wav") for folder in (".", "both"))
+        assert alone.read_bytes() == beside.read_bytes()
     assert "kept: " in run(song, *exact).stderr
     assert "only vocals, instrumental" in run(song, "--stem", "drums", code=2).stderr
     run(song, "--stem", "vocals", "-f", "stem.mp4", code=2)
