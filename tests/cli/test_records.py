@@ -67,7 +67,7 @@ def test_another_song_of_the_same_name_and_length_is_told_apart(song):
     run(song, "-d", "cpu")
     content, before = song.read_bytes(), song.stat()
     song.write_bytes(content + b"more tags")
-    assert "from another song, or from an older version" in run(song, code=1).stderr
+    assert "from another song, or from its older version" in run(song, code=1).stderr
     # A song that was moved is the same one, another one of the same size is not.
     song.write_bytes(content)
     os.utime(song, ns=(before.st_atime_ns, before.st_mtime_ns))
