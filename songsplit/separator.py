@@ -304,7 +304,7 @@ class Separator:
                 channels,
                 output=output,
                 tags=tags,
-                guarded=mix is not None,
+                guarded=mix is not None and mix.name not in self.targets,
                 alive=reporter.report,
             )
             with reporter, writer:

@@ -33,7 +33,9 @@ class _DefaultCommandGroup(TyperGroup):
         if args and args[0] not in {*self.commands, *_OWN_OPTIONS}:
             is_word = _LIKE_A_COMMAND.fullmatch(args[0]) and not os.path.lexists(args[0])
             if is_word and not ctx.resilient_parsing:  # for completion, which must not fail
-                ctx.fail(f"{args[0]!r}: no command and no file of that name; {self._advice(args)}")
+                close = get_close_matches(args[0].lower(), self.commands, 1, 0.7)
+                advice = f"did you mean {close[0]}?" if close else "songsplit --help lists commands"
+                ctx.fail(f"{args[0]!r}: no command and no file of that name; {advice}")
             for before, name in pairwise(args):
                 is_value = before.startswith("-")
                 if name in self.commands and not is_value and not os.path.lexists(name):
@@ -44,11 +46,6 @@ class _DefaultCommandGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         with telling_errors():
             return super().invoke(ctx)
-
-    def _advice(self, args: list[str]) -> str:
-        if close := get_close_matches(args[0].lower(), self.commands, 1, 0.7):
-            return f"did you mean {close[0]}?"
-        return "songsplit --help lists the commands"
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         # Commands first. The options of the default command are what most people look for.

@@ -17,7 +17,6 @@ from songsplit.cli.finished import from_stems
 from songsplit.cli.inputs import Song, standard_input
 from songsplit.cli.plan import Outcome, Planner, Request, failure
 from songsplit.cli.records import write_records
-from songsplit.errors import SongsplitError
 from songsplit.naming import Files, is_plain
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Batch:
                     self._check()
                     try:
                         outcome = planner.plan(song)
-                    except SongsplitError as error:
+                    except Exception as error:
                         outcome = failure(song, error)
                     if dry_run or outcome.status != "planned":
                         self.finish(outcome)

@@ -160,21 +160,21 @@ class BatchDisplay:
         terminal = sys.stdout.isatty()
         for line in lines:
             if terminal and self._live is not None:
-                self._say(line, always=True)
+                self._say(line, always=True, fold=False)
             else:
                 # Programs get names as they are.
                 sys.stdout.write(f"{printable(line) if terminal else line}\n")
         sys.stdout.flush()
 
-    def _say(self, text: str, *, always: bool = False) -> None:
+    def _say(self, text: str, *, always: bool = False, fold: bool = True) -> None:
         if self._options.quiet and not always:
             return
         if self._live is None:
             say(text)
         else:
-            # As it is: brackets in names are no markup, and paths are not to be folded.
-            options = {"markup": False, "highlight": False, "emoji": False, "soft_wrap": True}
-            self._live.console.print(printable(text), **options)
+            # Brackets in names are no markup, and results are to be copied as they are.
+            options = {"markup": False, "highlight": False, "emoji": False}
+            self._live.console.print(printable(text), soft_wrap=not fold, **options)
 
     def _bars(self) -> Any:
         from rich.progress_bar import ProgressBar

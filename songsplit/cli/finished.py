@@ -52,7 +52,7 @@ def from_stems(
             about.channels,
             output=request.output,
             tags=read_tags(song.path) if song.path else None,
-            guarded=True,
+            guarded=request.mix.name not in request.stems,
             alive=lambda: progress(about.seconds or 0.0, about.seconds, None),
         )
         with writer:

@@ -28,6 +28,7 @@ _AUDIO_ONLY = (".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".wma", ".mp2", 
 _CODECS = {
     "aac": "AAC", "alac": "ALAC", "mp3float": "MP3", "vorbis": "Vorbis", "opus": "Opus",
     "pcm_16": "16 bits", "pcm_24": "24 bits", "float": "32-bit floating point",
+    "pcm_s16le": "16 bits", "pcm_s24le": "24 bits", "pcm_f32le": "32-bit floating point",
 }  # fmt: skip
 _CHANNELS = {1: "mono", 2: "stereo"}
 _KEYS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
@@ -111,7 +112,7 @@ def _facts(path: Path | None, *, music: bool) -> dict[str, Any]:
         "channels": about.channels,
         "peak_db": _decibels(peak**2),
         "rms_db": _decibels(power / samples),
-        **(_music(np.concatenate(heard), about.sample_rate) if music else {}),
+        **(_music(np.concatenate(heard), about.sample_rate) if music and peak else {}),
         **{name: ", ".join(tags.fields.get(name, ())) or None for name in _TAGS},
         "cover": None if tags.cover is None else tags.cover.mime,
         "stems": list(about.stems) or None,

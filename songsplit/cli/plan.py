@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -118,7 +118,6 @@ class Planner:
         """
         request, tags, seconds = self._request, None, None
         notes: list[str] = []
-        finished: Mapping[str, Path] | None = None
         # Pipes give what they have once only.
         if song.path is not None and is_plain(song.path):
             # A missing song must not be hidden by an old result.
@@ -141,20 +140,22 @@ class Planner:
         )
         try:
             self._claim(song, files)
-            missing = [path for path in files if not os.path.lexists(path)]
-            kept = not request.overwrite and len(missing) < len([*files])
-            if not kept:
+            if request.overwrite or not any(map(os.path.lexists, files)):
+                status: Status = "planned"
                 finished = self._finished_stems(song)
+            elif files.picture and not (
+                files.picture.exists() or request.mix or request.output.holds_all
+            ):
+                self._check_kept(song, seconds, Files(files.stems))
+                status, finished = "planned", files.stems
             else:
-                if missing == [files.picture] and not (request.mix or request.output.holds_all):
-                    finished, missing = files.stems, []
-                self._check_made_from(song, seconds, files, missing)
+                self._check_kept(song, seconds, files)
+                status, finished = "skipped", None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise OutputError(
                 f"{song}: results cannot go to {request.place(song)} ({reason}): use another folder"
             ) from error
-        status: Status = "skipped" if kept and not finished else "planned"
         return Outcome(
             str(song), status, files.stems, files.picture, seconds, notes=notes, finished=finished
         )
@@ -192,47 +193,39 @@ class Planner:
                 return stems
         return None
 
-    def _check_made_from(
-        self, song: Song, seconds: float | None, files: Files, missing: Sequence[Path]
-    ) -> None:
+    def _check_kept(self, song: Song, seconds: float | None, files: Files) -> None:
         """Refuse to keep results that are not complete, or not what is asked of this song."""
+        missing = [path for path in files if not os.path.lexists(path)]
+        for path in files:
+            reason = f"is there but {missing[0]} is not" if missing else None
+            if path not in missing and path != files.picture:
+                reason = reason or self._misfit(path, song, seconds)
+            if reason:
+                raise OutputError(
+                    f"{song}: {path} {reason}; --overwrite replaces it, -o names another folder"
+                )
 
-        def refuse(reason: str) -> OutputError:
-            advice = "--overwrite replaces it, -o names another folder"
-            return OutputError(f"{song}: {reason}; {advice}")
-
-        if missing:
-            there = next(path for path in files if path not in missing)
-            raise refuse(f"{missing[0]} is not there but {there} is")
-        for result in files.stems.values():
-            record = read_record(result)
-            if song.path is None or not record:
-                self._compare_lengths(result, seconds, refuse)
-            elif not record.is_of(song.path):
-                source = f"another song, or from an older version of it ({record.source})"
-                raise refuse(f"{result} was made from {source}")
-            elif words := record.differences(self._request.settings):
-                raise refuse(f"{result} was made with other settings: {words}")
-
-    def _compare_lengths(
-        self, result: Path, seconds: float | None, refuse: Callable[[str], OutputError]
-    ) -> None:
-        """Refuse a result that nothing is known of unless it is as long as the song."""
+    def _misfit(self, result: Path, song: Song, seconds: float | None) -> str | None:
+        """Say in which way a result that is there is not what is asked of this song."""
+        request, record = self._request, read_record(result)
+        if record is not None and song.path is not None:
+            if not record.is_of(song.path):
+                return f"was made from another song, or from its older version ({record.source})"
+            words = record.differences(request.settings)
+            return f"was made with other settings: {words}" if words else None
         if seconds is None:
-            raise refuse(f"{result} is already there, made from this song or from another one")
-        if self._request.mix is not None:
-            seconds /= self._request.mix.tempo
+            return "is already there, made from this song or from another one"
+        # Nothing else is known of results of older versions.
+        expected = seconds / (request.mix.tempo if request.mix else 1)
         try:
             with open_audio(result) as reader:
-                made = reader.info.seconds
-        except AudioFileError as error:
-            raise refuse(f"{result} is already there but cannot be read") from error
+                made = reader.info.seconds or expected
+        except AudioFileError:
+            return "is already there but cannot be read"
         share, least = _TOLERANCE
-        if made is not None and abs(made - seconds) > max(least, share * seconds):
-            raise refuse(
-                f"{result} is already there but lasts {made:.1f} s, not {seconds:.1f} s: it was "
-                "made from another song"
-            )
+        if abs(made - expected) > max(least, share * expected):
+            return f"lasts {made:.1f} s, not {expected:.1f} s: it was made from another song"
+        return None
 
 
 def without_results(songs: Sequence[Song]) -> list[Song]:

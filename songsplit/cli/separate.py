@@ -30,20 +30,15 @@ _STEMS = ("vocals", "instrumental")  # of the default model
 # The options that have a meaning where nothing is written to files.
 _ABOUT_SOUND = ("model", "quality", "device", "quiet", "verbose")
 
-_GuideVocals = Annotated[
+_option = functools.partial(typer.Option, metavar="LEVEL")
+_Guide = Annotated[
     float,
-    typer.Option(
-        parser=guide,
-        metavar="LEVEL",
-        help="Keep the vocals as a guide, at -18dB for example.",
-        show_default="off",
+    _option(
+        parser=guide, help="Keep the vocals as a guide, at -18dB for example.", show_default="off"
     ),
 ]
 _Level = Annotated[
-    float,
-    typer.Option(
-        parser=level, metavar="LEVEL", help="For example +3dB, or off.", show_default="0dB"
-    ),
+    float, _option(parser=level, help="For example +3dB, or off.", show_default="0dB")
 ]
 
 
@@ -79,7 +74,7 @@ def split(
 
 
 @with_options
-def karaoke(songs: Songs, options: Options, vocals: _GuideVocals = MUTE) -> None:
+def karaoke(songs: Songs, options: Options, vocals: _Guide = MUTE) -> None:
     """Write each song without its vocals, or with them as a guide."""
     _separate(songs, options, "karaoke", vocals=vocals)
 
@@ -103,7 +98,7 @@ def remix(songs: Songs, options: Options, vocals: _Level = 0.0, instrumental: _L
 def practice(
     songs: Songs,
     options: Options,
-    vocals: _GuideVocals = MUTE,
+    vocals: _Guide = MUTE,
     tempo: Annotated[
         float,
         typer.Option(
@@ -169,11 +164,9 @@ def _stream(names: Sequence[str], options: Options, stem: str) -> None:
         raise ConfigError(
             "--stdout writes WAV of the song's rate and channels: leave options about files out"
         )
-    if sys.stdout.isatty():
-        raise OutputError("standard output is a terminal: send it to a file or to a program")
     # The null device takes the place of a closed stream.
-    if getattr(sys.stdout, "name", None) == os.devnull:
-        raise OutputError("standard output is closed: send it to a file or to a program")
+    if sys.stdout.isatty() or getattr(sys.stdout, "name", None) == os.devnull:
+        raise OutputError("standard output is closed or a terminal: send it to a file or a program")
     separator = _load(options)
     if stem not in separator.targets:
         raise ConfigError(f"there is no stem {stem!r}, only {', '.join(separator.targets)}")

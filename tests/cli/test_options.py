@@ -150,8 +150,8 @@ def test_on_a_terminal_bars_move_evenly_and_results_are_told_once(song):
     noise = np.random.default_rng(0).normal(size=(44100 * 20, 2)) / 10
     soundfile.write("song.flac", noise, 44100)
     deep = "o" * 100
-    command = [sys.executable, "-m", "songsplit", "song.flac", "second.flac", "-f", "mp3"]
-    code = f"import pty; pty.spawn({[*command, '-d', 'cpu', '-o', deep]!r})"
+    command = [sys.executable, "-m", "songsplit", "song.flac", "second.flac", "a song gone.flac"]
+    code = f"import pty; pty.spawn({[*command, '-f', 'mp3', '-d', 'cpu', '-o', deep]!r})"
     env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80", "TERM": "xterm"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, env=env, check=False, text=True
@@ -161,10 +161,11 @@ def test_on_a_terminal_bars_move_evenly_and_results_are_told_once(song):
     for track in ("song", "second"):
         for stem in ("vocals", "instrumental"):
             assert lines.count(f"{deep}/{track}/{stem}.mp3") == 1
-    assert "2 done in" in done.stdout
+    assert "2 done, 1 failed in" in done.stdout
+    assert {"gone.flac:", "check", "name", "and", "the", "folder"} <= {*" ".join(lines).split()}
     assert "getting ready" in next(line for line in lines if "%" in line and "songs" not in line)
-    assert re.search(r"0 of 2 songs .* \d+:\d\d left", text)
-    for name in ("of 2 songs", "song.flac"):
+    assert re.search(r"[01] of 3 songs .* \d+:\d\d left", text)
+    for name in ("of 3 songs", "song.flac"):
         bars = [line for line in lines if name in line and "%" in line]
         shares = [int(re.search(r"(\d+)%", bar)[1]) for bar in bars]
         assert shares == sorted(shares)

@@ -67,7 +67,7 @@ def test_another_song_of_the_same_name_and_length_is_told_apart(song):
     run(song, "-d", "cpu")
     content, before = song.read_bytes(), song.stat()
     song.write_bytes(content + b"more tags")
-    assert "from another song, or from an older version" in run(song, code=1).stderr
+    assert "from another song, or from its older version" in run(song, code=1).stderr
     # A song that was moved is the same one, another one of the same size is not.
     song.write_bytes(content)
     os.utime(song, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -99,14 +99,16 @@ def test_a_folder_that_moves_with_its_results(song):
 
 
 def test_one_stem(song):
-    exact = ("--bit-depth", "24", "-d", "cpu")
+    loud, rate = soundfile.read(song)
+    soundfile.write(song, loud * 5, rate, subtype="PCM_24")
+    exact = ("--bit-depth", "32f", "-d", "cpu")
     run(song, "-o", "both", *exact)
     result = run(song, "--stem", "vocals", *exact)
     assert result.stdout.split() == ["song/vocals.wav"]
     run(song, "--stem", "instrumental", *exact)
     for stem in STEMS:
-        pair = [soundfile.read(Path(folder, "song", f"{stem}.wav"))[0] for folder in (".", "both")]
-        np.testing.assert_allclose(*pair, atol=2**-22)
+        alone, beside = (Path(folder, "song", f"{stem}.wav") for folder in (".", "both"))
+        assert alone.read_bytes() == beside.read_bytes()
     assert "kept: " in run(song, *exact).stderr
     assert "only vocals, instrumental" in run(song, "--stem", "drums", code=2).stderr
     run(song, "--stem", "vocals", "-f", "stem.mp4", code=2)
@@ -120,11 +122,9 @@ def test_a_picture_of_finished_stems(song, no_model):
     no_model()
     for form in ("wav", "mp3"):
         picture = Path(form, "song", "picture.png")
-        before = picture.read_bytes()
         picture.unlink()
         run(song, "-f", form, "-o", form, "--plot")
         assert picture.read_bytes().startswith(b"\x89PNG")
-        assert form == "mp3" or picture.read_bytes() == before
         assert "kept: " in run(song, "-f", form, "-o", form, "--plot").stderr
     assert "other settings" in run(song, "-o", "wav", "--quality", "best", "--plot", code=1).stderr
 
