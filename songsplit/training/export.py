@@ -84,6 +84,8 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _load(checkpoint: Path) -> tuple[SeparationModel, dict[str, Any]]:
     """Read the model, and what the card takes from the checkpoint; raise ModelError."""
     try:
+        if not checkpoint.is_file():  # a device or a pipe may have no end
+            raise ModelError(f"{checkpoint}: there is no such checkpoint file; check the name")
         with zipfile.ZipFile(checkpoint) as archive:
             # What training saves is not compressed, and so cannot become larger than the file.
             if any(entry.compress_type for entry in archive.infolist()):
@@ -103,8 +105,6 @@ def _load(checkpoint: Path) -> tuple[SeparationModel, dict[str, Any]]:
         known = {"steps": int(saved["global_step"])}
         if PROVENANCE_KEY in saved:
             known["provenance"] = json.loads(saved[PROVENANCE_KEY])
-    except FileNotFoundError:
-        raise ModelError(f"{checkpoint}: there is no such checkpoint; check the name") from None
     except OSError as error:
         raise ModelError(f"{checkpoint} cannot be read ({error}); check the file") from error
     except ConfigError as error:
