@@ -238,9 +238,15 @@ def _request(
 
 def _settings(options: Options, mix: Mix | None, stems: Sequence[str]) -> dict[str, str]:
     """Put into words what results of one name can differ in."""
+    from songsplit.models.weights import registry
+
     model = options.model or "default"
-    if model.endswith(".safetensors"):
-        with suppress(OSError):  # the file that has another content is another model
+    # A model of the same name with other weights, as of a later version, is another one.
+    known = registry()
+    if model in known:
+        model += f" ({known[model][1][:8]})"
+    elif model.endswith(".safetensors"):
+        with suppress(OSError):
             model += f" ({sha256(Path(model).read_bytes()).hexdigest()[:8]})"
     settings = {
         "model": model,

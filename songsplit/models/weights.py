@@ -79,7 +79,7 @@ def list_models() -> list[ModelInfo]:
     ['default', 'open']
     """
     models = []
-    for name, (path, sha256) in _registry().items():
+    for name, (path, sha256) in registry().items():
         try:
             with safe_open(str(path), framework="numpy") as file:
                 card = json.loads(file.metadata()["card"])
@@ -95,7 +95,7 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
     # Nothing else is looked at: a damaged list, or another damaged model, must not stop this one.
     if wanted.endswith(".safetensors"):
         return load_weights(wanted)
-    known = _registry()
+    known = registry()
     if wanted in known:
         path, sha256 = known[wanted]
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
@@ -186,7 +186,7 @@ def save_weights(
     return digest
 
 
-def _registry() -> dict[str, tuple[Path, str]]:
+def registry() -> dict[str, tuple[Path, str]]:
     """Read the path and the checksum of each model that comes with songsplit."""
     path = _FOLDER / "registry.json"
     try:

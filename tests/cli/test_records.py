@@ -41,7 +41,7 @@ def files():
         ("karaoke", "karaoke --vocals -18dB", "vocals off, not -18 dB"),
         ("remix --instrumental 3", "remix --vocals 3", "instrumental +3 dB, not +0 dB"),
         ("split --bit-depth 16", "split --bit-depth 32f", "bit depth 16, not 32f"),
-        ("split", "split --model open", "model default, not open"),
+        ("split", "split --model open", "not open ("),
         ("split", "split --quality best", "quality balanced, not best"),
         ("karaoke --filename a", "acapella --filename a", "instrumental +0 dB, not off"),
     ],
