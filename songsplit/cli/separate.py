@@ -139,7 +139,7 @@ def _separate(
     request = _request(options, Mix(name, gains, tempo, key) if name else None, load, stem)
     found, problems = find_songs(names)
     songs = without_results(found)
-    with BatchDisplay(options, len(songs)) as display:
+    with BatchDisplay(options, len(problems) + len(songs)) as display:
         batch = Batch(request, load, display)
         try:
             for problem, error in problems:
