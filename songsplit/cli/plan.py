@@ -143,9 +143,7 @@ class Planner:
             if request.overwrite or not any(map(os.path.lexists, files)):
                 status: Status = "planned"
                 finished = self._finished_stems(song)
-            elif files.picture and not (
-                files.picture.exists() or request.mix or request.output.holds_all
-            ):
+            elif files.picture and not files.picture.exists() and request.mix is None:
                 self._check_kept(song, seconds, Files(files.stems))
                 status, finished = "planned", files.stems
             else:
