@@ -147,7 +147,7 @@ class Batch:
             seconds=seconds,
             elapsed=time.monotonic() - start,
             gain_db=saved.gain_db,
-            notes=[*planned.notes, *saved.problems],
+            notes=[*dict.fromkeys([*planned.notes, *saved.problems])],
         )
 
     def _check(self) -> None:

@@ -27,7 +27,12 @@ def from_stems(
 ) -> SavedStems:
     """Write the mix, or else only the picture, that is asked for."""
     with ExitStack() as stack:
-        readers = [stack.enter_context(open_audio(path)) for path in stems.values()]
+        # In a stem file, stems are the tracks after the mixture.
+        is_stem_file = len({*stems.values()}) < len(stems)
+        readers = [
+            stack.enter_context(open_audio(path, track=number if is_stem_file else None))
+            for number, path in enumerate(stems.values(), 2)
+        ]
         about = readers[0].info
 
         def blocks() -> _Blocks:

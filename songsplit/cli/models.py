@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 import songsplit
 from songsplit.errors import OutputExistsError
@@ -29,29 +30,28 @@ def list_models() -> None:
 
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(help="A .ckpt file of a training run; for .onnx, a model or its file.")
+        Path, Argument(help="A .ckpt file of a training run; for .onnx, a model or its file.")
     ],
     output: Annotated[
         Path,
-        typer.Argument(
+        Argument(
             metavar="OUT.safetensors|OUT.onnx", help="The weights file, or network file, to write."
         ),
     ],
     card: Annotated[
-        Path | None,
-        typer.Option(help="JSON file with more to record of the model.", show_default=False),
+        Path | None, Option(help="JSON file with more to record of the model.", show_default=False)
     ] = None,
     licence: Annotated[
-        str | None, typer.Option(help="Terms that the weights are under.", show_default=False)
+        str | None, Option(help="Terms that the weights are under.", show_default=False)
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the model.", show_default="that of the file")
+        str | None, Option(help="Name of the model.", show_default="that of the file")
     ] = None,
     sharpness: Annotated[
-        float, typer.Option(help="Below 1, masks become softer; about 0.6 gives the best SDR.")
+        float, Option(help="Below 1, masks become softer; about 0.6 gives the best SDR.")
     ] = 1.0,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a file that is already there.")
+        bool, Option("--overwrite", help="Replace a file that is already there.")
     ] = False,
 ) -> None:
     """Turn a training checkpoint into a model file that --model takes.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import typer
+from typer import Argument, Option
 
 from songsplit.cli.display import telling_errors
 
@@ -98,25 +99,25 @@ def device(name: str) -> str:
 
 Songs = Annotated[
     list[str],
-    typer.Argument(
+    Argument(
         metavar="SONG...",
         help="Audio or video files, folders, .m3u playlists, - for standard input.",
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print a line of JSON for every song.")]
+Json = Annotated[bool, Option("--json", help="Print a line of JSON for every song.")]
 
 
 @dataclass(frozen=True)
 class Options:
     """What the user chose; a field for each option."""
 
-    output: Annotated[
-        Path, typer.Option("--output", "-o", "--out", help="Folder for the results.")
-    ] = Path()
+    output: Annotated[Path, Option("--output", "-o", "--out", help="Folder for the results.")] = (
+        Path()
+    )
     output_format: Annotated[
         Format,
-        typer.Option(
+        Option(
             "--format",
             "-f",
             parser=format_name,
@@ -127,11 +128,11 @@ class Options:
     ] = "wav"
     bit_depth: Annotated[
         BitDepth | None,
-        typer.Option(help="Of WAV and FLAC.", show_default="24; 16 for WAV of 16-bit songs"),
+        Option(help="Of WAV and FLAC.", show_default="24; 16 for WAV of 16-bit songs"),
     ] = None
     bitrate: Annotated[
         int | None,
-        typer.Option(
+        Option(
             "--bitrate",
             "-b",
             parser=kilobits,
@@ -142,31 +143,29 @@ class Options:
     ] = None
     filename: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="Names of results: a path with {track}, {stem}, {artist}, {title}, {album}.",
             show_default="{track}/{stem}, of one mixed file {track} ({stem})",
         ),
     ] = None
-    plot: Annotated[
-        bool, typer.Option("--plot", help="Also draw spectrograms and waveforms, as PNG.")
-    ] = False
+    plot: Annotated[bool, Option("--plot", help="Also draw spectrograms and waveforms.")] = False
     overwrite: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--overwrite/--skip-existing",
             help="Replace results that are there, or keep them and skip the song.",
         ),
     ] = False
     model: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--model", "-m", help="Name of a model, or a .safetensors file.", show_default="default"
         ),
     ] = None
-    quality: Annotated[Quality, typer.Option(help="Best takes 3x as long.")] = "balanced"
+    quality: Annotated[Quality, Option(help="Best takes 3x as long.")] = "balanced"
     device: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--device",
             "-d",
             parser=device,
@@ -177,24 +176,15 @@ class Options:
     ] = None
     track: Annotated[
         int | None,
-        typer.Option(
-            metavar="NUMBER", help="Sound track of a film, from 1.", min=1, show_default=False
-        ),
+        Option(metavar="NUMBER", help="Sound track of a film, from 1.", min=1, show_default=False),
     ] = None
     jobs: Annotated[
-        int,
-        typer.Option(
-            "--jobs", "-j", min=1, help="Songs to have in work at once. Each takes memory."
-        ),
+        int, Option("--jobs", "-j", min=1, help="Songs to have in work at once. Each takes memory.")
     ] = 1
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be done.")] = False
     json: Json = False
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing but results and errors.")
-    ] = False
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say more, for fault reports.")
-    ] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Print only results and errors.")] = False
+    verbose: Annotated[bool, Option("--verbose", "-v", help="Say more, for fault reports.")] = False
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from songsplit.cli.display import say
 
@@ -15,17 +16,17 @@ from songsplit.cli.display import say
 def app(
     songs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[SONG]...", exists=True, dir_okay=False, show_default=False),
+        Argument(metavar="[SONG]...", exists=True, dir_okay=False, show_default=False),
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
+        int, Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
     ] = 0,
     browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.")
+        bool, Option("--browser/--no-browser", help="Open the page in the browser.")
     ] = True,
     export: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             metavar="FOLDER",
             help="Instead, write the page as a site for any web server: it separates songs in "
             "its visitors' browsers. Needs the extra: pip install 'songsplit[onnx]'.",
@@ -33,7 +34,7 @@ def app(
         ),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="Compute device: cpu, cuda or mps.", show_default="automatic")
+        str | None, Option(help="Compute device: cpu, cuda or mps.", show_default="automatic")
     ] = None,
 ) -> None:
     """Open a page in the browser: drop a song in, hear each stem on its own.

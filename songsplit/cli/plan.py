@@ -143,9 +143,7 @@ class Planner:
             if request.overwrite or not any(map(os.path.lexists, files)):
                 status: Status = "planned"
                 finished = self._finished_stems(song)
-            elif files.picture and not (
-                files.picture.exists() or request.mix or request.output.holds_all
-            ):
+            elif files.picture and not files.picture.exists() and request.mix is None:
                 self._check_kept(song, seconds, Files(files.stems))
                 status, finished = "planned", files.stems
             else:
@@ -231,9 +229,6 @@ class Planner:
 def without_results(songs: Sequence[Song]) -> list[Song]:
     """Leave out files found in folders that were made from others of the songs."""
     sources = {song.path.resolve() for song in songs if song.path}
-
-    def is_result(song: Song) -> bool:
-        record = read_record(song.path) if song.found and song.path else None
-        return record is not None and record.source in sources
-
-    return [song for song in songs if not is_result(song)]
+    records = {song: read_record(song.path) for song in songs if song.found and song.path}
+    results = {song for song, record in records.items() if record and record.source in sources}
+    return [song for song in songs if song not in results]

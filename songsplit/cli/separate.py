@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
 from songsplit.cli.display import FAILED, BatchDisplay, say
 from songsplit.cli.options import MUTE, Options, Songs, guide, level, semitones, tempo, with_options
@@ -30,7 +31,7 @@ _STEMS = ("vocals", "instrumental")  # of the default model
 # The options that have a meaning where nothing is written to files.
 _ABOUT_SOUND = ("model", "quality", "device", "quiet", "verbose")
 
-_option = functools.partial(typer.Option, metavar="LEVEL")
+_option = functools.partial(Option, metavar="LEVEL")
 _Guide = Annotated[
     float,
     _option(
@@ -47,11 +48,11 @@ def split(
     songs: Songs,
     options: Options,
     stem: Annotated[
-        str | None, typer.Option(metavar="STEM", help="Write only this stem.", show_default=False)
+        str | None, Option(metavar="STEM", help="Write only this stem.", show_default=False)
     ] = None,
     stdout: Annotated[
         str | None,
-        typer.Option(
+        Option(
             metavar="STEM",
             help="Write this stem of one song to standard output, as WAV, while the song is "
             "still being read; write no files.",
@@ -101,13 +102,11 @@ def practice(
     vocals: _Guide = MUTE,
     tempo: Annotated[
         float,
-        typer.Option(
-            parser=tempo, metavar="SHARE", help="For example 80%, or 0.8.", show_default="100%"
-        ),
+        Option(parser=tempo, metavar="SHARE", help="For example 80%, or 0.8.", show_default="100%"),
     ] = 1.0,
     key: Annotated[
         float,
-        typer.Option(
+        Option(
             parser=semitones, metavar="SEMITONES", help="Up, or down if negative: -2, for example."
         ),
     ] = 0.0,
@@ -139,7 +138,7 @@ def _separate(
     request = _request(options, Mix(name, gains, tempo, key) if name else None, load, stem)
     found, problems = find_songs(names)
     songs = without_results(found)
-    with BatchDisplay(options, len(songs)) as display:
+    with BatchDisplay(options, len(problems) + len(songs)) as display:
         batch = Batch(request, load, display)
         try:
             for problem, error in problems:

@@ -117,15 +117,17 @@ def test_one_stem(song):
 
 def test_a_picture_of_finished_stems(song, no_model):
     pytest.importorskip("matplotlib")
-    for form in ("wav", "mp3"):
-        run(song, "-f", form, "-o", form, "--plot", "-d", "cpu")
+    pictures = {}
+    for form in ("wav", "mp3", "stem.mp4"):
+        run(song, "-f", form, "-o", form[:4], "--plot", "-d", "cpu")
+        [picture] = Path(form[:4]).rglob("*.png")
+        pictures[form] = picture, picture.stat().st_size
     no_model()
-    for form in ("wav", "mp3"):
-        picture = Path(form, "song", "picture.png")
+    for form, (picture, size) in pictures.items():
         picture.unlink()
-        run(song, "-f", form, "-o", form, "--plot")
-        assert picture.read_bytes().startswith(b"\x89PNG")
-        assert "kept: " in run(song, "-f", form, "-o", form, "--plot").stderr
+        run(song, "-f", form, "-o", form[:4], "--plot")
+        assert picture.stat().st_size == pytest.approx(size, rel=0.3)
+        assert "kept: " in run(song, "-f", form, "-o", form[:4], "--plot").stderr
     assert "other settings" in run(song, "-o", "wav", "--quality", "best", "--plot", code=1).stderr
 
 
@@ -161,7 +163,7 @@ def test_another_sound_track_of_a_film(song):
             frame.sample_rate, frame.pts = 44100, 0
             film.mux(stream.encode(frame))
     told = run("film.mkv", "-d", "cpu")
-    assert "of 2 sound tracks, the first is read" in told.stderr
+    assert told.stderr.count("of 2 sound tracks, the first is read") == 1
     assert "of 2 sound tracks" in run("info", "film.mkv").stdout
     assert len(json.loads(run("info", "film.mkv", "--json").stdout)["tracks"]) == 2
     refused = run("film.mkv", "--track", "2", code=1)
