@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from jsonargparse import Namespace, set_parsing_settings
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
@@ -97,7 +98,9 @@ class TrainingCLI(LightningCLI):
             options = self.config[subcommand]
             if subcommand == "fit":
                 _check_plan(options.trainer)
-            options.ckpt_path = _checkpoint(options.get("ckpt_path"), options.trainer)
+            elif options.ckpt_path is None and options.model.init_from is None:
+                raise ConfigError("validate needs weights: add --ckpt_path best, last, or a file")
+            options.ckpt_path = _checkpoint(options.ckpt_path, options.trainer)
 
     def instantiate_classes(self) -> None:
         """Make everything, and tell the data what the network needs."""
@@ -105,7 +108,7 @@ class TrainingCLI(LightningCLI):
             super().instantiate_classes()
         except SongsplitError:
             raise
-        except ValueError as error:
+        except (ValueError, MisconfigurationException) as error:
             raise ConfigError(f"the configuration cannot be used: {error}") from error
         if isinstance(self.datamodule, StemDataModule):
             data, model = self.datamodule, self.model

@@ -140,6 +140,7 @@ class SeparationTraining(pl.LightningModule):
         )
         self._scores: dict[str, NDArray[np.float64]] = {}
         self._validation: dict[str, float] = {}
+        self._former_data: dict[str, Any] = {}
         self._first_bad: Tensor | None = None
 
     @torch.no_grad()
@@ -234,7 +235,7 @@ class SeparationTraining(pl.LightningModule):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, StemDataModule):
             made_from |= {
-                "data": dict(data.provenance()),
+                "data": {**self._former_data, **data.provenance()},
                 "seed": data.seed,
                 "chunk_samples": data.chunk_samples,
                 "batch_size": data.batch_size * self.trainer.world_size,
@@ -253,6 +254,8 @@ class SeparationTraining(pl.LightningModule):
         )
         made_from = json.loads(checkpoint.get(PROVENANCE_KEY, "{}"))
         self._validation = made_from.get("validation", {})
+        # Weights are made from all data that they have ever been trained on.
+        self._former_data = made_from.get("data", {})
         self.init_from = made_from.get("init_from")
 
     def configure_optimizers(self) -> Any:

@@ -55,14 +55,6 @@ def test_the_share_and_the_seed_decide_which_items_change(name: str) -> None:
     assert not torch.equal(applied(half, items, seeded(2)), first)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ON_SPECTROGRAMS])
-def test_only_eligible_items_change(name: str) -> None:
-    items = some_items(name)
-    eligible = torch.arange(len(items)) % 3 == 0
-    result = applied(make(name, 1.0), items, seeded(), eligible)
-    assert torch.equal(changed_items(items, result), eligible)
-
-
 def test_draws_do_not_depend_on_what_the_items_hold(name: str) -> None:
     items, effect = some_items(name), make(name, 0.5)
     nothing = torch.zeros(len(items), dtype=torch.bool)

@@ -184,10 +184,17 @@ def test_a_run_goes_on_from_a_checkpoint_of_version_0_1(cache, tmp_path):
         if "count" in entry:
             entry["count"] = torch.tensor(float(entry["count"]))
     saved["callbacks"]["TrainingProgress"] = {"best": 1.0, "best_step": 3}
+    made_from = json.loads(saved[PROVENANCE_KEY])
+    made_from["data"] = {"singers": {"licence": "CC BY-NC"}}
+    saved[PROVENANCE_KEY] = json.dumps(made_from)
     torch.save(saved, tmp_path / "old" / "checkpoints" / "last.ckpt")
     fit(cache, tmp_path / "old", *plan, "--trainer.max_steps", "6", "--ckpt_path", "last")
     for name in ("last", "best"):
         assert_same_weights(state(tmp_path / "old", name), state(tmp_path / "whole", name))
+    # What the weights once were made from stays known when a run goes on with other data.
+    assert json.loads(state(tmp_path / "old")[PROVENANCE_KEY])["data"].keys() == {
+        "singers", "musdb18",
+    }  # fmt: skip
 
 
 @pytest.mark.slow
@@ -283,6 +290,11 @@ def test_a_network_may_lie_in_the_current_folder(tmp_path):
         cwd=tmp_path, text=True, capture_output=True,
     )  # fmt: skip
     assert "class_path: lab.Net" in done.stdout, done.stderr
+
+
+def test_random_weights_are_not_validated():
+    with pytest.raises(ConfigError, match="validate needs weights: add --ckpt_path"):
+        build_cli(["validate", "--config", str(ROOT / "configs" / "smoke.yaml")])
 
 
 def test_a_config_can_name_another_data_module(tmp_path):
@@ -403,6 +415,7 @@ def test_a_run_that_gets_no_better_stops_early(cache, tmp_path):
         ("last.every_steps", "0"),
         ("trainer.max_steps", "-1"),
         ("average.decay", "1.5"),
+        ("trainer.devices", "0"),
     ],
 )
 def test_unknown_keys_and_impossible_values_are_refused_by_name(tmp_path, capsys, key, value):
