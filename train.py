@@ -15,5 +15,5 @@ if __name__ == "__main__":
 
         sys.path.append(str(Path.cwd()))  # where networks and losses of one's own may lie
         build_cli()
-    except SongsplitError as error:
+    except (SongsplitError, OSError) as error:
         sys.exit(f"songsplit: {error}")

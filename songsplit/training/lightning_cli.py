@@ -126,7 +126,7 @@ class TrainingCLI(LightningCLI):
             csv = CSVLogger(asked["default_root_dir"], name="logs")
             board = TensorBoardLogger(csv.save_dir, name="tensorboard", version=csv.version)
             options["logger"] = [csv, board]
-        # The best one comes before the last one, which saves what the best one knows.
+        # BestCheckpoint takes a new score first, and LastCheckpoint then saves it.
         callbacks = [BestCheckpoint(), Rates(), *_as_list(asked["callbacks"])]
         if asked["logger"] is not False:
             callbacks.append(LearningRateMonitor())

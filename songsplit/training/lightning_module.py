@@ -57,7 +57,8 @@ class SeparationTraining(pl.LightningModule):
         How training examples are mixed and changed.
     loss : LossConfig or nn.Module, optional
         What is minimised: weights of our losses, or a module that is called as
-        :class:`~songsplit.training.losses.SeparationLoss` is.
+        :class:`~songsplit.training.losses.SeparationLoss` is, and returns what that does or
+        the loss alone.
     optimizer : {"adamw", "muon"}
         AdamW, or :class:`~songsplit.training.optimizers.Muon`.
     learning_rate : float
@@ -170,6 +171,8 @@ class SeparationTraining(pl.LightningModule):
             shapes = f"{(*masks.shape,)} instead of {(*targets.shape,)}"
             raise ConfigError(f"model.model: the masks of {self.network} have the shape {shapes}")
         losses = self.loss(masks * mixture.unsqueeze(1), targets, mixture, batch["samples"])
+        if isinstance(losses, Tensor):
+            losses = {"loss": losses}
         loss: Tensor = losses["loss"]
         self._watch(loss.detach(), batch["number"])
         for name in losses if len(losses) > 2 else ("loss",):

@@ -237,7 +237,7 @@ class Squared(torch.nn.Module):
     """A loss of our own making."""
 
     def forward(self, estimates, targets, mixture, samples):
-        return {"loss": (estimates - targets).abs().square().mean()}
+        return (estimates - targets).abs().square().mean()
 
 
 @pytest.mark.slow
@@ -290,6 +290,23 @@ def test_a_network_may_lie_in_the_current_folder(tmp_path):
         cwd=tmp_path, text=True, capture_output=True,
     )  # fmt: skip
     assert "class_path: lab.Net" in done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_a_folder_that_cannot_be_written_is_said_in_a_line(tmp_path):
+    (tmp_path / "file").touch()
+    arguments = ("--config", "configs/smoke.yaml", "--data.cache", str(tmp_path / "cache"))
+    done = subprocess.run(
+        [
+            sys.executable, "train.py", "fit", *arguments,
+            "--trainer.default_root_dir", str(tmp_path / "file"),
+        ],
+        cwd=ROOT, text=True, capture_output=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("songsplit: ")
+    assert str(tmp_path / "file") in last
 
 
 def test_random_weights_are_not_validated():
