@@ -17,9 +17,8 @@ from av.codec.context import Flags2
 from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray, scaled
-from songsplit.audio.containers import IS_PROTECTED, StructureError, read_at
-from songsplit.audio.opening import NO_SAMPLES, AudioInfo, File, Pipe, cut_off
-from songsplit.errors import AudioFileError
+from songsplit.audio.containers import IS_PROTECTED, UnreadableError, read_at
+from songsplit.audio.opening import NO_SAMPLES, AudioInfo, File, Pipe, cut_off, open_container
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     from av.codec.context import CodecContext
     from av.container import InputContainer
 
-_PIPE_PROBE_BYTES = 1 << 17
-_PIPE_BUFFER_BYTES = 1 << 12
-_FILE_BUFFER_BYTES = 1 << 15
 # By the name of the sample format, without the "p" of those that are planar.
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 # Tags between the parts of a joined MP3, which are no audio and no damage either. Some have
@@ -61,14 +57,14 @@ class FFmpegDecoder:
         self._container = container = _open(source)
         try:
             if _ASF_PROTECTION & set(container.metadata):
-                raise StructureError(IS_PROTECTED)
+                raise UnreadableError(IS_PROTECTED)
             streams = container.streams.audio
             if not streams:
                 types = sorted({stream.type for stream in container.streams})
                 kinds = " and ".join(types).replace("video", "pictures")
-                raise AudioFileError(
-                    f"{source.label}: the file holds no audio (only {kinds or 'a header'}); choose "
-                    "a file with sound"
+                raise UnreadableError(
+                    f"the file holds no audio (only {kinds or 'a header'}); choose a file with "
+                    "sound"
                 )
             self._stream = stream = streams[min(track, len(streams)) - 1]
             # There is no context where there is no decoder.
@@ -81,7 +77,7 @@ class FFmpegDecoder:
             # spectral band replication): the first decoded frame decides.
             first = next(self._frames, None)
             if first is None:
-                raise AudioFileError(f"{source.label}: {NO_SAMPLES}")
+                raise UnreadableError(NO_SAMPLES)
         except BaseException:
             container.close()
             raise
@@ -101,7 +97,7 @@ class FFmpegDecoder:
         is_promise = seconds and is_own and kind.startswith(_WITH_DURATION)
         self._promised = (seconds or 0.0) - self._began if is_promise else 0.0
         self.info = AudioInfo(
-            source.label,
+            "",
             first.sample_rate,
             first.layout.nb_channels,
             None,
@@ -132,8 +128,8 @@ class FFmpegDecoder:
             yield samples
         share, least = _TOLERANCE
         is_short = self._promised - done / rate > max(least, share * self._promised)
-        if is_short or self._source.is_cut(done):
-            raise cut_off(self._source.label, done / rate)
+        if is_short or (isinstance(self._source, Pipe) and self._source.is_cut(done)):
+            raise cut_off(done / rate)
 
     def _times(self) -> tuple[float, float, float]:
         """Return where the song begins, where its last frame may, and where it ends."""
@@ -155,7 +151,7 @@ class FFmpegDecoder:
 
     def _decoded(self) -> Iterator[AudioFrame]:
         """Yield frames, and raise where the data or their kind break."""
-        name, done, first = self._source.label, 0, (1, 0)
+        done, first = 0, (1, 0)
         try:
             for packet in self._container.demux(self._stream):
                 data = bytes(packet)
@@ -165,50 +161,38 @@ class FFmpegDecoder:
                     kind = frame.sample_rate, frame.layout.nb_channels
                     first = first if done else kind
                     if kind != first:
-                        raise AudioFileError(
-                            f"{name}: sample rate or channels change at {done / first[0]:.2f} s "
-                            f"(from {first[0]} Hz, {first[1]} ch. to {kind[0]} Hz, {kind[1]} ch.); "
+                        raise UnreadableError(
+                            f"sample rate or channels change at {done / first[0]:.2f} s (from "
+                            f"{first[0]} Hz, {first[1]} ch. to {kind[0]} Hz, {kind[1]} ch.); "
                             "export the parts as separate files"
                         )
                     if frame.samples:
                         done += frame.samples
                         yield frame
         except av.DecoderNotFoundError as error:
-            raise AudioFileError(
-                f"{name}: its audio is of a kind for which there is no decoder here; export it as "
-                "WAV or FLAC"
+            raise UnreadableError(
+                "its audio is of a kind for which there is no decoder here; export it as WAV or "
+                "FLAC"
             ) from error
         except (av.FFmpegError, OSError) as error:
             self._source.check()
-            raise cut_off(name, done / first[0]) from error
+            raise cut_off(done / first[0]) from error
         self._source.check()
 
 
 def _open(source: File | Pipe) -> InputContainer:
-    # A playlist could name other files or addresses: FFmpeg may open none.
-    options = {"protocol_whitelist": "none"}
-    buffer_size = _FILE_BUFFER_BYTES
-    if isinstance(source, Pipe):
-        # Not seconds of audio before the first sample comes out.
-        options["probesize"] = str(_PIPE_PROBE_BYTES)
-        buffer_size = _PIPE_BUFFER_BYTES
-    else:
+    if isinstance(source, File):
         source.seek(0)
     try:
-        return av.open(
-            source, "r", metadata_errors="replace", options=options, buffer_size=buffer_size
-        )
-    except (av.FFmpegError, OSError, ValueError) as error:
+        return open_container(source)
+    except UnreadableError as error:
         source.check()
         if isinstance(source, File) and read_at(source, 4, 4) == b"ftyp":
-            reason = "the file is cut off or damaged: its index is missing or unreadable"
-            raise AudioFileError(
-                f"{source.label}: {reason}; copy, download or export it again"
+            raise UnreadableError(
+                "the file is cut off or damaged: its index is missing or unreadable; copy, "
+                "download or export it again"
             ) from error
-        raise AudioFileError(
-            f"{source.label}: not an audio file that can be read; use WAV, FLAC, MP3, M4A, Ogg or "
-            "another common format"
-        ) from error
+        raise
 
 
 def _to_float(frame: AudioFrame) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeAlias
 
@@ -17,7 +17,7 @@ from songsplit.audio.arrays import (
     FloatArray,
     first_unusable,
 )
-from songsplit.audio.containers import Structure, StructureError, examine
+from songsplit.audio.containers import Structure, UnreadableError, examine
 from songsplit.audio.opening import (
     NO_SAMPLES,
     AudioInfo,
@@ -26,6 +26,7 @@ from songsplit.audio.opening import (
     Pipe,
     cut_off,
     open_source,
+    source_name,
 )
 from songsplit.audio.soundfile_decoder import SoundFileDecoder
 from songsplit.errors import AudioFileError, ConfigError
@@ -82,16 +83,17 @@ class AudioReader:
         return np.concatenate(list(self._chunks()), axis=1)
 
     def _chunks(self) -> Iterator[FloatArray]:
-        name, rate, done = self.info.name, self.info.sample_rate, 0
-        for chunk in self._decoder.chunks():
-            if (position := first_unusable(chunk)) is not None:
-                raise AudioFileError(
-                    f"{name}: the sample at {(done + position) / rate:.2f} s is not a number, "
-                    "infinite or beyond 1e37; export the file again without such samples"
-                )
-            done += chunk.shape[1]
-            _check_length(name, done / rate, self._max_hours)
-            yield chunk
+        rate, done = self.info.sample_rate, 0
+        with _named(self.info.name):
+            for chunk in self._decoder.chunks():
+                if (position := first_unusable(chunk)) is not None:
+                    raise UnreadableError(
+                        f"the sample at {(done + position) / rate:.2f} s is not a number, infinite "
+                        "or beyond 1e37; export the file again without such samples"
+                    )
+                done += chunk.shape[1]
+                _check_length(done / rate, self._max_hours)
+                yield chunk
 
 
 def open_audio(
@@ -114,27 +116,25 @@ def open_audio(
     """
     if not max_hours > 0:
         raise ConfigError(f"max_hours must be more than 0, not {max_hours!r}")
-    with ExitStack() as resources:
+    name = source_name(source)
+    with ExitStack() as resources, _named(name):
         file = open_source(source, resources)
-        try:
-            structure = Structure() if isinstance(file, Pipe) else examine(file)
-            file.check()
-            decoder = _decoder(file, structure, track or 1, keeps_filler)
-        except StructureError as error:
-            raise AudioFileError(f"{file.label}: {error}") from error
+        structure = Structure() if isinstance(file, Pipe) else examine(file)
+        file.check()
+        decoder = _decoder(file, structure, track or 1, keeps_filler)
         resources.callback(decoder.close)
         info, notes = decoder.info, structure.notes
         if track is None and len(info.tracks) > 1 and not structure.stems:
             tracks = "; ".join(f"{i}: {text}" for i, text in enumerate(info.tracks, 1))
             notes = (*notes, f"of {len(info.tracks)} sound tracks, the first is read ({tracks})")
-        info = replace(info, stems=structure.stems, notes=notes)
+        info = replace(info, name=name, stems=structure.stems, notes=notes)
         _check(info, 1 if track is None else track)
-        _check_length(info.name, (info.frames or 0) / info.sample_rate, max_hours)
+        _check_length((info.frames or 0) / info.sample_rate, max_hours)
         reader = AudioReader(info, decoder, max_hours, resources)
         if structure.is_cut:
             # Decoded only to say where the audio stops: better now than after hours of work.
             length = sum(chunk.shape[1] for chunk in reader._chunks())
-            raise cut_off(info.name, length / info.sample_rate)
+            raise cut_off(length / info.sample_rate)
         reader._resources = resources.pop_all()
         return reader
 
@@ -176,9 +176,9 @@ def _decoder(file: File | Pipe, structure: Structure, track: int, keeps_filler: 
 
     try:
         return FFmpegDecoder(file, track=track, keeps_filler=keeps_filler)
-    except AudioFileError as error:
+    except UnreadableError as error:
         if structure.is_cut:
-            raise cut_off(file.label, 0.0) from error
+            raise cut_off(0.0) from error
         raise
 
 
@@ -199,12 +199,21 @@ def _check(info: AudioInfo, track: int) -> None:
     elif info.frames == 0:
         problem = NO_SAMPLES
     if problem:
-        raise AudioFileError(f"{info.name}: {problem}")
+        raise UnreadableError(problem)
 
 
-def _check_length(name: str, seconds: float, max_hours: float) -> None:
+def _check_length(seconds: float, max_hours: float) -> None:
     if seconds > 3600 * max_hours:
-        raise AudioFileError(
-            f"{name}: the audio is longer than the {max_hours:.4g} hours that are allowed; split "
-            "it into parts, or allow more with max_hours"
+        raise UnreadableError(
+            f"the audio is longer than the {max_hours:.4g} hours that are allowed; split it into "
+            "parts, or allow more with max_hours"
         )
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Add the name of a file to the error that says why it cannot be read."""
+    try:
+        yield
+    except UnreadableError as error:
+        raise AudioFileError(f"{name}: {error}") from error

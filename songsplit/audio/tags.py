@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO
 
 import mutagen
 import soundfile
@@ -33,6 +33,7 @@ from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
 
 from songsplit.audio.formats import FormatName
+from songsplit.audio.opening import AudioSource, open_container
 
 # Names as in Vorbis comments, with those of ID3 (MP3, WAV, AIFF), MP4, ASF (WMA) and APE (WavPack).
 # What describes the sound of the mixture, such as its loudness, does not hold for a stem.
@@ -75,8 +76,6 @@ _PICTURES = (
 )
 _PICTURE_KEY = "metadata_block_picture"
 
-Source: TypeAlias = str | os.PathLike[str] | BinaryIO
-
 
 @dataclass(frozen=True)
 class Cover:
@@ -112,7 +111,7 @@ class Tags:
         return replace(self, fields={**self.fields, "bpm": beats} if tempo != 1 else self.fields)
 
 
-def read_tags(source: Source) -> Tags:
+def read_tags(source: AudioSource) -> Tags:
     """Read the tags of a path or seekable binary file, whose position changes.
 
     They are empty if there are none, or none that can be read.
@@ -305,10 +304,7 @@ def _other_fields(source: BinaryIO) -> dict[str, list[str]]:
     head, found = source.read(4), {}
     source.seek(0)
     if head == _MATROSKA:
-        import av
-
-        options = {"protocol_whitelist": "none"}  # a file may name others, to be left alone
-        with av.open(source, "r", metadata_errors="replace", options=options) as container:
+        with open_container(source) as container:
             found = {key.lower().replace("_", ""): v for key, v in container.metadata.items()}
     elif head in _BY_LIBSNDFILE:
         with soundfile.SoundFile(source) as file:
