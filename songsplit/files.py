@@ -90,6 +90,8 @@ class WholeFiles:
         for _ in range(_TRIES):
             # Another writer may make the folder, give up, and remove it just now.
             with output_errors(path), suppress(FileNotFoundError):
+                if path.is_dir():  # known now, and not when hours of work are to be renamed
+                    raise OutputError(f"{path}: this is a folder; choose another output name")
                 self._made_folders += [folder for folder in folders if not folder.exists()]
                 path.parent.mkdir(parents=True, exist_ok=True)
                 file = GrowingFile(path)

@@ -82,20 +82,25 @@ class FFmpegDecoder:
             container.close()
             raise
         self._first = first
-        kind = container.format.name
-        self._is_timed = kind.startswith(_TIMED)
-        self._is_exact = kind.startswith(_EXACT) and not keeps_filler
-        seconds = None if container.duration is None else container.duration / 1_000_000
-        # That is the duration of the longest stream, such as the pictures. ASF knows no other.
-        is_own = len(container.streams) == 1
-        base = float(stream.time_base or 0)
-        self._began = (stream.start_time or 0) * base
-        if stream.duration is not None:
-            seconds = stream.duration * base
-            is_own = is_own or kind != "asf"
+        kind, duration = container.format.name, stream.duration
+        start, base = (container.start_time or 0) / av.time_base, float(stream.time_base or 0)
+        began = (stream.start_time or 0) * base
+        longest = None if container.duration is None else container.duration / av.time_base
+        seconds = longest if duration is None else duration * base
+        # Other streams, such as the pictures, may be longer. ASF knows no other duration.
+        is_own = len(container.streams) == 1 or (duration is not None and kind != "asf")
         # MP4 may count what is empty before the start.
         is_promise = seconds and is_own and kind.startswith(_WITH_DURATION)
-        self._promised = (seconds or 0.0) - self._began if is_promise else 0.0
+        self._promised = (seconds or 0.0) - began if is_promise else 0.0
+        self._is_timed = kind.startswith(_TIMED)
+        # MP4 begins at 0, but fragments, whose frames are not counted, may be from the middle.
+        is_whole_mp4 = kind.startswith("mov") and stream.frames
+        self._origin = 0.0 if is_whole_mp4 else max(0.0, start)
+        if began - self._origin < _MAX_JITTER:  # not later than the pictures
+            self._origin = first.time or 0.0
+        self._last_start = math.inf if longest is None else start + longest
+        is_exact = kind.startswith(_EXACT) and not keeps_filler
+        self._stop = began + (duration or 0) * base if is_exact else self._origin
         self.info = AudioInfo(
             "",
             first.sample_rate,
@@ -109,20 +114,19 @@ class FFmpegDecoder:
     def chunks(self) -> Iterator[FloatArray]:
         """Yield ``(channels, n)`` pieces up to the end of the file, with silence for pauses."""
         rate, channels, done = self.info.sample_rate, self.info.channels, 0
-        origin, last, stop = self._times()
-        expected = origin
+        origin = expected = self._origin
         for frame, following in pairwise(chain([self._first], self._frames, [None])):
             assert frame is not None
             time = frame.time if self._is_timed and frame.time is not None else expected
-            if expected + _MAX_JITTER < time <= last:
+            if expected + _MAX_JITTER < time <= self._last_start:
                 pause = round((time - origin) * rate) - done
                 done += max(0, pause)
                 for start in range(0, pause, rate):
                     yield np.zeros((channels, min(rate, pause - start)), np.float32)
             expected = time + frame.samples / rate
             samples = _to_float(frame)
-            left = round((stop - origin) * rate) - done
-            if following is None and self._is_exact and left > 0:
+            left = round((self._stop - origin) * rate) - done
+            if following is None and left > 0:
                 samples = samples[:, :left]
             done += samples.shape[1]
             yield samples
@@ -130,20 +134,6 @@ class FFmpegDecoder:
         is_short = self._promised - done / rate > max(least, share * self._promised)
         if is_short or (isinstance(self._source, Pipe) and self._source.is_cut(done)):
             raise cut_off(done / rate)
-
-    def _times(self) -> tuple[float, float, float]:
-        """Return where the song begins, where its last frame may, and where it ends."""
-        container, stream = self._container, self._stream
-        start, duration = (container.start_time or 0) / 1_000_000, math.inf
-        if container.duration is not None:
-            duration = container.duration / 1_000_000
-        # MP4 begins at 0, but fragments, whose frames are not counted, may be from the middle.
-        is_whole_mp4 = container.format.name.startswith("mov") and stream.frames
-        origin = 0.0 if is_whole_mp4 else max(0.0, start)
-        if self._began - origin < _MAX_JITTER:  # not later than the pictures
-            origin = self._first.time or 0.0
-        end = self._began + (stream.duration or 0) * float(stream.time_base or 0)
-        return origin, start + duration, end
 
     def close(self) -> None:
         """Release the decoder; the file itself stays open."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
@@ -19,7 +18,7 @@ class FFmpegEncoder:
 
     def __init__(
         self,
-        file: BinaryIO | io.FileIO,
+        file: BinaryIO,
         container: str,
         codec: str,
         sample_rate: int,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
+from songsplit.audio.arrays import MAX_CHANNELS, MAX_SAMPLE_RATE
 from songsplit.errors import ConfigError, OutputError
 
 FormatName: TypeAlias = Literal["wav", "flac", "mp3", "m4a", "ogg", "opus", "stem.mp4"]
@@ -22,8 +23,8 @@ class _Limits(NamedTuple):
 
     depths: tuple[BitDepth, ...] = ()  # the default first
     rates: tuple[int, ...] | None = None
-    highest_rate: int = 768_000
-    channels: int = 8
+    highest_rate: int = MAX_SAMPLE_RATE
+    channels: int = MAX_CHANNELS
     bitrate: int = 0
     bitrates: tuple[int, int] = (1, 0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -75,7 +74,6 @@ class StemFilesWriter:
         with ExitStack() as stack:
             stack.enter_context(self._whole)
             for stem, path in self._paths.items():
-                _refuse_folder(path)
                 if path not in self._files:
                     self._files[path] = self._whole.create(path)
                 with output_errors(path):
@@ -110,7 +108,6 @@ class StemFilesWriter:
 
     def add_file(self, path: Path, data: bytes) -> None:
         """Write another file that appears together with the others."""
-        _refuse_folder(path)
         self._whole.create(path).write(data)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -155,13 +152,6 @@ class StemFilesWriter:
             parts = [f.read(4 * self._channels * _BLOCK_FRAMES) for f in self._samples.values()]
             blocks = (np.frombuffer(p, np.float32).reshape(-1, self._channels).T for p in parts)
             yield [gain * block for block in blocks]
-
-
-def _refuse_folder(path: Path) -> None:
-    """Find a bad name now, and not when hours of work are to be renamed."""
-    with output_errors(path), suppress(FileNotFoundError):
-        if stat.S_ISDIR(path.stat().st_mode):
-            raise OutputError(f"{path}: this is a folder; choose another output name")
 
 
 def _close_quietly(file: IO[bytes]) -> None:

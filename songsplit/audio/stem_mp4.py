@@ -7,7 +7,6 @@ silent. Specification: Native Instruments, "Stem file format" (stems-music.com).
 
 from __future__ import annotations
 
-import io
 import json
 import struct
 from collections.abc import Sequence
@@ -49,7 +48,7 @@ class StemMp4Encoder(FFmpegEncoder):
     """
 
     def __init__(
-        self, file: BinaryIO | io.FileIO, names: Sequence[str], sample_rate: int, kilobits: int
+        self, file: BinaryIO, names: Sequence[str], sample_rate: int, kilobits: int
     ) -> None:
         super().__init__(file, "mp4", "aac", sample_rate, 2, kilobits, streams=1 + PARTS)
         self._file = file
@@ -69,7 +68,7 @@ class StemMp4Encoder(FFmpegEncoder):
         _insert(self._file, {"mastering_dsp": _MASTERING, "stems": self._stems, "version": 1})
 
 
-def _insert(file: BinaryIO | io.FileIO, description: dict[str, Any]) -> None:
+def _insert(file: BinaryIO, description: dict[str, Any]) -> None:
     """Add the box ``moov/udta/stem`` to a file whose ``moov`` is the last box."""
     content_start, end = next(boxes(file, (0, file.seek(0, 2)), b"moov"))
     moov = content_start - _HEAD

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 import re
 import struct
@@ -246,7 +245,7 @@ def _ape(file: _Bounded) -> dict[str, bytes]:
     return items
 
 
-def write_tags(file: BinaryIO | io.FileIO, name: FormatName, tags: Tags) -> None:
+def write_tags(file: BinaryIO, name: FormatName, tags: Tags) -> None:
     """Add tags to a finished file, or raise an OSError.
 
     A ValueError says that files of this kind cannot hold such tags, or such a picture, which is
