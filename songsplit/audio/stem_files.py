@@ -26,7 +26,7 @@ _BLOCK_FRAMES = 1 << 16
 class StemFilesWriter:
     """Writes several files of one length that appear together or not at all.
 
-    Stems grow as raw samples in files without names. Leaving the ``with`` statement normally
+    Stems grow as raw samples in a file without a name. Leaving the ``with`` statement normally
     turns them into the format that was asked for, at the nearest rate that it can have, in place of
     any files of the names in `paths`; leaving it by an exception removes them and the folders that
     were made. What cannot be written is an OutputError.
@@ -61,25 +61,21 @@ class StemFilesWriter:
         if not self._output.holds_all and len({*paths.values()}) < len(paths):
             raise OutputError(f"{next(iter(paths.values()))}: two results have this name")
         self._sample_rate = self._output.sample_rate(sample_rate)
-        self._resamplers = {
-            stem: Resampler(sample_rate, self._sample_rate, channels) for stem in paths
-        }
+        # All channels of all stems are those of one signal.
+        self._resampler = Resampler(sample_rate, self._sample_rate, len(paths) * channels)
         self._tags, self._guarded, self._alive = tags or Tags(), guarded, alive
         self._peak, self._frames, self._fits_16_bits = 0.0, 0, False
         self._whole = WholeFiles()
-        self._files: dict[Path, GrowingFile] = {}
-        self._samples: dict[str, IO[bytes]] = {}
+        self._files: list[GrowingFile] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self._whole)
-            for stem, path in self._paths.items():
-                if path not in self._files:
-                    self._files[path] = self._whole.create(path)
-                with output_errors(path):
-                    file = tempfile.TemporaryFile(dir=path.parent, prefix=TEMPORARY_PREFIX)
-                stack.callback(_close_quietly, file)
-                self._samples[stem] = file
+            for path in dict.fromkeys(self._paths.values()):
+                self._files.append(self._whole.create(path))
+            with output_errors(path):
+                self._samples = tempfile.TemporaryFile(dir=path.parent, prefix=TEMPORARY_PREFIX)
+            stack.callback(_close_quietly, self._samples)
             self._resources = stack.pop_all()
         return self
 
@@ -94,17 +90,16 @@ class StemFilesWriter:
 
     def write(self, blocks: Mapping[str, FloatArray]) -> None:
         """Append one float32 ``(channels, n)`` block to every file; full scale is 1."""
-        self._append({stem: self._resamplers[stem].process(b) for stem, b in blocks.items()})
+        joined = np.concatenate([blocks[stem] for stem in self._paths])
+        self._append(self._resampler.process(joined))
 
-    def _append(self, blocks: Mapping[str, FloatArray]) -> None:
-        for stem, block in blocks.items():
-            with output_errors(self._paths[stem]):
-                self._samples[stem].write(np.ascontiguousarray(block.T, np.float32).data)
-        heard = list(blocks.values())
-        if self._output.holds_all:
-            heard.append(np.sum(heard, axis=0))
-        self._peak = max(self._peak, *(float(np.abs(block).max(initial=0)) for block in heard))
-        self._frames += heard[0].shape[1]
+    def _append(self, block: FloatArray) -> None:
+        with output_errors(self._files[0].path):
+            self._samples.write(np.ascontiguousarray(block.T, np.float32).data)
+        self._frames += block.shape[1]
+        if self._output.holds_all:  # together with the sum of the stems
+            block = np.concatenate([block, np.sum(np.split(block, len(self._paths)), axis=0)])
+        self._peak = max(self._peak, float(np.abs(block).max(initial=0)))
 
     def add_file(self, path: Path, data: bytes) -> None:
         """Write another file that appears together with the others."""
@@ -118,17 +113,17 @@ class StemFilesWriter:
             self._finish()
 
     def _finish(self) -> None:
-        self._append({stem: resampler.flush() for stem, resampler in self._resamplers.items()})
+        self._append(self._resampler.flush())
         output = self._output
         if output == OutputFormat("wav") and self._fits_16_bits:
             smaller = OutputFormat("wav", "16")
             output = smaller if joint_gain(self._peak, smaller) == 1 else output
         if self._guarded or not output.is_float:
             self.gain = joint_gain(self._peak, output)
-        with output_errors(next(iter(self._files))):
+        with output_errors(self._files[0].path):
             encode(
                 self._blocks(),
-                list(self._files.values()),
+                self._files,
                 output,
                 list(self._paths),
                 self._sample_rate,
@@ -136,22 +131,21 @@ class StemFilesWriter:
                 self._frames,
                 self._alive,
             )
-        for path, stem in {path: stem for stem, path in self._paths.items()}.items():
-            tags = self._tags if self._output.holds_all else self._tags.of_stem(stem)
+        # One file of all stems comes with the first of them.
+        for file, stem in zip(self._files, self._paths, strict=False):
+            tags = self._tags if output.holds_all else self._tags.of_stem(stem)
             try:
-                with output_errors(path):
-                    write_tags(self._files[path], self._output.name, tags)
+                with output_errors(file.path):
+                    write_tags(file, output.name, tags)
             except ValueError as error:
-                self.problems.append(f"{path}: {error}")
+                self.problems.append(f"{file.path}: {error}")
 
     def _blocks(self) -> Iterator[list[NDArray[np.float64]]]:
-        for samples in self._samples.values():
-            samples.seek(0)
-        gain = np.float64(self.gain)
-        for _ in range(0, self._frames, _BLOCK_FRAMES):
-            parts = [f.read(4 * self._channels * _BLOCK_FRAMES) for f in self._samples.values()]
-            blocks = (np.frombuffer(p, np.float32).reshape(-1, self._channels).T for p in parts)
-            yield [gain * block for block in blocks]
+        self._samples.seek(0)
+        count = len(self._paths)
+        while data := self._samples.read(4 * count * self._channels * _BLOCK_FRAMES):
+            joined = np.frombuffer(data, np.float32).reshape(-1, count * self._channels).T
+            yield np.split(joined * np.float64(self.gain), count)
 
 
 def _close_quietly(file: IO[bytes]) -> None:
