@@ -72,9 +72,8 @@ class GrowingFile(io.FileIO):
 class WholeFiles:
     """Files that take their places together when a ``with`` block ends well.
 
-    They grow under hidden temporary names in their final folders, which are made where they
-    are missing. If the block raises, or a file cannot be placed, temporary files and new folders
-    are removed and older files of the same names stay as they were.
+    If the block raises, or a file cannot be placed, temporary files and new folders are removed
+    and older files of the same names stay as they were.
     """
 
     def __init__(self) -> None:

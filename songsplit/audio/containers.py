@@ -83,7 +83,7 @@ def find_samples(file: Seekable) -> tuple[int, int | None] | None:
     """Find where the samples of a WAV, AIFF or AU file begin, and how many bytes they are.
 
     The length is None where the file does not know it. The result is None for other files, and
-    where the samples lie beyond the end of `file`, which may be only the beginning of one.
+    where the samples begin beyond the end of `file`.
     """
     size = file.seek(0, 2)
     head = read_at(file, 0, 12)

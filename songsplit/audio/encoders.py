@@ -45,10 +45,7 @@ def encode(
     frames: int,
     alive: Callable[[], None],
 ) -> None:
-    """Write blocks of stems, which do not clip, to a file for each, or to one for all.
-
-    `alive` is called for every block; what it raises ends the work.
-    """
+    """Write blocks of stems, which do not clip, to a file for each, or to one for all."""
 
     def encoder(file: GrowingFile) -> Any:
         if output.holds_all:
@@ -136,9 +133,7 @@ class _SoundFileEncoder:
         self._file = soundfile.SoundFile(file, "w", sample_rate, channels, **options)
 
     def write(self, block: NDArray[Any]) -> None:
-        """Append floats, or integers of 32 bits, (channels, n)."""
         self._file.write(np.ascontiguousarray(block.T))
 
     def close(self) -> None:
-        """Complete the file, which itself stays open."""
         self._file.close()

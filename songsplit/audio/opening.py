@@ -39,34 +39,25 @@ _PROBLEMS: dict[type[Exception], str] = {
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What is known of an audio file before its samples are read.
-
-    The number of `frames` is None where the file does not say for certain, while `seconds` may be
-    an estimate. `stems` names what a stem file holds beside its mixture, which is what is read.
-    `tracks` describes the audio streams, of which films may have several, and `notes` says what is
-    odd about the file.
-    """
+    """What is known of an audio file before its samples are read."""
 
     name: str
     sample_rate: int
     channels: int
-    frames: int | None
-    seconds: float | None
+    frames: int | None  # None where the file does not say for certain
+    seconds: float | None  # may be an estimate
     format: str
-    stems: tuple[str, ...] = ()
-    tracks: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    stems: tuple[str, ...] = ()  # of a stem file, beside the mixture, which is what is read
+    tracks: tuple[str, ...] = ()  # films may have several
+    notes: tuple[str, ...] = ()  # what is odd about the file
 
 
 class _Source:
-    """What a decoder reads from.
-
-    Decoders lose what is raised while they read, an interruption by the user included, and go on
-    as if the file ended there.
-    """
+    """What a decoder reads from."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        # Decoders lose what is raised while they read, even an interruption by the user.
         self._error: BaseException | None = None
 
     def check(self) -> None:

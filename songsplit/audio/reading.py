@@ -61,9 +61,8 @@ class AudioReader:
     def blocks(self, frames: int) -> Iterator[FloatArray]:
         """Yield float32 ``(channels, frames)`` blocks, of which the last may be shorter.
 
-        A reader reads its file once. Memory use is that of a block and one decoded piece. Where
-        data are damaged, not finite or longer than allowed, an AudioFileError follows what came
-        before.
+        A reader reads its file once. Where data are damaged, not finite or longer than allowed, an
+        AudioFileError follows what came before.
         """
         pending: list[FloatArray] = []
         held = 0
@@ -110,9 +109,7 @@ def open_audio(
     or an MP3 or AAC stream, and else goes through a temporary file. Of several sound tracks, as
     films may have, `track` chooses one, counted from 1. The program ffmpeg, and so the musdb
     package, keeps what the last frame of an MP4 has beyond the end of the song: `keeps_filler`.
-
-    An AudioFileError says if the file is missing, unreadable, no audio, empty, protected or cut
-    off, or has more than 8 channels, an impossible sample rate or more than `max_hours` of audio.
+    An AudioFileError says why a file cannot be used.
     """
     if not max_hours > 0:
         raise ConfigError(f"max_hours must be more than 0, not {max_hours!r}")
@@ -171,7 +168,6 @@ def _decoder(file: File | Pipe, structure: Structure, track: int, keeps_filler: 
     if isinstance(file, File) and not structure.needs_ffmpeg:
         with suppress(SoundFileError):
             return SoundFileDecoder(file, structure.samples)
-    # FFmpeg's libraries are slow to load, and most files do without.
     from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
 
     try:

@@ -27,15 +27,14 @@ class StemFilesWriter:
     """Writes several files of one length that appear together or not at all.
 
     Stems grow as raw samples in a file without a name. Leaving the ``with`` statement normally
-    turns them into the format that was asked for, at the nearest rate that it can have, in place of
-    any files of the names in `paths`; leaving it by an exception removes them and the folders that
-    were made. What cannot be written is an OutputError.
+    encodes them, in place of any files of the names in `paths`. What cannot be written is an
+    OutputError.
 
     All stems are multiplied by one `gain` if a format that is not floating point would clip, or if
     `guarded`. A WAV whose depth is left open has 16 bits if these hold all samples of the song (see
     :meth:`watching`) and nothing would clip, otherwise 24. `problems` says what could not be
-    copied of the tags. `alive` is called now and then while the files are turned into their
-    format; what it raises ends the work.
+    copied of the tags. `alive` is called for every block that is encoded; what it raises ends the
+    work.
     """
 
     def __init__(

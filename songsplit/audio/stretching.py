@@ -19,9 +19,8 @@ _LEAST_RATE = 4000  # below, a block of the stretcher is shorter than it can be
 class Stretcher:
     """Changes the tempo, the key, or both, of audio that comes in blocks.
 
-    Tempo is a share of the original speed, and key is in semitones up. The work is that of
-    Signalsmith Stretch. It takes audio as a whole, so audio of more than six minutes goes through
-    in pieces, which are cross-faded: memory does not grow.
+    Tempo is a share of the original speed, and key is in semitones up. Signalsmith Stretch takes
+    audio as a whole, so more than six minutes go through in pieces, which are cross-faded.
     """
 
     def __init__(self, sample_rate: int, channels: int, *, tempo: float, key: float) -> None:

@@ -111,10 +111,7 @@ class Tags:
 
 
 def read_tags(source: AudioSource) -> Tags:
-    """Read the tags of a path or seekable binary file, whose position changes.
-
-    They are empty if there are none, or none that can be read.
-    """
+    """Read what can be read of the tags of a path or seekable binary file."""
     if isinstance(source, str | os.PathLike):
         with suppress(OSError), Path(source).open("rb") as file:
             return read_tags(file)
@@ -139,10 +136,9 @@ def read_tags(source: AudioSource) -> Tags:
 
 
 class _Bounded:
-    """A file of which mutagen may read only so much, and of ID3 only the frames that are wanted.
+    """A file of which mutagen may read only so much, and of ID3 only the frames that are wanted."""
 
-    It would unpack what is compressed, and need minutes for many frames.
-    """
+    # It would unpack what is compressed, and need minutes for many frames.
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._left = file, _MOST_BYTES
@@ -151,7 +147,6 @@ class _Bounded:
         self.has_too_much = False
 
     def read(self, size: int = -1) -> bytes:
-        """Read as a file does, or raise an error at the bound."""
         data = self._file.read(_MOST_BYTES if size < 0 else min(size, _MOST_BYTES))
         self._left -= max(len(data), _READ_BYTES)
         tag, self._tag = self._tag, None
@@ -168,12 +163,10 @@ class _Bounded:
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move in the file."""
         self._tag = None
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """Return the position."""
         return self._file.tell()
 
 
@@ -246,10 +239,9 @@ def _ape(file: _Bounded) -> dict[str, bytes]:
 
 
 def write_tags(file: BinaryIO, name: FormatName, tags: Tags) -> None:
-    """Add tags to a finished file, or raise an OSError.
+    """Add tags to a finished file; a ValueError says that such files cannot hold them.
 
-    A ValueError says that files of this kind cannot hold such tags, or such a picture, which is
-    then left out: a WAV beyond 4 GiB, or a picture that is no JPEG or PNG in M4A.
+    Examples are a WAV beyond 4 GiB, and M4A with a picture that is not JPEG or PNG.
     """
     fields = {
         key: [value.encode("utf-8", "replace").decode("utf-8") for value in values]
@@ -277,15 +269,14 @@ def write_tags(file: BinaryIO, name: FormatName, tags: Tags) -> None:
 
 
 def _fields(tags: Any) -> dict[str, list[str]]:
-    kinds = (ID3, MP4Tags, ASFTags, dict)
-    column = next((n for n, kind in enumerate(kinds) if isinstance(tags, kind)), None)
+    kinds = (ID3, MP4Tags, ASFTags, dict, object)
+    kind = next(kind for kind in kinds if isinstance(tags, kind))
     found = {}
     for name, names in _NAMES.items():
-        value = tags.get(name if column is None else names[column])
-        if value:
-            if column == 0:
+        if value := tags.get((*names, name)[kinds.index(kind)]):
+            if kind is ID3:
                 value = value.text
-            elif column == 3:
+            elif kind is dict:
                 value = value.split(b"\0", _MOST_TEXTS)
             found[name] = [_text(item) for item in value]
     return found
