@@ -94,7 +94,7 @@ class WholeFiles:
                 self._made_folders += [folder for folder in folders if not folder.exists()]
                 path.parent.mkdir(parents=True, exist_ok=True)
                 file = GrowingFile(path)
-                # Whoever clears stale files may have come before the lock.
+                # Another process may have taken it for a stale file before it was locked.
                 if _lock(file.fileno()) and file.hidden.exists():
                     self._files.append(file)
                     return file

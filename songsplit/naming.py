@@ -38,10 +38,9 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 def check_template(template: str, *, several: bool = False) -> None:
     """Raise ConfigError for a template that names of files cannot be made of.
 
-    A template is a path below the output folder with fields in braces: ``{track}``, the name of
-    the song's file without its extension, ``{stem}``, ``{artist}``, ``{title}`` and ``{album}``.
-    The extension is added; ``.{ext}`` at the end is allowed for it. Where each song gives
-    `several` files, only ``{stem}`` can tell them apart.
+    A template is a path below the output folder with fields in braces. The extension is added;
+    ``.{ext}`` at the end is allowed for it. Where each song gives `several` files, only
+    ``{stem}`` can tell them apart.
     """
     template = template.removesuffix(EXTENSION)
     path = Path(template)
@@ -113,7 +112,7 @@ def result_files(
     fields = {} if tags is None else tags.fields
     values = {key: fields[key][0] for key in ("artist", "title", "album") if fields.get(key)}
 
-    # Who writes the extension out means no second one.
+    # A template may end with the extension itself.
     filename = filename.removesuffix(f".{output.name}")
 
     def path(stem: str, extension: str) -> Path:
@@ -139,7 +138,7 @@ def check_free(folder: str | os.PathLike[str], paths: Iterable[Path], *, overwri
 
 
 def is_plain(file: Path | BinaryIO) -> bool:
-    """Say whether a file is no pipe or device, which gives what is in it only once, or for ever."""
+    """Say whether a file can be read again, which pipes and devices cannot."""
     try:
         if isinstance(file, Path):
             return not file.exists() or file.is_file()

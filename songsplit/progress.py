@@ -44,7 +44,7 @@ class Reporter:
             self.report()
 
     def report(self) -> None:
-        """Tell what is done; also a sign of life, and a chance to stop, once all is."""
+        """Tell what is done; the function may raise an exception to stop the work."""
         if callable(self._progress):
             done, left = self._samples / self._rate, None
             if self._total is not None and done:

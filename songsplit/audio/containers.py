@@ -87,11 +87,9 @@ def find_samples(file: Seekable) -> tuple[int, int | None] | None:
     """
     size = file.seek(0, 2)
     head = read_at(file, 0, 12)
-    if len(head) < 12:
-        return None
-    if head[:4] == b".snd":
+    if head[:4] == b".snd" and len(head) == 12:
         content, length = struct.unpack(">II", head[4:])
-        return _known(content, length, size)
+        return _with_true_length(content, length, size)
     long_length, is_described = 0, False
     for name, content, length in _chunks(file, 12, size, _order(head)):
         is_described |= name in (b"fmt ", b"COMM")
@@ -100,7 +98,7 @@ def find_samples(file: Seekable) -> tuple[int, int | None] | None:
         elif name in (b"data", b"SSND"):
             if length == 0xFFFFFFFF and head[:4] == b"RF64":
                 length = long_length
-            return _known(content, length, size) if is_described else None
+            return _with_true_length(content, length, size) if is_described else None
     return None
 
 
@@ -144,8 +142,13 @@ def after_id3(file: Seekable) -> int:
         tag = read_at(file, start, 10)
         if tag[:3] != b"ID3" or len(tag) < 10:
             break
-        start += 10 + sum((byte & 0x7F) << 21 - 7 * i for i, byte in enumerate(tag[6:10]))
+        start += 10 + syncsafe(tag[6:10])
     return start
+
+
+def syncsafe(data: bytes) -> int:
+    """Return a number of an ID3v2 tag, which has 7 bits in each byte."""
+    return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(data)))
 
 
 def _order(head: bytes) -> str:
@@ -163,7 +166,7 @@ def _chunks(file: Seekable, offset: int, size: int, order: str) -> Iterator[tupl
     raise UnreadableError(_TOO_MANY)
 
 
-def _known(start: int, length: int, size: int) -> tuple[int, int | None]:
+def _with_true_length(start: int, length: int, size: int) -> tuple[int, int | None]:
     is_true = length and start + length <= size < start + length + _MAX_TAG_BYTES
     if not is_true and (
         length >= 1 << 62 or any(length in lengths for lengths in _UNKNOWN_LENGTHS)

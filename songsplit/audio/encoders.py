@@ -78,11 +78,11 @@ def encode(
         raise
 
 
-def _run(file: GrowingFile, work: Callable[..., Any], arguments: Sequence[Any] = ()) -> Any:
+def _run(file: GrowingFile, work: Callable[..., Any], arguments: Sequence[Any] = ()) -> None:
     """Let an encoder work; raise what went wrong in its file, or its own error as one of ours."""
     with output_errors(file.path):
         try:
-            result = work(*arguments)
+            work(*arguments)
         except Exception as error:
             file.check()
             if isinstance(error, OSError):
@@ -91,7 +91,6 @@ def _run(file: GrowingFile, work: Callable[..., Any], arguments: Sequence[Any] =
             message = f"{file.path}: cannot be encoded ({reason}); use another format"
             raise OutputError(message) from error
         file.check()
-        return result
 
 
 def _rounded(

@@ -9,22 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import numpy as np
-from av.codec.context import Flags2
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.codec.context import CodecContext, Flags2
+from av.container import InputContainer
 from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray, scaled
 from songsplit.audio.containers import IS_PROTECTED, UnreadableError, read_at
 from songsplit.audio.opening import NO_SAMPLES, AudioInfo, File, Pipe, cut_off, open_container
-
-if TYPE_CHECKING:
-    from av.audio.frame import AudioFrame
-    from av.audio.stream import AudioStream
-    from av.codec.context import CodecContext
-    from av.container import InputContainer
 
 # By the name of the sample format, without the "p" of those that are planar.
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
@@ -67,8 +64,7 @@ class FFmpegDecoder:
                     "sound"
                 )
             self._stream = stream = streams[min(track, len(streams)) - 1]
-            # There is no context where there is no decoder.
-            context: CodecContext | None = stream.codec_context
+            context = _context(stream)
             if container.format.name == "caf" and context is not None:
                 # FFmpeg takes the filler at the end of CAF off, which ALAC has left out already.
                 context.flags2 |= Flags2.skip_manual
@@ -102,7 +98,6 @@ class FFmpegDecoder:
         is_exact = kind.startswith(_EXACT) and not keeps_filler
         self._stop = began + (duration or 0) * base if is_exact else self._origin
         self.info = AudioInfo(
-            "",
             first.sample_rate,
             first.layout.nb_channels,
             None,
@@ -200,8 +195,11 @@ def _to_float(frame: AudioFrame) -> FloatArray:
     return scaled(data)
 
 
+def _context(stream: AudioStream) -> CodecContext | None:
+    return stream.codec_context  # None where there is no decoder, whatever PyAV's types say
+
+
 def _described(stream: AudioStream) -> str:
-    # There is no context where there is no decoder.
-    context: CodecContext | None = stream.codec_context
+    context = _context(stream)
     words = (stream.language, stream.metadata.get("title"), context.name if context else "")
     return ", ".join(word for word in words if word and word != "und")

@@ -110,7 +110,7 @@ class OutputFormat:
         return int(self.depth) if self.depth in ("16", "24") else None
 
     def sample_rate(self, song: int) -> int:
-        """Return the rate of files of songs of a given rate: the same, if it can be had."""
+        """Return the rate of files of a song: its own, or the nearest that the format has."""
         limits = _LIMITS[self.name]
         if limits.rates is not None:
             # A higher rate loses nothing that can be heard; the highest is the last resort.

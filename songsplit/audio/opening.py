@@ -1,4 +1,4 @@
-"""What a caller names as a song, opened: paths, file objects and pipes."""
+"""Opening what a caller gives as a song: paths, file objects and pipes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,6 @@ _PROBLEMS: dict[type[Exception], str] = {
 class AudioInfo:
     """What is known of an audio file before its samples are read."""
 
-    name: str
     sample_rate: int
     channels: int
     frames: int | None  # None where the file does not say for certain
@@ -50,6 +49,7 @@ class AudioInfo:
     stems: tuple[str, ...] = ()  # of a stem file, beside the mixture, which is what is read
     tracks: tuple[str, ...] = ()  # films may have several
     notes: tuple[str, ...] = ()  # what is odd about the file
+    name: str = ""  # added by the reader
 
 
 class _Source:

@@ -53,7 +53,6 @@ class SoundFileDecoder:
         file.seekable = lambda: False
         self._source, self._file = source, file
         self.info = AudioInfo(
-            "",
             file.samplerate,
             file.channels,
             file.frames,

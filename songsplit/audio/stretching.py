@@ -39,9 +39,8 @@ class Stretcher:
         self._fade = int(_FADE_SECONDS * sample_rate)
         self._nothing = np.zeros((channels, 0), np.float32)
         self._held: list[FloatArray] = []
-        self._first = 0  # place of what is held first
-        self._start = 0  # of the segment that comes next
-        self._end = 0  # of what has come
+        # Positions in the input: of the first held sample, of the next segment, of the end so far.
+        self._first = self._start = self._end = 0
         self._tail = self._nothing
 
     def process(self, block: FloatArray) -> FloatArray:

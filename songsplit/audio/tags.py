@@ -31,6 +31,7 @@ from mutagen.oggvorbis import OggVorbis
 from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
 
+from songsplit.audio.containers import syncsafe
 from songsplit.audio.formats import FormatName
 from songsplit.audio.opening import AudioSource, open_container
 
@@ -176,7 +177,7 @@ def _frames(data: bytes, version: int, flags: int) -> Iterator[tuple[bytes, int,
         data = data.replace(b"\xff\0", b"\xff")
     at = 0
     if flags & 0x40:  # an extended header
-        at = _syncsafe(data[:4]) if version == 4 else int.from_bytes(data[:4]) + 4
+        at = syncsafe(data[:4]) if version == 4 else int.from_bytes(data[:4]) + 4
     width, head = (3, 6) if version == 2 else (4, 10)
     for _ in range(_MOST_FRAMES):
         name, raw = data[at : at + width], data[at + width : at + 2 * width]
@@ -185,9 +186,9 @@ def _frames(data: bytes, version: int, flags: int) -> Iterator[tuple[bytes, int,
         size = int.from_bytes(raw)
         if version == 4:
             # Some programs write sizes as in version 2.3.
-            after = data[(end := at + head + _syncsafe(raw)) : end + 4]
+            after = data[(end := at + head + syncsafe(raw)) : end + 4]
             is_next = not after.strip(b"\0") or (after.isalnum() and after.isupper())
-            size = _syncsafe(raw) if is_next else size
+            size = syncsafe(raw) if is_next else size
         kind = data[at + head - 1] if version > 2 else 0
         body = data[at + head : at + head + size]
         if version == 4 and (kind | flags >> 6) & 2:
@@ -210,10 +211,6 @@ def _wanted(frames: Iterable[tuple[bytes, int, bytes]]) -> bytes | None:
             head = name + len(body).to_bytes(len(name)) + bytes(0 if len(name) == 3 else 2)
             (pictures if is_picture else texts).append(head + body)
     return b"".join([*texts, *pictures[:_MOST_PICTURES]]) if len(texts) < _MOST_TEXTS else None
-
-
-def _syncsafe(data: bytes) -> int:
-    return sum(byte << 7 * place for place, byte in enumerate(reversed(data)))
 
 
 def _ape(file: _Bounded) -> dict[str, bytes]:
