@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from soundfile import SoundFileError
@@ -40,16 +40,13 @@ MAX_HOURS = 24.0
 
 
 @dataclass
-class AudioReader:
+class AudioReader(AbstractContextManager["AudioReader"]):
     """An open audio file; made by :func:`open_audio`."""
 
     info: AudioInfo
     _decoder: Decoder
     _max_hours: float
     _resources: ExitStack
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -21,6 +21,7 @@ from songsplit.errors import OutputError
 from songsplit.files import TEMPORARY_PREFIX, GrowingFile, WholeFiles, output_errors
 
 _BLOCK_FRAMES = 1 << 16
+_WAV = OutputFormat("wav")
 
 
 class StemFilesWriter:
@@ -43,23 +44,22 @@ class StemFilesWriter:
         sample_rate: int,
         channels: int,
         *,
-        output: OutputFormat | None = None,
+        output: OutputFormat = _WAV,
         tags: Tags | None = None,
         guarded: bool = False,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.gain = 1.0
         self.problems = [tags.problem] if tags and tags.problem else []
-        self._output = OutputFormat() if output is None else output
-        self._output.check_channels(channels)
-        self._paths, self._channels = paths, channels
-        if self._output.holds_all and len(paths) > PARTS:
+        self._output, self._paths, self._channels = output, paths, channels
+        output.check_channels(channels)
+        if output.holds_all and len(paths) > PARTS:
             raise OutputError(
                 f"stem.mp4 files hold {PARTS} stems, not {len(paths)}: use another format"
             )
-        if not self._output.holds_all and len({*paths.values()}) < len(paths):
+        if not output.holds_all and len({*paths.values()}) < len(paths):
             raise OutputError(f"{next(iter(paths.values()))}: two results have this name")
-        self._sample_rate = self._output.sample_rate(sample_rate)
+        self._sample_rate = output.sample_rate(sample_rate)
         # All channels of all stems are those of one signal.
         self._resampler = Resampler(sample_rate, self._sample_rate, len(paths) * channels)
         self._tags, self._guarded, self._alive = tags or Tags(), guarded, alive
@@ -114,7 +114,7 @@ class StemFilesWriter:
     def _finish(self) -> None:
         self._append(self._resampler.flush())
         output = self._output
-        if output == OutputFormat("wav") and self._fits_16_bits:
+        if output == _WAV and self._fits_16_bits:
             smaller = OutputFormat("wav", "16")
             output = smaller if joint_gain(self._peak, smaller) == 1 else output
         if self._guarded or not output.is_float:
