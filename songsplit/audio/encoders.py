@@ -11,13 +11,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from songsplit.audio.ffmpeg_encoder import FFmpegEncoder
 from songsplit.audio.formats import FormatName, OutputFormat
-from songsplit.audio.stem_mp4 import StemMp4Encoder
 from songsplit.audio.wav import MAX_PLAIN_BYTES, WavStream
 from songsplit.errors import OutputError
 from songsplit.files import GrowingFile, output_errors
 
+_BY_LIBSNDFILE = ("wav", "flac", "ogg")
 # What FFmpeg calls the containers and codecs.
 _CONTAINERS: dict[FormatName, tuple[str, str]] = {
     "mp3": ("mp3", "libmp3lame"),
@@ -48,14 +47,18 @@ def encode(
     """Write blocks of stems, which do not clip, to a file for each, or to one for all."""
 
     def encoder(file: GrowingFile) -> Any:
-        if output.holds_all:
-            return StemMp4Encoder(file, names, sample_rate, output.kilobits)
         if output.is_float:
             return WavStream(file, sample_rate, channels)
-        if output.name in _CONTAINERS:
-            kind = _CONTAINERS[output.name]
-            return FFmpegEncoder(file, *kind, sample_rate, channels, output.kilobits)
-        return _SoundFileEncoder(file, output, sample_rate, channels, frames)
+        if output.name in _BY_LIBSNDFILE:
+            return _SoundFileEncoder(file, output, sample_rate, channels, frames)
+        # FFmpeg's libraries are slow to load.
+        from songsplit.audio.ffmpeg_encoder import FFmpegEncoder
+        from songsplit.audio.stem_mp4 import StemMp4Encoder
+
+        if output.holds_all:
+            return StemMp4Encoder(file, names, sample_rate, output.kilobits)
+        kind = _CONTAINERS[output.name]
+        return FFmpegEncoder(file, *kind, sample_rate, channels, output.kilobits)
 
     blocks: Any = _rounded(stems, output.bits) if output.bits else stems
     encoders: list[Any] = []

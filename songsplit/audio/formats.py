@@ -12,6 +12,8 @@ FormatName: TypeAlias = Literal["wav", "flac", "mp3", "m4a", "ogg", "opus", "ste
 BitDepth: TypeAlias = Literal["16", "24", "32f"]
 
 FORMATS: tuple[FormatName, ...] = get_args(FormatName)
+MAX_STEMS = 4
+"""The most stems that a stem.mp4 holds."""
 
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)

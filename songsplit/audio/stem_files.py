@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray
 from songsplit.audio.encoders import encode, joint_gain
-from songsplit.audio.formats import OutputFormat
+from songsplit.audio.formats import MAX_STEMS, OutputFormat
 from songsplit.audio.resampling import Resampler
-from songsplit.audio.stem_mp4 import PARTS
 from songsplit.audio.tags import Tags, write_tags
 from songsplit.errors import OutputError
 from songsplit.files import TEMPORARY_PREFIX, GrowingFile, WholeFiles, output_errors
@@ -53,9 +52,9 @@ class StemFilesWriter:
         self.problems = [tags.problem] if tags and tags.problem else []
         self._output, self._paths, self._channels = output, paths, channels
         output.check_channels(channels)
-        if output.holds_all and len(paths) > PARTS:
+        if output.holds_all and len(paths) > MAX_STEMS:
             raise OutputError(
-                f"stem.mp4 files hold {PARTS} stems, not {len(paths)}: use another format"
+                f"stem.mp4 files hold {MAX_STEMS} stems, not {len(paths)}: use another format"
             )
         if not output.holds_all and len({*paths.values()}) < len(paths):
             raise OutputError(f"{next(iter(paths.values()))}: two results have this name")

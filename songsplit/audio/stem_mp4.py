@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from songsplit.audio.containers import boxes
 from songsplit.audio.ffmpeg_encoder import FFmpegEncoder
-
-PARTS = 4
-"""The most stems that a file holds."""
+from songsplit.audio.formats import MAX_STEMS
 
 _EMPTY = "-"
 _COLORS = ("#E8A33D", "#3D7DE8", "#8A8A8A", "#8A8A8A")
@@ -50,15 +48,15 @@ class StemMp4Encoder(FFmpegEncoder):
     def __init__(
         self, file: BinaryIO, names: Sequence[str], sample_rate: int, kilobits: int
     ) -> None:
-        super().__init__(file, "mp4", "aac", sample_rate, 2, kilobits, streams=1 + PARTS)
+        super().__init__(file, "mp4", "aac", sample_rate, 2, kilobits, streams=1 + MAX_STEMS)
         self._file = file
-        titles = [*(name.capitalize() for name in names), *[_EMPTY] * (PARTS - len(names))]
+        titles = [*(name.capitalize() for name in names), *[_EMPTY] * (MAX_STEMS - len(names))]
         self._stems = [{"name": n, "color": c} for n, c in zip(titles, _COLORS, strict=True)]
 
     def write(self, *stems: NDArray[Any]) -> None:
         """Append (channels, n) of every stem."""
         mixture = np.sum(stems, axis=0, dtype=np.float32)
-        silence = [np.zeros_like(mixture)] * (PARTS - len(stems))
+        silence = [np.zeros_like(mixture)] * (MAX_STEMS - len(stems))
         shape = (2, mixture.shape[-1])
         super().write(*(np.broadcast_to(part, shape) for part in (mixture, *stems, *silence)))
 
