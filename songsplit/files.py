@@ -72,9 +72,8 @@ class GrowingFile(io.FileIO):
 class WholeFiles:
     """Files that take their places together when a ``with`` block ends well.
 
-    They grow under hidden temporary names in their final folders, which are made where they
-    are missing. If the block raises, or a file cannot be placed, temporary files and new folders
-    are removed and older files of the same names stay as they were.
+    If the block raises, or a file cannot be placed, temporary files and new folders are removed
+    and older files of the same names stay as they were.
     """
 
     def __init__(self) -> None:
@@ -90,10 +89,12 @@ class WholeFiles:
         for _ in range(_TRIES):
             # Another writer may make the folder, give up, and remove it just now.
             with output_errors(path), suppress(FileNotFoundError):
+                if path.is_dir():  # known now, and not when hours of work are to be renamed
+                    raise OutputError(f"{path}: this is a folder; choose another output name")
                 self._made_folders += [folder for folder in folders if not folder.exists()]
                 path.parent.mkdir(parents=True, exist_ok=True)
                 file = GrowingFile(path)
-                # Whoever clears stale files may have come before the lock.
+                # Another process may have taken it for a stale file before it was locked.
                 if _lock(file.fileno()) and file.hidden.exists():
                     self._files.append(file)
                     return file

@@ -38,10 +38,9 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 def check_template(template: str, *, several: bool = False) -> None:
     """Raise ConfigError for a template that names of files cannot be made of.
 
-    A template is a path below the output folder with fields in braces: ``{track}``, the name of
-    the song's file without its extension, ``{stem}``, ``{artist}``, ``{title}`` and ``{album}``.
-    The extension is added; ``.{ext}`` at the end is allowed for it. Where each song gives
-    `several` files, only ``{stem}`` can tell them apart.
+    A template is a path below the output folder with fields in braces. The extension is added;
+    ``.{ext}`` at the end is allowed for it. Where each song gives `several` files, only
+    ``{stem}`` can tell them apart.
     """
     template = template.removesuffix(EXTENSION)
     path = Path(template)
@@ -60,10 +59,8 @@ def check_template(template: str, *, several: bool = False) -> None:
 def fill_template(template: str, values: Mapping[str, str]) -> Path:
     """Make a relative path, without extension, of a template and the values of its fields.
 
-    Without a title it is the track's name; other fields without a value become "unknown".
     Values cannot add folders, lead out of the folder, or make names that a file system refuses.
-    Values that make a name too long are shortened, with a mark of the whole at their end so
-    that two names remain two.
+    Long values are shortened, with a mark of the whole at their end so that two names remain two.
     """
     given = {"title": values.get("track", ""), **{k: v for k, v in values.items() if v.strip()}}
     known = {field: _legal(given.get(field) or _UNKNOWN).strip() for field in FIELDS}
@@ -108,15 +105,14 @@ def result_files(
     """Name the files that results of a song are written to.
 
     `filename` is a template as :func:`check_template` takes it, `track` the name of the song's
-    file without extension. A picture is called as a stem "picture" would be. Raises ConfigError
-    if the template is impossible, or gives several files one name.
+    file without extension. A picture is called as a stem "picture" would be.
     """
     names = list(names)
     check_template(filename, several=len(names) > 1 and not output.holds_all)
     fields = {} if tags is None else tags.fields
     values = {key: fields[key][0] for key in ("artist", "title", "album") if fields.get(key)}
 
-    # Who writes the extension out means no second one.
+    # A template may end with the extension itself.
     filename = filename.removesuffix(f".{output.name}")
 
     def path(stem: str, extension: str) -> Path:
@@ -131,9 +127,9 @@ def check_free(folder: str | os.PathLike[str], paths: Iterable[Path], *, overwri
     """Raise OutputError if results cannot be written to `folder`, or are there already."""
     try:
         with suppress(FileNotFoundError):
-            os.lstat(folder)  # refuses impossible names, which exists() calls missing
-        if os.path.lexists(folder) and not Path(folder).is_dir():
-            raise OutputError(f"{folder} is a file: name a folder to put the stems into")
+            os.lstat(folder)
+            if not Path(folder).is_dir():
+                raise OutputError(f"{folder} is a file: name a folder to put the stems into")
         for path in paths:
             if not overwrite and os.path.lexists(path):
                 raise OutputExistsError(f"{path} is already there: pass overwrite=True, or move it")
@@ -142,7 +138,7 @@ def check_free(folder: str | os.PathLike[str], paths: Iterable[Path], *, overwri
 
 
 def is_plain(file: Path | BinaryIO) -> bool:
-    """Say whether a file is no pipe or device, which gives what is in it only once, or for ever."""
+    """Say whether a file can be read again, which pipes and devices cannot."""
     try:
         if isinstance(file, Path):
             return not file.exists() or file.is_file()
@@ -154,16 +150,13 @@ def is_plain(file: Path | BinaryIO) -> bool:
 
 
 def track_name(file: object) -> str:
-    """Name a song after the name of its file, without the extension.
-
-    Standard input, which Python calls ``<stdin>``, is "stdin"; what has no name is "song".
-    """
+    """Name a song after the name of its file, without the extension."""
     if not isinstance(file, str | os.PathLike):
         return "song"
     name = Path(os.fsdecode(file)).name
     suffix = ".stem.mp4" if name.lower().endswith(".stem.mp4") else Path(name).suffix
     track = name[: len(name) - len(suffix)]
-    # Of "...wav" only dots would be left.
+    # Of "...wav" only dots would be left. Python calls standard input "<stdin>".
     return (track if track.strip(".") else name).strip("<>")
 
 

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from songsplit.audio.arrays import FloatArray
 from songsplit.errors import MissingExtraError
-
-Array = NDArray[np.float32]
 
 _SONG = "song"
 _WIDTH, _ROW_HEIGHT = 10.0, 2.4  # inches
@@ -40,7 +39,9 @@ class SongPicture:
         self._title = title
         self._rows = {name: Overview(sample_rate) for name in (_SONG, *stems)}
 
-    def watching(self, blocks: Iterable[Mapping[str, Array]]) -> Iterator[Mapping[str, Array]]:
+    def watching(
+        self, blocks: Iterable[Mapping[str, FloatArray]]
+    ) -> Iterator[Mapping[str, FloatArray]]:
         """Pass blocks of stems, each (channels, n), through and take note of them."""
         for stems in blocks:
             self._rows[_SONG].add(np.sum(list(stems.values()), axis=0, dtype=np.float32))
@@ -109,12 +110,12 @@ class Overview:
         # Narrow bands have no bin of their own: there are fewer bands then.
         self._bins = np.unique(np.round(_hertz(mels) * self._frame / sample_rate).astype(np.intp))
         self.edges = self._bins * (sample_rate / self._frame)
-        self._held: Array | None = None
-        self._columns: list[Array] = []  # power of each band, and the peak
-        self._pending: list[Array] = []
+        self._held: FloatArray | None = None
+        self._columns: list[FloatArray] = []  # power of each band, and the peak
+        self._pending: list[FloatArray] = []
         self._merged = 1  # frames in a column
 
-    def add(self, block: Array) -> None:
+    def add(self, block: FloatArray) -> None:
         """Take float32 ``(channels, n)``."""
         self.seconds += block.shape[1] / self._rate
         joined = block if self._held is None else np.concatenate([self._held, block], axis=1)
@@ -124,7 +125,7 @@ class Overview:
             start += self._frame // 2
         self._held = joined[:, start:]
 
-    def finished(self) -> tuple[Array, Array]:
+    def finished(self) -> tuple[FloatArray, FloatArray]:
         """Return powers in dB, shape (bands, columns), and the peak of each column."""
         held = np.zeros((1, 0), np.float32) if self._held is None else self._held
         if held.shape[1] > self._frame // 2 or not (self._columns or self._pending):
@@ -135,7 +136,7 @@ class Overview:
         full_scale = (self._window.sum() / 2) ** 2
         return 10 * np.log10(columns[:-1] / full_scale + 1e-12), columns[-1]
 
-    def _add_frame(self, frame: Array) -> None:
+    def _add_frame(self, frame: FloatArray) -> None:
         # Of each channel by itself: opposite ones must not cancel.
         spectrum = (np.abs(np.fft.rfft(frame * self._window)) ** 2).mean(axis=0)
         powers = np.add.reduceat(spectrum[: self._bins[-1]], self._bins[:-1]) / np.diff(self._bins)
@@ -149,7 +150,7 @@ class Overview:
             self._merged *= 2
 
 
-def _joined(columns: Sequence[Array]) -> Array:
+def _joined(columns: Sequence[FloatArray]) -> FloatArray:
     """Return the mean powers and the largest peak."""
     return np.append(np.mean(columns, axis=0)[:-1], np.max(columns, axis=0)[-1])
 

@@ -44,7 +44,7 @@ class Reporter:
             self.report()
 
     def report(self) -> None:
-        """Tell what is done; also a sign of life, and a chance to stop, once all is."""
+        """Tell what is done; the function may raise an exception to stop the work."""
         if callable(self._progress):
             done, left = self._samples / self._rate, None
             if self._total is not None and done:
@@ -58,10 +58,7 @@ _Item = TypeVar("_Item")
 def track(
     items: Iterable[_Item], description: str, total: int | None = None, *, quiet: bool = False
 ) -> Iterator[_Item]:
-    """Pass items through and show a bar on standard error, if that is a terminal.
-
-    The bar has the description before it. Give the total where `items` has no length.
-    """
+    """Pass items through and show a bar on standard error, if that is a terminal."""
     from rich.console import Console
     from rich.progress import track as bar
 

@@ -49,7 +49,7 @@ class Mix:
     Raises
     ------
     ConfigError
-        If a number is none or out of range.
+        If a value is not a number or out of range.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class Mix:
 
 
 def check_gains(gains: Mapping[str, Any], stems: Collection[str]) -> None:
-    """Raise AudioInputError for unknown stems and for gains that are no number up to 200 dB."""
+    """Raise AudioInputError for unknown stems and for gains that are not numbers up to 200 dB."""
     for name in gains:
         if name not in stems:
             raise AudioInputError(f"there is no stem {name!r}, only {', '.join(stems)}")

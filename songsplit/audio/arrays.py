@@ -29,12 +29,9 @@ _INTEGER_TYPES = {"uint8", "int8", "int16", "int32"}
 
 @dataclass(frozen=True)
 class ArrayInput:
-    """A caller's audio in the internal form, and what is needed to give results back.
+    """A caller's audio in the internal form, and what is needed to give results back."""
 
-    The samples are a C-contiguous copy, float32 ``(channels, samples)`` with full scale at 1.
-    """
-
-    samples: FloatArray
+    samples: FloatArray  # a C-contiguous copy
     sample_rate: int
     ndim: int
     dtype: np.dtype[Any]  # float64 for float64 audio, else float32
@@ -51,13 +48,7 @@ class ArrayInput:
 
 
 def as_samples(audio: AudioArray, sample_rate: float | None) -> ArrayInput:
-    """Bring a caller's audio into the internal form, or raise an AudioInputError.
-
-    It has shape ``(samples,)`` or ``(channels, samples)`` with at most 8 channels, and holds floats
-    with full scale at 1 (values beyond are kept) or integers: int8, int16 and int32 of full range,
-    or uint8 around 128. A tensor may be on any device, and its gradient is not kept. The sample
-    rate is a whole number from 1 to 768000 Hz.
-    """
+    """Bring a caller's audio into the internal form, or raise an AudioInputError."""
     torch = sys.modules.get("torch")
     device = None
     if isinstance(audio, np.ndarray):
@@ -157,10 +148,7 @@ def scaled(array: NDArray[Any]) -> FloatArray:
 
 
 def first_unusable(samples: FloatArray) -> int | None:
-    """Return the position of the first sample that is not finite, or too loud to compute with.
-
-    The samples have shape (channels, n).
-    """
+    """Return the position of the first sample that is not finite, or too loud to compute with."""
     # Comparisons with what is not a number are false.
     if not samples.size or (samples.max() <= MAX_SAMPLE and samples.min() >= -MAX_SAMPLE):
         return None

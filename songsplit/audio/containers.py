@@ -43,8 +43,8 @@ IS_PROTECTED = (
 )
 
 
-class StructureError(Exception):
-    """What a file is made of keeps it from being read."""
+class UnreadableError(Exception):
+    """Why a file cannot be read; the reader adds the name of the file."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Structure:
 
 
 def examine(file: Seekable) -> Structure:
-    """Read the structure of a file without tags in front, or raise a StructureError."""
+    """Read the structure of a file without tags in front, or raise an UnreadableError."""
     size = file.seek(0, 2)
     head = read_at(file, 0, 24)
     if head[8:12] in (b"WAVE", b"AIFF", b"AIFC") or head[:4] == b".snd":
@@ -83,15 +83,13 @@ def find_samples(file: Seekable) -> tuple[int, int | None] | None:
     """Find where the samples of a WAV, AIFF or AU file begin, and how many bytes they are.
 
     The length is None where the file does not know it. The result is None for other files, and
-    where the samples lie beyond the end of `file`, which may be only the beginning of one.
+    where the samples begin beyond the end of `file`.
     """
     size = file.seek(0, 2)
     head = read_at(file, 0, 12)
-    if len(head) < 12:
-        return None
-    if head[:4] == b".snd":
+    if head[:4] == b".snd" and len(head) == 12:
         content, length = struct.unpack(">II", head[4:])
-        return _known(content, length, size)
+        return _with_true_length(content, length, size)
     long_length, is_described = 0, False
     for name, content, length in _chunks(file, 12, size, _order(head)):
         is_described |= name in (b"fmt ", b"COMM")
@@ -100,7 +98,7 @@ def find_samples(file: Seekable) -> tuple[int, int | None] | None:
         elif name in (b"data", b"SSND"):
             if length == 0xFFFFFFFF and head[:4] == b"RF64":
                 length = long_length
-            return _known(content, length, size) if is_described else None
+            return _with_true_length(content, length, size) if is_described else None
     return None
 
 
@@ -134,7 +132,7 @@ def _boxes(file: Seekable, start: int, stop: int) -> Iterator[tuple[bytes, int, 
             return
         yield name, content, start + size
         start += size
-    raise StructureError(_TOO_MANY)
+    raise UnreadableError(_TOO_MANY)
 
 
 def after_id3(file: Seekable) -> int:
@@ -144,8 +142,13 @@ def after_id3(file: Seekable) -> int:
         tag = read_at(file, start, 10)
         if tag[:3] != b"ID3" or len(tag) < 10:
             break
-        start += 10 + sum((byte & 0x7F) << 21 - 7 * i for i, byte in enumerate(tag[6:10]))
+        start += 10 + syncsafe(tag[6:10])
     return start
+
+
+def syncsafe(data: bytes) -> int:
+    """Return a number of an ID3v2 tag, which has 7 bits in each byte."""
+    return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(data)))
 
 
 def _order(head: bytes) -> str:
@@ -160,10 +163,10 @@ def _chunks(file: Seekable, offset: int, size: int, order: str) -> Iterator[tupl
         name, length = struct.unpack(f"{order}4sI", read_at(file, offset, 8))
         yield name, offset + 8, length
         offset += 8 + length + length % 2
-    raise StructureError(_TOO_MANY)
+    raise UnreadableError(_TOO_MANY)
 
 
-def _known(start: int, length: int, size: int) -> tuple[int, int | None]:
+def _with_true_length(start: int, length: int, size: int) -> tuple[int, int | None]:
     is_true = length and start + length <= size < start + length + _MAX_TAG_BYTES
     if not is_true and (
         length >= 1 << 62 or any(length in lengths for lengths in _UNKNOWN_LENGTHS)
@@ -189,7 +192,7 @@ def _plain(file: Seekable, size: int) -> Structure:
         return Structure(samples=None if is_empty else (start + before, size - start - before))
     end = start + length + length % 2
     if is_wav and any(name in (b"data", b"RIFF") for name, *_ in _chunks(file, end, size, "<")):
-        raise StructureError(_IS_JOINED)
+        raise UnreadableError(_IS_JOINED)
     is_wrapped = length >> 32 and head[:4] != b"RF64"
     return Structure(
         # The last padding byte is often counted but not written.
@@ -204,7 +207,7 @@ def _check_one_flac(file: Seekable) -> None:
     end = b""
     while block := file.read(_BLOCK_BYTES):
         if _FLAC_START.search(end + block):
-            raise StructureError(_IS_JOINED)
+            raise UnreadableError(_IS_JOINED)
         end = block[-7:]
 
 
@@ -219,7 +222,7 @@ def _ogg(file: Seekable, size: int) -> Structure:
         if head[5] & 2:
             # Streams side by side all start before the first goes on (RFC 3533, section 4).
             if began:
-                raise StructureError(_IS_JOINED)
+                raise UnreadableError(_IS_JOINED)
             streams += 1
         else:
             began = True
@@ -232,19 +235,19 @@ def _ogg(file: Seekable, size: int) -> Structure:
 def _mp4(file: Seekable, size: int) -> Structure:
     found = list(_boxes(file, 0, size))
     if sum(name == b"moov" for name, _, _ in found) > 1:
-        raise StructureError(_IS_JOINED)
+        raise UnreadableError(_IS_JOINED)
     for place in boxes(file, (0, size), b"moov", b"trak", b"mdia", b"minf"):
         for start, _ in boxes(file, place, b"stbl", b"stsd"):
             # Version and count, then the first entry: its size and its kind.
             if read_at(file, start + 12, 4) in _PROTECTED_MP4:
-                raise StructureError(IS_PROTECTED)
+                raise UnreadableError(IS_PROTECTED)
         is_sound = any(boxes(file, place, b"smhd"))
         for start, stop in boxes(file, place, b"dinf", b"dref"):
             for _, entry, end in _boxes(file, start + 8, stop):
                 flags = read_at(file, entry, 4)
                 # The last flag says that the samples are in this file.
                 if is_sound and len(flags) == 4 and end - entry > 4 and not flags[3] & 1:
-                    raise StructureError(
+                    raise UnreadableError(
                         "the samples lie in another file, which is not opened; export the song as "
                         "a self-contained file"
                     )

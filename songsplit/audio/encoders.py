@@ -11,13 +11,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from songsplit.audio.ffmpeg_encoder import FFmpegEncoder
 from songsplit.audio.formats import FormatName, OutputFormat
-from songsplit.audio.stem_mp4 import StemMp4Encoder
 from songsplit.audio.wav import MAX_PLAIN_BYTES, WavStream
 from songsplit.errors import OutputError
 from songsplit.files import GrowingFile, output_errors
 
+_BY_LIBSNDFILE = ("wav", "flac", "ogg")
 # What FFmpeg calls the containers and codecs.
 _CONTAINERS: dict[FormatName, tuple[str, str]] = {
     "mp3": ("mp3", "libmp3lame"),
@@ -45,20 +44,21 @@ def encode(
     frames: int,
     alive: Callable[[], None],
 ) -> None:
-    """Write blocks of stems, which do not clip, to a file for each, or to one for all.
-
-    `alive` is called for every block; what it raises ends the work.
-    """
+    """Write blocks of stems, which do not clip, to a file for each, or to one for all."""
 
     def encoder(file: GrowingFile) -> Any:
-        if output.holds_all:
-            return StemMp4Encoder(file, names, sample_rate, output.kilobits)
         if output.is_float:
             return WavStream(file, sample_rate, channels)
-        if output.name in _CONTAINERS:
-            kind = _CONTAINERS[output.name]
-            return FFmpegEncoder(file, *kind, sample_rate, channels, output.kilobits)
-        return _SoundFileEncoder(file, output, sample_rate, channels, frames)
+        if output.name in _BY_LIBSNDFILE:
+            return _SoundFileEncoder(file, output, sample_rate, channels, frames)
+        # FFmpeg's libraries are slow to load.
+        from songsplit.audio.ffmpeg_encoder import FFmpegEncoder
+        from songsplit.audio.stem_mp4 import StemMp4Encoder
+
+        if output.holds_all:
+            return StemMp4Encoder(file, names, sample_rate, output.kilobits)
+        kind = _CONTAINERS[output.name]
+        return FFmpegEncoder(file, *kind, sample_rate, channels, output.kilobits)
 
     blocks: Any = _rounded(stems, output.bits) if output.bits else stems
     encoders: list[Any] = []
@@ -81,11 +81,11 @@ def encode(
         raise
 
 
-def _run(file: GrowingFile, work: Callable[..., Any], arguments: Sequence[Any] = ()) -> Any:
+def _run(file: GrowingFile, work: Callable[..., Any], arguments: Sequence[Any] = ()) -> None:
     """Let an encoder work; raise what went wrong in its file, or its own error as one of ours."""
     with output_errors(file.path):
         try:
-            result = work(*arguments)
+            work(*arguments)
         except Exception as error:
             file.check()
             if isinstance(error, OSError):
@@ -94,7 +94,6 @@ def _run(file: GrowingFile, work: Callable[..., Any], arguments: Sequence[Any] =
             message = f"{file.path}: cannot be encoded ({reason}); use another format"
             raise OutputError(message) from error
         file.check()
-        return result
 
 
 def _rounded(
@@ -136,9 +135,7 @@ class _SoundFileEncoder:
         self._file = soundfile.SoundFile(file, "w", sample_rate, channels, **options)
 
     def write(self, block: NDArray[Any]) -> None:
-        """Append floats, or integers of 32 bits, (channels, n)."""
         self._file.write(np.ascontiguousarray(block.T))
 
     def close(self) -> None:
-        """Complete the file, which itself stays open."""
         self._file.close()

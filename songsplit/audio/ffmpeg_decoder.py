@@ -9,27 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import av
 import numpy as np
-from av.codec.context import Flags2
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.codec.context import CodecContext, Flags2
+from av.container import InputContainer
 from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray, scaled
-from songsplit.audio.containers import IS_PROTECTED, StructureError, read_at
-from songsplit.audio.opening import NO_SAMPLES, AudioInfo, File, Pipe, cut_off
-from songsplit.errors import AudioFileError
+from songsplit.audio.containers import IS_PROTECTED, UnreadableError, read_at
+from songsplit.audio.opening import NO_SAMPLES, AudioInfo, File, Pipe, cut_off, open_container
 
-if TYPE_CHECKING:
-    from av.audio.frame import AudioFrame
-    from av.audio.stream import AudioStream
-    from av.codec.context import CodecContext
-    from av.container import InputContainer
-
-_PIPE_PROBE_BYTES = 1 << 17
-_PIPE_BUFFER_BYTES = 1 << 12
-_FILE_BUFFER_BYTES = 1 << 15
 # By the name of the sample format, without the "p" of those that are planar.
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 # Tags between the parts of a joined MP3, which are no audio and no damage either. Some have
@@ -61,18 +54,17 @@ class FFmpegDecoder:
         self._container = container = _open(source)
         try:
             if _ASF_PROTECTION & set(container.metadata):
-                raise StructureError(IS_PROTECTED)
+                raise UnreadableError(IS_PROTECTED)
             streams = container.streams.audio
             if not streams:
                 types = sorted({stream.type for stream in container.streams})
                 kinds = " and ".join(types).replace("video", "pictures")
-                raise AudioFileError(
-                    f"{source.label}: the file holds no audio (only {kinds or 'a header'}); choose "
-                    "a file with sound"
+                raise UnreadableError(
+                    f"the file holds no audio (only {kinds or 'a header'}); choose a file with "
+                    "sound"
                 )
             self._stream = stream = streams[min(track, len(streams)) - 1]
-            # There is no context where there is no decoder.
-            context: CodecContext | None = stream.codec_context
+            context = _context(stream)
             if container.format.name == "caf" and context is not None:
                 # FFmpeg takes the filler at the end of CAF off, which ALAC has left out already.
                 context.flags2 |= Flags2.skip_manual
@@ -81,27 +73,31 @@ class FFmpegDecoder:
             # spectral band replication): the first decoded frame decides.
             first = next(self._frames, None)
             if first is None:
-                raise AudioFileError(f"{source.label}: {NO_SAMPLES}")
+                raise UnreadableError(NO_SAMPLES)
         except BaseException:
             container.close()
             raise
         self._first = first
-        kind = container.format.name
-        self._is_timed = kind.startswith(_TIMED)
-        self._is_exact = kind.startswith(_EXACT) and not keeps_filler
-        seconds = None if container.duration is None else container.duration / 1_000_000
-        # That is the duration of the longest stream, such as the pictures. ASF knows no other.
-        is_own = len(container.streams) == 1
-        base = float(stream.time_base or 0)
-        self._began = (stream.start_time or 0) * base
-        if stream.duration is not None:
-            seconds = stream.duration * base
-            is_own = is_own or kind != "asf"
+        kind, duration = container.format.name, stream.duration
+        start, base = (container.start_time or 0) / av.time_base, float(stream.time_base or 0)
+        began = (stream.start_time or 0) * base
+        longest = None if container.duration is None else container.duration / av.time_base
+        seconds = longest if duration is None else duration * base
+        # Other streams, such as the pictures, may be longer. ASF knows no other duration.
+        is_own = len(container.streams) == 1 or (duration is not None and kind != "asf")
         # MP4 may count what is empty before the start.
         is_promise = seconds and is_own and kind.startswith(_WITH_DURATION)
-        self._promised = (seconds or 0.0) - self._began if is_promise else 0.0
+        self._promised = (seconds or 0.0) - began if is_promise else 0.0
+        self._is_timed = kind.startswith(_TIMED)
+        # MP4 begins at 0, but fragments, whose frames are not counted, may be from the middle.
+        is_whole_mp4 = kind.startswith("mov") and stream.frames
+        self._origin = 0.0 if is_whole_mp4 else max(0.0, start)
+        if began - self._origin < _MAX_JITTER:  # not later than the pictures
+            self._origin = first.time or 0.0
+        self._last_start = math.inf if longest is None else start + longest
+        is_exact = kind.startswith(_EXACT) and not keeps_filler
+        self._stop = began + (duration or 0) * base if is_exact else self._origin
         self.info = AudioInfo(
-            source.label,
             first.sample_rate,
             first.layout.nb_channels,
             None,
@@ -113,41 +109,26 @@ class FFmpegDecoder:
     def chunks(self) -> Iterator[FloatArray]:
         """Yield ``(channels, n)`` pieces up to the end of the file, with silence for pauses."""
         rate, channels, done = self.info.sample_rate, self.info.channels, 0
-        origin, last, stop = self._times()
-        expected = origin
+        origin = expected = self._origin
         for frame, following in pairwise(chain([self._first], self._frames, [None])):
             assert frame is not None
             time = frame.time if self._is_timed and frame.time is not None else expected
-            if expected + _MAX_JITTER < time <= last:
+            if expected + _MAX_JITTER < time <= self._last_start:
                 pause = round((time - origin) * rate) - done
                 done += max(0, pause)
                 for start in range(0, pause, rate):
                     yield np.zeros((channels, min(rate, pause - start)), np.float32)
             expected = time + frame.samples / rate
             samples = _to_float(frame)
-            left = round((stop - origin) * rate) - done
-            if following is None and self._is_exact and left > 0:
+            left = round((self._stop - origin) * rate) - done
+            if following is None and left > 0:
                 samples = samples[:, :left]
             done += samples.shape[1]
             yield samples
         share, least = _TOLERANCE
         is_short = self._promised - done / rate > max(least, share * self._promised)
-        if is_short or self._source.is_cut(done):
-            raise cut_off(self._source.label, done / rate)
-
-    def _times(self) -> tuple[float, float, float]:
-        """Return where the song begins, where its last frame may, and where it ends."""
-        container, stream = self._container, self._stream
-        start, duration = (container.start_time or 0) / 1_000_000, math.inf
-        if container.duration is not None:
-            duration = container.duration / 1_000_000
-        # MP4 begins at 0, but fragments, whose frames are not counted, may be from the middle.
-        is_whole_mp4 = container.format.name.startswith("mov") and stream.frames
-        origin = 0.0 if is_whole_mp4 else max(0.0, start)
-        if self._began - origin < _MAX_JITTER:  # not later than the pictures
-            origin = self._first.time or 0.0
-        end = self._began + (stream.duration or 0) * float(stream.time_base or 0)
-        return origin, start + duration, end
+        if is_short or (isinstance(self._source, Pipe) and self._source.is_cut(done)):
+            raise cut_off(done / rate)
 
     def close(self) -> None:
         """Release the decoder; the file itself stays open."""
@@ -155,7 +136,7 @@ class FFmpegDecoder:
 
     def _decoded(self) -> Iterator[AudioFrame]:
         """Yield frames, and raise where the data or their kind break."""
-        name, done, first = self._source.label, 0, (1, 0)
+        done, first = 0, (1, 0)
         try:
             for packet in self._container.demux(self._stream):
                 data = bytes(packet)
@@ -165,50 +146,38 @@ class FFmpegDecoder:
                     kind = frame.sample_rate, frame.layout.nb_channels
                     first = first if done else kind
                     if kind != first:
-                        raise AudioFileError(
-                            f"{name}: sample rate or channels change at {done / first[0]:.2f} s "
-                            f"(from {first[0]} Hz, {first[1]} ch. to {kind[0]} Hz, {kind[1]} ch.); "
+                        raise UnreadableError(
+                            f"sample rate or channels change at {done / first[0]:.2f} s (from "
+                            f"{first[0]} Hz, {first[1]} ch. to {kind[0]} Hz, {kind[1]} ch.); "
                             "export the parts as separate files"
                         )
                     if frame.samples:
                         done += frame.samples
                         yield frame
         except av.DecoderNotFoundError as error:
-            raise AudioFileError(
-                f"{name}: its audio is of a kind for which there is no decoder here; export it as "
-                "WAV or FLAC"
+            raise UnreadableError(
+                "its audio is of a kind for which there is no decoder here; export it as WAV or "
+                "FLAC"
             ) from error
         except (av.FFmpegError, OSError) as error:
             self._source.check()
-            raise cut_off(name, done / first[0]) from error
+            raise cut_off(done / first[0]) from error
         self._source.check()
 
 
 def _open(source: File | Pipe) -> InputContainer:
-    # A playlist could name other files or addresses: FFmpeg may open none.
-    options = {"protocol_whitelist": "none"}
-    buffer_size = _FILE_BUFFER_BYTES
-    if isinstance(source, Pipe):
-        # Not seconds of audio before the first sample comes out.
-        options["probesize"] = str(_PIPE_PROBE_BYTES)
-        buffer_size = _PIPE_BUFFER_BYTES
-    else:
+    if isinstance(source, File):
         source.seek(0)
     try:
-        return av.open(
-            source, "r", metadata_errors="replace", options=options, buffer_size=buffer_size
-        )
-    except (av.FFmpegError, OSError, ValueError) as error:
+        return open_container(source)
+    except UnreadableError as error:
         source.check()
         if isinstance(source, File) and read_at(source, 4, 4) == b"ftyp":
-            reason = "the file is cut off or damaged: its index is missing or unreadable"
-            raise AudioFileError(
-                f"{source.label}: {reason}; copy, download or export it again"
+            raise UnreadableError(
+                "the file is cut off or damaged: its index is missing or unreadable; copy, "
+                "download or export it again"
             ) from error
-        raise AudioFileError(
-            f"{source.label}: not an audio file that can be read; use WAV, FLAC, MP3, M4A, Ogg or "
-            "another common format"
-        ) from error
+        raise
 
 
 def _to_float(frame: AudioFrame) -> FloatArray:
@@ -226,8 +195,11 @@ def _to_float(frame: AudioFrame) -> FloatArray:
     return scaled(data)
 
 
+def _context(stream: AudioStream) -> CodecContext | None:
+    return stream.codec_context  # None where there is no decoder, whatever PyAV's types say
+
+
 def _described(stream: AudioStream) -> str:
-    # There is no context where there is no decoder.
-    context: CodecContext | None = stream.codec_context
+    context = _context(stream)
     words = (stream.language, stream.metadata.get("title"), context.name if context else "")
     return ", ".join(word for word in words if word and word != "und")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+import av
 import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
 
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
@@ -19,7 +18,7 @@ class FFmpegEncoder:
 
     def __init__(
         self,
-        file: BinaryIO | io.FileIO,
+        file: BinaryIO,
         container: str,
         codec: str,
         sample_rate: int,
@@ -28,8 +27,6 @@ class FFmpegEncoder:
         *,
         streams: int = 1,
     ) -> None:
-        import av
-
         options = {"fflags": "+bitexact"}  # no random numbers in the file
         if codec == "aac":
             # In milliseconds, the default, the edit list of an MP4 cuts off the last samples.
@@ -48,8 +45,6 @@ class FFmpegEncoder:
 
     def write(self, *blocks: NDArray[Any]) -> None:
         """Append (channels, n) to each stream."""
-        from av import AudioFrame
-
         for stream, block in zip(self._streams, blocks, strict=True):
             samples = np.ascontiguousarray(block.T, np.float32).reshape(1, -1)
             frame = AudioFrame.from_ndarray(samples, format="flt", layout=self._layout)

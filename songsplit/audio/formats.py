@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
+from songsplit.audio.arrays import MAX_CHANNELS, MAX_SAMPLE_RATE
 from songsplit.errors import ConfigError, OutputError
 
 FormatName: TypeAlias = Literal["wav", "flac", "mp3", "m4a", "ogg", "opus", "stem.mp4"]
 BitDepth: TypeAlias = Literal["16", "24", "32f"]
 
 FORMATS: tuple[FormatName, ...] = get_args(FormatName)
+MAX_STEMS = 4
+"""The most stems that a stem.mp4 holds."""
 
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -22,8 +25,8 @@ class _Limits(NamedTuple):
 
     depths: tuple[BitDepth, ...] = ()  # the default first
     rates: tuple[int, ...] | None = None
-    highest_rate: int = 768_000
-    channels: int = 8
+    highest_rate: int = MAX_SAMPLE_RATE
+    channels: int = MAX_CHANNELS
     bitrate: int = 0
     bitrates: tuple[int, int] = (1, 0)
 
@@ -109,7 +112,7 @@ class OutputFormat:
         return int(self.depth) if self.depth in ("16", "24") else None
 
     def sample_rate(self, song: int) -> int:
-        """Return the rate of files of songs of a given rate: the same, if it can be had."""
+        """Return the rate of files of a song: its own, or the nearest that the format has."""
         limits = _LIMITS[self.name]
         if limits.rates is not None:
             # A higher rate loses nothing that can be heard; the highest is the last resort.

@@ -1,4 +1,4 @@
-"""What a caller names as a song, opened: paths, file objects and pipes."""
+"""Opening what a caller gives as a song: paths, file objects and pipes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import io
 import os
 import struct
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from songsplit.audio.containers import after_id3, find_samples
-from songsplit.errors import AudioFileError
+from songsplit.audio.containers import UnreadableError, after_id3, find_samples
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
 AudioSource: TypeAlias = str | os.PathLike[str] | BinaryIO
 
@@ -21,6 +23,9 @@ AudioSource: TypeAlias = str | os.PathLike[str] | BinaryIO
 _HEAD_BYTES = 1 << 14
 _MAX_SPOOLED_BYTES = 1 << 32
 _SPOOLED_BLOCK = 1 << 20
+_PIPE_PROBE_BYTES = 1 << 17
+_PIPE_BUFFER_BYTES = 1 << 12
+_FILE_BUFFER_BYTES = 1 << 15
 # An MP3 with one of these tells how much of its end is filler, which FFmpeg heeds in files
 # only. Those without, like radio, can be decoded as they come.
 _MP3_LENGTHS = (b"Xing", b"Info", b"VBRI")
@@ -34,41 +39,31 @@ _PROBLEMS: dict[type[Exception], str] = {
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What is known of an audio file before its samples are read.
+    """What is known of an audio file before its samples are read."""
 
-    The number of `frames` is None where the file does not say for certain, while `seconds` may be
-    an estimate. `stems` names what a stem file holds beside its mixture, which is what is read.
-    `tracks` describes the audio streams, of which films may have several, and `notes` says what is
-    odd about the file.
-    """
-
-    name: str
     sample_rate: int
     channels: int
-    frames: int | None
-    seconds: float | None
+    frames: int | None  # None where the file does not say for certain
+    seconds: float | None  # may be an estimate
     format: str
-    stems: tuple[str, ...] = ()
-    tracks: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    stems: tuple[str, ...] = ()  # of a stem file, beside the mixture, which is what is read
+    tracks: tuple[str, ...] = ()  # films may have several
+    notes: tuple[str, ...] = ()  # what is odd about the file
+    name: str = ""  # added by the reader
 
 
 class _Source:
-    """What a decoder reads from.
+    """What a decoder reads from."""
 
-    Decoders lose what is raised while they read, an interruption by the user included, and go on
-    as if the file ended there. The label is for messages.
-    """
-
-    def __init__(self, file: BinaryIO, label: str) -> None:
-        self.label = label
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        # Decoders lose what is raised while they read, even an interruption by the user.
         self._error: BaseException | None = None
 
     def check(self) -> None:
         """Raise what happened while reading."""
         if isinstance(self._error, Exception):
-            raise unreadable(self.label, self._error) from self._error
+            raise unreadable(self._error) from self._error
         if self._error is not None:
             raise self._error
 
@@ -80,8 +75,8 @@ class File(_Source):
     file called ``notes.au`` becomes 8 kHz noise.
     """
 
-    def __init__(self, file: BinaryIO, label: str, start: int = 0, size: int | None = None) -> None:
-        super().__init__(file, label)
+    def __init__(self, file: BinaryIO, start: int = 0, size: int | None = None) -> None:
+        super().__init__(file)
         self._start = start
         self._stop = file.seek(0, 2) if size is None else start + size
         self._state = _state(file)
@@ -109,27 +104,23 @@ class File(_Source):
 
     def part(self, start: int, size: int) -> File:
         """Return a part of the file as a file."""
-        return File(self._file, self.label, self._start + start, size)
-
-    def is_cut(self, frames: int) -> bool:
-        """Return False: the structure of a file has told."""
-        return False
+        return File(self._file, self._start + start, size)
 
     def check(self) -> None:
-        """Raise what happened while reading, or an AudioFileError if the file has changed."""
+        """Raise what happened while reading, or an UnreadableError if the file has changed."""
         super().check()
         if _state(self._file) != self._state:
-            raise AudioFileError(
-                f"{self.label}: the file changed while it was being read; wait until whatever "
-                "writes it is done, and try again"
+            raise UnreadableError(
+                "the file changed while it was being read; wait until whatever writes it is done, "
+                "and try again"
             )
 
 
 class Pipe(_Source):
     """A file that cannot seek, read once from start to end."""
 
-    def __init__(self, file: BinaryIO, label: str) -> None:
-        super().__init__(file, label)
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
         # Gives what there is instead of waiting for as much as is asked for.
         self._read = getattr(file, "read1", file.read)
         self._position = 0
@@ -166,9 +157,9 @@ class Pipe(_Source):
         while data := self._next(_SPOOLED_BLOCK):
             file.write(data)
             if file.tell() > _MAX_SPOOLED_BYTES:
-                raise AudioFileError(
-                    f"{self.label}: more than 4 GB of a format that cannot be decoded as it comes; "
-                    "send WAV, FLAC or an MP3 stream, or save it to a file first"
+                raise UnreadableError(
+                    "more than 4 GB of a format that cannot be decoded as it comes; send WAV, FLAC "
+                    "or an MP3 stream, or save it to a file first"
                 )
         return file
 
@@ -192,55 +183,74 @@ def _is_mpeg_stream(head: bytes) -> bool:
     """Recognise MP3 and ADTS without a length, from any place on."""
     if head[:3] == b"ID3" or any(name in head[:512] for name in _MP3_LENGTHS):
         return False
+    with suppress(UnreadableError), open_container(io.BytesIO(head)) as container:
+        return container.format.name in ("mp3", "aac")
+    return False
+
+
+def open_container(file: File | Pipe | BinaryIO) -> InputContainer:
+    """Open a file with FFmpeg's libraries, or raise an UnreadableError."""
+    # They are slow to load, and most files do without.
     import av
 
+    # A playlist could name other files or addresses: FFmpeg may open none.
+    options, buffer_size = {"protocol_whitelist": "none"}, _FILE_BUFFER_BYTES
+    if isinstance(file, Pipe):
+        # Not seconds of audio before the first sample comes out.
+        options["probesize"], buffer_size = str(_PIPE_PROBE_BYTES), _PIPE_BUFFER_BYTES
     try:
-        with av.open(io.BytesIO(head), options={"protocol_whitelist": "none"}) as container:
-            return container.format.name in ("mp3", "aac")
-    except (av.FFmpegError, ValueError):
-        return False
+        return av.open(
+            file, "r", metadata_errors="replace", options=options, buffer_size=buffer_size
+        )
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UnreadableError(
+            "not an audio file that can be read; use WAV, FLAC, MP3, M4A, Ogg or another common "
+            "format"
+        ) from error
+
+
+def source_name(source: object) -> str:
+    """Return what messages call a source."""
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    if not hasattr(source, "read"):
+        return f"{type(source).__name__} object"
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) and name else "<file object>"
 
 
 def open_source(source: AudioSource, resources: ExitStack) -> File | Pipe:
     """Open a path or take a file object, in its place or through a temporary file."""
     file: Any = source
-    name = getattr(source, "name", None)
-    if isinstance(source, str | os.PathLike):
-        name = os.fspath(source)
-    elif not isinstance(name, str) or not name:
-        name = "<file object>"
     try:
         if isinstance(source, str | os.PathLike):
-            file = Path(source).open("rb")  # noqa: SIM115
-            resources.callback(file.close)
+            file = resources.enter_context(Path(source).open("rb"))  # noqa: SIM115
         if isinstance(file, io.TextIOBase):
-            raise AudioFileError(f"{name}: the file is open as text; open it in mode 'rb'")
+            raise UnreadableError("the file is open as text; open it in mode 'rb'")
         if not hasattr(file, "read"):
-            kind = type(source).__name__
-            raise AudioFileError(f"{kind} object: not a file; give a path or a binary file object")
+            raise UnreadableError("not a file; give a path or a binary file object")
         if not file.seekable():
-            pipe = Pipe(file, name)
+            pipe = Pipe(file)
             if pipe.is_stream:
                 return pipe
             file = pipe.spooled(resources)
         if not file.seek(0, 2):
-            reason = "the file is empty (0 bytes); copy or download it again"
-            raise AudioFileError(f"{name}: {reason}")
-        return File(file, name, after_id3(file))
+            raise UnreadableError("the file is empty (0 bytes); copy or download it again")
+        return File(file, after_id3(file))
     except (AttributeError, OSError, ValueError) as error:
-        raise unreadable(name, error) from error
+        raise unreadable(error) from error
 
 
-def cut_off(name: str, seconds: float) -> AudioFileError:
+def cut_off(seconds: float) -> UnreadableError:
     """Make the error for a file that ends too early, or cannot be decoded to its end."""
-    return AudioFileError(
-        f"{name}: the file is cut off or damaged: its audio can be read up to {seconds:.2f} s; "
+    return UnreadableError(
+        f"the file is cut off or damaged: its audio can be read up to {seconds:.2f} s; "
         "copy, download or export it again"
     )
 
 
-def unreadable(name: str, error: Exception) -> AudioFileError:
+def unreadable(error: Exception) -> UnreadableError:
     """Make the error for a failure of the system while opening or reading."""
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    reason = (error.strerror if isinstance(error, OSError) else None) or error
     problem = f"the file cannot be read ({reason}); check the name, the disk and the file"
-    return AudioFileError(f"{name}: {_PROBLEMS.get(type(error), problem)}")
+    return UnreadableError(_PROBLEMS.get(type(error), problem))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from soundfile import SoundFileError
@@ -17,7 +17,7 @@ from songsplit.audio.arrays import (
     FloatArray,
     first_unusable,
 )
-from songsplit.audio.containers import Structure, StructureError, examine
+from songsplit.audio.containers import Structure, UnreadableError, examine
 from songsplit.audio.opening import (
     NO_SAMPLES,
     AudioInfo,
@@ -26,6 +26,7 @@ from songsplit.audio.opening import (
     Pipe,
     cut_off,
     open_source,
+    source_name,
 )
 from songsplit.audio.soundfile_decoder import SoundFileDecoder
 from songsplit.errors import AudioFileError, ConfigError
@@ -39,16 +40,13 @@ MAX_HOURS = 24.0
 
 
 @dataclass
-class AudioReader:
+class AudioReader(AbstractContextManager["AudioReader"]):
     """An open audio file; made by :func:`open_audio`."""
 
     info: AudioInfo
     _decoder: Decoder
     _max_hours: float
     _resources: ExitStack
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -60,9 +58,8 @@ class AudioReader:
     def blocks(self, frames: int) -> Iterator[FloatArray]:
         """Yield float32 ``(channels, frames)`` blocks, of which the last may be shorter.
 
-        A reader reads its file once. Memory use is that of a block and one decoded piece. Where
-        data are damaged, not finite or longer than allowed, an AudioFileError follows what came
-        before.
+        A reader reads its file once. Where data are damaged, not finite or longer than allowed, an
+        AudioFileError follows what came before.
         """
         pending: list[FloatArray] = []
         held = 0
@@ -82,16 +79,17 @@ class AudioReader:
         return np.concatenate(list(self._chunks()), axis=1)
 
     def _chunks(self) -> Iterator[FloatArray]:
-        name, rate, done = self.info.name, self.info.sample_rate, 0
-        for chunk in self._decoder.chunks():
-            if (position := first_unusable(chunk)) is not None:
-                raise AudioFileError(
-                    f"{name}: the sample at {(done + position) / rate:.2f} s is not a number, "
-                    "infinite or beyond 1e37; export the file again without such samples"
-                )
-            done += chunk.shape[1]
-            _check_length(name, done / rate, self._max_hours)
-            yield chunk
+        rate, done = self.info.sample_rate, 0
+        with _named(self.info.name):
+            for chunk in self._decoder.chunks():
+                if (position := first_unusable(chunk)) is not None:
+                    raise UnreadableError(
+                        f"the sample at {(done + position) / rate:.2f} s is not a number, infinite "
+                        "or beyond 1e37; export the file again without such samples"
+                    )
+                done += chunk.shape[1]
+                _check_length(done / rate, self._max_hours)
+                yield chunk
 
 
 def open_audio(
@@ -108,33 +106,29 @@ def open_audio(
     or an MP3 or AAC stream, and else goes through a temporary file. Of several sound tracks, as
     films may have, `track` chooses one, counted from 1. The program ffmpeg, and so the musdb
     package, keeps what the last frame of an MP4 has beyond the end of the song: `keeps_filler`.
-
-    An AudioFileError says if the file is missing, unreadable, no audio, empty, protected or cut
-    off, or has more than 8 channels, an impossible sample rate or more than `max_hours` of audio.
+    An AudioFileError says why a file cannot be used.
     """
     if not max_hours > 0:
         raise ConfigError(f"max_hours must be more than 0, not {max_hours!r}")
-    with ExitStack() as resources:
+    name = source_name(source)
+    with ExitStack() as resources, _named(name):
         file = open_source(source, resources)
-        try:
-            structure = Structure() if isinstance(file, Pipe) else examine(file)
-            file.check()
-            decoder = _decoder(file, structure, track or 1, keeps_filler)
-        except StructureError as error:
-            raise AudioFileError(f"{file.label}: {error}") from error
+        structure = Structure() if isinstance(file, Pipe) else examine(file)
+        file.check()
+        decoder = _decoder(file, structure, track or 1, keeps_filler)
         resources.callback(decoder.close)
         info, notes = decoder.info, structure.notes
         if track is None and len(info.tracks) > 1 and not structure.stems:
             tracks = "; ".join(f"{i}: {text}" for i, text in enumerate(info.tracks, 1))
             notes = (*notes, f"of {len(info.tracks)} sound tracks, the first is read ({tracks})")
-        info = replace(info, stems=structure.stems, notes=notes)
+        info = replace(info, name=name, stems=structure.stems, notes=notes)
         _check(info, 1 if track is None else track)
-        _check_length(info.name, (info.frames or 0) / info.sample_rate, max_hours)
+        _check_length((info.frames or 0) / info.sample_rate, max_hours)
         reader = AudioReader(info, decoder, max_hours, resources)
         if structure.is_cut:
             # Decoded only to say where the audio stops: better now than after hours of work.
             length = sum(chunk.shape[1] for chunk in reader._chunks())
-            raise cut_off(info.name, length / info.sample_rate)
+            raise cut_off(length / info.sample_rate)
         reader._resources = resources.pop_all()
         return reader
 
@@ -171,14 +165,13 @@ def _decoder(file: File | Pipe, structure: Structure, track: int, keeps_filler: 
     if isinstance(file, File) and not structure.needs_ffmpeg:
         with suppress(SoundFileError):
             return SoundFileDecoder(file, structure.samples)
-    # FFmpeg's libraries are slow to load, and most files do without.
     from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
 
     try:
         return FFmpegDecoder(file, track=track, keeps_filler=keeps_filler)
-    except AudioFileError as error:
+    except UnreadableError as error:
         if structure.is_cut:
-            raise cut_off(file.label, 0.0) from error
+            raise cut_off(0.0) from error
         raise
 
 
@@ -199,12 +192,21 @@ def _check(info: AudioInfo, track: int) -> None:
     elif info.frames == 0:
         problem = NO_SAMPLES
     if problem:
-        raise AudioFileError(f"{info.name}: {problem}")
+        raise UnreadableError(problem)
 
 
-def _check_length(name: str, seconds: float, max_hours: float) -> None:
+def _check_length(seconds: float, max_hours: float) -> None:
     if seconds > 3600 * max_hours:
-        raise AudioFileError(
-            f"{name}: the audio is longer than the {max_hours:.4g} hours that are allowed; split "
-            "it into parts, or allow more with max_hours"
+        raise UnreadableError(
+            f"the audio is longer than the {max_hours:.4g} hours that are allowed; split it into "
+            "parts, or allow more with max_hours"
         )
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Add the name of a file to the error that says why it cannot be read."""
+    try:
+        yield
+    except UnreadableError as error:
+        raise AudioFileError(f"{name}: {error}") from error

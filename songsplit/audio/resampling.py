@@ -16,8 +16,7 @@ def resampled_length(samples: int, from_rate: int, to_rate: int) -> int:
 class Resampler:
     """Resamples a signal that comes in float32 ``(channels, n)`` blocks.
 
-    The joined output is the same for any division into blocks and has no delay: its length is
-    :func:`resampled_length` of the joined input.
+    The joined output is the same for any division into blocks and has no delay.
     """
 
     def __init__(self, from_rate: int, to_rate: int, channels: int) -> None:
@@ -54,11 +53,7 @@ class Resampler:
 def resample(
     samples: FloatArray, from_rate: int, to_rate: int, *, length: int | None = None
 ) -> FloatArray:
-    """Resample a whole signal, float32 ``(channels, samples)``.
-
-    The result is cut, or filled with zeros, to `length` samples. Going back to the original rate
-    with the original length undoes the rounding.
-    """
+    """Resample a whole signal, which is cut, or filled with zeros, to `length` samples."""
     result = samples
     if from_rate != to_rate:
         resampler = Resampler(from_rate, to_rate, samples.shape[0])

@@ -53,7 +53,6 @@ class SoundFileDecoder:
         file.seekable = lambda: False
         self._source, self._file = source, file
         self.info = AudioInfo(
-            source.label,
             file.samplerate,
             file.channels,
             file.frames,
@@ -74,7 +73,7 @@ class SoundFileDecoder:
                 block = ()
             self._source.check()
             if not len(block):
-                raise cut_off(self._source.label, done / self.info.sample_rate)
+                raise cut_off(done / self.info.sample_rate)
             done += len(block)
             yield np.ascontiguousarray(block.T)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -14,29 +13,28 @@ from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray
 from songsplit.audio.encoders import encode, joint_gain
-from songsplit.audio.formats import OutputFormat
+from songsplit.audio.formats import MAX_STEMS, OutputFormat
 from songsplit.audio.resampling import Resampler
-from songsplit.audio.stem_mp4 import PARTS
 from songsplit.audio.tags import Tags, write_tags
 from songsplit.errors import OutputError
 from songsplit.files import TEMPORARY_PREFIX, GrowingFile, WholeFiles, output_errors
 
 _BLOCK_FRAMES = 1 << 16
+_WAV = OutputFormat("wav")
 
 
 class StemFilesWriter:
     """Writes several files of one length that appear together or not at all.
 
-    Stems grow as raw samples in files without names. Leaving the ``with`` statement normally
-    turns them into the format that was asked for, at the nearest rate that it can have, in place of
-    any files of the names in `paths`; leaving it by an exception removes them and the folders that
-    were made. What cannot be written is an OutputError.
+    Stems grow as raw samples in a file without a name. Leaving the ``with`` statement normally
+    encodes them, in place of any files of the names in `paths`. What cannot be written is an
+    OutputError.
 
     All stems are multiplied by one `gain` if a format that is not floating point would clip, or if
     `guarded`. A WAV whose depth is left open has 16 bits if these hold all samples of the song (see
     :meth:`watching`) and nothing would clip, otherwise 24. `problems` says what could not be
-    copied of the tags. `alive` is called now and then while the files are turned into their
-    format; what it raises ends the work.
+    copied of the tags. `alive` is called for every block that is encoded; what it raises ends the
+    work.
     """
 
     def __init__(
@@ -45,43 +43,37 @@ class StemFilesWriter:
         sample_rate: int,
         channels: int,
         *,
-        output: OutputFormat | None = None,
+        output: OutputFormat = _WAV,
         tags: Tags | None = None,
         guarded: bool = False,
         alive: Callable[[], None] = lambda: None,
     ) -> None:
         self.gain = 1.0
         self.problems = [tags.problem] if tags and tags.problem else []
-        self._output = OutputFormat() if output is None else output
-        self._output.check_channels(channels)
-        self._paths, self._channels = paths, channels
-        if self._output.holds_all and len(paths) > PARTS:
+        self._output, self._paths, self._channels = output, paths, channels
+        output.check_channels(channels)
+        if output.holds_all and len(paths) > MAX_STEMS:
             raise OutputError(
-                f"stem.mp4 files hold {PARTS} stems, not {len(paths)}: use another format"
+                f"stem.mp4 files hold {MAX_STEMS} stems, not {len(paths)}: use another format"
             )
-        if not self._output.holds_all and len({*paths.values()}) < len(paths):
+        if not output.holds_all and len({*paths.values()}) < len(paths):
             raise OutputError(f"{next(iter(paths.values()))}: two results have this name")
-        self._sample_rate = self._output.sample_rate(sample_rate)
-        self._resamplers = {
-            stem: Resampler(sample_rate, self._sample_rate, channels) for stem in paths
-        }
+        self._sample_rate = output.sample_rate(sample_rate)
+        # All channels of all stems are those of one signal.
+        self._resampler = Resampler(sample_rate, self._sample_rate, len(paths) * channels)
         self._tags, self._guarded, self._alive = tags or Tags(), guarded, alive
         self._peak, self._frames, self._fits_16_bits = 0.0, 0, False
         self._whole = WholeFiles()
-        self._files: dict[Path, GrowingFile] = {}
-        self._samples: dict[str, IO[bytes]] = {}
+        self._files: list[GrowingFile] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self._whole)
-            for stem, path in self._paths.items():
-                _refuse_folder(path)
-                if path not in self._files:
-                    self._files[path] = self._whole.create(path)
-                with output_errors(path):
-                    file = tempfile.TemporaryFile(dir=path.parent, prefix=TEMPORARY_PREFIX)
-                stack.callback(_close_quietly, file)
-                self._samples[stem] = file
+            for path in dict.fromkeys(self._paths.values()):
+                self._files.append(self._whole.create(path))
+            with output_errors(path):
+                self._samples = tempfile.TemporaryFile(dir=path.parent, prefix=TEMPORARY_PREFIX)
+            stack.callback(_close_quietly, self._samples)
             self._resources = stack.pop_all()
         return self
 
@@ -96,21 +88,19 @@ class StemFilesWriter:
 
     def write(self, blocks: Mapping[str, FloatArray]) -> None:
         """Append one float32 ``(channels, n)`` block to every file; full scale is 1."""
-        self._append({stem: self._resamplers[stem].process(b) for stem, b in blocks.items()})
+        joined = np.concatenate([blocks[stem] for stem in self._paths])
+        self._append(self._resampler.process(joined))
 
-    def _append(self, blocks: Mapping[str, FloatArray]) -> None:
-        for stem, block in blocks.items():
-            with output_errors(self._paths[stem]):
-                self._samples[stem].write(np.ascontiguousarray(block.T, np.float32).data)
-        heard = list(blocks.values())
-        if self._output.holds_all:
-            heard.append(np.sum(heard, axis=0))
-        self._peak = max(self._peak, *(float(np.abs(block).max(initial=0)) for block in heard))
-        self._frames += heard[0].shape[1]
+    def _append(self, block: FloatArray) -> None:
+        with output_errors(self._files[0].path):
+            self._samples.write(np.ascontiguousarray(block.T, np.float32).data)
+        self._frames += block.shape[1]
+        if self._output.holds_all:  # together with the sum of the stems
+            block = np.concatenate([block, np.sum(np.split(block, len(self._paths)), axis=0)])
+        self._peak = max(self._peak, float(np.abs(block).max(initial=0)))
 
     def add_file(self, path: Path, data: bytes) -> None:
         """Write another file that appears together with the others."""
-        _refuse_folder(path)
         self._whole.create(path).write(data)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -121,17 +111,17 @@ class StemFilesWriter:
             self._finish()
 
     def _finish(self) -> None:
-        self._append({stem: resampler.flush() for stem, resampler in self._resamplers.items()})
+        self._append(self._resampler.flush())
         output = self._output
-        if output == OutputFormat("wav") and self._fits_16_bits:
+        if output == _WAV and self._fits_16_bits:
             smaller = OutputFormat("wav", "16")
             output = smaller if joint_gain(self._peak, smaller) == 1 else output
         if self._guarded or not output.is_float:
             self.gain = joint_gain(self._peak, output)
-        with output_errors(next(iter(self._files))):
+        with output_errors(self._files[0].path):
             encode(
                 self._blocks(),
-                list(self._files.values()),
+                self._files,
                 output,
                 list(self._paths),
                 self._sample_rate,
@@ -139,29 +129,21 @@ class StemFilesWriter:
                 self._frames,
                 self._alive,
             )
-        for path, stem in {path: stem for stem, path in self._paths.items()}.items():
-            tags = self._tags if self._output.holds_all else self._tags.of_stem(stem)
+        # One file of all stems comes with the first of them.
+        for file, stem in zip(self._files, self._paths, strict=False):
+            tags = self._tags if output.holds_all else self._tags.of_stem(stem)
             try:
-                with output_errors(path):
-                    write_tags(self._files[path], self._output.name, tags)
+                with output_errors(file.path):
+                    write_tags(file, output.name, tags)
             except ValueError as error:
-                self.problems.append(f"{path}: {error}")
+                self.problems.append(f"{file.path}: {error}")
 
     def _blocks(self) -> Iterator[list[NDArray[np.float64]]]:
-        for samples in self._samples.values():
-            samples.seek(0)
-        gain = np.float64(self.gain)
-        for _ in range(0, self._frames, _BLOCK_FRAMES):
-            parts = [f.read(4 * self._channels * _BLOCK_FRAMES) for f in self._samples.values()]
-            blocks = (np.frombuffer(p, np.float32).reshape(-1, self._channels).T for p in parts)
-            yield [gain * block for block in blocks]
-
-
-def _refuse_folder(path: Path) -> None:
-    """Find a bad name now, and not when hours of work are to be renamed."""
-    with output_errors(path), suppress(FileNotFoundError):
-        if stat.S_ISDIR(path.stat().st_mode):
-            raise OutputError(f"{path}: this is a folder; choose another output name")
+        self._samples.seek(0)
+        count = len(self._paths)
+        while data := self._samples.read(4 * count * self._channels * _BLOCK_FRAMES):
+            joined = np.frombuffer(data, np.float32).reshape(-1, count * self._channels).T
+            yield np.split(joined * np.float64(self.gain), count)
 
 
 def _close_quietly(file: IO[bytes]) -> None:

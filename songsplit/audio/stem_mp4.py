@@ -7,7 +7,6 @@ silent. Specification: Native Instruments, "Stem file format" (stems-music.com).
 
 from __future__ import annotations
 
-import io
 import json
 import struct
 from collections.abc import Sequence
@@ -18,9 +17,7 @@ from numpy.typing import NDArray
 
 from songsplit.audio.containers import boxes
 from songsplit.audio.ffmpeg_encoder import FFmpegEncoder
-
-PARTS = 4
-"""The most stems that a file holds."""
+from songsplit.audio.formats import MAX_STEMS
 
 _EMPTY = "-"
 _COLORS = ("#E8A33D", "#3D7DE8", "#8A8A8A", "#8A8A8A")
@@ -49,17 +46,17 @@ class StemMp4Encoder(FFmpegEncoder):
     """
 
     def __init__(
-        self, file: BinaryIO | io.FileIO, names: Sequence[str], sample_rate: int, kilobits: int
+        self, file: BinaryIO, names: Sequence[str], sample_rate: int, kilobits: int
     ) -> None:
-        super().__init__(file, "mp4", "aac", sample_rate, 2, kilobits, streams=1 + PARTS)
+        super().__init__(file, "mp4", "aac", sample_rate, 2, kilobits, streams=1 + MAX_STEMS)
         self._file = file
-        titles = [*(name.capitalize() for name in names), *[_EMPTY] * (PARTS - len(names))]
+        titles = [*(name.capitalize() for name in names), *[_EMPTY] * (MAX_STEMS - len(names))]
         self._stems = [{"name": n, "color": c} for n, c in zip(titles, _COLORS, strict=True)]
 
     def write(self, *stems: NDArray[Any]) -> None:
         """Append (channels, n) of every stem."""
         mixture = np.sum(stems, axis=0, dtype=np.float32)
-        silence = [np.zeros_like(mixture)] * (PARTS - len(stems))
+        silence = [np.zeros_like(mixture)] * (MAX_STEMS - len(stems))
         shape = (2, mixture.shape[-1])
         super().write(*(np.broadcast_to(part, shape) for part in (mixture, *stems, *silence)))
 
@@ -69,7 +66,7 @@ class StemMp4Encoder(FFmpegEncoder):
         _insert(self._file, {"mastering_dsp": _MASTERING, "stems": self._stems, "version": 1})
 
 
-def _insert(file: BinaryIO | io.FileIO, description: dict[str, Any]) -> None:
+def _insert(file: BinaryIO, description: dict[str, Any]) -> None:
     """Add the box ``moov/udta/stem`` to a file whose ``moov`` is the last box."""
     content_start, end = next(boxes(file, (0, file.seek(0, 2)), b"moov"))
     moov = content_start - _HEAD

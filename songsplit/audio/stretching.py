@@ -19,9 +19,8 @@ _LEAST_RATE = 4000  # below, a block of the stretcher is shorter than it can be
 class Stretcher:
     """Changes the tempo, the key, or both, of audio that comes in blocks.
 
-    Tempo is a share of the original speed, and key is in semitones up. The work is that of
-    Signalsmith Stretch. It takes audio as a whole, so audio of more than six minutes goes through
-    in pieces, which are cross-faded: memory does not grow.
+    Tempo is a share of the original speed, and key is in semitones up. Signalsmith Stretch takes
+    audio as a whole, so more than six minutes go through in pieces, which are cross-faded.
     """
 
     def __init__(self, sample_rate: int, channels: int, *, tempo: float, key: float) -> None:
@@ -40,9 +39,8 @@ class Stretcher:
         self._fade = int(_FADE_SECONDS * sample_rate)
         self._nothing = np.zeros((channels, 0), np.float32)
         self._held: list[FloatArray] = []
-        self._first = 0  # place of what is held first
-        self._start = 0  # of the segment that comes next
-        self._end = 0  # of what has come
+        # Positions in the input: of the first held sample, of the next segment, of the end so far.
+        self._first = self._start = self._end = 0
         self._tail = self._nothing
 
     def process(self, block: FloatArray) -> FloatArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 import re
 import struct
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO
 
 import mutagen
 import soundfile
@@ -32,7 +31,9 @@ from mutagen.oggvorbis import OggVorbis
 from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
 
+from songsplit.audio.containers import syncsafe
 from songsplit.audio.formats import FormatName
+from songsplit.audio.opening import AudioSource, open_container
 
 # Names as in Vorbis comments, with those of ID3 (MP3, WAV, AIFF), MP4, ASF (WMA) and APE (WavPack).
 # What describes the sound of the mixture, such as its loudness, does not hold for a stem.
@@ -75,8 +76,6 @@ _PICTURES = (
 )
 _PICTURE_KEY = "metadata_block_picture"
 
-Source: TypeAlias = str | os.PathLike[str] | BinaryIO
-
 
 @dataclass(frozen=True)
 class Cover:
@@ -112,11 +111,8 @@ class Tags:
         return replace(self, fields={**self.fields, "bpm": beats} if tempo != 1 else self.fields)
 
 
-def read_tags(source: Source) -> Tags:
-    """Read the tags of a path or seekable binary file, whose position changes.
-
-    They are empty if there are none, or none that can be read.
-    """
+def read_tags(source: AudioSource) -> Tags:
+    """Read what can be read of the tags of a path or seekable binary file."""
     if isinstance(source, str | os.PathLike):
         with suppress(OSError), Path(source).open("rb") as file:
             return read_tags(file)
@@ -141,10 +137,9 @@ def read_tags(source: Source) -> Tags:
 
 
 class _Bounded:
-    """A file of which mutagen may read only so much, and of ID3 only the frames that are wanted.
+    """A file of which mutagen may read only so much, and of ID3 only the frames that are wanted."""
 
-    It would unpack what is compressed, and need minutes for many frames.
-    """
+    # It would unpack what is compressed, and need minutes for many frames.
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._left = file, _MOST_BYTES
@@ -153,7 +148,6 @@ class _Bounded:
         self.has_too_much = False
 
     def read(self, size: int = -1) -> bytes:
-        """Read as a file does, or raise an error at the bound."""
         data = self._file.read(_MOST_BYTES if size < 0 else min(size, _MOST_BYTES))
         self._left -= max(len(data), _READ_BYTES)
         tag, self._tag = self._tag, None
@@ -170,12 +164,10 @@ class _Bounded:
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move in the file."""
         self._tag = None
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        """Return the position."""
         return self._file.tell()
 
 
@@ -185,7 +177,7 @@ def _frames(data: bytes, version: int, flags: int) -> Iterator[tuple[bytes, int,
         data = data.replace(b"\xff\0", b"\xff")
     at = 0
     if flags & 0x40:  # an extended header
-        at = _syncsafe(data[:4]) if version == 4 else int.from_bytes(data[:4]) + 4
+        at = syncsafe(data[:4]) if version == 4 else int.from_bytes(data[:4]) + 4
     width, head = (3, 6) if version == 2 else (4, 10)
     for _ in range(_MOST_FRAMES):
         name, raw = data[at : at + width], data[at + width : at + 2 * width]
@@ -194,9 +186,9 @@ def _frames(data: bytes, version: int, flags: int) -> Iterator[tuple[bytes, int,
         size = int.from_bytes(raw)
         if version == 4:
             # Some programs write sizes as in version 2.3.
-            after = data[(end := at + head + _syncsafe(raw)) : end + 4]
+            after = data[(end := at + head + syncsafe(raw)) : end + 4]
             is_next = not after.strip(b"\0") or (after.isalnum() and after.isupper())
-            size = _syncsafe(raw) if is_next else size
+            size = syncsafe(raw) if is_next else size
         kind = data[at + head - 1] if version > 2 else 0
         body = data[at + head : at + head + size]
         if version == 4 and (kind | flags >> 6) & 2:
@@ -221,10 +213,6 @@ def _wanted(frames: Iterable[tuple[bytes, int, bytes]]) -> bytes | None:
     return b"".join([*texts, *pictures[:_MOST_PICTURES]]) if len(texts) < _MOST_TEXTS else None
 
 
-def _syncsafe(data: bytes) -> int:
-    return sum(byte << 7 * place for place, byte in enumerate(reversed(data)))
-
-
 def _ape(file: _Bounded) -> dict[str, bytes]:
     """Read the items of an APEv2 tag at the end of a file."""
     size = file.seek(0, 2)
@@ -247,11 +235,10 @@ def _ape(file: _Bounded) -> dict[str, bytes]:
     return items
 
 
-def write_tags(file: BinaryIO | io.FileIO, name: FormatName, tags: Tags) -> None:
-    """Add tags to a finished file, or raise an OSError.
+def write_tags(file: BinaryIO, name: FormatName, tags: Tags) -> None:
+    """Add tags to a finished file; a ValueError says that such files cannot hold them.
 
-    A ValueError says that files of this kind cannot hold such tags, or such a picture, which is
-    then left out: a WAV beyond 4 GiB, or a picture that is no JPEG or PNG in M4A.
+    Examples are a WAV beyond 4 GiB, and M4A with a picture that is not JPEG or PNG.
     """
     fields = {
         key: [value.encode("utf-8", "replace").decode("utf-8") for value in values]
@@ -279,15 +266,14 @@ def write_tags(file: BinaryIO | io.FileIO, name: FormatName, tags: Tags) -> None
 
 
 def _fields(tags: Any) -> dict[str, list[str]]:
-    kinds = (ID3, MP4Tags, ASFTags, dict)
-    column = next((n for n, kind in enumerate(kinds) if isinstance(tags, kind)), None)
+    kinds = (ID3, MP4Tags, ASFTags, dict, object)
+    kind = next(kind for kind in kinds if isinstance(tags, kind))
     found = {}
     for name, names in _NAMES.items():
-        value = tags.get(name if column is None else names[column])
-        if value:
-            if column == 0:
+        if value := tags.get((*names, name)[kinds.index(kind)]):
+            if kind is ID3:
                 value = value.text
-            elif column == 3:
+            elif kind is dict:
                 value = value.split(b"\0", _MOST_TEXTS)
             found[name] = [_text(item) for item in value]
     return found
@@ -305,10 +291,7 @@ def _other_fields(source: BinaryIO) -> dict[str, list[str]]:
     head, found = source.read(4), {}
     source.seek(0)
     if head == _MATROSKA:
-        import av
-
-        options = {"protocol_whitelist": "none"}  # a file may name others, to be left alone
-        with av.open(source, "r", metadata_errors="replace", options=options) as container:
+        with open_container(source) as container:
             found = {key.lower().replace("_", ""): v for key, v in container.metadata.items()}
     elif head in _BY_LIBSNDFILE:
         with soundfile.SoundFile(source) as file:

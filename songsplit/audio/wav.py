@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 from typing import Any, BinaryIO
 
@@ -24,7 +23,7 @@ class WavStream:
     pipes take for unknown. The file stays open.
     """
 
-    def __init__(self, file: BinaryIO | io.FileIO, sample_rate: int, channels: int) -> None:
+    def __init__(self, file: BinaryIO, sample_rate: int, channels: int) -> None:
         self._file, self._frames, self._frame_bytes = file, 0, 4 * channels
         rate = sample_rate, sample_rate * self._frame_bytes
         self._form = struct.pack("<HHIIHHH", _IEEE_FLOAT, channels, *rate, self._frame_bytes, 32, 0)

@@ -55,7 +55,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, channels: int) -> None:
     np.testing.assert_array_equal(read, samples)
     assert soundfile.info(str(path)).subtype == "FLOAT"
     with path.open("rb") as file:
-        decoder = FFmpegDecoder(File(file, "out.wav"))
+        decoder = FFmpegDecoder(File(file))
         np.testing.assert_array_equal(np.concatenate(list(decoder.chunks()), axis=1), samples)
         decoder.close()
     assert [p.name for p in path.parent.iterdir()] == ["out.wav"]
