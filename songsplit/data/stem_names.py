@@ -30,7 +30,8 @@ _NAMES: dict[str, list[str]] = {
     ],
     MIXTURE: [
         "mixture, mixtures",
-        "mix, full mix, final mix, main mix, stereo mix, original mix, mixdown, mix down",
+        "mix, full mix, final mix, main mix, stereo mix, original mix, linear mixture, mixdown, "
+        "mix down",
         "full, full song, original, master, mastered, full master, final master",
     ],
     "drums": [

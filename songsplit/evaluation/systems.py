@@ -15,7 +15,7 @@ import numpy as np
 
 from songsplit.audio import read_audio
 from songsplit.audio.finding import audio_files
-from songsplit.data.musdb import Audio
+from songsplit.data.decoding import Audio
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS
 from songsplit.data.stem_names import stem_at_end, stem_in_folder, stems_named
 from songsplit.errors import ConfigError, DataError
