@@ -141,10 +141,10 @@ def _read_musdb(song: Song) -> SongAudio:
     channels, rate = len(audio.mixture), audio.sample_rate
     if song.mixture is None or audio.remark or (channels, rate) != (2, SAMPLE_RATE):
         raise DataError(
-            f"{path}: {channels} channel(s) at {rate} Hz, or a mixture unlike the stems, where "
+            f"{path}: {channels} channel(s) at {rate} Hz, or no mixture like the stems, where "
             f"MUSDB18 has all five in stereo at {SAMPLE_RATE} Hz: download the song again"
         )
-    if not path.name.endswith(STEM_FILE_SUFFIX):
+    if not path.name.lower().endswith(STEM_FILE_SUFFIX):
         return audio
     stems = {name: _in_16_bits(audio.references[name]) for name in (VOCALS, *BACKING_PARTS)}
     return SongAudio(_in_16_bits(audio.mixture), _references(stems), rate)
