@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -165,6 +166,11 @@ def track_name(file: object) -> str:
     track = name[: len(name) - len(suffix)]
     # Of "...wav" only dots would be left.
     return (track if track.strip(".") else name).strip("<>")
+
+
+def folded(name: str) -> str:
+    """Write names alike that differ in case, or in how accents are encoded."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def file_name(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from songsplit.evaluation.references import (
 )
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
 from songsplit.models.weights import DEFAULT_MODEL, load_model
+from songsplit.naming import folded
 from songsplit.separator import Separator
 
 Estimates: TypeAlias = dict[str, Samples]
@@ -221,16 +221,16 @@ class EstimatesFolder:
         in_folder: dict[Path, list[tuple[str | None, Path]]] = defaultdict(list)
         elsewhere: list[tuple[str | None, Path]] = []
         for file, folders in self._all:
-            at_end = stem_at_end(file.stem)
+            title, at_end = _alike(file.stem), stem_at_end(file.stem)
             if folders[-len(name) :] == name:
                 in_folder[file.parent].append((_stem(file), file))
             elif folders[-len(name) - 1 : -1] == name:
                 in_folder[file.parent.parent].append((_folder_stem(file.parent), file))
-            elif _alike(file.stem) == name[-1] and (stem := _folder_stem(file.parent)):
+            elif title == name[-1] and (stem := _folder_stem(file.parent)):
                 elsewhere.append((stem, file))
             elif at_end is not None and _alike(at_end.song) == name[-1]:
                 elsewhere.append((at_end.stem, file))
-            elif _alike(file.stem).startswith(name[-1]) and _two_stems(file.stem[len(name[-1]) :]):
+            elif title.startswith(name[-1]) and len(stems_named(file.stem[len(name[-1]) :])) > 1:
                 elsewhere.append((None, file))
         if len(in_folder) > 1:
             raise DataError(
@@ -261,10 +261,6 @@ def _stem(file: Path) -> str | None:
     return named.stem if named is not None else None
 
 
-def _two_stems(text: str) -> bool:
-    return len(stems_named(text)) > 1
-
-
 def _folder_stem(folder: Path) -> str | None:
     """Tell the stem that a folder is called, if that is its whole name."""
     named = stem_at_end(folder.name)
@@ -272,9 +268,8 @@ def _folder_stem(folder: Path) -> str | None:
 
 
 def _alike(name: str) -> str:
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
     # Programs may name their output after a file X.stem.mp4.
-    return folded.removesuffix(".stem")
+    return folded(name).removesuffix(".stem")
 
 
 def _read(path: Path, song: SongAudio) -> Audio:
