@@ -19,6 +19,7 @@ from rich.console import Console
 
 from songsplit import __version__
 from songsplit.errors import MissingExtraError, SongsplitError
+from songsplit.inference import QUALITIES
 
 if TYPE_CHECKING:
     from songsplit.data.musdb import Subset
@@ -201,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--estimates", text, system, type=Path, metavar="DIR")
 
-    add("--quality", "setting of the model (default: balanced)", choices=("balanced", "best"))
+    add("--quality", "setting of the model (default: balanced)", choices=QUALITIES)
     add("--subset", "songs of MUSDB18 to score (default: test)", choices=("train", "test"))
     text = "part of the train songs: musdb's 14 validation songs, or the others (default: all)"
     add("--split", text, choices=("train", "valid"))

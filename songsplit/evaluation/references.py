@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial, reduce
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -27,7 +28,9 @@ from songsplit.data.songs import (
 )
 from songsplit.errors import DataError
 from songsplit.evaluation.bss_eval import Samples
-from songsplit.evaluation.track_scores import ACCOMPANIMENT, TWO_TARGETS
+from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
+
+Estimates: TypeAlias = dict[str, Samples]
 
 # Bytes. Systems allow 255, of which extensions take some.
 _LONGEST_NAME = 200
@@ -42,7 +45,7 @@ class SongAudio:
     """
 
     mixture: Audio
-    references: Mapping[str, Audio]
+    references: Mapping[str, Samples]
     sample_rate: int
     remark: str = ""
 
@@ -147,7 +150,7 @@ def _read_musdb(song: Song) -> SongAudio:
     if not path.name.lower().endswith(STEM_FILE_SUFFIX):
         return audio
     stems = {name: _in_16_bits(audio.references[name]) for name in (VOCALS, *BACKING_PARTS)}
-    return SongAudio(_in_16_bits(audio.mixture), _references(stems), rate)
+    return SongAudio(_in_16_bits(audio.mixture), stems_as_targets(stems), rate)
 
 
 def _in_16_bits(audio: Audio) -> Audio:
@@ -162,7 +165,7 @@ def _read_own(song: Song) -> SongAudio:
     for name in TWO_TARGETS:
         if not audio.references[name].any():
             raise DataError(f"{place}: {name} silent throughout: check which file is which stem")
-    refuse_misnamed(audio.references, audio.mixture, audio.references, place)
+    refuse_misnamed(audio.references, audio, place)
     return audio
 
 
@@ -182,11 +185,9 @@ def _read(song: Song) -> SongAudio:
                 f"{part.path} holds {formats[part]}, but {first.path} {formats[first]}: export "
                 "all parts of the song alike"
             )
-    stems = {
-        stem: reduce(np.add, (audio[part] for part in parts)) for stem, parts in song.stems.items()
-    }
+    stems = {stem: total([audio[part] for part in parts]) for stem, parts in song.stems.items()}
     remark = ""
-    mixture = reduce(np.add, stems.values())
+    mixture = total([*stems.values()])
     if song.mixture is not None and formats[song.mixture] == formats[first]:
         mixture = audio[song.mixture]
     elif song.mixture is not None:
@@ -196,16 +197,15 @@ def _read(song: Song) -> SongAudio:
         )
     if song.subtracts:
         stems[INSTRUMENTAL] = mixture - stems[VOCALS]
-    return SongAudio(mixture, _references(stems), streams_of(first.path)[1], remark)
+    return SongAudio(mixture, stems_as_targets(stems), streams_of(first.path)[1], remark)
 
 
-def refuse_misnamed(
-    stems: Mapping[str, Samples], mixture: Audio, references: Mapping[str, Audio], place: str
-) -> None:
+def refuse_misnamed(stems: Mapping[str, Samples], song: SongAudio, place: str) -> None:
     """Raise DataError if vocals or accompaniment are the mixture, or each is the other."""
+    mixture, references = song.mixture, song.references
     samples = min(audio.shape[1] for audio in (mixture, *stems.values()))
 
-    def error(name: str, true: Audio) -> float:
+    def error(name: str, true: Samples) -> float:
         return float(np.square(stems[name][:, :samples] - true[:, :samples]).sum())
 
     energy = {name: float(np.square(references[name]).sum()) for name in TWO_TARGETS}
@@ -224,9 +224,27 @@ def refuse_misnamed(
         raise DataError(f"{place}: the file of {found}: check which file is which stem")
 
 
-def _references(stems: Mapping[str, Audio]) -> dict[str, Audio]:
-    backing = [stems[name] for name in (INSTRUMENTAL, *BACKING_PARTS) if name in stems]
-    found = {VOCALS: stems[VOCALS], ACCOMPANIMENT: reduce(np.add, backing)}
-    if set(BACKING_PARTS) <= set(stems):
-        found |= {name: stems[name] for name in BACKING_PARTS}
-    return found
+def stems_as_targets(stems: Mapping[str, Samples]) -> Estimates:
+    """Name the targets of stems: drums, bass and other only if nothing is beside them.
+
+    The accompaniment is the instrumental, or else the sum of all but the vocals.
+    """
+    found = dict(stems)
+    backing = [name for name in stems if name not in (VOCALS, INSTRUMENTAL)]
+    if INSTRUMENTAL in found:
+        found[ACCOMPANIMENT] = found[INSTRUMENTAL]
+    elif backing:
+        found[ACCOMPANIMENT] = total([stems[name] for name in backing])
+    wanted = FIVE_TARGETS if set(backing) == set(BACKING_PARTS) else TWO_TARGETS
+    return {name: found[name] for name in wanted if name in found}
+
+
+def total(parts: Sequence[Samples]) -> Samples:
+    """Sum stems; a DataError says that they differ in length."""
+    lengths = {part.shape[1] for part in parts}
+    if len(lengths) > 1:
+        raise DataError(
+            f"stems of {' and '.join(map(str, sorted(lengths)))} samples cannot be summed: export "
+            "them alike"
+        )
+    return reduce(np.add, parts)

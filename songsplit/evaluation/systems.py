@@ -6,11 +6,8 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path, PurePath
-from typing import Any, Literal, TypeAlias
-
-import numpy as np
+from typing import Any
 
 from songsplit.audio import read_audio
 from songsplit.audio.finding import audio_files
@@ -21,17 +18,18 @@ from songsplit.errors import ConfigError, DataError
 from songsplit.evaluation.bss_eval import Samples
 from songsplit.evaluation.oracles import ideal_ratio_mask, wiener_filter
 from songsplit.evaluation.references import (
+    Estimates,
     ReferenceSong,
     SongAudio,
     files_digest,
     refuse_misnamed,
+    stems_as_targets,
+    total,
 )
-from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
+from songsplit.inference import Quality
 from songsplit.models.weights import DEFAULT_MODEL, load_model
 from songsplit.naming import folded
 from songsplit.separator import Separator
-
-Estimates: TypeAlias = dict[str, Samples]
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class System:
 def model_system(
     model: str | None = None,
     device: str | None = None,
-    quality: Literal["balanced", "best"] = "balanced",
+    quality: Quality = "balanced",
 ) -> System:
     """Give a separation model, which gets the mixture at the song's own rate and channels."""
     wanted = model or DEFAULT_MODEL
@@ -81,31 +79,6 @@ def model_system(
     name += "" if quality == "balanced" else f"-{quality}"
     about = {"model": {"name": name, "sha256": stored.digest, "quality": quality}}
     return System(name, lambda _: settings, estimates, about)
-
-
-def stems_as_targets(stems: Mapping[str, Samples]) -> Estimates:
-    """Name the targets of stems: drums, bass and other only if nothing is beside them.
-
-    The accompaniment is the instrumental, or else the sum of all but the vocals.
-    """
-    found = dict(stems)
-    backing = [name for name in stems if name not in (VOCALS, INSTRUMENTAL)]
-    if INSTRUMENTAL in found:
-        found[ACCOMPANIMENT] = found[INSTRUMENTAL]
-    elif backing:
-        found[ACCOMPANIMENT] = _sum([stems[name] for name in backing])
-    wanted = FIVE_TARGETS if set(backing) == set(BACKING_PARTS) else TWO_TARGETS
-    return {name: found[name] for name in wanted if name in found}
-
-
-def _sum(parts: Sequence[Samples]) -> Samples:
-    lengths = {part.shape[1] for part in parts}
-    if len(lengths) > 1:
-        raise DataError(
-            f"stems of {' and '.join(map(str, sorted(lengths)))} samples cannot be summed: export "
-            "them alike"
-        )
-    return reduce(np.add, parts)
 
 
 def yardsticks(targets: Sequence[str]) -> list[System]:
@@ -169,13 +142,13 @@ class EstimatesFolder:
         """Read the stems of a song."""
         files, remark = self.find(song)
         stems = {
-            stem: _sum([_read(file, audio) for file in several]) for stem, several in files.items()
+            stem: total([_read(file, audio) for file in several]) for stem, several in files.items()
         }
         found = stems_as_targets(stems)
         # Where a system finds no vocals, the accompaniment is the mixture.
         if VOCALS not in found or found[VOCALS].any():
             place = f"{self.root}, {song.name!r}"
-            refuse_misnamed(found, audio.mixture, audio.references, place)
+            refuse_misnamed(found, audio, place)
         return found, remark
 
     def find(self, song: ReferenceSong) -> tuple[dict[str, list[Path]], str]:

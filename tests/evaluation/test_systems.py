@@ -11,8 +11,8 @@ import pytest
 import soundfile
 
 from songsplit.errors import DataError
-from songsplit.evaluation.references import ReferenceSong, SongAudio
-from songsplit.evaluation.systems import EstimatesFolder, stems_as_targets
+from songsplit.evaluation.references import ReferenceSong, SongAudio, stems_as_targets
+from songsplit.evaluation.systems import EstimatesFolder
 from songsplit.evaluation.track_scores import FIVE_TARGETS, TWO_TARGETS
 
 from .conftest import write_stems
