@@ -110,9 +110,7 @@ def require_songs(folder: Path, scan: FolderScan) -> list[Song]:
     return scan.songs
 
 
-def find_recordings(
-    folder: Path, source: str, stem: Literal["vocals", "instrumental"]
-) -> FolderScan:
+def find_recordings(folder: Path, source: str, stem: str) -> FolderScan:
     """Take every audio file below a folder for a recording of one stem alone.
 
     A DataError says that there is no such folder, or that it holds no audio files.

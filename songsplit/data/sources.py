@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from songsplit.data.cache import OnBad
 from songsplit.data.folders import FolderScan, find_recordings, require_songs, scan_folder
 from songsplit.data.musdb import scan_musdb, validation_names
 from songsplit.data.songs import INSTRUMENTAL, VOCALS, Song
@@ -85,13 +86,10 @@ def scan_source(name: str, kind: SourceKind, folder: Path) -> FolderScan:
         return scan_folder(folder, name)
     if kind == "musdb":
         return scan_musdb(folder, name, "train")
-    stem: Literal["vocals", "instrumental"] = VOCALS if kind == "vocals" else INSTRUMENTAL
-    return find_recordings(folder, name, stem)
+    return find_recordings(folder, name, VOCALS if kind == "vocals" else INSTRUMENTAL)
 
 
-def find_source(
-    name: str, config: SourceConfig, on_bad: Literal["skip", "stop"] = "skip"
-) -> list[Song]:
+def find_source(name: str, config: SourceConfig, on_bad: OnBad = "skip") -> list[Song]:
     """Find the songs of a source, at least one; a DataError says that there are none.
 
     Songs that are incomplete are left out with a warning, or with ``on_bad="stop"`` are a
