@@ -71,7 +71,7 @@ def fill_template(template: str, values: Mapping[str, str]) -> Path:
 
     def filled(part: str, limit: int) -> str:
         # The stem stays whole: it is what tells results apart.
-        shown = {k: v if k == "stem" else _shortened(v, limit) for k, v in known.items()}
+        shown = {k: v if k == "stem" else shortened(v, limit) for k, v in known.items()}
         return file_name(_BRACES.sub(lambda found: shown[found[1]], part))
 
     def fitting(part: str) -> str:
@@ -194,7 +194,7 @@ def _legal(text: str) -> str:
     return _FORBIDDEN.sub("_", text)
 
 
-def _shortened(value: str, size: int) -> str:
+def shortened(value: str, size: int) -> str:
     """Cut text to a number of bytes, its last ones a mark of all of it."""
     data = _encoded(value)
     if len(data) <= size:

@@ -65,7 +65,7 @@ def scan_folder(folder: Path, source: str) -> FolderScan:
     instrumental and separate stems, the separate stems are used only if drums, bass and other
     are all there. A DataError says that there is no such folder.
     """
-    root, files, problems = _files(folder)
+    root, files, problems = files_below(folder)
     found: list[Song] = []
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     by_song: dict[Path, dict[Path, StemName]] = defaultdict(dict)
@@ -115,7 +115,7 @@ def find_recordings(folder: Path, source: str, stem: str) -> FolderScan:
 
     A DataError says that there is no such folder, or that it holds no audio files.
     """
-    root, files, problems = _files(folder)
+    root, files, problems = files_below(folder)
     if not files:
         raise DataError(
             f"{folder}: no audio files found: expected recordings of {stem}, for example "
@@ -203,8 +203,8 @@ def _chosen(named: Mapping[Path, StemName], problems: list[Finding]) -> dict[str
     return stems
 
 
-def _files(folder: Path) -> tuple[Path, list[Path], list[Finding]]:
-    """List the audio files below a folder, and what of it cannot be read."""
+def files_below(folder: Path) -> tuple[Path, list[Path], list[Finding]]:
+    """Give the path of a folder, the audio files below it, and what of it cannot be read."""
     root = Path(folder).expanduser()
     if not root.is_dir():
         what = "this is a file" if root.exists() else "there is no such folder"

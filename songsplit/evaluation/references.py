@@ -29,6 +29,7 @@ from songsplit.data.songs import (
 from songsplit.errors import DataError
 from songsplit.evaluation.bss_eval import Samples
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
+from songsplit.naming import shortened
 
 Estimates: TypeAlias = dict[str, Samples]
 
@@ -65,14 +66,7 @@ class ReferenceSong:
     @property
     def file_name(self) -> str:
         """The name without folders, as museval's tools want it; cut if it is long."""
-        flat = self.name.replace("/", " - ")
-        # Names of files need not be valid UTF-8.
-        content = flat.encode("utf-8", "surrogateescape")
-        if len(content) <= _LONGEST_NAME:
-            return flat
-        # Without half a character at the end.
-        cut = content[: _LONGEST_NAME - 9].decode("utf-8", "ignore").rstrip()
-        return f"{cut} {hashlib.sha256(content).hexdigest()[:8]}"
+        return shortened(self.name.replace("/", " - "), _LONGEST_NAME)
 
     def digest(self) -> str:
         """SHA-256 over the content of the song's files."""

@@ -10,8 +10,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from songsplit.audio import read_audio
-from songsplit.audio.finding import audio_files
 from songsplit.data.decoding import Audio
+from songsplit.data.folders import files_below
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS
 from songsplit.data.stem_names import stem_at_end, stem_in_folder, stems_named
 from songsplit.errors import ConfigError, DataError
@@ -115,21 +115,14 @@ class EstimatesFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root.expanduser()
-        if not self.root.is_dir():
-            what = "this is a file" if self.root.exists() else "there is no such folder"
-            raise DataError(
-                f"{root}: {what}: name the folder that holds a folder of stems for each song"
-            )
+        self.root, files, unreadable = files_below(root)
+        for problem in unreadable:
+            raise DataError(f"{problem.path}: {problem.text}")
         self.name = self.root.resolve().name or "estimates"
-
-        def refuse(error: OSError) -> None:
-            raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
-
         # With the names of their folders, for the root may be the folder of a song.
         self._all = [
             (file, [_alike(part) for part in (self.name, *file.relative_to(self.root).parts[:-1])])
-            for file in audio_files(self.root, refuse)
+            for file in files
         ]
 
     def settings(self, song: ReferenceSong) -> dict[str, Any]:
