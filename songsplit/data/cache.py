@@ -73,11 +73,6 @@ class Clip:
         return max(stem.samples for stem in self.stems.values())
 
     @property
-    def padding(self) -> int:
-        """Samples of silence that follow its shortest stem."""
-        return self.samples - min(stem.samples for stem in self.stems.values())
-
-    @property
     def backing(self) -> list[str]:
         """Names of the stems that are not vocals."""
         return [name for name in self.stems if name != VOCALS]
