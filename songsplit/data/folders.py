@@ -70,7 +70,7 @@ def scan_folder(folder: Path, source: str) -> FolderScan:
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     by_song: dict[Path, dict[Path, StemName]] = defaultdict(dict)
     for file in files:
-        if _is_stem_file(file):
+        if is_stem_file(file):
             name = _relative(file, root)[: -len(STEM_FILE_SUFFIX)]
             found.append(stem_file_song(name, source, file))
         elif folder_stem := _stem_of_folder(file.parent, root):
@@ -123,7 +123,7 @@ def find_recordings(folder: Path, source: str, stem: str) -> FolderScan:
         )
     songs = []
     for file in files:
-        if _is_stem_file(file):
+        if is_stem_file(file):
             text = "not used, it holds all stems of a song: move it to a folder of songs"
             problems.append(Finding(file, text, "error"))
         else:
@@ -218,7 +218,8 @@ def files_below(folder: Path) -> tuple[Path, list[Path], list[Finding]]:
     return root, audio_files(root, report), problems
 
 
-def _is_stem_file(file: Path) -> bool:
+def is_stem_file(file: Path) -> bool:
+    """Say whether a file is named as one that holds all stems of a song."""
     return file.name.lower().endswith(STEM_FILE_SUFFIX)
 
 

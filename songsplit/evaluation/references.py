@@ -13,14 +13,13 @@ import numpy as np
 
 from songsplit.audio import read_streams
 from songsplit.data.decoding import Audio, stream_of
-from songsplit.data.folders import Finding, require_songs, scan_folder
+from songsplit.data.folders import Finding, is_stem_file, require_songs, scan_folder
 from songsplit.data.musdb import SAMPLE_RATE, Subset, scan_musdb, validation_names
 from songsplit.data.songs import (
     BACKING_PARTS,
     INSTRUMENTAL,
     MIXTURE,
     STEM_FILE_STREAMS,
-    STEM_FILE_SUFFIX,
     VOCALS,
     AudioPart,
     Song,
@@ -141,7 +140,7 @@ def _read_musdb(song: Song) -> SongAudio:
             f"{path}: {channels} channel(s) at {rate} Hz, or no mixture like the stems, where "
             f"MUSDB18 has all five in stereo at {SAMPLE_RATE} Hz: download the song again"
         )
-    if not path.name.lower().endswith(STEM_FILE_SUFFIX):
+    if not is_stem_file(path):
         return audio
     stems = {name: _in_16_bits(audio.references[name]) for name in (VOCALS, *BACKING_PARTS)}
     return SongAudio(_in_16_bits(audio.mixture), stems_as_targets(stems), rate)
