@@ -156,9 +156,9 @@ def _grouped(
 
     of_song = directory.resolve().name
     in_folder = {f: name for f in files if (name := stem_in_folder(f.stem, of_song)) is not None}
-    own = any(not name.song and at_end[file] for file, name in in_folder.items())
+    has_bare_stem = any(not name.song and at_end[file] for file, name in in_folder.items())
     # A stray "mix.wav" among the files of many songs does not make them one song.
-    if own and sum(_is_complete(named) for named in flat.values()) < 2:
+    if has_bare_stem and sum(_is_complete(named) for named in flat.values()) < 2:
         flat = {directory: in_folder}
     for file in set(files).difference(*flat.values()):
         stems = stems_named(file.stem)

@@ -101,7 +101,7 @@ def stem_at_end(text: str) -> StemName | None:
     spaced = _JOINED_WITHOUT.sub(lambda match: match[0][:-1] + " ", text)
     start = max((match.end() for match in _SEPARATOR.finditer(spaced)), default=0)
     words = list(_WORD.finditer(text, start))
-    found = stems_in([word[0].casefold() for word in words])
+    found = _stems_in([word[0].casefold() for word in words])
     if not found or found[0].end != len(words) or not _agreed(found):
         return None
     before = text[: words[found[0].start].start()]
@@ -124,14 +124,14 @@ def stem_in_folder(text: str, folder: str) -> StemName | None:
     if song and words[: len(song)] == song:
         words = _without_number(words[len(song) :])
         found = found[: len(found) - len(_bracketed(folder))]
-    match = _agreed(found or stems_in(words) or [_Match(OTHER, 0, len(words), len(words))])
+    match = _agreed(found or _stems_in(words) or [_Match(OTHER, 0, len(words), len(words))])
     before = words[: match.start] if match and not found else words
     return match and StemName(match.stem, match.rank, " ".join(before))
 
 
 def stems_named(text: str) -> list[str]:
     """Give all stems whose names are in a text, except the mixture, sorted."""
-    return sorted({match.stem for match in stems_in(plain_words(text))} - {MIXTURE, _MISSING})
+    return sorted({match.stem for match in _stems_in(plain_words(text))} - {MIXTURE, _MISSING})
 
 
 def plain_words(text: str) -> list[str]:
@@ -148,7 +148,7 @@ class _Match(NamedTuple):
     end: int
 
 
-def stems_in(words: Sequence[str]) -> list[_Match]:
+def _stems_in(words: Sequence[str]) -> list[_Match]:
     """Find all names of stems among words in small letters, from the last to the first."""
     found, end = [], len(words)
     while end:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 import songsplit.evaluation.references as ours
 from songsplit.data.musdb import validation_names
@@ -92,6 +93,15 @@ def test_stem_file_unlike_musdb_is_refused(
     with pytest.raises(DataError, match=message) as caught:
         song.read()
     assert "A - b.stem.mp4" in str(caught.value)
+
+
+def test_songs_of_musdb_hq_may_be_kept_as_flac(hq_root: Path):
+    before = [song.read() for song in musdb_songs(hq_root)]
+    for path in hq_root.rglob("*.wav"):
+        soundfile.write(path.with_suffix(".flac"), *soundfile.read(path))
+        path.unlink()
+    for old, song in zip(before, musdb_songs(hq_root), strict=True):
+        np.testing.assert_array_equal(song.read().mixture, old.mixture)
 
 
 def test_incomplete_hq_song_is_named(hq_root: Path):
