@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def fill_template(template: str, values: Mapping[str, str]) -> Path:
 
     def filled(part: str, limit: int) -> str:
         # The stem stays whole: it is what tells results apart.
-        shown = {k: v if k == "stem" else _shortened(v, limit) for k, v in known.items()}
+        shown = {k: v if k == "stem" else shortened(v, limit) for k, v in known.items()}
         return file_name(_BRACES.sub(lambda found: shown[found[1]], part))
 
     def fitting(part: str) -> str:
@@ -160,6 +161,11 @@ def track_name(file: object) -> str:
     return (track if track.strip(".") else name).strip("<>")
 
 
+def folded(name: str) -> str:
+    """Write names alike that differ in case, or in how accents are encoded."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def file_name(text: str) -> str:
     """Turn any text into a name that all common file systems take."""
     name = _legal(text).rstrip(". ")
@@ -181,7 +187,7 @@ def _legal(text: str) -> str:
     return _FORBIDDEN.sub("_", text)
 
 
-def _shortened(value: str, size: int) -> str:
+def shortened(value: str, size: int) -> str:
     """Cut text to a number of bytes, its last ones a mark of all of it."""
     data = _encoded(value)
     if len(data) <= size:

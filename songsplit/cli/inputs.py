@@ -6,7 +6,6 @@ import functools
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
@@ -16,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from songsplit.audio.finding import audio_files
 from songsplit.errors import AudioFileError
-from songsplit.naming import is_plain, track_name
+from songsplit.naming import folded, is_plain, track_name
 
 STANDARD_INPUT = "-"
 
@@ -213,7 +212,7 @@ def _on_disk(path: Path) -> Path:
             if not os.path.lexists(found / part):
                 if not found.is_dir():
                     break
-                part = _names(found, found.stat().st_mtime_ns).get(_folded(part), part)
+                part = _names(found, found.stat().st_mtime_ns).get(folded(part), part)
             found /= part
         if os.path.lexists(found):
             return found
@@ -222,8 +221,4 @@ def _on_disk(path: Path) -> Path:
 
 @functools.lru_cache(64)
 def _names(folder: Path, modified: int) -> dict[str, str]:
-    return {_folded(path.name): path.name for path in sorted(folder.iterdir())}
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return {folded(path.name): path.name for path in sorted(folder.iterdir())}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from songsplit.audio.formats import OutputFormat
 from songsplit.cli.inputs import Song, identity
 from songsplit.cli.records import read_record
 from songsplit.errors import AudioFileError, OutputError, SongsplitError
-from songsplit.naming import Files, is_plain, result_files
+from songsplit.naming import Files, folded, is_plain, result_files
 from songsplit.stems import Mix
 
 ONE_EACH, FOLDER_EACH = "{track} ({stem})", "{track}/{stem}"
@@ -168,7 +167,7 @@ class Planner:
                     ": use another folder"
                 )
             # As file systems compare names that take "A" for "a".
-            place = unicodedata.normalize("NFC", str(path)).casefold()
+            place = folded(str(path))
             owner = self._owners.setdefault(place, song)
             if owner is not song:
                 raise OutputError(

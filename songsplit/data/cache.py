@@ -73,11 +73,6 @@ class Clip:
         return max(stem.samples for stem in self.stems.values())
 
     @property
-    def padding(self) -> int:
-        """Samples of silence that follow its shortest stem."""
-        return self.samples - min(stem.samples for stem in self.stems.values())
-
-    @property
     def backing(self) -> list[str]:
         """Names of the stems that are not vocals."""
         return [name for name in self.stems if name != VOCALS]
@@ -97,7 +92,7 @@ class ClipCache:
             if index["format"] != _FORMAT:
                 raise ValueError(f"format {index['format']} instead of {_FORMAT}")
             self.sample_rate = int(index["sample_rate"])
-            self.clips = [_clip(entry) for own in index["sources"].values() for entry in own]
+            self.clips = [_parse_clip(entry) for own in index["sources"].values() for entry in own]
         except FileNotFoundError:
             raise DataError(
                 f"{path} not found: choose a cache folder that has been filled, or give the "
@@ -128,7 +123,7 @@ class ClipCache:
 
     def read_raw(self, clip: Clip, stem: str, start: int, samples: int) -> NDArray[np.int16]:
         """Copy part of a stem as it is stored, shape (2, n): it may end before `samples`."""
-        return np.array(_mapped(self.folder / clip.stems[stem].file)[:, start : start + samples])
+        return np.array(_map_file(self.folder / clip.stems[stem].file)[:, start : start + samples])
 
     def read(self, clip: Clip, stem: str) -> Audio:
         """Read a stem at its level, float32 of shape (2, clip.samples)."""
@@ -206,7 +201,7 @@ def make_clips(
 
     def make(song: Song) -> Clip | Exception:
         try:
-            return _made(song, sample_rate, folder)
+            return _make_clip(song, sample_rate, folder)
         except (AudioFileError, DataError) as error:
             return error
 
@@ -215,16 +210,16 @@ def make_clips(
         return list(track(pool.map(make, songs), description, len(songs)))
 
 
-def _made(song: Song, sample_rate: int, folder: Path | None) -> Clip:
+def _make_clip(song: Song, sample_rate: int, folder: Path | None) -> Clip:
     key, size = _key(song, sample_rate)
-    held = None if folder is None else _held(folder, key)
+    held = None if folder is None else _find_clip(folder, key)
     if held is not None:
         return replace(
             held, name=song.name, source=song.source, split=song.split, bandwidth=song.bandwidth
         )
     stems, thinned = {}, {}
     for name, audio in decode_stems(song, sample_rate):
-        stems[name] = _stored(audio, folder, f"{key}-{name}.npy", sample_rate)
+        stems[name] = _store_stem(audio, folder, f"{key}-{name}.npy", sample_rate)
         thinned[name] = audio[:, ::_THINNING].copy()
     clip = Clip(song.name, song.source, song.split, song.bandwidth, size, stems)
     if not any(stem.scale for stem in stems.values()):
@@ -253,17 +248,17 @@ def _key(song: Song, sample_rate: int) -> tuple[str, int]:
     return digest, sum(state.st_size for state in states.values())
 
 
-def _held(folder: Path, key: str) -> Clip | None:
+def _find_clip(folder: Path, key: str) -> Clip | None:
     """Return a clip, if the folder holds all of it."""
     try:
-        clip = _clip(json.loads((folder / f"{key}.json").read_text(encoding="utf-8")))
+        clip = _parse_clip(json.loads((folder / f"{key}.json").read_text(encoding="utf-8")))
         files = [(stem, (folder / stem.file).stat().st_size) for stem in clip.stems.values()]
         return clip if all(size > 4 * stem.samples for stem, size in files) else None
     except (OSError, KeyError, TypeError, ValueError):
         return None
 
 
-def _stored(audio: Audio, folder: Path | None, file: str, sample_rate: int) -> CachedStem:
+def _store_stem(audio: Audio, folder: Path | None, file: str, sample_rate: int) -> CachedStem:
     """Write a stem with its peak as the largest 16-bit value, and measure it."""
     peak = float(np.abs(audio).max(initial=0))
     scale = peak / 32767 if peak >= _INAUDIBLE else 0.0
@@ -282,7 +277,7 @@ def _stored(audio: Audio, folder: Path | None, file: str, sample_rate: int) -> C
 
 
 @lru_cache(_OPEN_FILES)
-def _mapped(path: Path) -> NDArray[np.int16]:
+def _map_file(path: Path) -> NDArray[np.int16]:
     try:
         mapped: NDArray[np.int16] = np.load(path, mmap_mode="r")
     except (OSError, EOFError, ValueError) as error:
@@ -297,6 +292,6 @@ def _by_source(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
     return found
 
 
-def _clip(entry: dict[str, Any]) -> Clip:
+def _parse_clip(entry: dict[str, Any]) -> Clip:
     stems = {name: CachedStem(**stem) for name, stem in entry["stems"].items()}
     return Clip(**{**entry, "stems": stems})

@@ -81,8 +81,9 @@ def _row(song: Song, result: Clip | Exception) -> Row:
     if isinstance(result, Exception):
         return Row(song.name, False, [], None, str(result))
     remarks = []
-    if result.padding:
-        seconds = result.padding / _SAMPLE_RATE
+    shortest = min(stem.samples for stem in result.stems.values())
+    if shortest < result.samples:
+        seconds = (result.samples - shortest) / _SAMPLE_RATE
         remarks.append(f"stems differ in length by {seconds:.3f} s: padded with silence")
     if silent := [name for name, stem in result.stems.items() if not stem.scale]:
         remarks.append(f"silent: {', '.join(silent)}")

@@ -122,13 +122,10 @@ class StemDataModule(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def validation_clips(self) -> ValidationClips:
-        """Clips for this rank to validate on."""
-        return ValidationClips(self._opened(), self.sources, self.targets, *self._rank())
-
     def val_dataloader(self) -> DataLoader[WholeClip]:
-        """Clips to validate on, one at a time because their lengths differ."""
-        return DataLoader(self.validation_clips(), batch_size=None)
+        """Clips for this rank to validate on, one at a time because their lengths differ."""
+        clips = ValidationClips(self._opened(), self.sources, self.targets, *self._rank())
+        return DataLoader(clips, batch_size=None)
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int

@@ -34,7 +34,7 @@ def decode_stems(song: Song, sample_rate: int) -> Iterator[tuple[str, Audio]]:
     def decode(part: AudioPart) -> Audio:
         if part.path in several:
             streams, rate = streams_of(part.path)
-            audio = _stream(part, streams)
+            audio = stream_of(part, streams)
         else:
             audio, rate = read_audio(part.path)
         audio = resample(audio[:2], rate, sample_rate)
@@ -80,7 +80,8 @@ def check_pair(stems: Mapping[str, Audio]) -> None:
     raise DataError(f"{fault}: name each file after the stem that it holds, or leave the song out")
 
 
-def _stream(part: AudioPart, streams: Sequence[Audio]) -> Audio:
+def stream_of(part: AudioPart, streams: Sequence[Audio]) -> Audio:
+    """Choose the stream of a part; a DataError says that the file has no such stream."""
     if part.stream >= len(streams):
         raise DataError(
             f"{part.path} holds {len(streams)} audio streams, though number "

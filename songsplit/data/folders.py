@@ -65,12 +65,12 @@ def scan_folder(folder: Path, source: str) -> FolderScan:
     instrumental and separate stems, the separate stems are used only if drums, bass and other
     are all there. A DataError says that there is no such folder.
     """
-    root, files, problems = _files(folder)
+    root, files, problems = files_below(folder)
     found: list[Song] = []
     by_folder: dict[Path, list[Path]] = defaultdict(list)
     by_song: dict[Path, dict[Path, StemName]] = defaultdict(dict)
     for file in files:
-        if _is_stem_file(file):
+        if is_stem_file(file):
             name = _relative(file, root)[: -len(STEM_FILE_SUFFIX)]
             found.append(stem_file_song(name, source, file))
         elif folder_stem := _stem_of_folder(file.parent, root):
@@ -110,14 +110,12 @@ def require_songs(folder: Path, scan: FolderScan) -> list[Song]:
     return scan.songs
 
 
-def find_recordings(
-    folder: Path, source: str, stem: Literal["vocals", "instrumental"]
-) -> FolderScan:
+def find_recordings(folder: Path, source: str, stem: str) -> FolderScan:
     """Take every audio file below a folder for a recording of one stem alone.
 
     A DataError says that there is no such folder, or that it holds no audio files.
     """
-    root, files, problems = _files(folder)
+    root, files, problems = files_below(folder)
     if not files:
         raise DataError(
             f"{folder}: no audio files found: expected recordings of {stem}, for example "
@@ -125,7 +123,7 @@ def find_recordings(
         )
     songs = []
     for file in files:
-        if _is_stem_file(file):
+        if is_stem_file(file):
             text = "not used, it holds all stems of a song: move it to a folder of songs"
             problems.append(Finding(file, text, "error"))
         else:
@@ -158,9 +156,9 @@ def _grouped(
 
     of_song = directory.resolve().name
     in_folder = {f: name for f in files if (name := stem_in_folder(f.stem, of_song)) is not None}
-    own = any(not name.song and at_end[file] for file, name in in_folder.items())
+    has_bare_stem = any(not name.song and at_end[file] for file, name in in_folder.items())
     # A stray "mix.wav" among the files of many songs does not make them one song.
-    if own and sum(_is_complete(named) for named in flat.values()) < 2:
+    if has_bare_stem and sum(_is_complete(named) for named in flat.values()) < 2:
         flat = {directory: in_folder}
     for file in set(files).difference(*flat.values()):
         stems = stems_named(file.stem)
@@ -205,8 +203,8 @@ def _chosen(named: Mapping[Path, StemName], problems: list[Finding]) -> dict[str
     return stems
 
 
-def _files(folder: Path) -> tuple[Path, list[Path], list[Finding]]:
-    """List the audio files below a folder, and what of it cannot be read."""
+def files_below(folder: Path) -> tuple[Path, list[Path], list[Finding]]:
+    """Give the path of a folder, the audio files below it, and what of it cannot be read."""
     root = Path(folder).expanduser()
     if not root.is_dir():
         what = "this is a file" if root.exists() else "there is no such folder"
@@ -220,7 +218,8 @@ def _files(folder: Path) -> tuple[Path, list[Path], list[Finding]]:
     return root, audio_files(root, report), problems
 
 
-def _is_stem_file(file: Path) -> bool:
+def is_stem_file(file: Path) -> bool:
+    """Say whether a file is named as one that holds all stems of a song."""
     return file.name.lower().endswith(STEM_FILE_SUFFIX)
 
 

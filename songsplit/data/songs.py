@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 Split = Literal["train", "valid"]
 
-VOCALS: Final = "vocals"
-INSTRUMENTAL: Final = "instrumental"
+VOCALS = "vocals"
+INSTRUMENTAL = "instrumental"
 MIXTURE = "mixture"
 OTHER = "other"
 # The parts of an instrumental.

@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from songsplit.data.folders import Finding, FolderScan, find_recordings, require_songs, scan_folder
-from songsplit.data.musdb import validation_names
-from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS, Song
+from songsplit.data.cache import OnBad
+from songsplit.data.folders import FolderScan, find_recordings, require_songs, scan_folder
+from songsplit.data.musdb import scan_musdb, validation_names
+from songsplit.data.songs import INSTRUMENTAL, VOCALS, Song
 from songsplit.errors import ConfigError, DataError
 
 SourceKind = Literal["musdb", "songs", "vocals", "instrumentals"]
@@ -84,22 +85,11 @@ def scan_source(name: str, kind: SourceKind, folder: Path) -> FolderScan:
     if kind == "songs":
         return scan_folder(folder, name)
     if kind == "musdb":
-        scan = scan_folder(folder / "train", name)
-        whole = [song for song in scan.songs if {*song.stems} == {VOCALS, *BACKING_PARTS}]
-        text = "not used, MUSDB18 has vocals, drums, bass and other of it: unpack it again"
-        lacking = [
-            Finding(song.parts[0].path.parent, text, "error")
-            for song in scan.songs
-            if song not in whole
-        ]
-        return FolderScan(whole, [*scan.problems, *lacking])
-    stem: Literal["vocals", "instrumental"] = VOCALS if kind == "vocals" else INSTRUMENTAL
-    return find_recordings(folder, name, stem)
+        return scan_musdb(folder, name, "train")
+    return find_recordings(folder, name, VOCALS if kind == "vocals" else INSTRUMENTAL)
 
 
-def find_source(
-    name: str, config: SourceConfig, on_bad: Literal["skip", "stop"] = "skip"
-) -> list[Song]:
+def find_source(name: str, config: SourceConfig, on_bad: OnBad = "skip") -> list[Song]:
     """Find the songs of a source, at least one; a DataError says that there are none.
 
     Songs that are incomplete are left out with a warning, or with ``on_bad="stop"`` are a

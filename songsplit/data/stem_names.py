@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from songsplit.data.songs import INSTRUMENTAL, MIXTURE, OTHER, VOCALS
 
@@ -30,7 +30,8 @@ _NAMES: dict[str, list[str]] = {
     ],
     MIXTURE: [
         "mixture, mixtures",
-        "mix, full mix, final mix, main mix, stereo mix, original mix, mixdown, mix down",
+        "mix, full mix, final mix, main mix, stereo mix, original mix, linear mixture, mixdown, "
+        "mix down",
         "full, full song, original, master, mastered, full master, final master",
     ],
     "drums": [
@@ -94,12 +95,13 @@ def stem_at_end(text: str) -> StemName | None:
     """
     text = unicodedata.normalize("NFC", text)
     if in_brackets := _bracketed(text):
-        return _agreed(in_brackets)
+        match = _agreed(in_brackets)
+        return match and StemName(match.stem, match.rank, text[: match.start].rstrip(_MARKS))
     text = _NUMBER_AT_END.sub("", text)
     spaced = _JOINED_WITHOUT.sub(lambda match: match[0][:-1] + " ", text)
     start = max((match.end() for match in _SEPARATOR.finditer(spaced)), default=0)
     words = list(_WORD.finditer(text, start))
-    found = stems_in([word[0].casefold() for word in words])
+    found = _stems_in([word[0].casefold() for word in words])
     if not found or found[0].end != len(words) or not _agreed(found):
         return None
     before = text[: words[found[0].start].start()]
@@ -122,17 +124,14 @@ def stem_in_folder(text: str, folder: str) -> StemName | None:
     if song and words[: len(song)] == song:
         words = _without_number(words[len(song) :])
         found = found[: len(found) - len(_bracketed(folder))]
-    if found:
-        name = _agreed(found)
-        return name and StemName(name.stem, name.rank, " ".join(words))
-    matches = stems_in(words)
-    match = _agreed(matches) if matches else _Match(OTHER, 0, len(words), len(words))
-    return match and StemName(match.stem, match.rank, " ".join(words[: match.start]))
+    match = _agreed(found or _stems_in(words) or [_Match(OTHER, 0, len(words), len(words))])
+    before = words[: match.start] if match and not found else words
+    return match and StemName(match.stem, match.rank, " ".join(before))
 
 
 def stems_named(text: str) -> list[str]:
     """Give all stems whose names are in a text, except the mixture, sorted."""
-    return sorted({match.stem for match in stems_in(plain_words(text))} - {MIXTURE, _MISSING})
+    return sorted({match.stem for match in _stems_in(plain_words(text))} - {MIXTURE, _MISSING})
 
 
 def plain_words(text: str) -> list[str]:
@@ -141,7 +140,7 @@ def plain_words(text: str) -> list[str]:
 
 
 class _Match(NamedTuple):
-    """A stem named by the words from `start` to before `end`."""
+    """A stem named by the words, or in brackets by the characters, from `start` to before `end`."""
 
     stem: str
     rank: int
@@ -149,10 +148,7 @@ class _Match(NamedTuple):
     end: int
 
 
-_Found = TypeVar("_Found", StemName, _Match)
-
-
-def stems_in(words: Sequence[str]) -> list[_Match]:
+def _stems_in(words: Sequence[str]) -> list[_Match]:
     """Find all names of stems among words in small letters, from the last to the first."""
     found, end = [], len(words)
     while end:
@@ -167,7 +163,7 @@ def stems_in(words: Sequence[str]) -> list[_Match]:
     return found
 
 
-def _agreed(found: Sequence[_Found]) -> _Found | None:
+def _agreed(found: Sequence[_Match]) -> _Match | None:
     """Give the first that is no mixture, as a "drum mix" is drums; None if stems differ."""
     stems = {match.stem for match in found} - {MIXTURE}
     if len(stems) > 1 or _MISSING in stems:
@@ -175,13 +171,12 @@ def _agreed(found: Sequence[_Found]) -> _Found | None:
     return min(found, key=lambda match: match.stem == MIXTURE)
 
 
-def _bracketed(text: str) -> list[StemName]:
+def _bracketed(text: str) -> list[_Match]:
     """Find brackets that hold the name of a stem and nothing else, from the last to the first."""
     found = []
     for match in _BRACKETS.finditer(text):
-        known = _whole([word for word in plain_words(match[1]) if not word.isdigit()])
-        if known:
-            found.append(StemName(*known, text[: match.start()].rstrip(_MARKS)))
+        if known := _whole([word for word in plain_words(match[1]) if not word.isdigit()]):
+            found.append(_Match(*known, *match.span()))
     return found[::-1]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from songsplit import __version__
 from songsplit.errors import MissingExtraError, SongsplitError
+from songsplit.inference import QUALITIES
 
 if TYPE_CHECKING:
     from songsplit.data.musdb import Subset
@@ -96,11 +98,9 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
             say(console, f"no report: {error}")
         else:
             # The song in the middle of the ranking by SDR.
-            sdr = {name: s.value("vocals", "SDR") for name, s in results[candidate.name].items()}
-            ranked = sorted(
-                (song for song in songs if sdr[song.name] == sdr[song.name]),
-                key=lambda song: sdr[song.name],
-            )
+            scores = results[candidate.name]
+            sdr = {song: scores[song.name].value("vocals", "SDR") for song in songs}
+            ranked = sorted((s for s in songs if not math.isnan(sdr[s])), key=sdr.__getitem__)
             example = None
             if ranked:
                 song = ranked[len(ranked) // 2]
@@ -201,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--estimates", text, system, type=Path, metavar="DIR")
 
-    add("--quality", "setting of the model (default: balanced)", choices=("balanced", "best"))
+    add("--quality", "setting of the model (default: balanced)", choices=QUALITIES)
     add("--subset", "songs of MUSDB18 to score (default: test)", choices=("train", "test"))
     text = "part of the train songs: musdb's 14 validation songs, or the others (default: all)"
     add("--split", text, choices=("train", "valid"))

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cache, partial, reduce
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from songsplit.audio import read_streams
-from songsplit.data.folders import Finding, require_songs, scan_folder
-from songsplit.data.musdb import Audio, MusdbTrack, Subset, musdb_tracks
-from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS, AudioPart, Song, Split
+from songsplit.data.decoding import Audio, stream_of
+from songsplit.data.folders import Finding, is_stem_file, require_songs, scan_folder
+from songsplit.data.musdb import SAMPLE_RATE, Subset, scan_musdb, validation_names
+from songsplit.data.songs import (
+    BACKING_PARTS,
+    INSTRUMENTAL,
+    MIXTURE,
+    STEM_FILE_STREAMS,
+    VOCALS,
+    AudioPart,
+    Song,
+    Split,
+)
 from songsplit.errors import DataError
 from songsplit.evaluation.bss_eval import Samples
-from songsplit.evaluation.track_scores import ACCOMPANIMENT, TWO_TARGETS
+from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
+from songsplit.naming import shortened
+
+Estimates: TypeAlias = dict[str, Samples]
 
 # Bytes. Systems allow 255, of which extensions take some.
 _LONGEST_NAME = 200
@@ -31,7 +45,7 @@ class SongAudio:
     """
 
     mixture: Audio
-    references: Mapping[str, Audio]
+    references: Mapping[str, Samples]
     sample_rate: int
     remark: str = ""
 
@@ -51,14 +65,7 @@ class ReferenceSong:
     @property
     def file_name(self) -> str:
         """The name without folders, as museval's tools want it; cut if it is long."""
-        flat = self.name.replace("/", " - ")
-        # Names of files need not be valid UTF-8.
-        content = flat.encode("utf-8", "surrogateescape")
-        if len(content) <= _LONGEST_NAME:
-            return flat
-        # Without half a character at the end.
-        cut = content[: _LONGEST_NAME - 9].decode("utf-8", "ignore").rstrip()
-        return f"{cut} {hashlib.sha256(content).hexdigest()[:8]}"
+        return shortened(self.name.replace("/", " - "), _LONGEST_NAME)
 
     def digest(self) -> str:
         """SHA-256 over the content of the song's files."""
@@ -82,29 +89,61 @@ def musdb_songs(
 ) -> list[ReferenceSong]:
     """List songs of MUSDB18 or MUSDB18-HQ, whichever is there, sorted by name.
 
-    The accompaniment is the sum of drums, bass and other, as `museval` has it.
+    The accompaniment is the sum of drums, bass and other, as `museval` has it. A DataError names a
+    song that lacks a stem.
     """
+    scan = scan_musdb(root, "references", subset)
+    for problem in scan.problems:
+        if problem.severity == "error":
+            raise DataError(f"{problem.path}: {problem.text}")
+    songs = require_songs(root / subset, scan)
+    if split is not None:
+        valid = validation_names()
+        songs = [song for song in songs if (song.name in valid) == (split == "valid")]
+        if not songs:
+            raise DataError(f"{root}: no song of {subset!r} belongs to split {split!r} of MUSDB18")
     return [
-        ReferenceSong(track.name, subset, track.files, partial(_read_musdb, track))
-        for track in musdb_tracks(root, subset, split)
+        ReferenceSong(
+            song.name, subset, _files(song, STEM_FILE_STREAMS), partial(_read_musdb, song)
+        )
+        for song in songs
     ]
 
 
 def own_songs(folder: Path) -> tuple[list[ReferenceSong], list[Finding]]:
     """List the songs that `scan_folder` finds, and what it should have found but did not."""
     scan = scan_folder(folder, "references")
-    found = []
-    for song in require_songs(folder, scan):
-        files = tuple(dict.fromkeys(part.path for part in _parts(song)))
-        found.append(ReferenceSong(song.name, "test", files, partial(_read_own, song)))
-    return found, [finding for finding in scan.problems if finding.severity != "info"]
+    songs = [
+        ReferenceSong(song.name, "test", _files(song, _parts(song)), partial(_read_own, song))
+        for song in require_songs(folder, scan)
+    ]
+    return songs, [finding for finding in scan.problems if finding.severity != "info"]
 
 
-def _read_musdb(track: MusdbTrack) -> SongAudio:
-    mixture, stems = track.audio()
-    if track.encoded:
-        mixture, stems = _in_16_bits(mixture), {name: _in_16_bits(stems[name]) for name in stems}
-    return SongAudio(mixture, _references(stems), track.sample_rate)
+def _parts(song: Song) -> dict[str, tuple[AudioPart, ...]]:
+    mixture = {} if song.mixture is None else {MIXTURE: (song.mixture,)}
+    return {**song.stems, **mixture}
+
+
+def _files(song: Song, order: Iterable[str]) -> tuple[Path, ...]:
+    parts = _parts(song)
+    return tuple(dict.fromkeys(part.path for name in order for part in parts.get(name, ())))
+
+
+def _read_musdb(song: Song) -> SongAudio:
+    """Read a song with the mixture as released, which need not be the sum of the stems."""
+    audio = _read(song)
+    path = song.parts[0].path
+    channels, rate = len(audio.mixture), audio.sample_rate
+    if song.mixture is None or audio.remark or (channels, rate) != (2, SAMPLE_RATE):
+        raise DataError(
+            f"{path}: {channels} channel(s) at {rate} Hz, or no mixture like the stems, where "
+            f"MUSDB18 has all five in stereo at {SAMPLE_RATE} Hz: download the song again"
+        )
+    if not is_stem_file(path):
+        return audio
+    stems = {name: _in_16_bits(audio.references[name]) for name in (VOCALS, *BACKING_PARTS)}
+    return SongAudio(_in_16_bits(audio.mixture), stems_as_targets(stems), rate)
 
 
 def _in_16_bits(audio: Audio) -> Audio:
@@ -113,24 +152,25 @@ def _in_16_bits(audio: Audio) -> Audio:
     return steps / np.float32(32768)
 
 
-def _parts(song: Song) -> list[AudioPart]:
-    mixture = [] if song.mixture is None else [song.mixture]
-    return list(dict.fromkeys([*song.parts, *mixture]))
-
-
 def _read_own(song: Song) -> SongAudio:
-    files = {path: read_streams(path) for path in {part.path for part in _parts(song)}}
-    decoded: dict[AudioPart, Audio] = {}
+    audio = _read(song)
+    place = f"{song.parts[0].path.parent}, {song.name!r}"
+    for name in TWO_TARGETS:
+        if not audio.references[name].any():
+            raise DataError(f"{place}: {name} silent throughout: check which file is which stem")
+    refuse_misnamed(audio.references, audio, place)
+    return audio
+
+
+def _read(song: Song) -> SongAudio:
+    streams_of = cache(read_streams)
+    audio: dict[AudioPart, Audio] = {}
     formats: dict[AudioPart, str] = {}
-    for part in _parts(song):
-        streams, rate = files[part.path]
-        if part.stream >= len(streams):
-            raise DataError(
-                f"{part.path} holds {len(streams)} audio streams, though number "
-                f"{part.stream + 1} is needed: copy or download the file again"
-            )
-        decoded[part] = audio = streams[part.stream]
-        formats[part] = f"{audio.shape[1]} samples in {len(audio)} channel(s) at {rate} Hz"
+    for part in (part for parts in _parts(song).values() for part in parts):
+        streams, rate = streams_of(part.path)
+        audio[part] = stream_of(part, streams)
+        channels, samples = audio[part].shape
+        formats[part] = f"{samples} samples in {channels} channel(s) at {rate} Hz"
     first, *others = song.parts
     for part in others:
         if formats[part] != formats[first]:
@@ -138,38 +178,27 @@ def _read_own(song: Song) -> SongAudio:
                 f"{part.path} holds {formats[part]}, but {first.path} {formats[first]}: export "
                 "all parts of the song alike"
             )
-    stems = {
-        stem: reduce(np.add, (decoded[part] for part in parts))
-        for stem, parts in song.stems.items()
-    }
+    stems = {stem: total([audio[part] for part in parts]) for stem, parts in song.stems.items()}
     remark = ""
-    if song.mixture is not None and formats[song.mixture] != formats[first]:
+    mixture = total([*stems.values()])
+    if song.mixture is not None and formats[song.mixture] == formats[first]:
+        mixture = audio[song.mixture]
+    elif song.mixture is not None:
         remark = (
             f"{song.mixture.path.name} holds {formats[song.mixture]}, unlike the stems: their sum "
             "was separated instead"
         )
-    if song.mixture is None or remark:
-        mixture = reduce(np.add, stems.values())
-    else:
-        mixture = decoded[song.mixture]
     if song.subtracts:
         stems[INSTRUMENTAL] = mixture - stems[VOCALS]
-    references = _references(stems)
-    place = f"{first.path.parent}, {song.name!r}"
-    for name in TWO_TARGETS:
-        if not references[name].any():
-            raise DataError(f"{place}: {name} silent throughout: check which file is which stem")
-    refuse_misnamed(references, mixture, references, place)
-    return SongAudio(mixture, references, files[first.path][1], remark)
+    return SongAudio(mixture, stems_as_targets(stems), streams_of(first.path)[1], remark)
 
 
-def refuse_misnamed(
-    stems: Mapping[str, Samples], mixture: Audio, references: Mapping[str, Audio], place: str
-) -> None:
+def refuse_misnamed(stems: Mapping[str, Samples], song: SongAudio, place: str) -> None:
     """Raise DataError if vocals or accompaniment are the mixture, or each is the other."""
+    mixture, references = song.mixture, song.references
     samples = min(audio.shape[1] for audio in (mixture, *stems.values()))
 
-    def error(name: str, true: Audio) -> float:
+    def error(name: str, true: Samples) -> float:
         return float(np.square(stems[name][:, :samples] - true[:, :samples]).sum())
 
     energy = {name: float(np.square(references[name]).sum()) for name in TWO_TARGETS}
@@ -188,9 +217,27 @@ def refuse_misnamed(
         raise DataError(f"{place}: the file of {found}: check which file is which stem")
 
 
-def _references(stems: Mapping[str, Audio]) -> dict[str, Audio]:
-    backing = [stems[name] for name in (INSTRUMENTAL, *BACKING_PARTS) if name in stems]
-    found = {VOCALS: stems[VOCALS], ACCOMPANIMENT: reduce(np.add, backing)}
-    if set(BACKING_PARTS) <= set(stems):
-        found |= {name: stems[name] for name in BACKING_PARTS}
-    return found
+def stems_as_targets(stems: Mapping[str, Samples]) -> Estimates:
+    """Name the targets of stems: drums, bass and other only if nothing is beside them.
+
+    The accompaniment is the instrumental, or else the sum of all but the vocals.
+    """
+    found = dict(stems)
+    backing = [name for name in stems if name not in (VOCALS, INSTRUMENTAL)]
+    if INSTRUMENTAL in found:
+        found[ACCOMPANIMENT] = found[INSTRUMENTAL]
+    elif backing:
+        found[ACCOMPANIMENT] = total([stems[name] for name in backing])
+    wanted = FIVE_TARGETS if set(backing) == set(BACKING_PARTS) else TWO_TARGETS
+    return {name: found[name] for name in wanted if name in found}
+
+
+def total(parts: Sequence[Samples]) -> Samples:
+    """Sum stems; a DataError says that they differ in length."""
+    lengths = {part.shape[1] for part in parts}
+    if len(lengths) > 1:
+        raise DataError(
+            f"stems of {' and '.join(map(str, sorted(lengths)))} samples cannot be summed: export "
+            "them alike"
+        )
+    return reduce(np.add, parts)

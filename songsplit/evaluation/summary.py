@@ -18,6 +18,7 @@ from rich.text import Text
 from songsplit.evaluation.scoring import Results
 from songsplit.evaluation.track_scores import ALL_MEASURES, FIVE_TARGETS, METRICS
 from songsplit.files import write_text
+from songsplit.naming import printable
 
 OVERALL_HEADINGS = ("SDR", "mean", "25 %", "75 %", *ALL_MEASURES[1:], "mean uSDR", "songs")
 
@@ -152,8 +153,7 @@ def say(console: Console, text: str) -> None:
 
 
 def _plain(text: str) -> Text:
-    # No markup in names, and no characters that a terminal cannot encode.
-    return Text(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    return Text(printable(text))  # no markup in names
 
 
 def cell(value: Figure) -> str:

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import threading
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path, PurePath
-from typing import Any, Literal, TypeAlias
-
-import numpy as np
+from typing import Any
 
 from songsplit.audio import read_audio
-from songsplit.audio.finding import audio_files
-from songsplit.data.musdb import Audio
+from songsplit.data.decoding import Audio
+from songsplit.data.folders import files_below
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS
 from songsplit.data.stem_names import stem_at_end, stem_in_folder, stems_named
 from songsplit.errors import ConfigError, DataError
 from songsplit.evaluation.bss_eval import Samples
 from songsplit.evaluation.oracles import ideal_ratio_mask, wiener_filter
 from songsplit.evaluation.references import (
+    Estimates,
     ReferenceSong,
     SongAudio,
     files_digest,
     refuse_misnamed,
+    stems_as_targets,
+    total,
 )
-from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
+from songsplit.inference import Quality
 from songsplit.models.weights import DEFAULT_MODEL, load_model
+from songsplit.naming import folded
 from songsplit.separator import Separator
-
-Estimates: TypeAlias = dict[str, Samples]
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class System:
 def model_system(
     model: str | None = None,
     device: str | None = None,
-    quality: Literal["balanced", "best"] = "balanced",
+    quality: Quality = "balanced",
 ) -> System:
     """Give a separation model, which gets the mixture at the song's own rate and channels."""
     wanted = model or DEFAULT_MODEL
@@ -81,31 +79,6 @@ def model_system(
     name += "" if quality == "balanced" else f"-{quality}"
     about = {"model": {"name": name, "sha256": stored.digest, "quality": quality}}
     return System(name, lambda _: settings, estimates, about)
-
-
-def stems_as_targets(stems: Mapping[str, Samples]) -> Estimates:
-    """Name the targets of stems: drums, bass and other only if nothing is beside them.
-
-    The accompaniment is the instrumental, or else the sum of all but the vocals.
-    """
-    found = dict(stems)
-    backing = [name for name in stems if name not in (VOCALS, INSTRUMENTAL)]
-    if INSTRUMENTAL in found:
-        found[ACCOMPANIMENT] = found[INSTRUMENTAL]
-    elif backing:
-        found[ACCOMPANIMENT] = _sum([stems[name] for name in backing])
-    wanted = FIVE_TARGETS if set(backing) == set(BACKING_PARTS) else TWO_TARGETS
-    return {name: found[name] for name in wanted if name in found}
-
-
-def _sum(parts: Sequence[Samples]) -> Samples:
-    lengths = {part.shape[1] for part in parts}
-    if len(lengths) > 1:
-        raise DataError(
-            f"stems of {' and '.join(map(str, sorted(lengths)))} samples cannot be summed: export "
-            "them alike"
-        )
-    return reduce(np.add, parts)
 
 
 def yardsticks(targets: Sequence[str]) -> list[System]:
@@ -142,21 +115,14 @@ class EstimatesFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root.expanduser()
-        if not self.root.is_dir():
-            what = "this is a file" if self.root.exists() else "there is no such folder"
-            raise DataError(
-                f"{root}: {what}: name the folder that holds a folder of stems for each song"
-            )
+        self.root, files, unreadable = files_below(root)
+        for problem in unreadable:
+            raise DataError(f"{problem.path}: {problem.text}")
         self.name = self.root.resolve().name or "estimates"
-
-        def refuse(error: OSError) -> None:
-            raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
-
         # With the names of their folders, for the root may be the folder of a song.
         self._all = [
             (file, [_alike(part) for part in (self.name, *file.relative_to(self.root).parts[:-1])])
-            for file in audio_files(self.root, refuse)
+            for file in files
         ]
 
     def settings(self, song: ReferenceSong) -> dict[str, Any]:
@@ -169,13 +135,13 @@ class EstimatesFolder:
         """Read the stems of a song."""
         files, remark = self.find(song)
         stems = {
-            stem: _sum([_read(file, audio) for file in several]) for stem, several in files.items()
+            stem: total([_read(file, audio) for file in several]) for stem, several in files.items()
         }
         found = stems_as_targets(stems)
         # Where a system finds no vocals, the accompaniment is the mixture.
         if VOCALS not in found or found[VOCALS].any():
             place = f"{self.root}, {song.name!r}"
-            refuse_misnamed(found, audio.mixture, audio.references, place)
+            refuse_misnamed(found, audio, place)
         return found, remark
 
     def find(self, song: ReferenceSong) -> tuple[dict[str, list[Path]], str]:
@@ -221,16 +187,16 @@ class EstimatesFolder:
         in_folder: dict[Path, list[tuple[str | None, Path]]] = defaultdict(list)
         elsewhere: list[tuple[str | None, Path]] = []
         for file, folders in self._all:
-            at_end = stem_at_end(file.stem)
+            title, at_end = _alike(file.stem), stem_at_end(file.stem)
             if folders[-len(name) :] == name:
                 in_folder[file.parent].append((_stem(file), file))
             elif folders[-len(name) - 1 : -1] == name:
                 in_folder[file.parent.parent].append((_folder_stem(file.parent), file))
-            elif _alike(file.stem) == name[-1] and (stem := _folder_stem(file.parent)):
+            elif title == name[-1] and (stem := _folder_stem(file.parent)):
                 elsewhere.append((stem, file))
             elif at_end is not None and _alike(at_end.song) == name[-1]:
                 elsewhere.append((at_end.stem, file))
-            elif _alike(file.stem).startswith(name[-1]) and _two_stems(file.stem[len(name[-1]) :]):
+            elif title.startswith(name[-1]) and len(stems_named(file.stem[len(name[-1]) :])) > 1:
                 elsewhere.append((None, file))
         if len(in_folder) > 1:
             raise DataError(
@@ -261,10 +227,6 @@ def _stem(file: Path) -> str | None:
     return named.stem if named is not None else None
 
 
-def _two_stems(text: str) -> bool:
-    return len(stems_named(text)) > 1
-
-
 def _folder_stem(folder: Path) -> str | None:
     """Tell the stem that a folder is called, if that is its whole name."""
     named = stem_at_end(folder.name)
@@ -272,9 +234,8 @@ def _folder_stem(folder: Path) -> str | None:
 
 
 def _alike(name: str) -> str:
-    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
     # Programs may name their output after a file X.stem.mp4.
-    return folded.removesuffix(".stem")
+    return folded(name).removesuffix(".stem")
 
 
 def _read(path: Path, song: SongAudio) -> Audio:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import soundfile
 
 from songsplit.data.check import check_folder
 from songsplit.errors import ConfigError, DataError
+from tests.data import recordings
 
 RATE = 22050
 
@@ -15,11 +15,10 @@ RATE = 22050
 @pytest.fixture
 def write(tmp_path):
     def write(folder, **stems):
-        path = tmp_path / folder
-        path.mkdir(parents=True, exist_ok=True)
         for name, seconds in stems.items():
-            audio = np.random.default_rng(len(name)).normal(size=int(abs(seconds) * RATE)) * 0.1
-            soundfile.write(path / f"{name}.wav", audio * (seconds > 0), RATE)
+            rng = np.random.default_rng(len(name))
+            audio = 0.1 * (seconds > 0) * rng.normal(size=(1, int(abs(seconds) * RATE)))
+            recordings.write(tmp_path / folder / f"{name}.wav", audio, RATE)
 
     return write
 

@@ -10,6 +10,7 @@ import soundfile
 
 from songsplit.data.musdb import SAMPLE_RATE
 from songsplit.evaluation.track_scores import METRICS, WHOLE_MEASURES, TrackScores
+from tests.data import recordings
 
 STEMS = ("drums", "bass", "other", "vocals")
 
@@ -57,9 +58,8 @@ def sum_of(stems: dict[str, np.ndarray]) -> np.ndarray:
 
 def write_stems(folder: Path, stems: Mapping[str, np.ndarray], rate: int = SAMPLE_RATE) -> None:
     """Write a WAV file, exact to the last bit, for each stem."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, audio in stems.items():
-        soundfile.write(folder / f"{name}.wav", audio.T, rate, subtype="FLOAT")
+        recordings.write(folder / f"{name}.wav", audio, rate)
 
 
 class _QuickScorer:

@@ -103,13 +103,6 @@ def test_equal_to_museval_on_music(musdb_root, index: int):
     assert_equal_to_museval(*stacks, SAMPLE_RATE, SAMPLE_RATE)
 
 
-def test_some_targets_alone_have_the_scores_they_have_with_the_others():
-    statistics = ReferenceStatistics(REFERENCES, RATE, RATE)
-    both = statistics.score(ESTIMATES)
-    second = statistics.score(ESTIMATES[1:], targets=[1])
-    np.testing.assert_allclose(second, both[:, 1:], rtol=0, atol=1e-9)
-
-
 def caution(references: np.ndarray) -> str:
     return ReferenceStatistics(references, RATE, RATE).caution
 

@@ -1,3 +1,5 @@
+"""MUSDB18 and MUSDB18-HQ: the songs, samples and splits that the package musdb has."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -6,15 +8,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
-import songsplit.data.musdb as ours
-from songsplit.data.musdb import MusdbTrack, musdb_tracks, validation_names
-from songsplit.errors import ConfigError, DataError
+import songsplit.evaluation.references as ours
+from songsplit.data.musdb import validation_names
+from songsplit.errors import DataError
+from songsplit.evaluation.references import musdb_songs
+from songsplit.evaluation.track_scores import FIVE_TARGETS
 
 from .conftest import STEMS
+from .conftest import song as made_song
 
 VALID = "ANiMAL - Rockshow"
 TRAIN = "ANiMAL - Clinic A"
+
+needs_list = pytest.mark.skipif(
+    importlib.util.find_spec("musdb") is None, reason="musdb is not installed"
+)
 
 
 def touch(path: Path) -> None:
@@ -22,21 +32,41 @@ def touch(path: Path) -> None:
     path.touch()
 
 
-needs_list = pytest.mark.skipif(
-    importlib.util.find_spec("musdb") is None, reason="musdb is not installed"
-)
+def test_song_of_musdb_hq(hq_root: Path):
+    songs = musdb_songs(hq_root)
+    assert [song.name for song in songs] == ["Band - Song's End", "Àrtist [1] - Ébb"]
+    song = songs[0]
+    assert song.subset == "test"
+    assert len(song.files) == 5
+    audio = song.read()
+    assert audio.sample_rate == 44100
+    assert tuple(audio.references) == FIVE_TARGETS
+    backing = sum(audio.references[name] for name in ("drums", "bass", "other"))
+    np.testing.assert_allclose(audio.references["accompaniment"], backing, atol=1e-7)
+    assert audio.references["vocals"].dtype == np.float32
+    vocals = made_song(seed=1)["vocals"]
+    np.testing.assert_allclose(audio.references["vocals"], vocals, atol=1 / 32768)
+    # The mixture as released, which is rounded by itself.
+    everything = audio.references["accompaniment"] + audio.references["vocals"]
+    assert 0 < np.abs(audio.mixture - everything).max() < 4 / 32768
 
 
-def test_stem_file_streams_get_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    touch(tmp_path / "test" / "A - b.stem.mp4")
-    streams = [np.full((2, 5), index, dtype=np.float32) for index in range(5)]
-    monkeypatch.setattr(ours, "read_streams", lambda path: (streams, 44100))
-    (track,) = musdb_tracks(tmp_path, "test")
-    assert track.name == "A - b"
-    mixture, stems = track.audio()
-    assert mixture[0, 0] == 0
-    values = {name: stem[0, 0] for name, stem in stems.items()}
-    assert values == {"drums": 1, "bass": 2, "other": 3, "vocals": 4}
+def test_musdb18_is_rounded_to_16_bits_as_published_scores_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "Band - Song.stem.mp4").touch()
+    # Less than half a step, more than half, and beyond both ends of the range.
+    audio = np.array([[0.4, -0.6, 40000, -40000]] * 2, dtype="f4") / np.float32(32768)
+    monkeypatch.setattr(ours, "read_streams", lambda path: ([audio] * 5, 44100))
+    (song,) = musdb_songs(tmp_path)
+    read = song.read()
+    expected = [0, -1, 32767, -32768]
+    for part in (read.mixture, *(read.references[name] for name in STEMS)):
+        assert (part[0] * 32768).tolist() == expected
+        assert part.dtype == np.float32
+    # Rounded before it is summed.
+    assert (read.references["accompaniment"][0] * 32768).tolist() == [3 * x for x in expected]
 
 
 @pytest.mark.parametrize(
@@ -44,26 +74,44 @@ def test_stem_file_streams_get_their_names(tmp_path: Path, monkeypatch: pytest.M
     [
         ([(2, 5)] * 4, 44100, "4 audio streams"),
         ([(2, 5)] * 5, 48000, "48000 Hz"),
-        ([(2, 5)] * 4 + [(1, 5)], 44100, "1 x 5"),
-        ([(2, 5)] * 4 + [(2, 6)], 44100, "2 x 6"),
+        ([(1, 5)] * 5, 44100, "1 channel"),
+        ([(2, 5)] * 3 + [(1, 5), (2, 5)], 44100, "5 samples in 1 channel"),
+        ([(2, 6)] + [(2, 5)] * 4, 44100, "no mixture like the stems"),
     ],
 )
 def test_stem_file_unlike_musdb_is_refused(
-    monkeypatch: pytest.MonkeyPatch, shapes: list[tuple[int, int]], rate: int, message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    shapes: list[tuple[int, int]],
+    rate: int,
+    message: str,
 ):
+    touch(tmp_path / "test" / "A - b.stem.mp4")
     streams = [np.zeros(shape, dtype=np.float32) for shape in shapes]
     monkeypatch.setattr(ours, "read_streams", lambda path: (streams, rate))
+    (song,) = musdb_songs(tmp_path)
     with pytest.raises(DataError, match=message) as caught:
-        MusdbTrack("A - b", Path("some/A - b.stem.mp4")).audio()
+        song.read()
     assert "A - b.stem.mp4" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["bass", "mixture"])
-def test_incomplete_hq_song_is_named(hq_root: Path, name: str):
-    track = musdb_tracks(hq_root, "test")[0]
-    (track.path / f"{name}.wav").unlink()
-    with pytest.raises(DataError, match=rf"{name}\.wav"):
-        track.audio()
+def test_songs_of_musdb_hq_may_be_kept_as_flac(hq_root: Path):
+    before = [song.read() for song in musdb_songs(hq_root)]
+    for path in hq_root.rglob("*.wav"):
+        soundfile.write(path.with_suffix(".flac"), *soundfile.read(path))
+        path.unlink()
+    for old, song in zip(before, musdb_songs(hq_root), strict=True):
+        np.testing.assert_array_equal(song.read().mixture, old.mixture)
+
+
+def test_incomplete_hq_song_is_named(hq_root: Path):
+    folder = hq_root / "test" / "Band - Song's End"
+    (folder / "mixture.wav").unlink()
+    with pytest.raises(DataError, match=r"Song's End.*download the song again"):
+        musdb_songs(hq_root)[0].read()
+    (folder / "bass.wav").unlink()
+    with pytest.raises(DataError, match=r"Song's End: .*unpack it again"):
+        musdb_songs(hq_root)
 
 
 @needs_list
@@ -74,13 +122,13 @@ def test_split_follows_the_list(tmp_path: Path):
     touch(tmp_path / "train" / f"._{TRAIN}.stem.mp4")
 
     def names(split):
-        return [track.name for track in musdb_tracks(tmp_path, "train", split)]
+        return [song.name for song in musdb_songs(tmp_path, "train", split)]
 
     assert names(None) == [TRAIN, VALID]
     assert names("train") == [TRAIN]
     assert names("valid") == [VALID]
     (tmp_path / "train" / f"{VALID}.stem.mp4").unlink()
-    with pytest.raises(DataError, match="none of its songs"):
+    with pytest.raises(DataError, match="no song of 'train' belongs to split 'valid'"):
         names("valid")
 
 
@@ -95,18 +143,10 @@ def test_list_of_validation_songs_needs_no_import(monkeypatch: pytest.MonkeyPatc
 
 def test_folders_without_songs_are_named(tmp_path: Path):
     with pytest.raises(DataError, match="test: no such folder"):
-        musdb_tracks(tmp_path, "test")
+        musdb_songs(tmp_path)
     touch(tmp_path / "test" / "song.mp3")
     with pytest.raises(DataError, match="test: no songs"):
-        musdb_tracks(tmp_path, "test")
-
-
-@pytest.mark.parametrize(
-    ("subset", "split"), [("valid", None), ("train", "test"), ("test", "valid")]
-)
-def test_impossible_choices_are_refused(tmp_path: Path, subset, split):
-    with pytest.raises(ConfigError):
-        musdb_tracks(tmp_path, subset, split)
+        musdb_songs(tmp_path)
 
 
 @pytest.mark.data
@@ -119,12 +159,13 @@ def test_same_songs_and_samples_as_musdb(musdb_root: Path):
     for split in ("train", "valid"):
         theirs = musdb.DB(root=str(musdb_root), subsets="train", split=split, is_wav=is_wav)
         names[split] = [track.name for track in theirs]
-        assert [track.name for track in musdb_tracks(musdb_root, "train", split)] == names[split]
+        assert [song.name for song in musdb_songs(musdb_root, "train", split)] == names[split]
     assert len(names["valid"]) == 14
 
     reference = theirs[0]
-    mixture, stems = musdb_tracks(musdb_root, "train", "valid")[0].audio()
-    pairs = [(mixture, reference)] + [(stems[name], reference.targets[name]) for name in STEMS]
+    song = musdb_songs(musdb_root, "train", "valid")[0].read()
+    pairs = [(song.mixture, reference)]
+    pairs += [(song.references[name], reference.targets[name]) for name in STEMS]
     for audio, expected in pairs:
         # musdb decodes to 16 bits and so clips.
         np.testing.assert_allclose(

@@ -12,14 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from songsplit.evaluation import scoring
 from songsplit.evaluation.program import main
 from songsplit.evaluation.scoring import load_scores, store_scores
-from songsplit.models.config import MaskUNetConfig
-from songsplit.models.separation_model import SeparationModel
 from songsplit.models.weights import save_weights
+from tests.models.tiny import tiny_model
 
 from .conftest import scores_of, write_stems
 from .conftest import song as made_song
@@ -38,12 +36,8 @@ def save_model(tmp_path: Path) -> Callable[..., tuple[str, str]]:
     """Saves a small untrained network, gives its path and digest."""
 
     def save(*targets: str) -> tuple[str, str]:
-        torch.manual_seed(0)
-        config = MaskUNetConfig(
-            targets, n_fft=512, hop_length=128, bands=((256, 1),), subbands=1, widths=(4, 4)
-        )
         path = tmp_path / "small.safetensors"
-        return str(path), save_weights(SeparationModel(config), {}, path)
+        return str(path), save_weights(tiny_model(targets=targets), {}, path)
 
     return save
 

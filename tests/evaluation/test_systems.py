@@ -11,13 +11,14 @@ import pytest
 import soundfile
 
 from songsplit.errors import DataError
-from songsplit.evaluation.references import ReferenceSong, SongAudio
-from songsplit.evaluation.systems import EstimatesFolder, stems_as_targets
+from songsplit.evaluation.references import ReferenceSong, SongAudio, stems_as_targets
+from songsplit.evaluation.systems import EstimatesFolder
 from songsplit.evaluation.track_scores import FIVE_TARGETS, TWO_TARGETS
 
 from .conftest import write_stems
 
 NAME = "Àrtist [1] - Ébb"
+FOUR = ("vocals", "drums", "bass", "other")
 STEREO = np.ones((2, 50), dtype=np.float32)
 
 
@@ -43,49 +44,63 @@ def levels(estimates: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    "names",
-    [("vocals", "accompaniment"), ("vocals", "no_vocals"), ("vocals", "instrumental")],
-    ids=["spleeter", "demucs", "songsplit"],
+    ("vocals", "backing"),
+    [
+        # Spleeter, Demucs and songsplit.
+        ("{0}/vocals", "{0}/accompaniment"),
+        ("{0}/vocals", "{0}/no_vocals"),
+        ("{0}/vocals", "{0}/instrumental"),
+        ("{0} - vocals", "{0} - instrumental"),
+        ("{0}/{0} - vocals", "{0}/{0} - instrumental"),
+        ("{0}_(Vocals)", "{0}_(Instrumental)"),
+        # As audio-separator names its output: the word in brackets is the stem.
+        ("{0}_(Vocals)_UVR_Kim_Vocal_2", "{0}_(Instrumental)_UVR_Kim_Vocal_2"),
+        ("{0}/{0}_(Vocals)_UVR_Kim_Vocal_2", "{0}/{0}_(Instrumental)_UVR_Kim_Vocal_2"),
+        ("{0}/vocals/part", "{0}/instrumental/part"),
+        ("vocals/{0}", "instrumental/{0}"),
+    ],
 )
-def test_stems_as_programs_call_them(tmp_path: Path, names: tuple[str, str]):
-    write_stems(tmp_path / NAME, stems(*names))
+def test_stems_as_programs_lay_them_out(tmp_path: Path, vocals: str, backing: str):
+    for song in (NAME, "Another song"):
+        for path, audio in stems(vocals.format(song), backing.format(song)).items():
+            write_stems((tmp_path / path).parent, {Path(path).name: audio})
     found, remark = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
     assert levels(found) == {"vocals": 0.1, "accompaniment": 0.2}
     assert remark == ""
+    with pytest.raises(DataError, match=r"no stems of 'Third': .* 'Third - vocals\.wav'"):
+        EstimatesFolder(tmp_path).find(reference("Third"))
 
 
-def test_four_stems_make_five_targets(tmp_path: Path):
-    write_stems(tmp_path / NAME, stems("vocals", "drums", "bass", "other"))
-    found, _ = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
-    assert tuple(found) == FIVE_TARGETS
-    assert list(levels(found).values()) == [0.1, 0.9, 0.2, 0.3, 0.4]
-
-
-def test_incomplete_backing_is_left_out_and_said_so(tmp_path: Path):
-    write_stems(tmp_path / NAME, stems("vocals", "no_vocals", "bass", "take 7"))
+def test_a_stem_may_be_in_several_files_of_its_folder(tmp_path: Path):
+    # As in MoisesDB.
+    for stem, audio in stems("vocals", "instrumental").items():
+        write_stems(tmp_path / NAME / stem, {"part": audio})
+    write_stems(tmp_path / NAME / "vocals", {"more": STEREO})
+    write_stems(tmp_path / NAME / "wind", {"more": STEREO})
     found, remark = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
-    assert tuple(found) == TWO_TARGETS
-    assert "bass not scored: the others are missing" in remark
-    # Nothing is taken for a stem only because it lies there.
-    assert "take 7.wav" in remark
+    assert levels(found)["vocals"] == 1.1
+    assert "no stem is named: wind/more.wav" in remark
 
 
-def test_guitar_and_piano_are_part_of_other(tmp_path: Path):
-    # As of a system with six stems.
-    write_stems(tmp_path / NAME, stems("vocals", "drums", "bass", "other", "guitar", "piano"))
-    found, remark = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
-    assert levels(found)["other"] == 1.5
-    assert levels(found)["accompaniment"] == 2.0
-    assert remark == ""
-
-
-@pytest.mark.parametrize("accompaniment", [(), ("accompaniment",)], ids=["summed", "given"])
-def test_files_that_name_no_stem_are_not_left_out_of_sums(tmp_path: Path, accompaniment):
-    write_stems(tmp_path / NAME, stems("vocals", "drums", "bass", "other", "banjo", *accompaniment))
-    found, remark = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
-    assert tuple(found) == ("vocals", *accompaniment)
-    assert "no stem is named: banjo.wav" in remark
-    assert ("vocals alone are scored" in remark) == (not accompaniment)
+@pytest.mark.parametrize(
+    ("names", "expected", "remark"),
+    [
+        (FOUR, (0.1, 0.9, 0.2, 0.3, 0.4), ""),
+        # As of a system with six stems.
+        ((*FOUR, "guitar", "piano"), (0.1, 2.0, 0.2, 0.3, 1.5), ""),
+        (("vocals", "no_vocals", "bass"), (0.1, 0.2), "bass not scored: the others are missing"),
+        # Nothing is taken for a stem, or left out of a sum, only because it lies there.
+        (("vocals", "no_vocals", "take 7"), (0.1, 0.2), "no stem is named: take 7.wav"),
+        ((*FOUR, "banjo"), (0.1,), "vocals alone are scored"),
+        ((*FOUR, "banjo", "accompaniment"), (0.1, 0.6), "no stem is named: banjo.wav"),
+    ],
+)
+def test_what_stems_are_there_decides_about_the_targets(tmp_path: Path, names, expected, remark):
+    write_stems(tmp_path / NAME, stems(*names))
+    found, said = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
+    assert levels(found) == dict(zip(FIVE_TARGETS, expected, strict=False))
+    assert remark in said
+    assert bool(remark) == bool(said)
 
 
 @pytest.mark.parametrize(
@@ -178,42 +193,6 @@ def test_settings_change_with_the_content_of_files_alone(tmp_path: Path):
     soundfile.write(tmp_path / NAME / "vocals.wav", STEREO.T / 3, 44100, subtype="FLOAT")
     os.utime(tmp_path / NAME / "vocals.wav", ns=(1, 1))
     assert EstimatesFolder(tmp_path).settings(reference()) != before
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        (" - vocals", " - instrumental"),
-        ("_(Vocals)", "_(Instrumental)"),
-        # As audio-separator names its output: the word in brackets is the stem.
-        ("_(Vocals)_UVR_Kim_Vocal_2", "_(Instrumental)_UVR_Kim_Vocal_2"),
-    ],
-)
-@pytest.mark.parametrize("folder", ["", NAME])
-def test_files_that_name_song_and_stem(tmp_path: Path, folder: str, names: tuple[str, str]):
-    write_stems(tmp_path / folder, stems(*(NAME + ending for ending in names)))
-    write_stems(tmp_path, stems(*("Another song" + ending for ending in names)))
-    found, _ = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
-    assert levels(found) == {"vocals": 0.1, "accompaniment": 0.2}
-    with pytest.raises(DataError, match=r"no stems of 'Third': .* 'Third - vocals\.wav'"):
-        EstimatesFolder(tmp_path).find(reference("Third"))
-
-
-@pytest.mark.parametrize("layout", ["{song}/{stem}/part.wav", "{stem}/{song}.wav"])
-def test_a_folder_for_each_stem(tmp_path: Path, layout: str):
-    for stem, audio in stems("vocals", "instrumental").items():
-        path = tmp_path / layout.format(song=NAME, stem=stem)
-        write_stems(path.parent, {path.stem: audio})
-    found, remark = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
-    assert levels(found) == {"vocals": 0.1, "accompaniment": 0.2}
-    assert remark == ""
-    # As in MoisesDB, where a stem may be in several files.
-    write_stems(tmp_path / NAME / "vocals", {"more": STEREO})
-    if layout.startswith("{song}"):
-        found, _ = EstimatesFolder(tmp_path).estimates(reference(), AUDIO)
-        assert levels(found)["vocals"] == 1.1
-        write_stems(tmp_path / NAME / "wind", {"more": STEREO})
-        assert "no stem is named: wind/more.wav" in EstimatesFolder(tmp_path).find(reference())[1]
 
 
 @pytest.mark.parametrize("stem", ["vocals", "no_vocals"])
