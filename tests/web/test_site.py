@@ -194,8 +194,19 @@ def test_a_new_version_of_the_site_replaces_the_old_one(
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_what_the_browser_cannot_read_is_said(browser: Any, address: str, tmp_path: Path) -> None:
     notes = shutil.copy(__file__, tmp_path / "notes.mp3")
+    (tmp_path / "empty.mp3").touch()
     page = browser.new_page()
     page.goto(address)
     page.set_input_files("#files", str(notes))
     wait_until(page, "songsplit.songs[0]?.state === 'failed'")
     assert "cannot read notes.mp3" in page.text_content("#notice")
+    page.set_input_files("#files", str(tmp_path / "empty.mp3"))
+    wait_until(page, "songsplit.songs[1]?.state === 'failed'")
+    page.click("#queue >> text=empty")
+    assert page.text_content("#notice") == "empty.mp3: the file is empty"
+    message = page.evaluate(
+        """import("./encoding.js").then(({ encode }) =>
+            encode(Array(6).fill(new Float32Array(9)), 44100, "mp3").catch(({ message }) => message)
+        )"""
+    )
+    assert message == "mp3 files have at most 2 channels, not 6"

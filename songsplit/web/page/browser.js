@@ -63,13 +63,14 @@ export class BrowserEngine {
 }
 
 async function decode(file, name, sampleRate) {
+  if (!file.size) throw new Error(`${name}: the file is empty`);
   try {
     const bytes = await file.arrayBuffer();
     const audio = await new OfflineAudioContext(1, 1, sampleRate).decodeAudioData(bytes);
     return Array.from({ length: audio.numberOfChannels }, (_, c) => audio.getChannelData(c).slice());
   } catch {
     throw new Error(
-      `this browser cannot read ${name}: choose a song as MP3, M4A, FLAC or WAV, or use songsplit app`,
+      `This browser cannot read ${name}: choose a song as MP3, M4A, FLAC or WAV, or use songsplit app`,
     );
   }
 }
