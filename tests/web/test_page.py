@@ -199,6 +199,16 @@ def test_songs_wait_for_each_other_and_what_is_no_song_is_said(page: Any, tmp_pa
     assert page.evaluate("songsplit.player().levels") == {"vocals": 1, "instrumental": 1}
 
 
+def test_a_screen_reader_names_each_control(page: Any) -> None:
+    for name in ("Tempo 100 %", "Key 0", "Level of the vocals", "Place in the song"):
+        assert page.get_by_role("slider", name=name).count() == 1, name
+    for stem in ("Vocals", "Instrumental"):
+        lane = page.get_by_role("group", name=stem)
+        assert lane.get_by_role("button", name="Mute").count() == 1
+    # What changes all the time, as the place in the song, is not read out.
+    assert page.get_by_role("status").count() == 1
+
+
 def test_nothing_is_wider_than_a_phone(page: Any) -> None:
     page.set_viewport_size({"width": 360, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -234,6 +234,9 @@ function currentLevels() {
 }
 
 function applyLevels() {
+  for (const { level } of Object.values(lanes)) {
+    level.setAttribute("aria-valuetext", `${Math.round(100 * level.value)} %`);
+  }
   player?.setLevels(currentLevels());
   if (shown) drawLanes();
 }
