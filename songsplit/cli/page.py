@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import webbrowser
 from pathlib import Path
@@ -53,6 +54,11 @@ def app(
     except OSError as error:
         raise typer.BadParameter(f"port {port}: {error.strerror}; choose another") from error
     with server:
+        # However it ends, no song that was uploaded stays on the disk.
+        for name in ("SIGTERM", "SIGHUP"):  # not all systems have both
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, signal.default_int_handler)
         typer.echo(server.address)
         say("The page is at the address above. Ctrl-C ends it.")
         # The model is ready when the first song comes.

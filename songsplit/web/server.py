@@ -32,12 +32,14 @@ from songsplit.audio import OutputFormat, StemFilesWriter, Tags, open_audio, rea
 from songsplit.audio.formats import FormatName
 from songsplit.errors import ConfigError, SongsplitError
 from songsplit.inference import QUALITIES
+from songsplit.inference.runner import choose_device
 from songsplit.separator import Separator
 
 PAGE = Path(str(files("songsplit.web") / "page"))
 """The folder of the page's files."""
 
 _MAX_UPLOAD_BYTES = 4 << 30
+_MAX_RATE = 768_000  # Hz, of downloads
 _MAX_TAGS = 100  # songs whose tags are remembered for downloads
 _PIECE_BYTES = 1 << 20
 _TYPES = {
@@ -76,14 +78,18 @@ class PageServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128
 
     def __init__(
         self, songs: Sequence[Path] = (), *, port: int = 0, device: str | None = None
     ) -> None:
+        choose_device(device)  # so that a wrong name is said at once
         super().__init__(("127.0.0.1", port), _Handler)
         self.songs = list(songs)
         self.token = secrets.token_urlsafe(16)
-        self.hosts = {f"{name}:{self.server_port}" for name in ("127.0.0.1", "localhost")}
+        self.uploads = tempfile.TemporaryDirectory(prefix="songsplit-", ignore_cleanup_errors=True)
+        port_in_host = "" if self.server_port == 80 else f":{self.server_port}"
+        self.hosts = {name + port_in_host for name in ("127.0.0.1", "localhost")}
         self.tags: dict[str, Tags] = {}
         self.at_work = threading.Lock()
         self.page = _page_files()
@@ -93,6 +99,15 @@ class PageServer(ThreadingHTTPServer):
     def address(self) -> str:
         """Where a browser finds the page."""
         return f"http://127.0.0.1:{self.server_port}/{self.token}/"
+
+    def server_close(self) -> None:
+        """Remove the songs of requests that are not finished, too."""
+        super().server_close()
+        self.uploads.cleanup()
+
+    def folder(self) -> tempfile.TemporaryDirectory[str]:
+        """Return a folder for the files of one request."""
+        return tempfile.TemporaryDirectory(dir=self.uploads.name, ignore_cleanup_errors=True)
 
     def remember(self, tags: Tags) -> str:
         """Keep the tags of a song for its downloads; return what the page calls the song."""
@@ -105,6 +120,7 @@ class PageServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    timeout = 60  # seconds for which the other side may do nothing
     server: PageServer
 
     def do_GET(self) -> None:
@@ -117,6 +133,10 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing: the terminal shows the address, and the page shows errors."""
 
     def _answer(self, calls: dict[str, Any]) -> None:
+        # Bytes of a body that are left on the connection would be taken for the next request.
+        bodies = ("Content-Length", "Transfer-Encoding")
+        if self.command == "POST" or any(name in self.headers for name in bodies):
+            self.close_connection = True
         try:
             path = self._checked_path()
             if path in calls:
@@ -135,7 +155,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _checked_path(self) -> str:
         """Return the path below the secret; refuse other pages and other names of this machine."""
         host, origin = self.headers.get("Host"), self.headers.get("Origin")
-        address = urlsplit(self.path)
+        try:
+            address = urlsplit(self.path)
+        except ValueError as error:
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"wrong address: {error}") from error
         token, _, path = address.path.lstrip("/").partition("/")
         self.query = {key: values[0] for key, values in parse_qs(address.query).items()}
         if (
@@ -202,11 +225,11 @@ class _Handler(BaseHTTPRequestHandler):
             output = OutputFormat(cast("FormatName", self.query["format"]))
         except (KeyError, ValueError) as error:
             raise RequestError(HTTPStatus.BAD_REQUEST, f"wrong request: {error}") from error
-        with tempfile.TemporaryDirectory(prefix="songsplit-") as folder:
+        with self.server.folder() as folder:
             raw, path = Path(folder) / "raw", Path(folder) / "result"
             self._receive(raw)
             frames = raw.stat().st_size // (4 * max(channels, 1))
-            if not 1 <= channels <= 8 or not frames:
+            if not 1 <= channels <= 8 or not 1 <= rate <= _MAX_RATE or not frames:
                 raise RequestError(HTTPStatus.BAD_REQUEST, "wrong request: no samples")
             samples = np.memmap(raw, "<f4", "r", shape=(channels, frames))
             tags, stem = self.server.tags.get(self.query.get("song", "")), self.query.get("stem")
@@ -230,7 +253,7 @@ class _Handler(BaseHTTPRequestHandler):
                 raise RequestError(HTTPStatus.NOT_FOUND, "there is no such song") from error
             yield path, path.name
             return
-        with tempfile.TemporaryDirectory(prefix="songsplit-") as folder:
+        with self.server.folder() as folder:
             path = Path(folder) / "song"
             self._receive(path)
             yield path, self.query.get("name", "the song")
@@ -238,18 +261,24 @@ class _Handler(BaseHTTPRequestHandler):
     def _receive(self, path: Path) -> None:
         """Write the body of the request to a file."""
         length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
+        if not length.isdecimal() or len(length) > 18:
             raise RequestError(HTTPStatus.LENGTH_REQUIRED, "the length of the song is missing")
         left = int(length)
         if left > _MAX_UPLOAD_BYTES:
             raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the file is larger than 4 GiB")
-        with path.open("wb") as file:
-            while left:
-                piece = self.rfile.read(min(left, _PIECE_BYTES))
-                if not piece:
-                    raise ConnectionAbortedError
-                file.write(piece)
-                left -= len(piece)
+        try:
+            with path.open("wb") as file:
+                while left:
+                    piece = self.rfile.read(min(left, _PIECE_BYTES))
+                    if not piece:
+                        raise ConnectionAbortedError
+                    file.write(piece)
+                    left -= len(piece)
+        except (ConnectionError, TimeoutError):
+            raise
+        except OSError as error:
+            message = f"the song cannot be stored while it is separated ({error.strerror})"
+            raise RequestError(HTTPStatus.INSUFFICIENT_STORAGE, message) from error
 
     def _message(self, head: dict[str, Any], data: bytes = b"") -> None:
         text = json.dumps({**head, "bytes": len(data)}).encode()
@@ -267,6 +296,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_headers(self, kind: str, headers: dict[str, str]) -> None:
         for name, value in {"Content-Type": kind, **headers, **_HEADERS}.items():
             self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +27,19 @@ def export_site(folder: Path, model: str | None = None) -> None:
     It can be copied to any host of static files. OutputExistsError says if the folder is there.
     """
     stored = load_model(model)
+    if folder.exists():
+        raise OutputExistsError(f"{folder} is already there: name another folder")
     try:
-        shutil.copytree(PAGE, folder)
-    except FileExistsError as error:
-        raise OutputExistsError(f"{folder} is already there: name another folder") from error
+        with tempfile.TemporaryDirectory(prefix="songsplit-") as made:
+            network = Path(made) / _MODEL
+            save_onnx(stored, network)  # first, because what it needs may be missing
+            shutil.copytree(PAGE, folder)
+            shutil.copyfile(network, folder / _MODEL)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
-    save_onnx(stored, folder / _MODEL)
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix not in _NOT_SERVED]
-    files = [path.relative_to(folder).as_posix() for path in paths if path.is_file()]
+    paths = [path for path in paths if path.is_file()]
+    files = [path.relative_to(folder).as_posix() for path in paths]
     engine: dict[str, Any] = {
         "kind": "browser",
         "version": songsplit.__version__,
@@ -53,3 +59,8 @@ def export_site(folder: Path, model: str | None = None) -> None:
     }
     (folder / _ENGINE).parent.mkdir()
     (folder / _ENGINE).write_text(json.dumps(engine), encoding="utf-8")
+    # Browsers take a new version when this file differs.
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+    worker = folder / "offline.js"
+    text = worker.read_text(encoding="utf-8").replace("VERSION", digest[:16])
+    worker.write_text(text, encoding="utf-8")

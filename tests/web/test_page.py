@@ -85,14 +85,18 @@ def test_presets_and_buttons_change_what_is_downloaded(page: Any) -> None:
 
 
 def test_half_the_tempo_is_twice_as_long_in_the_same_key(page: Any) -> None:
-    frames = page.evaluate(
+    frames, rendered, recorded = page.evaluate(
         """async () => {
             const levels = { vocals: 1, instrumental: 1 };
-            const settings = { levels, tempo: 0.5, key: 0 };
-            return (await songsplit.render(songsplit.songs[0], settings))[0].length;
+            const power = ([left]) => left.reduce((sum, x) => sum + x * x, 0) / left.length;
+            const [song] = songsplit.songs;
+            const slow = await songsplit.render(song, { levels, tempo: 0.5, key: 0 });
+            const usual = await songsplit.render(song, { levels, tempo: 1, key: 0 });
+            return [slow[0].length, power(slow), power(usual)];
         }"""
     )
     assert frames == pytest.approx(2 * soundfile.info(EXAMPLE).frames, abs=1)
+    assert rendered == pytest.approx(recorded, rel=0.3)
 
 
 def test_playing_moves_on_and_seeking_goes_there(page: Any) -> None:
@@ -101,11 +105,80 @@ def test_playing_moves_on_and_seeking_goes_there(page: Any) -> None:
     assert page.text_content("#play") == "Pause"
     page.keyboard.press("ArrowRight")
     wait_until(page, PLACE.format("0:07"))
-    page.fill("#tempo", "80")
+    page.evaluate(
+        """() => {
+            const slider = document.querySelector("#tempo");
+            for (slider.value = 95; slider.value > 80; slider.value--) {
+                slider.dispatchEvent(new Event("input"));
+            }
+        }"""
+    )
     wait_until(page, PLACE.format("0:08"))
     page.click("#play")
     assert page.text_content("#play") == "Play"
     page.click("#reset")
+
+
+@pytest.mark.parametrize("tempo", ["100", "140"])
+def test_a_loop_at_the_end_of_a_song_repeats(page: Any, tempo: str) -> None:
+    page.fill("#tempo", tempo)
+    page.evaluate("songsplit.player().seek(1000)")
+    page.keyboard.press("l")
+    assert page.evaluate("songsplit.player().loop.from") == pytest.approx(29, abs=0.1)
+    page.evaluate("songsplit.player().seek(36.5)")
+    page.click("#play")
+    wait_until(page, PLACE.format("0:29"))
+    assert page.text_content("#play") == "Pause"
+    page.click("#play")
+    page.click("#loop")
+    page.click("#reset")
+
+
+def test_a_cancelled_song_ends_where_its_samples_end(page: Any) -> None:
+    page.evaluate("songsplit.songs[0].state = 'failed'")
+    page.fill("#tempo", "150")
+    page.evaluate("songsplit.player().seek(36.5)")
+    page.click("#play")
+    wait_until(page, "document.querySelector('#play').textContent === 'Play'")
+    assert page.evaluate("songsplit.player().position") == 0
+    page.evaluate("songsplit.songs[0].state = 'done'")
+    page.click("#reset")
+
+
+def test_keys_work_on_sliders_and_leave_the_settings_to_the_browser(page: Any) -> None:
+    page.focus("[data-stem=vocals] .level input")
+    page.keyboard.press("Space")
+    assert page.text_content("#play") == "Pause"
+    page.keyboard.press("Space")
+    page.focus("summary")
+    page.keyboard.press("Space")
+    assert page.evaluate("document.querySelector('#settings').open")
+    assert page.text_content("#play") == "Play"
+
+
+def test_what_is_dropped_before_the_engine_answers_is_not_lost(
+    browser: Any, server: PageServer, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("la la la")
+    page = browser.new_page()
+    calls: list[Any] = []
+    page.route("**/api/engine", lambda route: calls.append(route))
+    page.goto(server.address)
+    page.set_input_files("#files", str(tmp_path / "notes.txt"))
+    page.route("**/api/separate*", lambda route: route.abort())
+    calls[0].fulfill(
+        json={
+            "kind": "local",
+            "formats": [],
+            "songs": [],
+            "qualities": [],
+            "models": [{"name": "default", "terms": ""}],
+            "version": "",
+        }
+    )
+    wait_until(page, "songsplit.songs[0].state === 'failed'")
+    assert "songsplit broke off: is it still running" in page.text_content("#notice")
+    page.close()
 
 
 def test_songs_wait_for_each_other_and_what_is_no_song_is_said(page: Any, tmp_path: Path) -> None:
@@ -118,8 +191,22 @@ def test_songs_wait_for_each_other_and_what_is_no_song_is_said(page: Any, tmp_pa
     assert page.locator("#queue button").count() == 3
     page.click("text=notes (failed)")
     assert "notes" in page.text_content("#notice")
+    page.click("#queue >> text=lithium")
+    page.click("[data-preset=karaoke]")
     page.click("#queue >> text=second")
     assert page.text_content("#title") == "second"
+    assert page.text_content("#status") == "Separated."
+    assert page.evaluate("songsplit.player().levels") == {"vocals": 1, "instrumental": 1}
+
+
+def test_a_screen_reader_names_each_control(page: Any) -> None:
+    for name in ("Tempo 100 %", "Key 0", "Level of the vocals", "Place in the song"):
+        assert page.get_by_role("slider", name=name).count() == 1, name
+    for stem in ("Vocals", "Instrumental"):
+        lane = page.get_by_role("group", name=stem)
+        assert lane.get_by_role("button", name="Mute").count() == 1
+    # What changes all the time, as the place in the song, is not read out.
+    assert page.get_by_role("status").count() == 1
 
 
 def test_nothing_is_wider_than_a_phone(page: Any) -> None:

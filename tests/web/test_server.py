@@ -5,7 +5,10 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import socket
 import struct
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ import pytest
 import soundfile
 
 import songsplit
+from songsplit.errors import DeviceError
 from songsplit.web.server import PageServer
 from tests.web.conftest import EXAMPLE
 
@@ -120,6 +124,7 @@ def test_stems_come_as_the_library_makes_them(server: PageServer) -> None:
         ("api/separate?model=/tmp/x.safetensors", b"x", 422, "no model"),
         ("api/encode?format=exe&rate=44100&channels=1", b"\0" * 8, 400, "exe"),
         ("api/encode?format=wav&rate=44100&channels=0", b"\0" * 8, 400, "no samples"),
+        ("api/encode?format=wav&rate=0&channels=1", b"\0" * 8, 400, "no samples"),
         ("api/encode?format=wav&channels=1", b"\0" * 8, 400, "rate"),
     ],
 )
@@ -156,3 +161,69 @@ def test_a_page_that_goes_away_makes_room_for_the_next(server: PageServer) -> No
     connection.close()
     _, _, stream = ask(server, "api/separate?name=short.wav", method="POST", body=a_song(1))
     assert messages(stream)[-1][0]["type"] == "end"
+
+
+def sent(server: PageServer, request: str, *headers: str, body: bytes = b"") -> bytes:
+    """Send a request byte by byte as given; return what comes until the server hangs up."""
+    host = f"Host: 127.0.0.1:{server.server_port}"
+    head = "\r\n".join([f"{request} HTTP/1.1", host, *headers, "", ""]).encode()
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as connection:
+        connection.sendall(head + body)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("GET", "api/engine", ["content-length: 99"]),
+        ("GET", "api/engine", ["Transfer-Encoding: chunked"]),
+        ("POST", "api/separate?given=9", ["Content-Length: 99"]),
+        ("POST", "api/encode?format=wav&rate=8000&channels=1", ["Content-Length: 4"] * 2),
+        ("POST", "api/encode?format=exe&rate=8000&channels=1", ["Content-Length: 0"]),
+    ],
+)
+def test_what_follows_a_request_with_a_body_is_no_request(
+    server: PageServer, method: str, path: str, headers: list[str]
+) -> None:
+    second = f"GET /{server.token}/icon.svg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    answer = sent(server, f"{method} /{server.token}/{path}", *headers, body=bytes(4) + second)
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "status"),
+    [
+        ("http://[", "0", 400),
+        ("api/separate", "9" * 5000, 411),
+        ("api/separate", "-1", 411),
+        ("api/separate", str(5 << 30), 413),
+    ],
+)
+def test_malformed_requests_are_refused(
+    server: PageServer, path: str, length: str, status: int
+) -> None:
+    path = path if ":" in path else f"/{server.token}/{path}"
+    answer = sent(server, f"POST {path}", f"Content-Length: {length}")
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_many_connections_at_once_are_taken(server: PageServer) -> None:
+    begin = time.monotonic()
+    address = ("127.0.0.1", server.server_port)
+    connections = [socket.create_connection(address, timeout=30) for _ in range(64)]
+    assert ask(server, "api/engine")[0] == 200
+    assert time.monotonic() - begin < 10
+    for connection in connections:
+        connection.close()
+
+
+def test_nothing_of_an_unfinished_upload_is_kept() -> None:
+    with PageServer(device="cpu") as server:
+        folder = Path(server.uploads.name)
+        (folder / "song").touch()
+    assert not folder.exists()
+
+
+def test_a_device_that_is_not_there_is_said_at_once() -> None:
+    with pytest.raises(DeviceError, match="no-such"):
+        PageServer(device="no-such")

@@ -8,6 +8,7 @@ import re
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,7 +22,7 @@ import torch
 
 import songsplit
 from songsplit.dsp.bands import expand_bands, pool_bands
-from songsplit.errors import OutputExistsError
+from songsplit.errors import MissingExtraError, OutputExistsError
 from songsplit.models.weights import load_model
 from songsplit.web.server import PAGE
 from songsplit.web.site import export_site
@@ -50,16 +51,23 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def address(site: Path) -> Iterator[str]:
-    """Where the site is served, as any host of static files does."""
-    handler = partial(_Quiet, directory=str(site))
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Serve the site as any host of static files does; give its address."""
+    handler = partial(_Quiet, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    """Where the site is."""
+    with serving(site) as found:
+        yield found
 
 
 def test_the_onnx_network_gives_the_masks_of_the_model(site: Path) -> None:
@@ -88,6 +96,18 @@ def test_export_writes_the_same_file(site: Path, tmp_path: Path) -> None:
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError, match="already there"):
         export_site(tmp_path)
+
+
+def test_an_export_that_fails_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise MissingExtraError("onnxscript", "onnx")
+
+    monkeypatch.setattr("songsplit.web.site.save_onnx", fail)
+    with pytest.raises(MissingExtraError):
+        export_site(tmp_path / "site")
+    assert not (tmp_path / "site").exists()
 
 
 def test_vendored_libraries_are_those_that_are_named() -> None:
@@ -146,13 +166,48 @@ def test_the_site_works_offline_after_the_first_visit(browser: Any, address: str
     done(page)
     # Threads need a page that the browser isolates.
     assert page.evaluate("crossOriginIsolated")
+    assert "44.1 kHz" in page.inner_text("#downloads")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_a_new_version_of_the_site_replaces_the_old_one(
+    browser: Any, site: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(site, tmp_path / "site")
+    (version,) = re.findall(r"[0-9a-f]{16}", (site / "offline.js").read_text("utf-8"))
+    changes = {"offline.js": (version, "newer"), "style.css": (":root {", ":root { --new: yes;")}
+    page = browser.new_context().new_page()
+    with serving(folder) as address:
+        page.goto(address)
+        # Browsers look for a new version where the old one is at work.
+        wait_until(page, "navigator.serviceWorker.controller?.state === 'activated'")
+        for name, (old, new) in changes.items():
+            text = (folder / name).read_text(encoding="utf-8")
+            (folder / name).write_text(text.replace(old, new, 1), encoding="utf-8")
+        page.reload()
+        wait_until(page, "caches.keys().then((keys) => keys[0].endsWith('newer') && !keys[1])")
+        page.reload()
+        style = "getComputedStyle(document.body).getPropertyValue('--new')"
+        assert page.evaluate(style).strip() == "yes"
+    page.context.close()
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_what_the_browser_cannot_read_is_said(browser: Any, address: str, tmp_path: Path) -> None:
     notes = shutil.copy(__file__, tmp_path / "notes.mp3")
+    (tmp_path / "empty.mp3").touch()
     page = browser.new_page()
     page.goto(address)
     page.set_input_files("#files", str(notes))
     wait_until(page, "songsplit.songs[0]?.state === 'failed'")
     assert "cannot read notes.mp3" in page.text_content("#notice")
+    page.set_input_files("#files", str(tmp_path / "empty.mp3"))
+    wait_until(page, "songsplit.songs[1]?.state === 'failed'")
+    page.click("#queue >> text=empty")
+    assert page.text_content("#notice") == "empty.mp3: the file is empty"
+    message = page.evaluate(
+        """import("./encoding.js").then(({ encode }) =>
+            encode(Array(6).fill(new Float32Array(9)), 44100, "mp3").catch(({ message }) => message)
+        )"""
+    )
+    assert message == "mp3 files have at most 2 channels, not 6"

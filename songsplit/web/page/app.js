@@ -25,8 +25,10 @@ const PRESETS = {
   acapella: { vocals: 1, instrumental: 0 },
   practice: { vocals: GUIDE, instrumental: 1 },
 };
+const LOOP_SECONDS = 8; // where no region is chosen
 const MIME = { wav: "audio/wav", flac: "audio/flac", mp3: "audio/mpeg", m4a: "audio/mp4" };
 
+const CANCELLED = "Cancelled.";
 const MOST_HELD = 6; // songs, of about 130 MB for three minutes
 
 const songs = [];
@@ -54,7 +56,7 @@ function add(name, source) {
 }
 
 async function work() {
-  if (working) return;
+  if (working || !engine) return;
   const song = songs.find((candidate) => candidate.state === "queued");
   if (!song) return;
   const abort = new AbortController();
@@ -74,7 +76,7 @@ async function work() {
     releaseOldest();
   } catch (error) {
     song.state = "failed";
-    song.message = abort.signal.aborted ? "Cancelled." : error.message;
+    song.message = abort.signal.aborted ? CANCELLED : error.message;
   }
   working = null;
   update(song);
@@ -83,7 +85,7 @@ async function work() {
 
 /** Keep memory bounded: a song whose samples were released is separated again when it is shown. */
 function releaseOldest() {
-  const held = songs.filter((song) => song.state === "done" && song !== shown);
+  const held = songs.filter((s) => s.state === "done" && s !== shown && !s.downloads);
   if (held.length >= MOST_HELD) held[0].release();
 }
 
@@ -116,6 +118,7 @@ function notice(text) {
 // The song that is shown.
 
 function show(song) {
+  if (song === shown) return;
   player?.close();
   shown = song;
   if (song.state === "released") song.state = "queued";
@@ -125,12 +128,7 @@ function show(song) {
   find("#drop").classList.add("small");
   find("#song").hidden = false;
   find("#title").textContent = song.title;
-  setOriginal(false);
-  for (const stem of STEMS) {
-    lanes[stem].level.value = 1;
-    setPressed(lanes[stem].mute, false);
-    setPressed(lanes[stem].solo, false);
-  }
+  setLevels(PRESETS.song);
   setSpeed(100, 0);
   setPressed(find("#loop"), false);
   drawQueue();
@@ -143,15 +141,16 @@ function show(song) {
 function drawQueue() {
   find("#queue-section").hidden = songs.length < 2;
   for (const song of songs) {
-    const states = { queued: "waits", working: share(song), failed: "failed" };
-    const state = states[song.state];
+    const failed = song.message === CANCELLED ? "cancelled" : "failed";
+    const state = { queued: "waits", working: share(song), failed }[song.state];
     song.button.textContent = state ? `${song.title} (${state})` : song.title;
     song.button.setAttribute("aria-current", song === shown);
   }
 }
 
 function share(song) {
-  return song.expected ? `${Math.floor((100 * song.seconds) / song.expected)} %` : "working";
+  if (!song.expected) return "working";
+  return `${Math.min(100, Math.floor((100 * song.seconds) / song.expected))} %`;
 }
 
 function drawStatus() {
@@ -162,22 +161,22 @@ function drawStatus() {
   const bar = find("#progress");
   if (song.expected) bar.value = Math.min(1, song.seconds / song.expected);
   else bar.removeAttribute("value");
-  let text = song.message;
-  if (song.state === "queued") text = "Waits for its turn.";
-  if (isWorking && !text) {
-    text = "Separating";
-    if (song.frames && song.expected) {
-      const passed = (performance.now() - song.startedAt) / 1000;
-      const left = Math.ceil(passed * Math.max(0, song.expected / song.seconds - 1));
-      text = `Separating: ${clock(left)} left`;
-    }
+  const texts = { queued: "Waits for its turn.", working: "Separating.", done: "Separated." };
+  const text = song.message || texts[song.state] || "";
+  let left = "";
+  if (isWorking && song.frames && song.expected) {
+    const passed = (performance.now() - song.startedAt) / 1000;
+    left = `${clock(Math.ceil(passed * Math.max(0, song.expected / song.seconds - 1)))} left`;
   }
+  find("#left").textContent = left;
   const isLost = song.state === "failed" && !song.frames;
   if (isLost) notice(song.message);
-  find("#status").textContent = isLost ? "" : text;
+  const status = isLost ? "" : text;
+  // Screen readers say what is written here, so it is written once.
+  if (find("#status").textContent !== status) find("#status").textContent = status;
   find("#player").hidden = isLost;
   find("#downloads").disabled = song.state !== "done";
-  find("#play").disabled = !song.frames;
+  find("#play").disabled = find("#loop").disabled = !song.frames;
 }
 
 function drawTransport() {
@@ -190,7 +189,7 @@ function drawPlace() {
   find("#time").textContent = `${clock(seconds)} / ${clock(shown.length)}`;
   const seek = find("#seek");
   seek.max = shown.length || 1;
-  if (document.activeElement !== seek || player.playing) seek.value = seconds;
+  seek.value = seconds;
   seek.setAttribute("aria-valuetext", `${clock(seconds)} of ${clock(shown.length)}`);
 }
 
@@ -235,6 +234,9 @@ function currentLevels() {
 }
 
 function applyLevels() {
+  for (const { level } of Object.values(lanes)) {
+    level.setAttribute("aria-valuetext", `${Math.round(100 * level.value)} %`);
+  }
   player?.setLevels(currentLevels());
   if (shown) drawLanes();
 }
@@ -243,6 +245,15 @@ function setOriginal(wanted) {
   original = wanted;
   setPressed(find("#original"), wanted);
   applyLevels();
+}
+
+function setLevels(levels) {
+  for (const stem of STEMS) {
+    lanes[stem].level.value = levels[stem];
+    setPressed(lanes[stem].mute, false);
+    setPressed(lanes[stem].solo, false);
+  }
+  setOriginal(false);
 }
 
 function setSpeed(tempo, key) {
@@ -257,12 +268,16 @@ function setSpeed(tempo, key) {
 // Downloads.
 
 async function download(what, button) {
+  // A button that is disabled loses the focus.
+  if (button.ariaBusy === "true") return;
   const song = shown;
   const format = find("#format").value;
   const file = (bytes, stem) => ({ name: `${song.title} (${stem}).${format}`, input: bytes });
   const encode = (channels, stem) =>
     engine.encode(channels, { sampleRate: song.sampleRate, format, song: song.id, stem });
-  button.disabled = true;
+  button.ariaBusy = "true";
+  song.downloads++;
+  notice("");
   try {
     if (what === "all") {
       const { downloadZip } = await import("./vendor/client-zip.js");
@@ -279,7 +294,8 @@ async function download(what, button) {
   } catch (error) {
     notice(`The download failed: ${error.message}`);
   } finally {
-    button.disabled = false;
+    button.ariaBusy = "false";
+    song.downloads--;
   }
 }
 
@@ -305,20 +321,22 @@ document.addEventListener("dragleave", () => find("#drop").classList.remove("ove
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   find("#drop").classList.remove("over");
+  if (find("#drop").hidden) return;
   for (const file of event.dataTransfer.files) add(file.name, { file });
 });
 find("#cancel").addEventListener("click", () => {
   if (working?.song === shown) working.abort.abort();
-  else Object.assign(shown, { state: "failed", message: "Cancelled." });
+  else Object.assign(shown, { state: "failed", message: CANCELLED });
   update(shown);
+  find("#title").focus(); // the button disappears
 });
 find("#play").addEventListener("click", toggle);
 find("#original").addEventListener("click", () => setOriginal(!original));
 find("#loop").addEventListener("click", () => {
-  const wanted = !player.loop;
-  setLoop(wanted ? { from: player.position, to: Math.min(player.position + 8, shown.length) } : null);
+  const from = Math.max(0, Math.min(player.position, shown.length - LOOP_SECONDS));
+  setLoop(player.loop ? null : { from, to: Math.min(from + LOOP_SECONDS, shown.length) });
 });
-find("#seek").addEventListener("input", (event) => player.seek(Number(event.target.value)));
+find("#seek").addEventListener("input", (event) => seek(Number(event.target.value)));
 for (const stem of STEMS) {
   const { mute, solo, level, waveform } = lanes[stem];
   for (const button of [mute, solo]) {
@@ -328,7 +346,7 @@ for (const stem of STEMS) {
     });
   }
   level.addEventListener("input", () => setOriginal(false));
-  waveform.addEventListener("seek", (event) => player.seek(event.detail).then(drawLanes));
+  waveform.addEventListener("seek", (event) => seek(event.detail));
   waveform.addEventListener("loop", (event) => setLoop(event.detail));
 }
 for (const input of [find("#tempo"), find("#key")]) {
@@ -338,34 +356,27 @@ for (const input of [find("#tempo"), find("#key")]) {
 }
 find("#reset").addEventListener("click", () => setSpeed(100, 0));
 for (const button of document.querySelectorAll("[data-preset]")) {
-  button.addEventListener("click", () => {
-    const levels = PRESETS[button.dataset.preset];
-    for (const stem of STEMS) {
-      lanes[stem].level.value = levels[stem];
-      setPressed(lanes[stem].mute, false);
-      setPressed(lanes[stem].solo, false);
-    }
-    setOriginal(false);
-  });
+  button.addEventListener("click", () => setLevels(PRESETS[button.dataset.preset]));
 }
 for (const button of document.querySelectorAll("[data-download]")) {
   button.addEventListener("click", () => download(button.dataset.download, button));
 }
 document.addEventListener("keydown", (event) => {
   if (!shown || event.ctrlKey || event.metaKey || event.altKey) return;
-  const { tagName } = event.target;
-  if (tagName === "INPUT" || tagName === "SELECT") return;
+  const { tagName, type } = event.target;
+  const isSlider = type === "range";
+  if ((tagName === "INPUT" && !isSlider) || tagName === "SELECT") return;
   const keys = {
-    " ": tagName === "BUTTON" ? null : toggle,
-    ArrowLeft: () => player.seek(player.position - 5),
-    ArrowRight: () => player.seek(player.position + 5),
+    " ": ["BUTTON", "SUMMARY"].includes(tagName) ? null : toggle,
+    ArrowLeft: isSlider ? null : () => seek(player.position - 5),
+    ArrowRight: isSlider ? null : () => seek(player.position + 5),
     o: () => setOriginal(!original),
     l: () => find("#loop").click(),
   };
   const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!act) return;
   event.preventDefault();
-  act();
+  if (!event.repeat || event.key.startsWith("Arrow")) act();
 });
 
 function toggle() {
@@ -373,12 +384,18 @@ function toggle() {
   else player.play().catch(explain);
 }
 
+function seek(seconds) {
+  player.seek(seconds).catch(explain);
+  drawLanes();
+}
+
 function explain(error) {
   notice(`This browser cannot play the song: ${error.message}`);
 }
 
 function setLoop(loop) {
-  player.setLoop(loop).then(drawLanes);
+  player.setLoop(loop).catch(explain);
+  drawLanes();
   setPressed(find("#loop"), Boolean(loop));
 }
 
@@ -389,13 +406,17 @@ function option(value, text = value) {
 async function start() {
   engine = await findEngine();
   if (!engine) {
+    find("#drop").hidden = true;
     notice("songsplit does not answer: start it again with songsplit app.");
     return;
   }
-  const { formats, models, version, qualities, songs: given } = engine.capabilities;
+  const { formats, models, version, qualities, songs: given, sampleRate } = engine.capabilities;
   find("#format").replaceChildren(...formats.map((name) => option(name, name.toUpperCase())));
   find("#model").replaceChildren(...models.map((model) => option(model.name)));
   for (const choice of find("#quality").options) choice.hidden = !qualities.includes(choice.value);
+  if (sampleRate) {
+    find("#rate").textContent = `The stems have ${sampleRate / 1000} kHz, whatever the rate of the song.`;
+  }
   find("#version").textContent = `songsplit ${version}`;
   const showLicence = () => {
     find("#terms").textContent = models.find((m) => m.name === find("#model").value).terms;
@@ -403,9 +424,10 @@ async function start() {
   find("#model").addEventListener("change", showLicence);
   showLicence();
   given.forEach((name, index) => add(name, { given: index }));
+  work(); // on songs that were dropped in the meantime
 }
 
 start();
 animate();
 // For tests: what the page plays and how it renders.
-window.songsplit = { songs, render };
+window.songsplit = { songs, render, player: () => player };

@@ -6,8 +6,8 @@ const MOST_THREADS = 4;
 
 export class BrowserEngine {
   constructor(capabilities) {
-    this.capabilities = capabilities;
     [this.model] = capabilities.models;
+    this.capabilities = { ...capabilities, sampleRate: this.model.config.sample_rate };
     // Threads need a page that is isolated from others; one thread always works.
     this.threads = globalThis.crossOriginIsolated
       ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1)
@@ -17,26 +17,18 @@ export class BrowserEngine {
   }
 
   async separate({ file, name, signal, on }) {
-    const buffer = await decode(file, name, this.model.config.sample_rate);
+    const { sampleRate } = this.capabilities;
+    const channels = await decode(file, name, sampleRate);
     signal.throwIfAborted();
-    const channels = Array.from({ length: buffer.numberOfChannels }, (_, c) =>
-      buffer.getChannelData(c).slice(),
-    );
     on({
       type: "start",
-      sampleRate: buffer.sampleRate,
+      sampleRate,
       channels: channels.length,
-      seconds: buffer.duration,
+      seconds: channels[0].length / sampleRate,
       song: "",
     });
-    await new Promise((resolve, reject) => {
-      signal.addEventListener("abort", () => {
-        // Nothing else ends a computation in WebAssembly.
-        this.worker.terminate();
-        this.#start();
-        reject(signal.reason);
-      });
-      this.worker.onerror = (event) => reject(new Error(event.message || "the worker failed"));
+    const ended = new Promise((resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
       this.worker.onmessage = ({ data }) => {
         if (data.type === "stems") on(data);
         if (data.type === "end") resolve();
@@ -45,6 +37,14 @@ export class BrowserEngine {
       const buffers = channels.map((samples) => samples.buffer);
       this.worker.postMessage({ channels }, buffers);
     });
+    try {
+      await Promise.race([ended, this.failed]);
+    } catch (error) {
+      // Nothing else ends a computation in WebAssembly, or loads a model again.
+      this.worker.terminate();
+      this.#start();
+      throw error;
+    }
   }
 
   encode(channels, { sampleRate, format }) {
@@ -53,18 +53,24 @@ export class BrowserEngine {
 
   #start() {
     this.worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+    this.failed = new Promise((_, reject) => {
+      this.worker.onerror = (event) => reject(new Error(event.message || "the worker failed"));
+    });
+    this.failed.catch(() => {}); // it is told when a song comes
     const file = new URL(this.model.file, document.baseURI).href;
     this.worker.postMessage({ model: { ...this.model, file }, threads: this.threads });
   }
 }
 
 async function decode(file, name, sampleRate) {
-  const bytes = await file.arrayBuffer();
+  if (!file.size) throw new Error(`${name}: the file is empty`);
   try {
-    return await new OfflineAudioContext(1, 1, sampleRate).decodeAudioData(bytes);
+    const bytes = await file.arrayBuffer();
+    const audio = await new OfflineAudioContext(1, 1, sampleRate).decodeAudioData(bytes);
+    return Array.from({ length: audio.numberOfChannels }, (_, c) => audio.getChannelData(c).slice());
   } catch {
     throw new Error(
-      `this browser cannot read ${name}: choose a song as MP3, M4A, FLAC or WAV, or use songsplit app`,
+      `This browser cannot read ${name}: choose a song as MP3, M4A, FLAC or WAV, or use songsplit app`,
     );
   }
 }

@@ -5,6 +5,10 @@ const CHUNK_SECONDS = 10;
 
 /** Turn samples, one Float32Array a channel, into a file; too loud ones are turned down. */
 export async function encode(channels, sampleRate, format) {
+  const most = { wav: Infinity, flac: 8, mp3: 2 }[format];
+  if (channels.length > most) {
+    throw new Error(`${format} files have at most ${most} channels, not ${channels.length}`);
+  }
   const media = await import("./vendor/mediabunny.mjs");
   const codecs = { wav: "pcm-s24", flac: "flac", mp3: "mp3" };
   const outputs = {

@@ -13,7 +13,8 @@ import { LocalEngine } from "./local.js";
 export async function findEngine() {
   const answer = await fetch("api/engine").catch(() => null);
   if (!answer?.ok) return null;
-  const capabilities = await answer.json();
+  const capabilities = await answer.json().catch(() => null);
+  if (!capabilities) return null;
   return capabilities.kind === "local"
     ? new LocalEngine(capabilities)
     : new BrowserEngine(capabilities);

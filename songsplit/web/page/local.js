@@ -1,5 +1,8 @@
 // The engine that songsplit's own server is.
 
+const BROKEN_OFF =
+  "the connection to songsplit broke off: is it still running, and is the song still on the disk?";
+
 export class LocalEngine {
   constructor(capabilities) {
     this.capabilities = capabilities;
@@ -10,8 +13,7 @@ export class LocalEngine {
     const query = new URLSearchParams({ name, model, quality });
     if (given !== undefined) query.set("given", given);
     const body = given === undefined ? file : null;
-    const answer = await fetch(`api/separate?${query}`, { method: "POST", body, signal });
-    if (!answer.ok) throw new Error((await answer.json()).error);
+    const answer = await post(`api/separate?${query}`, { body, signal });
     let channels = 0;
     for await (const { head, data } of messages(answer.body)) {
       if (head.type === "error") throw new Error(head.message);
@@ -19,16 +21,23 @@ export class LocalEngine {
       if (head.type === "start") channels = head.channels;
       on(head.type === "stems" ? { type: "stems", ...split(data, channels) } : head);
     }
-    throw new Error("the connection to songsplit broke off: is it still running?");
+    throw new Error(BROKEN_OFF);
   }
 
   async encode(channels, { sampleRate, format, song, stem }) {
     const query = new URLSearchParams({ format, rate: sampleRate, channels: channels.length, song });
     if (stem) query.set("stem", stem);
-    const answer = await fetch(`api/encode?${query}`, { method: "POST", body: new Blob(channels) });
-    if (!answer.ok) throw new Error((await answer.json()).error);
+    const answer = await post(`api/encode?${query}`, { body: new Blob(channels) });
     return answer.blob();
   }
+}
+
+async function post(address, options) {
+  const answer = await fetch(address, { method: "POST", ...options }).catch((error) => {
+    throw error.name === "AbortError" ? error : new Error(BROKEN_OFF);
+  });
+  if (!answer.ok) throw new Error((await answer.json()).error);
+  return answer;
 }
 
 async function* messages(stream) {
@@ -38,7 +47,9 @@ async function* messages(stream) {
     const pieces = [held];
     let length = held.length;
     while (length < count) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch((error) => {
+        throw error.name === "AbortError" ? error : new Error(BROKEN_OFF);
+      });
       if (done) return false;
       pieces.push(value);
       length += value.length;

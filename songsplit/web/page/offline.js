@@ -1,6 +1,8 @@
 // Keeps the page for use without a network, and isolates it, which lets it compute in threads.
 
-const CACHE = "songsplit";
+// Each version of the site keeps its own files: those of two versions may not fit each other.
+const SITE = `songsplit ${self.registration.scope}`;
+const CACHE = `${SITE} VERSION`; // `songsplit app --export` writes the version
 const ISOLATED = {
   "Cross-Origin-Opener-Policy": "same-origin",
   "Cross-Origin-Embedder-Policy": "require-corp",
@@ -12,7 +14,9 @@ self.addEventListener("install", (event) => {
   event.waitUntil(keepAll());
 });
 
-self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
+self.addEventListener("activate", (event) => {
+  event.waitUntil(Promise.all([removeOthers(), self.clients.claim()]));
+});
 
 self.addEventListener("fetch", (event) => {
   const isOwn = new URL(event.request.url).origin === self.location.origin;
@@ -25,15 +29,20 @@ async function keepAll() {
   await cache.addAll(["./", ...engine.files].map((file) => new Request(file, { cache: "no-cache" })));
 }
 
-/** Prefer the network, so that a new version is seen at once; what is kept serves without it. */
+async function removeOthers() {
+  const isOld = (name) => name.startsWith(`${SITE} `) && name !== CACHE;
+  const others = (await caches.keys()).filter(isOld);
+  await Promise.all(others.map((name) => caches.delete(name)));
+}
+
+/** Serve what is kept, and keep the rest. The browser looks for a new version at each visit. */
 async function answer(request) {
   const cache = await caches.open(CACHE);
-  const kept = await cache.match(request, { ignoreSearch: true });
-  let found = kept;
-  if (!kept || request.mode === "navigate" || request.url.endsWith("api/engine")) {
-    found = await fetch(request).catch(() => kept);
+  let found = await cache.match(request, { ignoreSearch: true });
+  if (!found) {
+    found = await fetch(request).catch(() => null);
     if (!found) return Response.error();
-    if (found.ok && found !== kept) await cache.put(request, found.clone());
+    if (found.ok) await cache.put(request, found.clone());
   }
   const headers = new Headers(found.headers);
   for (const [name, value] of Object.entries(ISOLATED)) headers.set(name, value);

@@ -14,7 +14,9 @@ export class Player extends EventTarget {
     this.loop = null; // {from, to} in seconds
     this.tempo = 1;
     this.key = 0;
-    this.playing = false;
+    this.playing = false; // what the person wants
+    this.running = false; // what the speakers do: starting takes a moment
+    this.waiting = false; // for samples that are still separated, at another tempo or key
     this.place = 0; // where playing starts, in seconds
     this.turn = 0; // how often it was started and stopped
     this.fed = 0; // chunks that the node for tempo and key has
@@ -22,15 +24,15 @@ export class Player extends EventTarget {
 
   /** Where the song is, in seconds. */
   get position() {
-    if (!this.playing || !this.context) return this.place;
+    if (!this.running || this.waiting) return this.place;
     const now = this.context.currentTime;
     if (this.isStretched) {
-      let position = this.place + Math.max(0, now - this.since) * this.tempo;
-      if (this.loop && position > this.loop.to) {
-        const span = this.loop.to - this.loop.from;
-        position = this.loop.from + ((position - this.loop.from) % span);
+      const position = this.place + Math.max(0, now - this.since) * this.tempo;
+      const loop = this.#bounds();
+      if (loop && position > loop.to) {
+        return loop.from + ((position - loop.from) % (loop.to - loop.from));
       }
-      return Math.min(position, this.song.length);
+      return Math.min(position, this.song.seconds);
     }
     const current = this.segments.findLast((segment) => segment.time <= now);
     if (!current) return this.place;
@@ -39,55 +41,36 @@ export class Player extends EventTarget {
 
   async play() {
     if (this.playing || !this.song.frames) return;
-    const turn = ++this.turn;
-    this.#prepare();
-    await this.context.resume();
-    this.isStretched = this.tempo !== 1 || this.key !== 0;
-    if (this.isStretched) {
-      this.stretch ??= makeStretch(this.context, this.song.channels, this.gains);
-      this.node = await this.stretch;
-      this.#feed();
-    }
-    if (turn !== this.turn) return; // something else was asked for in the meantime
-    if (this.place >= this.song.seconds && this.song.state === "done") this.place = 0;
     this.playing = true;
-    if (this.isStretched) this.#startStretched();
-    else this.#startPlain();
-    this.timer = setInterval(() => this.#tick(), TICK_MS);
     this.dispatchEvent(new Event("change"));
+    await this.#start();
   }
 
   pause() {
-    this.turn++;
+    this.#stop();
     if (!this.playing) return;
-    this.place = this.position;
     this.playing = false;
-    clearInterval(this.timer);
-    this.sources.forEach((source) => source.stop());
-    this.sources.clear();
-    this.node?.stop();
     this.dispatchEvent(new Event("change"));
   }
 
   /** Go to a place; playing goes on there. */
   async seek(seconds) {
-    const playing = this.playing;
-    this.pause();
+    this.#stop();
     this.place = Math.min(Math.max(0, seconds), this.song.seconds);
-    if (playing) await this.play();
     this.dispatchEvent(new Event("change"));
+    if (this.playing) await this.#start();
   }
 
   async setLoop(loop) {
+    const place = this.position;
     this.loop = loop;
-    await this.seek(loop ? Math.min(Math.max(this.position, loop.from), loop.to - 0.01) : this.position);
+    await this.seek(loop && (place < loop.from || place >= loop.to) ? loop.from : place);
   }
 
   async setSpeed(tempo, key) {
-    const playing = this.playing;
-    this.pause();
+    this.#stop();
     Object.assign(this, { tempo, key });
-    if (playing) await this.play();
+    if (this.playing) await this.#start();
   }
 
   setLevels(levels) {
@@ -99,15 +82,64 @@ export class Player extends EventTarget {
     }
   }
 
-  /** Samples arrived, or the last ones did. */
+  /** Samples arrived. */
   arrived() {
-    if (this.node) this.#feed();
+    if (!this.node) return;
+    this.#feed();
+    if (this.waiting) this.#startStretched();
   }
 
   close() {
     this.pause();
     this.context?.close();
     this.context = null;
+  }
+
+  async #start() {
+    const turn = ++this.turn;
+    try {
+      this.#prepare();
+      await this.context.resume();
+      if (turn !== this.turn) return; // something else was asked for in the meantime
+      if (this.tempo !== 1 || this.key !== 0) {
+        this.stretch ??= makeStretch(this.context, this.song.channels, this.gains);
+        this.node = await this.stretch;
+        if (turn !== this.turn) return;
+        this.#feed();
+      }
+    } catch (error) {
+      if (turn !== this.turn) return;
+      this.stretch = null;
+      this.pause();
+      throw error;
+    }
+    const loop = this.#bounds();
+    if (loop && this.place >= loop.to) this.place = loop.from;
+    if (this.place >= this.song.seconds && this.song.state !== "working") this.place = 0;
+    this.isStretched = this.tempo !== 1 || this.key !== 0;
+    this.running = true;
+    this.timer = setInterval(() => this.#tick(), TICK_MS);
+    if (this.isStretched) this.#startStretched();
+    else this.#startPlain();
+  }
+
+  #stop() {
+    this.turn++;
+    if (!this.running) return;
+    this.place = this.position;
+    this.running = this.waiting = false;
+    clearInterval(this.timer);
+    this.sources.forEach((source) => source.stop());
+    this.sources.clear();
+    this.node?.stop();
+  }
+
+  /** The loop, within what there is of the song. */
+  #bounds() {
+    if (!this.loop) return null;
+    const { from, to } = this.loop;
+    const end = this.song.state === "working" ? Infinity : this.song.seconds;
+    return from < Math.min(to, end) ? { from, to: Math.min(to, end) } : null;
   }
 
   #prepare() {
@@ -132,14 +164,16 @@ export class Player extends EventTarget {
 
   #tick() {
     if (this.isStretched) {
-      if (!this.loop && this.song.state === "done" && this.position >= this.song.seconds) this.#end();
+      if (this.waiting && this.song.state !== "working") this.#end();
+      else if (!this.#bounds() || this.#bounds().to > this.song.seconds) this.#checkEnd();
       return;
     }
     const { song, context } = this;
     const rate = song.sampleRate;
-    const loop = this.loop && {
-      from: Math.round(this.loop.from * rate),
-      to: Math.round(this.loop.to * rate),
+    const bounds = this.#bounds();
+    const loop = bounds && {
+      from: Math.round(bounds.from * rate),
+      to: Math.round(bounds.to * rate),
     };
     while (this.nextFrame / rate < context.currentTime + AHEAD_SECONDS) {
       if (loop && this.next >= loop.to) this.next = loop.from;
@@ -186,7 +220,21 @@ export class Player extends EventTarget {
     this.next += frames;
   }
 
+  /** At the end of what is separated, wait for more of it, or end. */
+  #checkEnd() {
+    if (this.waiting || this.position < this.song.seconds) return;
+    if (this.song.state !== "working") {
+      this.#end();
+      return;
+    }
+    this.place = this.position;
+    this.waiting = true;
+    this.node.stop();
+  }
+
   #startStretched() {
+    const loop = this.#bounds();
+    this.waiting = false;
     this.since = this.context.currentTime + 0.1;
     this.node.schedule({
       active: true,
@@ -194,8 +242,8 @@ export class Player extends EventTarget {
       input: this.place,
       rate: this.tempo,
       semitones: this.key,
-      loopStart: this.loop?.from ?? 0,
-      loopEnd: this.loop?.to ?? 0,
+      loopStart: loop?.from ?? 0,
+      loopEnd: loop?.to ?? 0,
     });
   }
 

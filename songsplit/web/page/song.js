@@ -7,9 +7,10 @@ export const PEAKS_PER_SECOND = 50;
 export class Song {
   constructor(name) {
     this.name = name;
-    this.title = name.replace(/\.[^.]+$/, "");
+    this.title = name.replace(/(.)\.[^.]+$/, "$1");
     this.state = "queued"; // then working, then done, failed, or released
     this.message = "";
+    this.downloads = 0; // that are being made of it
     this.#clear();
   }
 

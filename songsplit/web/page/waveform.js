@@ -8,22 +8,30 @@ export class Waveform extends EventTarget {
     this.canvas = canvas;
     this.stem = stem;
     new ResizeObserver(() => this.draw()).observe(canvas);
-    let from = null;
+    let start = null;
+    const drag = (event) => {
+      if (start === null) return;
+      const [from, to] = [start, this.#seconds(event)].sort((a, b) => a - b);
+      this.drag = (to - from) * this.#pixelsPerSecond() > 8 ? { from, to } : null;
+      this.draw();
+    };
     canvas.addEventListener("pointerdown", (event) => {
-      from = this.#seconds(event);
+      if (event.button) return; // not the main one
+      start = this.#seconds(event);
       canvas.setPointerCapture(event.pointerId);
     });
+    canvas.addEventListener("pointermove", drag);
+    canvas.addEventListener("pointercancel", () => {
+      start = this.drag = null;
+      this.draw();
+    });
     canvas.addEventListener("pointerup", (event) => {
-      if (from === null) return;
-      const to = this.#seconds(event);
-      const [first, last] = [Math.min(from, to), Math.max(from, to)];
-      const isDrag = (last - first) * this.#pixelsPerSecond() > 8;
-      from = null;
-      this.dispatchEvent(
-        isDrag
-          ? new CustomEvent("loop", { detail: { from: first, to: last } })
-          : new CustomEvent("seek", { detail: to }),
-      );
+      if (start === null) return;
+      drag(event);
+      const loop = this.drag;
+      start = this.drag = null;
+      const detail = loop ?? this.#seconds(event);
+      this.dispatchEvent(new CustomEvent(loop ? "loop" : "seek", { detail }));
     });
   }
 
@@ -43,10 +51,14 @@ export class Waveform extends EventTarget {
     if (!song?.length) return;
     const style = getComputedStyle(canvas);
     const colour = (name) => style.getPropertyValue(name).trim();
+    const [heardColour, restColour] = (
+      this.muted ? ["--wave-muted", "--wave-muted"] : ["--accent", "--wave"]
+    ).map(colour);
     const perPixel = song.length / width;
-    if (this.loop) {
+    const loop = this.drag ?? this.loop;
+    if (loop) {
       pen.fillStyle = colour("--loop");
-      pen.fillRect(this.loop.from / perPixel, 0, (this.loop.to - this.loop.from) / perPixel, height);
+      pen.fillRect(loop.from / perPixel, 0, (loop.to - loop.from) / perPixel, height);
     }
     const peaks = song.peaks[this.stem];
     const bar = Math.max(1, Math.round(2 * scale));
@@ -57,8 +69,7 @@ export class Waveform extends EventTarget {
       let peak = 0;
       for (let i = begin; i < Math.min(end, peaks.length); i++) peak = Math.max(peak, peaks[i]);
       const size = Math.max(scale, Math.min(1, peak) ** 0.8 * height * 0.94);
-      const heard = x * perPixel < this.position;
-      pen.fillStyle = colour(this.muted ? "--wave-muted" : heard ? "--accent" : "--wave");
+      pen.fillStyle = x * perPixel < this.position ? heardColour : restColour;
       pen.fillRect(x, (height - size) / 2, bar, size);
     }
     pen.fillStyle = colour("--text");
