@@ -59,7 +59,6 @@ def save_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> None:
                 opset_version=_OPSET,
                 dynamic_shapes=({3: frames},),
                 dynamo=True,
-                optimize=False,
                 verbose=False,
             )
     finally:
@@ -88,6 +87,8 @@ class _BandMasks(nn.Module):
             for name, child in module.named_children():
                 if isinstance(child, FrequencyLinear):
                     setattr(module, name, _MatMul(child.weight))
+                elif isinstance(child, nn.BatchNorm2d):
+                    setattr(module, name, _ScaleAndShift(child))
 
     def forward(self, powers: Tensor) -> Tensor:
         """Map (1, 4, bands, frames) to (1, 2 * (targets - 1), bands, frames)."""
@@ -103,6 +104,21 @@ class _BandMasks(nn.Module):
         zero = torch.zeros_like(logits[:, :1])
         masks = torch.cat([logits, zero], dim=1).softmax(dim=1)[:, :-1]
         return masks.flatten(1, 2)
+
+
+class _ScaleAndShift(nn.Module):
+    """A BatchNorm2d in evaluation, as ONNX Runtime takes it into the convolution before it."""
+
+    def __init__(self, normalisation: nn.BatchNorm2d) -> None:
+        super().__init__()
+        mean, variance = normalisation.running_mean, normalisation.running_var
+        assert mean is not None and variance is not None
+        scale = normalisation.weight / (variance + normalisation.eps).sqrt()
+        self.scale = nn.Parameter(scale.detach()[:, None, None])
+        self.shift = nn.Parameter((normalisation.bias - mean * scale).detach()[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale + self.shift
 
 
 class _MatMul(nn.Module):

@@ -89,13 +89,14 @@ export class Masking {
     const frames = 1 + Math.floor(left.length / hop);
     const input = new Float64Array(2 * size);
     const all = new Float64Array(2 * size);
+    const [inLeft, inRight] = [1 / leftScale, 1 / rightScale];
     return Array.from({ length: frames }, (_, t) => {
       const first = t * hop - size / 2;
-      for (let i = 0; i < size; i++) {
-        const place = first + i;
-        const inside = place >= 0 && place < left.length;
-        input[2 * i] = inside ? (left[place] * window[i]) / leftScale : 0;
-        input[2 * i + 1] = inside ? (right[place] * window[i]) / rightScale : 0;
+      const [begin, end] = [Math.max(0, -first), Math.min(size, left.length - first)];
+      if (begin > 0 || end < size) input.fill(0);
+      for (let i = begin; i < end; i++) {
+        input[2 * i] = left[first + i] * window[i] * inLeft;
+        input[2 * i + 1] = right[first + i] * window[i] * inRight;
       }
       fft.transform(all, input);
       return this.#channels(all);
@@ -122,19 +123,22 @@ export class Masking {
     const { bandOf, bandCount } = this;
     const frames = spectra.length;
     const powers = new Float32Array(4 * bandCount * frames);
-    const widths = new Float32Array(bandCount);
-    for (const band of bandOf) widths[band] += 1;
+    const shares = new Float64Array(bandCount);
+    for (const band of bandOf) shares[band] += 1;
+    for (let band = 0; band < bandCount; band++) shares[band] = 1 / shares[band];
+    // One frame after the other, since the places of a frame lie far apart in the result.
+    const own = new Float64Array(4 * bandCount);
     spectra.forEach((s, t) => {
+      own.fill(0);
       for (let k = 0; k < bandOf.length; k++) {
         const [a, b, c, d] = [s[4 * k], s[4 * k + 1], s[4 * k + 2], s[4 * k + 3]];
-        const place = bandOf[k] * frames + t;
-        const share = 1 / widths[bandOf[k]];
-        const plane = bandCount * frames;
-        powers[place] += share * (a * a + b * b);
-        powers[plane + place] += share * (c * c + d * d);
-        powers[2 * plane + place] += (share * ((a + c) ** 2 + (b + d) ** 2)) / 4;
-        powers[3 * plane + place] += (share * ((a - c) ** 2 + (b - d) ** 2)) / 4;
+        const band = bandOf[k];
+        own[band] += a * a + b * b;
+        own[bandCount + band] += c * c + d * d;
+        own[2 * bandCount + band] += ((a + c) * (a + c) + (b + d) * (b + d)) / 4;
+        own[3 * bandCount + band] += ((a - c) * (a - c) + (b - d) * (b - d)) / 4;
       }
+      for (let i = 0; i < own.length; i++) powers[i * frames + t] = own[i] * shares[i % bandCount];
     });
     return powers;
   }
@@ -142,23 +146,39 @@ export class Masking {
   #apply(spectrum, masks, t, frames) {
     const { bandOf, bandCount, bins } = this;
     const masked = bandOf.length;
+    const own = new Float64Array(2 * bandCount);
+    for (let i = 0; i < own.length; i++) own[i] = masks[i * frames + t];
     for (let channel = 0; channel < 2; channel++) {
-      const value = (k) => masks[(channel * bandCount + bandOf[k]) * frames + t];
+      const first = channel * bandCount;
       let edge = 0;
-      for (let k = masked - EDGE_BINS; k < masked; k++) edge += value(k) / EDGE_BINS;
+      for (let k = masked - EDGE_BINS; k < masked; k++) edge += own[first + bandOf[k]] / EDGE_BINS;
       for (let k = 0; k < bins; k++) {
-        const mask = k < masked ? value(k) : edge;
+        const mask = k < masked ? own[first + bandOf[k]] : edge;
         spectrum[4 * k + 2 * channel] *= mask;
         spectrum[4 * k + 2 * channel + 1] *= mask;
       }
     }
   }
 
+  /** What the windows of all frames add up to, squared; chunks have the same length but the last. */
+  #weight(samples) {
+    if (this.weights?.length === samples) return this.weights;
+    const { size, hop, window } = this;
+    this.weights = new Float32Array(samples);
+    for (let t = 0; t <= Math.floor(samples / hop); t++) {
+      const first = t * hop - size / 2;
+      for (let i = Math.max(0, -first); i < Math.min(size, samples - first); i++) {
+        this.weights[first + i] += window[i] ** 2;
+      }
+    }
+    return this.weights;
+  }
+
   #inverse(spectra, samples, leftScale, rightScale) {
     const { size, hop, window, fft, bins } = this;
     const left = new Float32Array(samples);
     const right = new Float32Array(samples);
-    const weight = new Float32Array(samples);
+    const weight = this.#weight(samples);
     const all = new Float64Array(2 * size);
     const signal = new Float64Array(2 * size);
     spectra.forEach((s, t) => {
@@ -173,10 +193,10 @@ export class Masking {
       }
       fft.inverseTransform(signal, all);
       const first = t * hop - size / 2;
-      for (let i = Math.max(0, -first); i < Math.min(size, samples - first); i++) {
+      const end = Math.min(size, samples - first);
+      for (let i = Math.max(0, -first); i < end; i++) {
         left[first + i] += signal[2 * i] * window[i];
         right[first + i] += signal[2 * i + 1] * window[i];
-        weight[first + i] += window[i] ** 2;
       }
     });
     for (let i = 0; i < samples; i++) {
