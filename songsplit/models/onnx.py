@@ -112,7 +112,8 @@ class _ScaleAndShift(nn.Module):
     def __init__(self, normalisation: nn.BatchNorm2d) -> None:
         super().__init__()
         mean, variance = normalisation.running_mean, normalisation.running_var
-        assert mean is not None and variance is not None
+        assert mean is not None
+        assert variance is not None
         scale = normalisation.weight / (variance + normalisation.eps).sqrt()
         self.scale = nn.Parameter(scale.detach()[:, None, None])
         self.shift = nn.Parameter((normalisation.bias - mean * scale).detach()[:, None, None])
