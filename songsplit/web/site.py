@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
 import json
 import shutil
@@ -11,35 +12,41 @@ from pathlib import Path
 from typing import Any
 
 import songsplit
-from songsplit.errors import OutputError, OutputExistsError
+from songsplit.errors import OutputExistsError
+from songsplit.files import TEMPORARY_PREFIX, output_errors
 from songsplit.models.onnx import save_onnx
-from songsplit.models.weights import load_model
+from songsplit.models.weights import StoredModel, load_model
 from songsplit.web.server import PAGE
 
 _MODEL = "model.onnx"
 _ENGINE = "api/engine"
-_NOT_SERVED = (".md",)
 
 
 def export_site(folder: Path, model: str | None = None) -> None:
-    """Write the complete site to a new folder: page, runtime and model.
+    """Write the complete site to a new folder, whole or not at all: page, runtime and model.
 
     It can be copied to any host of static files. OutputExistsError says if the folder is there.
     """
     stored = load_model(model)
     if folder.exists():
         raise OutputExistsError(f"{folder} is already there: name another folder")
-    try:
-        with tempfile.TemporaryDirectory(prefix="songsplit-") as made:
-            network = Path(made) / _MODEL
-            save_onnx(stored, network)  # first, because what it needs may be missing
-            shutil.copytree(PAGE, folder)
-            shutil.copyfile(network, folder / _MODEL)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
-    paths = [path for path in sorted(folder.rglob("*")) if path.suffix not in _NOT_SERVED]
-    paths = [path for path in paths if path.is_file()]
-    files = [path.relative_to(folder).as_posix() for path in paths]
+    with output_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=TEMPORARY_PREFIX) as made:
+            site = Path(made) / folder.name
+            shutil.copytree(PAGE, site, ignore=shutil.ignore_patterns("*.md"))
+            for packed in site.rglob("*.gz"):
+                packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
+                packed.unlink()
+            save_onnx(stored, site / _MODEL)
+            _complete(site, stored)
+            site.rename(folder)
+
+
+def _complete(site: Path, stored: StoredModel) -> None:
+    """Write what the page asks an engine for, and the version that browsers know the site by."""
+    paths = [path for path in sorted(site.rglob("*")) if path.is_file()]
+    files = [path.relative_to(site).as_posix() for path in paths]
     engine: dict[str, Any] = {
         "kind": "browser",
         "version": songsplit.__version__,
@@ -57,10 +64,10 @@ def export_site(folder: Path, model: str | None = None) -> None:
         # What is kept for use offline at the first visit; encoders are kept when they are used.
         "files": [_ENGINE, *(file for file in files if "mediabunny" not in file)],
     }
-    (folder / _ENGINE).parent.mkdir()
-    (folder / _ENGINE).write_text(json.dumps(engine), encoding="utf-8")
+    (site / _ENGINE).parent.mkdir()
+    (site / _ENGINE).write_text(json.dumps(engine), encoding="utf-8")
     # Browsers take a new version when this file differs.
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
-    worker = folder / "offline.js"
+    worker = site / "offline.js"
     text = worker.read_text(encoding="utf-8").replace("VERSION", digest[:16])
     worker.write_text(text, encoding="utf-8")
