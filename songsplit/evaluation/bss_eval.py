@@ -28,28 +28,26 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from songsplit.errors import AudioInputError, MissingExtraError
-
-try:
-    from scipy import fft, linalg
-except ImportError as error:
-    raise MissingExtraError("scipy", "eval") from error
-
-Floats: TypeAlias = NDArray[np.float64]
-Samples: TypeAlias = NDArray[np.floating[Any]]
-Spectra: TypeAlias = NDArray[np.complex128]
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
+from songsplit.errors import AudioInputError
+from songsplit.evaluation.projections import (
+    EPS,
+    Floats,
+    NormalEquations,
+    Samples,
+    Spectra,
+    even_fast_length,
+    filtered_sum,
+    in_threads,
+    lagged_products,
+    spectra,
+    spectral_energy,
+)
 
 FILTER_LENGTH = 512
 
@@ -58,10 +56,6 @@ _MOST_CHANNELS = 64
 # Music in 16 bits has some 1e-11. From 1e-13 down, as for AAC in floating point, scores fall.
 _LEAST_CONDITION = 1e-12
 _BLOCK = 1 << 15  # samples in float64 that fit the processor's cache
-# A power of two times small primes, for which transforms are quick, and small enough for a
-# handful of spectra to stay in the processor's cache.
-_N_FFT = 46080
-_EPS = float(np.finfo(np.float64).eps)
 
 
 def frame_sdr(references: Samples, estimates: Samples, window: int, hop: int) -> Floats:
@@ -99,7 +93,7 @@ def frame_sdr(references: Samples, estimates: Samples, window: int, hop: int) ->
             ratio: Floats = 10 * np.log10(energy / error)
         return ratio
 
-    return np.stack(_in_threads(score, frame_spans(references.shape[2], window, hop)), axis=1)
+    return np.stack(in_threads(score, frame_spans(references.shape[2], window, hop)), axis=1)
 
 
 def usdr(references: Samples, estimates: Samples) -> Floats:
@@ -184,7 +178,7 @@ class ReferenceStatistics:
         self._references = references
         self._window, self._hop = window, hop
         self._spans = frame_spans(references.shape[2], window, hop)
-        self._own: dict[int, _NormalEquations] = {}
+        self._own: dict[int, NormalEquations] = {}
 
     @property
     def caution(self) -> str:
@@ -198,7 +192,7 @@ class ReferenceStatistics:
         if samples < signals * FILTER_LENGTH:
             return f"the song is too short for filters of {FILTER_LENGTH} taps"
         # With the addition that the equations have for channels that are empty.
-        products = self._correlations[:, :, 0] + _EPS * np.eye(signals)
+        products = self._correlations[:, :, 0] + EPS * np.eye(signals)
         level = np.sqrt(products.diagonal())
         unlike = np.linalg.matrix_rank(products / np.outer(level, level), hermitian=True)
         if (
@@ -239,31 +233,31 @@ class ReferenceStatistics:
 
     def _filtered(self, estimates: Samples, targets: list[int], scored: NDArray[np.intp]) -> Floats:
         window = min(self._window, estimates.shape[2])
-        n_fft = _even_fast_length(window + FILTER_LENGTH - 1)
+        n_fft = even_fast_length(window + FILTER_LENGTH - 1)
         channels = estimates.shape[1]
         rows = self._references.reshape(-1, self._references.shape[2])
-        products = _lagged_products(rows, estimates.reshape(-1, estimates.shape[2]), FILTER_LENGTH)
+        products = lagged_products(rows, estimates.reshape(-1, estimates.shape[2]), FILTER_LENGTH)
         # From all references to all estimates, and from each reference to the estimate of it.
-        whole = _spectra(self._all.solve(products), n_fft)
+        whole = spectra(self._all.solve(products), n_fft)
         own = []
         for index, target in enumerate(targets):
             inputs = slice(target * channels, (target + 1) * channels)
             outputs = slice(index * channels, (index + 1) * channels)
             if target not in self._own:
-                self._own[target] = _NormalEquations(self._correlations[inputs, inputs])
-            own.append(_spectra(self._own[target].solve(products[inputs, outputs]), n_fft))
+                self._own[target] = NormalEquations(self._correlations[inputs, inputs])
+            own.append(spectra(self._own[target].solve(products[inputs, outputs]), n_fft))
 
         def score(frame: np.intp) -> Floats:
-            reference = _spectra(self._references[:, :, self._spans[frame]], n_fft)
-            estimate = _spectra(estimates[:, :, self._spans[frame]], n_fft)
+            reference = spectra(self._references[:, :, self._spans[frame]], n_fft)
+            estimate = spectra(estimates[:, :, self._spans[frame]], n_fft)
             return _ratios(reference, estimate, targets, whole, own)
 
-        return np.stack(_in_threads(score, scored), axis=-1)
+        return np.stack(in_threads(score, scored), axis=-1)
 
     @cached_property
     def _correlations(self) -> Floats:
         rows = self._references.reshape(-1, self._references.shape[2])
-        return _lagged_products(rows, rows, FILTER_LENGTH)
+        return lagged_products(rows, rows, FILTER_LENGTH)
 
     @cached_property
     def silent_frames(self) -> NDArray[np.bool_]:
@@ -271,8 +265,8 @@ class ReferenceStatistics:
         return np.array([silent(self._references[:, :, span]).any() for span in self._spans])
 
     @cached_property
-    def _all(self) -> _NormalEquations:
-        return _NormalEquations(self._correlations)
+    def _all(self) -> NormalEquations:
+        return NormalEquations(self._correlations)
 
 
 def frame_spans(samples: int, window: int, hop: int) -> list[slice]:
@@ -337,128 +331,11 @@ def _ratios(
     for index, target in enumerate(targets):
         for channel in range(channels):
             s = reference[target, channel]
-            near = _filtered_sum(reference[target], own[index][:, channel])
-            far = _filtered_sum(sources, whole[:, index * channels + channel])
+            near = filtered_sum(reference[target], own[index][:, channel])
+            far = filtered_sum(sources, whole[:, index * channels + channel])
             parts = s, near - s, near, far - near, far, estimate[index, channel] - far
-            energies[:, index] += [_energy(part) for part in parts]
+            energies[:, index] += [spectral_energy(part) for part in parts]
     good, bad = energies[::2], energies[1::2]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios: Floats = 10 * np.log10(np.where(bad == 0, np.inf, good / bad))
     return ratios
-
-
-def _filtered_sum(sources: Spectra, filters: Spectra) -> Spectra:
-    """Filter sources and add them up; both have the shape (signals, bins)."""
-    mixed: Spectra = sources[0] * filters[0]
-    for source, response in zip(sources[1:], filters[1:], strict=True):
-        mixed += source * response
-    return mixed
-
-
-def _energy(spectrum: Spectra) -> float:
-    """Energy in the time domain by Parseval's theorem."""
-    # All bins but the first and the last stand for two of the full spectrum. Not np.vdot,
-    # which brings threads of its own.
-    values = spectrum.view(np.float64)
-    ends = np.square(values[[0, 1, -2, -1]]).sum()
-    return float(2 * np.einsum("i,i->", values, values) - ends)
-
-
-def _spectra(signals: Samples, n_fft: int) -> Spectra:
-    """Transform signals, shape (..., samples), padded with zeros, in double precision."""
-    spectrum: Spectra = fft.rfft(signals.astype(np.float64, copy=False), n_fft)
-    return spectrum
-
-
-def _even_fast_length(samples: int) -> int:
-    """Smallest even length from `samples` up for which transforms are quick."""
-    return 2 * int(fft.next_fast_len((samples + 1) // 2, real=True))
-
-
-def _in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Apply a function to each item, in as many threads as PyTorch has been given."""
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return list(pool.map(function, items))
-
-
-def _lagged_products(first: Samples, second: Samples, lags: int) -> Floats:
-    """Correlate signals: ``c[i, j, lag] = sum over t of first[i, t] second[j, t + lag]``."""
-    samples = first.shape[1]
-    # A block is correlated with one that is longer by the largest lag: what the circular
-    # correlation wraps round falls on lags that are not wanted.
-    n_fft = min(_N_FFT, _even_fast_length(samples + lags))
-    block = n_fft - lags + 1
-
-    def summed(starts: range) -> Spectra:
-        sums = np.zeros((len(first), len(second), n_fft // 2 + 1), np.complex128)
-        for start in starts:
-            windowed = _spectra(first[:, start : start + block], n_fft).conj()
-            extended = _spectra(second[:, start : start + block + lags - 1], n_fft)
-            for total, spectrum in zip(sums, windowed, strict=True):
-                total += spectrum * extended
-        return sums
-
-    starts = range(0, samples, block)
-    threads = min(torch.get_num_threads(), len(starts))
-    products = np.sum(_in_threads(summed, [starts[n::threads] for n in range(threads)]), axis=0)
-    correlations: Floats = fft.irfft(products, n_fft)[:, :, :lags]
-    return correlations
-
-
-class _NormalEquations:
-    """Equations for the filters that bring signals, filtered and summed, closest to others."""
-
-    def __init__(self, products: Floats) -> None:
-        # Correlations of the signals with each other.
-        signals, _, taps = products.shape
-        # Row (i, a) and column (j, b) meet at lag a - b. Negative lags of a pair are the
-        # positive ones of the pair turned round.
-        lags = np.concatenate([products[:, :, :0:-1], products.swapaxes(0, 1)], axis=2)
-        blocks = np.lib.stride_tricks.sliding_window_view(lags, taps, axis=2)[:, :, ::-1]
-        matrix = blocks.transpose(0, 2, 1, 3).copy().reshape(signals * taps, signals * taps)
-        # As in museval. It matters for channels that are zero throughout.
-        matrix.flat[:: len(matrix) + 1] += _EPS
-        # Signals may differ in level as music and rounding errors do: of equal level, neither
-        # is taken for a rounding error.
-        self._scale = 1 / np.sqrt(matrix.diagonal())
-        matrix *= self._scale
-        matrix *= self._scale[:, np.newaxis]
-        self._factor, self._kept = _factorised(matrix)
-        self._norm = linalg.norm(matrix[self._kept][:, self._kept], 1)
-
-    @property
-    def rank(self) -> int:
-        """How many delayed signals there are that are not sums of others."""
-        return len(self._factor)
-
-    @property
-    def reciprocal_condition(self) -> float:
-        """Estimate of the reciprocal condition number, signals brought to equal level."""
-        value, _ = linalg.lapack.dpocon(self._factor, self._norm, uplo="L")
-        return float(value)
-
-    def solve(self, products: Floats) -> Floats:
-        """Find filters from correlations with outputs, both (signals, outputs, taps)."""
-        signals, outputs, taps = products.shape
-        scale = self._scale[:, np.newaxis]
-        right = np.moveaxis(products, 1, 2).reshape(signals * taps, outputs) * scale
-        solution = np.zeros_like(right)
-        solution[self._kept] = linalg.cho_solve((self._factor, True), right[self._kept])
-        solution *= scale
-        return np.moveaxis(solution.reshape(signals, taps, outputs), 2, 1)
-
-
-def _factorised(matrix: Floats) -> tuple[Floats, NDArray[np.intp] | slice]:
-    """Give the lower Cholesky factor of a matrix with a diagonal of ones, and its rows."""
-    rounding = len(matrix) * _EPS
-    try:
-        factor: Floats = linalg.cholesky(matrix, lower=True, check_finite=False)
-        if factor.diagonal().min() ** 2 >= rounding:
-            return factor, slice(None)
-    except linalg.LinAlgError:
-        pass
-    # Some rows depend on others, as with vocals in mono on both channels. The projection is
-    # the same whichever of them are left out. A pseudo-inverse would cut off the weakest
-    # frequencies too.
-    factor, order, rank, _ = linalg.lapack.dpstrf(matrix, tol=rounding, lower=1)
-    return factor[:rank, :rank], order[:rank].astype(np.intp) - 1

@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 
 from songsplit.errors import DataError
-from songsplit.evaluation.bss_eval import Floats
+from songsplit.evaluation.projections import Floats
 from songsplit.evaluation.summary import print_table, say
 from songsplit.evaluation.track_scores import ALL_MEASURES, FIVE_TARGETS
 

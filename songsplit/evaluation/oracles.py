@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from songsplit.data.songs import BACKING_PARTS, OTHER, VOCALS
-from songsplit.evaluation.bss_eval import Samples
+from songsplit.evaluation.projections import Samples
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, TWO_TARGETS
 
 N_FFT = 4096

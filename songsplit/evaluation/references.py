@@ -26,7 +26,7 @@ from songsplit.data.songs import (
     Split,
 )
 from songsplit.errors import DataError
-from songsplit.evaluation.bss_eval import Samples
+from songsplit.evaluation.projections import Samples
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
 from songsplit.naming import shortened
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from songsplit.data.songs import VOCALS
 from songsplit.errors import MissingExtraError
-from songsplit.evaluation.bss_eval import Floats, Samples
+from songsplit.evaluation.projections import Floats, Samples
 from songsplit.evaluation.references import SongAudio
 from songsplit.evaluation.scoring import Results
 from songsplit.evaluation.summary import Summary, cell, print_results

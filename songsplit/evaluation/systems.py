@@ -15,8 +15,8 @@ from songsplit.data.folders import files_below
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS
 from songsplit.data.stem_names import stem_at_end, stem_in_folder, stems_named
 from songsplit.errors import ConfigError, DataError
-from songsplit.evaluation.bss_eval import Samples
 from songsplit.evaluation.oracles import ideal_ratio_mask, wiener_filter
+from songsplit.evaluation.projections import Samples
 from songsplit.evaluation.references import (
     Estimates,
     ReferenceSong,

@@ -13,15 +13,14 @@ from songsplit.data.songs import BACKING_PARTS, VOCALS
 from songsplit.errors import AudioInputError, ConfigError, DataError, MissingExtraError
 from songsplit.evaluation.bss_eval import (
     FILTER_LENGTH,
-    Floats,
     ReferenceStatistics,
-    Samples,
     check_stack,
     finite_median,
     si_sdr,
     silent,
     usdr,
 )
+from songsplit.evaluation.projections import Floats, Samples
 
 Backend: TypeAlias = Literal["songsplit", "museval"]
 
