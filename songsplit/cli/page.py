@@ -34,6 +34,12 @@ def app(
             show_default=False,
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        Option(
+            "--model", "-m", help="Model of the site: a name or a file.", show_default="default"
+        ),
+    ] = None,
     device: Annotated[
         str | None, Option(help="Compute device: cpu, cuda or mps.", show_default="automatic")
     ] = None,
@@ -42,13 +48,16 @@ def app(
 
     Songs are separated on this machine and never leave it. Ctrl-C ends the page.
     """
-    from songsplit.web.server import PageServer
-    from songsplit.web.site import export_site
-
     if export is not None:
-        export_site(export)
+        from songsplit.web.site import export_site
+
+        export_site(export, model)
         typer.echo(export)
         return
+    if model is not None:
+        raise typer.BadParameter("--model is for --export; on the page, Settings choose the model")
+    from songsplit.web.server import PageServer
+
     try:
         server = PageServer(songs or (), port=port, device=device)
     except OSError as error:
@@ -61,8 +70,7 @@ def app(
                 signal.signal(number, signal.default_int_handler)
         typer.echo(server.address)
         say("The page is at the address above. Ctrl-C ends it.")
-        # The model is ready when the first song comes.
-        threading.Thread(target=server.separator, args=("default", "balanced"), daemon=True).start()
+        threading.Thread(target=server.get_ready, daemon=True).start()
         if browser:
             webbrowser.open(server.address)
         try:

@@ -98,12 +98,7 @@ class _BandMasks(nn.Module):
         # A pad that depends on the number of frames cannot be exported.
         padded = functional.pad(x, (0, multiple - 1))
         x = padded[..., : (frames + multiple - 1) // multiple * multiple]
-        logits = network.logits(x)[..., :frames]
-        if network.outputs == 1:
-            return logits.sigmoid()[:, 0]
-        zero = torch.zeros_like(logits[:, :1])
-        masks = torch.cat([logits, zero], dim=1).softmax(dim=1)[:, :-1]
-        return masks.flatten(1, 2)
+        return network.masks(network.logits(x)[..., :frames]).flatten(1, 2)
 
 
 class _ScaleAndShift(nn.Module):

@@ -76,13 +76,14 @@ class MaskUNet(nn.Module):
         config = self.config
         frames = powers.shape[-1]
         x = functional.pad(self.features(powers), (0, -frames % config.frame_multiple))
-        logits = self.logits(x)[..., :frames].float()
+        return expand_bands(self.masks(self.logits(x)[..., :frames].float()), config.bands)
+
+    def masks(self, logits: Tensor) -> Tensor:
+        """Turn logits (batch, targets - 1, 2, bands, frames) into masks; the last target's is 0."""
         if self.outputs == 1:
-            masks = logits.sigmoid()  # what the softmax below comes to, at half the cost
-        else:
-            zero = logits.new_zeros(()).expand_as(logits[:, :1])
-            masks = torch.cat([logits, zero], dim=1).softmax(dim=1)[:, :-1]
-        return expand_bands(masks, config.bands)
+            return logits.sigmoid()  # what the softmax below comes to, at half the cost
+        zero = logits.new_zeros(()).expand_as(logits[:, :1])
+        return torch.cat([logits, zero], dim=1).softmax(dim=1)[:, :-1]
 
     def features(self, powers: Tensor) -> Tensor:
         """Turn powers (batch, 4, bins, frames) into the network's input (batch, 4, bands, frames).

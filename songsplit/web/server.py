@@ -29,6 +29,7 @@ import numpy as np
 
 import songsplit
 from songsplit.audio import OutputFormat, StemFilesWriter, Tags, open_audio, read_tags
+from songsplit.audio.arrays import MAX_CHANNELS, MAX_SAMPLE_RATE
 from songsplit.audio.formats import FormatName
 from songsplit.errors import ConfigError, SongsplitError
 from songsplit.inference import QUALITIES
@@ -39,7 +40,6 @@ PAGE = Path(str(files("songsplit.web") / "page"))
 """The folder of the page's files."""
 
 _MAX_UPLOAD_BYTES = 4 << 30
-_MAX_RATE = 768_000  # Hz, of downloads
 _MAX_TAGS = 100  # songs whose tags are remembered for downloads
 _PIECE_BYTES = 1 << 20
 _TYPES = {
@@ -99,6 +99,11 @@ class PageServer(ThreadingHTTPServer):
     def address(self) -> str:
         """Where a browser finds the page."""
         return f"http://127.0.0.1:{self.server_port}/{self.token}/"
+
+    def get_ready(self) -> None:
+        """Load the default model before the first song comes."""
+        with self.at_work:
+            self.separator("default", "balanced")
 
     def server_close(self) -> None:
         """Remove the songs of requests that are not finished, too."""
@@ -229,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
             raw, path = Path(folder) / "raw", Path(folder) / "result"
             self._receive(raw)
             frames = raw.stat().st_size // (4 * max(channels, 1))
-            if not 1 <= channels <= 8 or not 1 <= rate <= _MAX_RATE or not frames:
+            if not (1 <= channels <= MAX_CHANNELS and 1 <= rate <= MAX_SAMPLE_RATE and frames):
                 raise RequestError(HTTPStatus.BAD_REQUEST, "wrong request: no samples")
             samples = np.memmap(raw, "<f4", "r", shape=(channels, frames))
             tags, stem = self.server.tags.get(self.query.get("song", "")), self.query.get("stem")
