@@ -22,10 +22,9 @@ from songsplit.audio import (
 from songsplit.audio.formats import FormatName, OutputFormat
 from songsplit.errors import AudioInputError, ConfigError, OutputError
 from songsplit.inference import QUALITIES, Quality
+from songsplit.inference.engine import EngineName, load_engine
 from songsplit.inference.pipeline import stream_stems
-from songsplit.inference.runner import Runner, choose_device
-from songsplit.models.separation_model import SeparationModel, SpeedAverage, fused
-from songsplit.models.weights import load_model
+from songsplit.inference.speeds import SpeedAverage
 from songsplit.naming import STEM_ONLY, check_free, is_plain, result_files, track_name
 from songsplit.pictures import SongPicture
 from songsplit.progress import Progress, Reporter
@@ -35,10 +34,12 @@ if TYPE_CHECKING:
     import torch
     from typing_extensions import TypeIs
 
+    from songsplit.models.separation_model import SeparationModel
+
 File: TypeAlias = str | os.PathLike[str] | BinaryIO
 Array: TypeAlias = "NDArray[Any] | torch.Tensor"
 Audio: TypeAlias = "File | Array"
-Model: TypeAlias = str | os.PathLike[str] | SeparationModel
+Model: TypeAlias = "str | os.PathLike[str] | SeparationModel"
 Samples: TypeAlias = NDArray[np.float32]
 
 _BLOCK_SECONDS = 4
@@ -58,13 +59,19 @@ class Separator:
         ``"cpu"``, ``"cuda"``, ``"mps"``, ...; by default the fastest there is.
     quality : {"balanced", "best"}, optional
         ``"best"`` takes the mean of the stems at three speeds, in three times the time.
+    engine : {"onnx", "torch"}, optional
+        By default, ONNX Runtime computes on the CPU with models that come with songsplit, and
+        PyTorch, which is an extra, with your own models and on GPUs.
     max_hours : float, optional
         Longest audio that a file may hold: a small file may hold years of silence.
 
     Raises
     ------
     ModelError, ConfigError, DeviceError
-        If a model is damaged, or there is no such model, quality, number of hours or device.
+        If a model is damaged, or there is no such model, quality, engine, number of hours or
+        device.
+    MissingExtraError
+        If PyTorch is needed and not installed.
 
     Examples
     --------
@@ -81,30 +88,27 @@ class Separator:
         device: str | None = None,
         *,
         quality: Quality = "balanced",
+        engine: EngineName | None = None,
         max_hours: float = 24.0,
     ) -> None:
         if quality not in QUALITIES:
             raise ConfigError(f"unknown quality {quality!r}: use {', '.join(QUALITIES)}")
         if not max_hours > 0:  # NaN is not either
             raise ConfigError(f"max_hours must be above 0, not {max_hours!r}")
-        chosen = choose_device(device)
-        self.card: Mapping[str, Any] = {}
+        self.card: Mapping[str, Any]
         """Description of the model: data, training, scores, terms of use."""
-        if not isinstance(model, SeparationModel):
-            stored = load_model(model)
-            model, self.card = stored.model, stored.card
-        self.targets = model.config.targets
+        loaded, self.card = load_engine(model, device, engine)
+        self.targets = loaded.config.targets
         """Names of the stems, in order."""
         self.quality = quality
         """The quality setting."""
         self._max_hours = max_hours
-        network = fused(model)
-        self._runner = Runner(SpeedAverage(network) if quality == "best" else network, chosen)
+        self._engine = SpeedAverage(loaded) if quality == "best" else loaded
 
     @property
-    def device(self) -> torch.device:
-        """The device that computes."""
-        return self._runner.device
+    def device(self) -> str:
+        """Name of the device that computes, such as ``"cpu"`` or ``"cuda"``."""
+        return self._engine.device
 
     @_CALM
     def separate(
@@ -153,7 +157,7 @@ class Separator:
                 starts = range(_BLOCK_SECONDS * rate, mixture.shape[1], _BLOCK_SECONDS * rate)
                 blocks = iter(np.split(mixture, starts, axis=1))
             reporter = stack.enter_context(Reporter(progress, rate, seconds))
-            parts = stream_stems(self._runner, blocks, rate, channels)
+            parts = stream_stems(self._engine, blocks, rate, channels)
             stems = np.concatenate(list(reporter.through(parts)), axis=-1)
         return self._named([given.restore(stem) for stem in stems] if given else stems, rate)
 
@@ -215,7 +219,7 @@ class Separator:
                     )
                 yield block.samples
 
-        for stems in stream_stems(self._runner, samples(), rate, channels, live=True):
+        for stems in stream_stems(self._engine, samples(), rate, channels, live=True):
             yield self._named([first.restore(stem) for stem in stems], rate)
 
     @_CALM
@@ -309,7 +313,7 @@ class Separator:
             )
             with reporter, writer:
                 mixture = writer.watching(reader.blocks(_BLOCK_SECONDS * rate))
-                parts = stream_stems(self._runner, mixture, rate, channels)
+                parts = stream_stems(self._engine, mixture, rate, channels)
                 named = (dict(zip(self.targets, p, strict=True)) for p in reporter.through(parts))
                 stems = drawing.watching(named) if drawing else named
                 for results in mixed(stems, mix, rate, channels) if mix else stems:
@@ -330,6 +334,7 @@ def separate(
     model: Model | None = None,
     device: str | None = None,
     quality: Quality = "balanced",
+    engine: EngineName | None = None,
     max_hours: float = 24.0,
     progress: Progress = False,
 ) -> Stems:
@@ -345,7 +350,7 @@ def separate(
     >>> stems.vocals.shape, stems.vocals.dtype
     ((1000,), dtype('float32'))
     """
-    separator = Separator(model, device, quality=quality, max_hours=max_hours)
+    separator = Separator(model, device, quality=quality, engine=engine, max_hours=max_hours)
     return separator.separate(audio, sample_rate, progress=progress)
 
 

@@ -72,10 +72,11 @@ def export(
 
 
 def _export_onnx(model: str, output: Path, *, overwrite: bool) -> None:
-    from songsplit.models.onnx import save_onnx
+    from songsplit.files import write_whole
+    from songsplit.models.onnx import onnx_network
     from songsplit.models.weights import load_model
 
     if output.exists() and not overwrite:
         raise OutputExistsError(f"{output} is already there: use --overwrite, or another name")
-    save_onnx(load_model(model), output)
+    write_whole(output, onnx_network(load_model(model)))
     typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")

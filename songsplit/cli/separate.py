@@ -243,7 +243,7 @@ def _settings(options: Options, mix: Mix | None, stems: Sequence[str]) -> dict[s
     # A model of the same name with other weights, as of a later version, is another one.
     known = registry()
     if model in known:
-        model += f" ({known[model][1][:8]})"
+        model += f" ({known[model].weights.sha256[:8]})"
     elif model.endswith(".safetensors"):
         with suppress(OSError):
             model += f" ({sha256(Path(model).read_bytes()).hexdigest()[:8]})"

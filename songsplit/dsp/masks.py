@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-EDGE_BINS = 16
-"""Number of highest masked bins whose mean continues the mask upwards."""
+from songsplit.dsp import EDGE_BINS
 
 
 def input_powers(spectrogram: Tensor) -> Tensor:

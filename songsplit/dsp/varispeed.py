@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 Samples = NDArray[np.float32]
 
 
-def resample_to(samples: Tensor, length: int) -> Tensor:
+def resample_to(samples: Samples, length: int) -> Samples:
     """Spread a signal over another number of samples, which changes pitch and tempo.
 
     From (..., n) to float32 (..., length), both at least one sample. The result has the same
@@ -19,12 +19,9 @@ def resample_to(samples: Tensor, length: int) -> Tensor:
     ends, or throw away what comes from there.
     """
     given = samples.shape[-1]
-    with torch.autocast(samples.device.type, enabled=False):
-        spectrum = torch.fft.rfft(samples.float())
-        # At the lower Nyquist frequency itself, phase is lost: leave that line out.
-        kept = spectrum[..., : (min(given, length) + 1) // 2]
-        resampled: Tensor = torch.fft.irfft(kept, n=length) * (length / given)
-    return resampled
+    # At the lower Nyquist frequency itself, phase is lost: leave that line out.
+    kept = np.fft.rfft(samples)[..., : (min(given, length) + 1) // 2]
+    return cast("Samples", np.fft.irfft(kept, n=length) * np.float32(length / given))
 
 
 class Interpolator:

@@ -73,7 +73,7 @@ def model_system(
     settings = {
         "model_sha256": stored.digest,
         "quality": quality,
-        "device": separator.device.type,
+        "device": separator.device.partition(":")[0],
     }
     name = Path(wanted).stem if Path(wanted).is_file() else wanted
     name += "" if quality == "balanced" else f"-{quality}"

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from songsplit.audio import Resampler
 from songsplit.dsp.overlap_add import ChunkPlan, overlap_add
 from songsplit.dsp.varispeed import Interpolator
-from songsplit.inference.runner import Runner
+from songsplit.errors import ModelError
+from songsplit.inference.engine import Engine
 
 Samples = NDArray[np.float32]
 
@@ -80,7 +81,7 @@ class _Sides:
 
 
 def stream_stems(
-    runner: Runner,
+    engine: Engine,
     mixture: Iterable[Samples],
     sample_rate: int,
     channels: int,
@@ -108,7 +109,7 @@ def stream_stems(
             kept.append(block)
             yield block
 
-    config = runner.config
+    config = engine.config
     rate, foreground = config.sample_rate, len(config.targets) - 1
     is_resampled = sample_rate != rate
 
@@ -122,8 +123,7 @@ def stream_stems(
         pairs, signs = zip(*map(sides.pairs, scaled, peaks.flatten().tolist()), strict=True)
         scaled *= signs
         heard = [chunk[numbers] for chunk, numbers in zip(scaled, pairs, strict=True)]
-        separated = runner.foreground(np.concatenate(heard))
-        stems, highs = (_unpaired(found, pairs) for found in separated)
+        stems, highs = (_unpaired(f, pairs) for f in _separated(engine, np.concatenate(heard)))
         if is_resampled:
             stems = stems - highs * scaled[:, np.newaxis]
         stems *= (peaks * signs)[:, np.newaxis]
@@ -133,11 +133,12 @@ def stream_stems(
     shares = Interpolator(rate, sample_rate)
     # Chunks start on the grid of the network's coarsest frames, wherever they are cut.
     grid = config.hop_length * config.frame_multiple
-    plan = chunk_plan(_LIVE_SECONDS if live else runner.chunk_seconds, rate, grid)
+    plan = chunk_plan(_LIVE_SECONDS if live else engine.chunk_seconds, rate, grid)
 
     def estimates() -> Iterator[Samples]:
         blocks = _resampled(remembered(), sample_rate, rate, channels)
-        for block in overlap_add(blocks, process, plan, 1 if live else runner.group(channels)):
+        group = 1 if live else max(1, engine.items // max(1, channels - 1))
+        for block in overlap_add(blocks, process, plan, group):
             if is_resampled:
                 shares.push(block[foreground:])
             yield block[:foreground].reshape(foreground * channels, -1)
@@ -158,6 +159,17 @@ def stream_stems(
         # Or early.
         whole = np.concatenate(kept, axis=-1)
         yield complete(np.zeros((foreground, *whole.shape), np.float32), whole)
+
+
+def _separated(engine: Engine, pairs: Samples) -> tuple[Samples, Samples]:
+    """Separate stereo pairs; where both sides are equal, so are those of the result."""
+    stems, highs = engine.foreground(pairs)
+    if not np.isfinite(stems).all():
+        raise ModelError("the network computed values that are not finite: is it damaged?")
+    is_mono = (pairs[:, 0] == pairs[:, 1]).all(axis=1)
+    for values in (stems, highs):
+        values[is_mono] = values[is_mono].mean(axis=2, keepdims=True)
+    return stems, highs
 
 
 def _unpaired(found: Samples, pairs: Sequence[NDArray[np.int64]]) -> Samples:

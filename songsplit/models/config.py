@@ -138,6 +138,11 @@ class MaskUNetConfig:
         return sum(bins // width for bins, width in self._ranges())
 
     @property
+    def band_widths(self) -> list[int]:
+        """Number of bins in each band."""
+        return [width for bins, width in self._ranges() for _ in range(bins // width)]
+
+    @property
     def rows(self) -> int:
         """Length of the frequency axis after folding."""
         return self.band_count // self.subbands

@@ -10,9 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import os
 import warnings
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -20,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from songsplit.errors import MissingExtraError
-from songsplit.files import write_whole
 from songsplit.models.blocks import FrequencyLinear
 from songsplit.models.unet import MaskUNet
 from songsplit.models.weights import StoredModel
@@ -30,8 +27,8 @@ _FRAMES = 96  # of the example that the network is traced with
 _LEAST_STORED_IN_HALF = 64  # values of a tensor
 
 
-def save_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> None:
-    """Write a model as ONNX, whole or not at all.
+def onnx_network(stored: StoredModel) -> bytes:
+    """Turn a model into the content of an ONNX file.
 
     Weights are stored in half precision where they lose nothing by it, and computed in float32.
     MissingExtraError says if the packages onnx and onnxscript are missing.
@@ -74,7 +71,8 @@ def save_onnx(stored: StoredModel, path: str | os.PathLike[str]) -> None:
     }
     onnx.helper.set_model_props(model, described)
     onnx.checker.check_model(model)
-    write_whole(Path(path), model.SerializeToString())
+    content: bytes = model.SerializeToString()
+    return content
 
 
 class _BandMasks(nn.Module):

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import copy
-import math
-from fractions import Fraction
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from songsplit.dsp.masks import apply_masks, between_frames, continue_masks, input_powers
 from songsplit.dsp.stft import STFT
-from songsplit.dsp.varispeed import resample_to
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.unet import MaskUNet
 
-SPEEDS = (Fraction(21, 20), Fraction(11, 10))
-"""Speeds besides the true one. Faster ones cost less than slower ones and help more: higher
-voices have their harmonics further apart (docs/experiments.md)."""
-
 _CONVOLUTIONS = nn.Conv2d, nn.ConvTranspose2d
-_EDGE = 2048  # zeros on either side, so that the ends do not ring into each other
 
 
 class Foreground(NamedTuple):
@@ -102,38 +93,3 @@ def fused(model: SeparationModel) -> SeparationModel:
                 layers[index] = fuse_conv_bn_eval(layer, norm, transpose=is_transposed)
                 layers[index + 1] = nn.Identity()
     return result
-
-
-class SpeedAverage(nn.Module):
-    """Mean of a model's stems at the song's own speed and at others.
-
-    A voice that is played a little higher falls on other bins of the spectrogram. That changes
-    the network's mistakes but not the voice, so the mean is nearer to the voice.
-    """
-
-    def __init__(self, model: SeparationModel) -> None:
-        super().__init__()
-        self.model = model
-        self.config = model.config
-
-    def foreground(self, mixture: Tensor) -> Foreground:
-        """Separate all targets but the last, as :meth:`SeparationModel.foreground` does."""
-        samples = mixture.shape[-1]
-        stems, highs = self.model.foreground(mixture)
-        # All speeds lead from this length to whole and smooth numbers of samples.
-        unit = math.lcm(*(speed.numerator for speed in SPEEDS))
-        length = _smooth(math.ceil((samples + 2 * _EDGE) / unit)) * unit
-        padded = functional.pad(mixture, (_EDGE, length - samples - _EDGE))
-        own = functional.pad(stems, (_EDGE, length - samples - _EDGE))
-        total = own
-        for speed in SPEEDS:
-            shorter = int(length / speed)
-            played = self.model.foreground(resample_to(padded, shorter)).stems
-            # The highest frequencies do not fit when played faster: take those of true speed.
-            total = total + own + resample_to(played - resample_to(own, shorter), length)
-        return Foreground(total[..., _EDGE : _EDGE + samples] / (1 + len(SPEEDS)), highs)
-
-
-def _smooth(number: int) -> int:
-    """Return the next number that has no prime factor above 5, and so divides a power of 30."""
-    return next(candidate for candidate in count(number) if pow(30, 64, candidate) == 0)

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
-from songsplit.errors import ConfigError, ModelError
+from songsplit.errors import ConfigError, MissingExtraError, ModelError
 from songsplit.files import write_whole
 from songsplit.models.config import MaskUNetConfig
 
@@ -79,13 +79,13 @@ def list_models() -> list[ModelInfo]:
     ['default', 'open']
     """
     models = []
-    for name, (path, sha256) in registry().items():
+    for name, (weights, _) in registry().items():
         try:
-            with safe_open(str(path), framework="numpy") as file:
+            with safe_open(str(weights.path), framework="numpy") as file:
                 card = json.loads(file.metadata()["card"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise _damaged(path) from error
-        models.append(ModelInfo(name, path, sha256, card))
+            raise _damaged(weights.path) from error
+        models.append(ModelInfo(name, weights.path, weights.sha256, card))
     return models
 
 
@@ -97,10 +97,8 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
         return load_weights(wanted)
     known = registry()
     if wanted in known:
-        path, sha256 = known[wanted]
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-            raise _damaged(path)
-        return load_weights(path)
+        known[wanted].weights.read()
+        return load_weights(known[wanted].weights.path)
     if Path(wanted).exists():
         return load_weights(wanted)
     raise ModelError(
@@ -108,13 +106,21 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
     )
 
 
+def load_network(model: str | None = None) -> bytes | None:
+    """Read the ONNX network of a model by its name; None if no model of that name ships."""
+    found = registry().get(model or DEFAULT_MODEL)
+    return found and found.network.read()
+
+
 def load_weights(path: str | os.PathLike[str]) -> StoredModel:
     """Read and check a weights file; raise ModelError if it is missing or damaged."""
-    import torch
+    try:
+        import torch
 
-    from songsplit.models.separation_model import SeparationModel
-    from songsplit.models.unet import encoder_costs
-
+        from songsplit.models.separation_model import SeparationModel
+        from songsplit.models.unet import encoder_costs
+    except ImportError as error:
+        raise MissingExtraError("torch", "torch") from error
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
@@ -186,14 +192,38 @@ def save_weights(
     return digest
 
 
-def registry() -> dict[str, tuple[Path, str]]:
-    """Read the path and the checksum of each model that comes with songsplit."""
+class _File(NamedTuple):
+    """A file of a model that comes with songsplit, and its checksum."""
+
+    path: Path
+    sha256: str
+
+    def read(self) -> bytes:
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise _damaged(self.path) from error
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise _damaged(self.path)
+        return content
+
+
+class _Files(NamedTuple):
+    weights: _File
+    network: _File
+
+
+def registry() -> dict[str, _Files]:
+    """Return the files of each model that comes with songsplit: safetensors and ONNX."""
     path = _FOLDER / "registry.json"
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _damaged(path) from error
-    return {name: (_FOLDER / entry["file"], entry["sha256"]) for name, entry in entries.items()}
+    return {
+        name: _Files(*(_File(_FOLDER / file, sha256) for file, sha256 in files.items()))
+        for name, files in entries.items()
+    }
 
 
 def _damaged(path: Path) -> ModelError:

@@ -26,7 +26,7 @@ from songsplit.data.sampling import Batch, WholeClip
 from songsplit.errors import ConfigError, ModelError, TrainingError
 from songsplit.evaluation.bss_eval import finite_median, frame_sdr, usdr
 from songsplit.inference.pipeline import stream_stems
-from songsplit.inference.runner import Runner
+from songsplit.inference.torch_engine import TorchEngine
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation_model import SeparationModel
 from songsplit.models.weights import load_weights
@@ -185,8 +185,8 @@ class SeparationTraining(pl.LightningModule):
         if references.shape[-1] == 0:
             return  # other ranks have one clip more
         # In chunks as users get it, so that songs of any length fit.
-        runner = Runner(self.model, self.device, shared=True)
-        blocks = stream_stems(runner, [references.sum(axis=0)], self.config.sample_rate, channels=2)
+        engine = TorchEngine(self.model, self.device, shared=True)
+        blocks = stream_stems(engine, [references.sum(axis=0)], self.config.sample_rate, channels=2)
         try:
             estimates = np.concatenate(list(blocks), axis=-1)
         except ModelError as error:

@@ -33,7 +33,7 @@ from songsplit.audio.arrays import MAX_CHANNELS, MAX_SAMPLE_RATE
 from songsplit.audio.formats import FormatName
 from songsplit.errors import ConfigError, SongsplitError
 from songsplit.inference import QUALITIES
-from songsplit.inference.runner import choose_device
+from songsplit.inference.engine import choose_device
 from songsplit.separator import Separator
 
 PAGE = Path(str(files("songsplit.web") / "page"))

@@ -14,8 +14,8 @@ from typing import Any
 import songsplit
 from songsplit.errors import OutputExistsError
 from songsplit.files import TEMPORARY_PREFIX, output_errors
-from songsplit.models.onnx import save_onnx
-from songsplit.models.weights import StoredModel, load_model
+from songsplit.inference.onnx_engine import OnnxEngine
+from songsplit.models.weights import load_model, load_network
 from songsplit.web.server import PAGE
 
 _MODEL = "model.onnx"
@@ -27,7 +27,7 @@ def export_site(folder: Path, model: str | None = None) -> None:
 
     It can be copied to any host of static files. OutputExistsError says if the folder is there.
     """
-    stored = load_model(model)
+    network = load_network(model) or _network(model)
     if folder.exists():
         raise OutputExistsError(f"{folder} is already there: name another folder")
     with output_errors(folder):
@@ -38,24 +38,32 @@ def export_site(folder: Path, model: str | None = None) -> None:
             for packed in site.rglob("*.gz"):
                 packed.with_suffix("").write_bytes(gzip.decompress(packed.read_bytes()))
                 packed.unlink()
-            save_onnx(stored, site / _MODEL)
-            _complete(site, stored)
+            (site / _MODEL).write_bytes(network)
+            _complete(site, OnnxEngine(network))
             site.rename(folder)
 
 
-def _complete(site: Path, stored: StoredModel) -> None:
+def _network(model: str | None) -> bytes:
+    """Make the network file of a user's own model, which needs PyTorch and the extra onnx."""
+    stored = load_model(model)
+    from songsplit.models.onnx import onnx_network
+
+    return onnx_network(stored)
+
+
+def _complete(site: Path, engine: OnnxEngine) -> None:
     """Write what the page asks an engine for, and the version that browsers know the site by."""
     paths = [path for path in sorted(site.rglob("*")) if path.is_file()]
     files = [path.relative_to(site).as_posix() for path in paths]
-    engine: dict[str, Any] = {
+    described: dict[str, Any] = {
         "kind": "browser",
         "version": songsplit.__version__,
         "models": [
             {
-                "name": stored.card.get("name", "own model"),
-                "terms": stored.card.get("terms", ""),
+                "name": engine.card.get("name", "own model"),
+                "terms": engine.card.get("terms", ""),
                 "file": _MODEL,
-                "config": dataclasses.asdict(stored.model.config),
+                "config": dataclasses.asdict(engine.config),
             }
         ],
         "qualities": ["balanced"],
@@ -65,7 +73,7 @@ def _complete(site: Path, stored: StoredModel) -> None:
         "files": [_ENGINE, *(file for file in files if "mediabunny" not in file)],
     }
     (site / _ENGINE).parent.mkdir()
-    (site / _ENGINE).write_text(json.dumps(engine), encoding="utf-8")
+    (site / _ENGINE).write_text(json.dumps(described), encoding="utf-8")
     # Browsers take a new version when this file differs.
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
     worker = site / "offline.js"

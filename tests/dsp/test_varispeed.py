@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,22 +12,26 @@ def test_a_sine_that_fits_keeps_its_periods_and_its_height(given_length, length,
     periods = min(periods, (min(given_length, length) - 1) // 2)
 
     def sine(samples):
-        return 0.3 + torch.sin(2 * math.pi * periods * torch.arange(samples) / samples + 1)
+        phases = 2 * np.pi * periods * np.arange(samples) / samples + 1
+        return (0.3 + np.sin(phases)).astype(np.float32)
 
-    assert torch.allclose(resample_to(sine(given_length), length), sine(length), atol=1e-4)
+    resampled = resample_to(sine(given_length), length)
+    assert resampled.dtype == np.float32
+    np.testing.assert_allclose(resampled, sine(length), atol=1e-4)
 
 
 def test_slower_and_back_changes_nothing():
-    noise = torch.randn(2, 3, 4001)
-    assert torch.allclose(resample_to(resample_to(noise, 4200), 4001), noise, atol=1e-5)
+    noise = np.random.default_rng(0).normal(size=(2, 3, 4001)).astype(np.float32)
+    back = resample_to(resample_to(noise, 4200), 4001)
+    np.testing.assert_allclose(back, noise, atol=1e-5)
 
 
 def test_faster_and_back_takes_away_what_has_no_room():
-    noise = torch.randn(4000)
+    noise = np.random.default_rng(0).normal(size=4000).astype(np.float32)
     back = resample_to(resample_to(noise, 3800), 4000)
-    spectrum, kept = torch.fft.rfft(noise), torch.fft.rfft(back)
-    assert torch.allclose(kept[:1900], spectrum[:1900], atol=1e-3)
-    assert kept[1900:].abs().max() < 1e-3
+    spectrum, kept = np.fft.rfft(noise), np.fft.rfft(back)
+    np.testing.assert_allclose(kept[:1900], spectrum[:1900], atol=1e-3)
+    assert np.abs(kept[1900:]).max() < 1e-3
 
 
 RATES = st.sampled_from([8000, 11025, 44100, 48000, 96000, 192000])

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songsplit.inference.pipeline import stream_stems
-from songsplit.inference.runner import Runner
+from songsplit.inference.torch_engine import TorchEngine
 from tests.models.tiny import all_vocals, tiny_model
 
 
-def runner(model):
-    return Runner(model, torch.device("cpu"))
+def engine(model):
+    return TorchEngine(model, "cpu")
 
 
 @pytest.mark.slow
@@ -32,7 +32,7 @@ def test_every_model_that_can_be_made_can_separate(settings):
     config = model.config
     samples = 60 * config.sample_rate
     mixture = np.random.default_rng(0).normal(size=(1, samples)).astype(np.float32)
-    blocks = list(stream_stems(runner(model), [mixture], config.sample_rate, channels=1))
+    blocks = list(stream_stems(engine(model), [mixture], config.sample_rate, channels=1))
     stems = np.concatenate(blocks, axis=-1)
     assert stems.shape == (len(config.targets), 1, samples)
     np.testing.assert_allclose(stems.sum(axis=0), mixture, atol=1e-5)
@@ -51,7 +51,7 @@ def test_what_is_all_vocals_stays_as_it_is(rate, samples, block, live, channels)
     noise = np.random.default_rng(samples).uniform(-1, 1, (channels, samples))
     mixture = noise.astype(np.float32)
     blocks = (mixture[:, start : start + block] for start in range(0, samples, block))
-    stems = list(stream_stems(runner(all_vocals()), blocks, rate, channels, live=live))
+    stems = list(stream_stems(engine(all_vocals()), blocks, rate, channels, live=live))
     vocals, instrumental = np.concatenate(stems, axis=-1)
     np.testing.assert_allclose(vocals, mixture, atol=4e-6)
     np.testing.assert_allclose(vocals + instrumental, mixture, atol=1e-6)
@@ -64,7 +64,7 @@ def test_highs_that_the_network_does_not_see_go_where_the_highest_it_sees_go():
         model = all_vocals()
         with torch.no_grad():
             model.unet.head.bias.fill_(head)
-        stems = np.concatenate(list(stream_stems(runner(model), [tone[None]], rate, 1)), -1)
+        stems = np.concatenate(list(stream_stems(engine(model), [tone[None]], rate, 1)), -1)
         np.testing.assert_allclose(stems[0, 0, 9000:-9000], share * tone[9000:-9000], atol=1e-3)
 
 
@@ -83,7 +83,7 @@ def test_blocks_come_while_the_song_is_read(rate, live, delay):
             yield np.full((2, rate // 10), 0.1, np.float32)
 
     out = 0
-    for block in stream_stems(runner(model), song(), rate, 2, live=live):
+    for block in stream_stems(engine(model), song(), rate, 2, live=live):
         # Also the last of the samples before this block have waited no longer.
         assert read - out <= delay * rate
         out += block.shape[-1]
@@ -95,7 +95,7 @@ RATE = 8000
 
 def vocals_of(song, live=False):
     """Separate at the network's own rate, so that nothing but the network matters."""
-    model = runner(tiny_model(sample_rate=RATE))
+    model = engine(tiny_model(sample_rate=RATE))
     blocks = np.array_split(song.astype(np.float32), 40, axis=1)
     return np.concatenate(list(stream_stems(model, blocks, RATE, len(song), live=live)), -1)[0]
 

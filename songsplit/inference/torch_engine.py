@@ -1,4 +1,4 @@
-"""A network at work: on which device, how many chunks at once, and what if memory runs out."""
+"""Separation by PyTorch: on which device, how many chunks at once, what if memory runs out."""
 
 from __future__ import annotations
 
@@ -7,39 +7,18 @@ import threading
 import warnings
 from collections import defaultdict
 from contextlib import AbstractContextManager, nullcontext
-from typing import TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from songsplit.errors import DeviceError, ModelError
-from songsplit.models.separation_model import SeparationModel, SpeedAverage
+from songsplit.errors import DeviceError
+from songsplit.models.separation_model import SeparationModel
 
-Network: TypeAlias = SeparationModel | SpeedAverage
 Samples = NDArray[np.float32]
 
 _GPU_ITEMS = 8  # stereo chunks at once, to begin with
 _FORK_SECONDS = 60.0  # a chunk takes a second or two
-
-
-def choose_device(name: str | None) -> torch.device:
-    """Turn a name such as ``"cuda:1"`` into a device, ``None`` and ``"auto"`` into the fastest."""
-    if name is None or name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, ImportError, TypeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DeviceError(
-            f"device {name!r} cannot be used ({reason}): use 'cpu' or leave the choice to songsplit"
-        ) from error
-    if device.type == "meta":
-        raise DeviceError("device 'meta' computes nothing: use 'cpu'")
-    return device
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:
@@ -54,62 +33,53 @@ def precision(device: torch.device) -> AbstractContextManager[object]:
     return nullcontext()
 
 
-class Runner:
-    """Runs a network, in evaluation mode, over stacks of chunks.
+class TorchEngine:
+    """Runs a model, in evaluation mode, over stacks of chunks.
 
     If the device runs out of memory, half as many chunks go through at once, down to a single
     one, and then all further work moves to the CPU, with a warning. If the device is `shared` with
     other work, chunks go through one by one, and the device's own error is raised.
     """
 
-    def __init__(self, network: Network, device: torch.device, *, shared: bool = False) -> None:
-        self._network = network.to(device)
-        self.config = network.config
-        self.device = device
+    def __init__(
+        self, model: SeparationModel, device: str | torch.device, *, shared: bool = False
+    ) -> None:
+        device = torch.device(device)
+        self._model = model.to(device)
+        self.config = model.config
+        self._device = device
+        self.chunk_seconds = 24.0
         self._shared = shared
-        self._items = 1 if shared or device.type == "cpu" else _GPU_ITEMS
-        # Long chunks: little is computed twice. Several speeds take more memory for each second.
-        self.chunk_seconds = 16.0 if isinstance(network, SpeedAverage) else 24.0
+        self.items = 1 if shared or device.type == "cpu" else _GPU_ITEMS
         self._forks = _forks
         _turns[device]
 
-    def group(self, channels: int) -> int:
-        """Return how many chunks of a song are best given at once."""
-        return max(1, self._items // max(1, channels - 1))
+    @property
+    def device(self) -> str:
+        """Name of the device that computes."""
+        return str(self._device)
 
     def foreground(self, pairs: Samples) -> tuple[Samples, Samples]:
-        """Separate all targets but the last.
-
-        From stereo pairs (pairs, 2, n) at the network's rate, with peaks of about one, to stems
-        (pairs, targets - 1, 2, n) and their shares of what lies above the network's band. Where
-        both sides are equal, so are those of the result.
-        """
-        if self._forks < _forks and self.device.type != "cpu":
+        """Separate all targets but the last, as many pairs at once as memory allows."""
+        if self._forks < _forks and self._device.type != "cpu":
             raise DeviceError(
-                f"{self.device} cannot be used in a process forked from one that uses it: start "
+                f"{self._device} cannot be used in a process forked from one that uses it: start "
                 "processes with the method 'spawn', or separate on the CPU"
             )
-        with _turns[self.device]:
-            stems, highs = self._run(pairs)
-        if not np.isfinite(stems).all():
-            raise ModelError("the network computed values that are not finite: is it damaged?")
-        is_mono = (pairs[:, 0] == pairs[:, 1]).all(axis=1)
-        for values in (stems, highs):
-            values[is_mono] = values[is_mono].mean(axis=2, keepdims=True)
-        return stems, highs
+        with _turns[self._device]:
+            return self._run(pairs)
 
     def _run(self, pairs: Samples) -> tuple[Samples, Samples]:
-        """Run the network over stereo pairs, as many at once as memory allows."""
         done: list[list[Samples]] = []
         start = 0
         while start < len(pairs):
-            part = torch.from_numpy(pairs[start : start + self._items])
+            part = torch.from_numpy(pairs[start : start + self.items])
             try:
-                with torch.inference_mode(), precision(self.device):
-                    found = self._network.foreground(part.to(self.device))
+                with torch.inference_mode(), precision(self._device):
+                    found = self._model.foreground(part.to(self._device))
                     done.append([values.float().cpu().numpy() for values in found])
             except RuntimeError as error:
-                is_full = self.device.type != "cpu" and "out of memory" in str(error).lower()
+                is_full = self._device.type != "cpu" and "out of memory" in str(error).lower()
                 if self._shared or not is_full:
                     raise
             else:
@@ -121,16 +91,16 @@ class Runner:
         return stems, highs
 
     def _use_less_memory(self) -> None:
-        if self.device.type == "cuda":
+        if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        if self._items > 1:
-            self._items //= 2
+        if self.items > 1:
+            self.items //= 2
             return
         warnings.warn(
-            f"{self.device} ran out of memory: going on on the CPU", RuntimeWarning, stacklevel=2
+            f"{self._device} ran out of memory: going on on the CPU", RuntimeWarning, stacklevel=2
         )
-        self.device = torch.device("cpu")
-        self._network = self._network.to(self.device)
+        self._device = torch.device("cpu")
+        self._model = self._model.to(self._device)
 
 
 # Threads that separate on one device take turns: several at once would each start as many

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from songsplit.inference.runner import Runner
+from songsplit.inference.torch_engine import TorchEngine
 from songsplit.models.separation_model import Foreground
 from tests.models.tiny import TINY, tiny_model
 
@@ -40,34 +40,34 @@ class SmallDevice:
 
 def test_less_memory_means_fewer_chunks_at_once():
     network = SmallDevice(holds=3)
-    runner = Runner(network, torch.device("meta"))
-    assert runner.group(channels=2) == 8
+    engine = TorchEngine(network, torch.device("meta"))
+    assert engine.items == 8
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        stems, _ = runner.foreground(np.ones((8, 2, 100), np.float32))
+        stems, _ = engine.foreground(np.ones((8, 2, 100), np.float32))
     assert len(stems) == 8
     assert network.runs == [("meta", 2)] * 4
-    assert runner.group(channels=2) == 2
+    assert engine.items == 2
 
 
 def test_without_enough_memory_for_one_the_cpu_takes_over():
     network = SmallDevice(holds=0)
-    runner = Runner(network, torch.device("meta"))
+    engine = TorchEngine(network, torch.device("meta"))
     with pytest.warns(RuntimeWarning, match="out of memory") as caught:
-        runner.foreground(np.ones((3, 2, 100), np.float32))
+        engine.foreground(np.ones((3, 2, 100), np.float32))
     assert len(caught) == 1
-    runner.foreground(np.ones((1, 2, 100), np.float32))
+    engine.foreground(np.ones((1, 2, 100), np.float32))
     assert sum(items for _, items in network.runs) == 4
     assert {device for device, _ in network.runs} == {"cpu"}
-    assert runner.device.type == "cpu"
+    assert engine.device == "cpu"
 
 
 def test_work_beside_other_work_raises_what_the_device_raises():
     network = SmallDevice(holds=0)
-    runner = Runner(network, torch.device("meta"), shared=True)
-    assert runner.group(channels=2) == 1
+    engine = TorchEngine(network, torch.device("meta"), shared=True)
+    assert engine.items == 1
     with pytest.raises(torch.OutOfMemoryError):
-        runner.foreground(np.ones((3, 2, 100), np.float32))
+        engine.foreground(np.ones((3, 2, 100), np.float32))
     assert network.device.type == "meta"
 
 
@@ -75,16 +75,16 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
     network = SmallDevice(holds=8)
     network.foreground = lambda items: 1 // 0
     with pytest.raises(ZeroDivisionError):
-        Runner(network, torch.device("meta")).foreground(np.ones((1, 2, 100), np.float32))
+        TorchEngine(network, torch.device("meta")).foreground(np.ones((1, 2, 100), np.float32))
 
 
 def test_the_number_of_chunks_at_once_changes_nothing():
     chunks = np.random.default_rng(0).normal(size=(5, 2, 9000)).astype(np.float32)
     chunks[1] = 0
-    runner = Runner(tiny_model(), torch.device("cpu"))
-    alone = np.concatenate([runner.foreground(chunk[None]) for chunk in chunks], axis=1)
-    runner._items = 3
-    together = np.stack(runner.foreground(chunks))
+    engine = TorchEngine(tiny_model(), torch.device("cpu"))
+    alone = np.concatenate([engine.foreground(chunk[None]) for chunk in chunks], axis=1)
+    engine.items = 3
+    together = np.stack(engine.foreground(chunks))
     assert together.shape == (2, 5, 1, 2, 9000)
     error = np.square(alone - together).mean()
     assert error < 1e-4 * np.square(alone).mean()

@@ -1,0 +1,117 @@
+"""What separates stereo chunks: ONNX Runtime or PyTorch, whichever fits model and device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from songsplit.errors import ConfigError, DeviceError, MissingExtraError
+from songsplit.models.config import MaskUNetConfig
+from songsplit.models.weights import load_model, load_network
+
+if TYPE_CHECKING:
+    from songsplit.models.separation_model import SeparationModel
+
+EngineName: TypeAlias = Literal["onnx", "torch"]
+"""ONNX Runtime, for the models that come with songsplit on the CPU, or PyTorch, for all else."""
+
+Samples = NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """A network at work on a device."""
+
+    @property
+    def config(self) -> MaskUNetConfig:
+        """Settings of the network."""
+
+    @property
+    def device(self) -> str:
+        """Name of the device that computes."""
+
+    @property
+    def items(self) -> int:
+        """Number of stereo chunks that are best given at once."""
+
+    @property
+    def chunk_seconds(self) -> float:
+        """Best length of a chunk: in long ones, little is computed twice."""
+
+    def foreground(self, pairs: Samples) -> tuple[Samples, Samples]:
+        """Separate all targets but the last.
+
+        From stereo pairs (pairs, 2, n) at the network's rate, with peaks of about one, to stems
+        (pairs, targets - 1, 2, n) and their shares of what lies above the network's band.
+        """
+
+
+def load_engine(
+    model: str | os.PathLike[str] | SeparationModel | None,
+    device: str | None = None,
+    engine: EngineName | None = None,
+) -> tuple[Engine, Mapping[str, Any]]:
+    """Load a model, and return what runs it and its card."""
+    if engine not in (None, *get_args(EngineName)):
+        raise ConfigError(f"unknown engine {engine!r}: use {', '.join(get_args(EngineName))}")
+    chosen = choose_device("cpu" if device is None and engine == "onnx" else device)
+    network = None
+    if (model is None or isinstance(model, str)) and chosen == "cpu" and engine != "torch":
+        network = load_network(model)
+    if network is not None:
+        from songsplit.inference.onnx_engine import OnnxEngine
+
+        runtime = OnnxEngine(network)
+        return runtime, runtime.card
+    if engine == "onnx":
+        raise ConfigError(
+            "ONNX Runtime is for models that come with songsplit, on the CPU: leave out engine"
+        )
+    card: Mapping[str, Any] = {}
+    if model is None or isinstance(model, str | os.PathLike):
+        stored = load_model(model)
+        model, card = stored.model, stored.card
+    from songsplit.inference.torch_engine import TorchEngine
+    from songsplit.models.separation_model import fused
+
+    return TorchEngine(fused(model), chosen), card
+
+
+def choose_device(name: str | None) -> str:
+    """Return the device of a name such as ``"cuda:1"``; of None and ``"auto"``, the fastest."""
+    if name is None or name == "auto":
+        return _fastest_device()
+    if name == "cpu":
+        return name
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError("torch", "torch") from error
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, ImportError, TypeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DeviceError(
+            f"device {name!r} cannot be used ({reason}): use 'cpu' or leave the choice to songsplit"
+        ) from error
+    if device.type == "meta":
+        raise DeviceError("device 'meta' computes nothing: use 'cpu'")
+    return str(device)
+
+
+def _fastest_device() -> str:
+    try:
+        # Importing torch takes longer than many songs; some builds know of no GPU at all.
+        if "+cpu" in version("torch"):
+            return "cpu"
+        import torch
+    except (PackageNotFoundError, ImportError):
+        return "cpu"
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

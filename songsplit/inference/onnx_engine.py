@@ -1,0 +1,146 @@
+"""Separation by ONNX Runtime and NumPy, on processors, for the models that ship."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from songsplit.dsp import EDGE_BINS, numpy_stft
+from songsplit.models.config import MaskUNetConfig
+
+Samples = NDArray[np.float32]
+_LOGGING = 3  # errors only
+
+
+class OnnxEngine:
+    """Runs a network file that :func:`songsplit.models.onnx.onnx_network` has made.
+
+    `items` is the number of stereo chunks that are best given at once.
+    """
+
+    device = "cpu"
+    items = 1
+    chunk_seconds = 24.0
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._session, self._forks = _session(content), _forks
+        described = self._session.get_modelmeta().custom_metadata_map
+        self.config = MaskUNetConfig.from_json(described["config"])
+        self.card: Mapping[str, Any] = json.loads(described["card"])
+
+    def __reduce__(self) -> tuple[type[OnnxEngine], tuple[bytes]]:
+        return OnnxEngine, (self._content,)
+
+    def foreground(self, pairs: Samples) -> tuple[Samples, Samples]:
+        """Separate all targets but the last, as :class:`songsplit.inference.engine.Engine` says."""
+        if self._forks < _forks:  # the session's threads did not come along
+            self._session, self._forks = _session(self._content), _forks
+        with _turns:
+            results = [self._separate(pair) for pair in pairs]
+        stems, highs = (np.stack(values) for values in zip(*results, strict=True))
+        return stems, highs
+
+    def _separate(self, pair: Samples) -> tuple[Samples, Samples]:
+        """Separate one stereo pair, shape (2, n)."""
+        config, samples = self.config, pair.shape[1]
+        sizes = config.n_fft, config.hop_length
+        # NumPy's transforms let other threads run.
+        with ThreadPoolExecutor(2) as pool:
+            spectra = list(pool.map(lambda side: numpy_stft.spectrogram(side, *sizes), pair))
+            powers = self._band_powers(spectra)
+            (masks,) = self._session.run(None, {"powers": powers})
+            # To (targets - 1, 2, frames, bands), alike in memory to the spectra.
+            masks = masks.reshape(-1, 2, *masks.shape[2:]).swapaxes(2, 3)
+            edges = self._edges(masks)
+
+            def stem(index: tuple[int, int]) -> Samples:
+                masked = self._masked(spectra[index[1]], masks[index], edges[index])
+                return numpy_stft.inverse(masked, *sizes, samples)
+
+            stems = list(pool.map(stem, np.ndindex(*masks.shape[:2])))
+        highs = _between_frames(edges, config.hop_length, samples)
+        return np.stack(stems).reshape(*masks.shape[:2], samples), highs
+
+    def _band_powers(self, spectra: list[NDArray[np.complex64]]) -> Samples:
+        """Return powers of left, right, mid and side in each band, (1, 4, bands, frames)."""
+        left, right = (side[:, : self.config.bins] for side in spectra)
+        signals = (left, right, (left + right) / 2, (left - right) / 2)
+        powers = np.empty((1, 4, self.config.band_count, len(left)), np.float32)
+        for index, signal in enumerate(signals):
+            squares = np.square(signal.real) + np.square(signal.imag)
+            start = row = 0
+            for stop, width in self.config.bands:
+                part, count = squares[:, start:stop], (stop - start) // width
+                pooled = sum((part[:, n::width] for n in range(1, width)), part[:, ::width])
+                powers[0, index, row : row + count] = pooled.T / np.float32(width)
+                start, row = stop, row + count
+        return powers
+
+    def _edges(self, masks: Samples) -> Samples:
+        """Return the mean mask of the highest masked bins, (targets - 1, 2, frames)."""
+        bands = np.repeat(np.arange(self.config.band_count), self.config.band_widths)[-EDGE_BINS:]
+        edges: Samples = masks[..., bands].mean(axis=-1)
+        return edges
+
+    def _masked(
+        self, spectrum: NDArray[np.complex64], mask: Samples, edge: Samples
+    ) -> NDArray[np.complex64]:
+        """Multiply a spectrum (frames, bins) by a mask of bands, which is continued upwards."""
+        whole = np.empty(spectrum.shape, np.float32)
+        bins = self.config.bins
+        whole[:, :bins] = np.repeat(mask, self.config.band_widths, axis=1)
+        whole[:, bins:] = edge[:, np.newaxis]
+        return spectrum * whole
+
+
+def _between_frames(values: Samples, hop_length: int, samples: int) -> Samples:
+    """Interpolate values of frames, shape (..., frames), for every sample: (..., samples)."""
+    following = np.concatenate([values[..., 1:], values[..., -1:]], axis=-1)
+    share = np.arange(hop_length, dtype=np.float32) / np.float32(hop_length)
+    between = values[..., np.newaxis] * (1 - share) + following[..., np.newaxis] * share
+    whole: Samples = between.reshape(*values.shape[:-1], -1)
+    return whole[..., :samples]
+
+
+def _session(content: bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _LOGGING
+    options.intra_op_num_threads = _threads()
+    # Threads that spin while they wait take the time of other programs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _threads() -> int:
+    """Return the number of threads: the processors this process may use, or as the user says."""
+    if _forks:
+        return 1
+    allowed = getattr(os, "sched_getaffinity", None)
+    count = len(allowed(0)) if allowed else os.cpu_count() or 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(count, int(wanted)) if wanted.isdigit() and int(wanted) else count
+
+
+# Songs that threads separate at once take turns: each would take all processors and as much
+# memory again.
+_turns = threading.Lock()
+_forks = 0
+
+
+def _after_fork_in_child() -> None:
+    global _forks, _turns
+    _forks += 1
+    _turns = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

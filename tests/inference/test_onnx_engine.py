@@ -1,0 +1,136 @@
+"""ONNX Runtime and PyTorch separate alike, and which of them is taken."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import songsplit
+from songsplit.errors import ConfigError, MissingExtraError, ModelError
+from songsplit.inference.engine import load_engine
+from songsplit.inference.onnx_engine import OnnxEngine
+from songsplit.models import weights
+from songsplit.models.onnx import onnx_network
+from songsplit.models.weights import StoredModel, load_model, load_network
+from tests.models.tiny import tiny_model
+
+
+def decibels(error, signal):
+    return 10 * np.log10(np.square(error).mean() / np.square(signal).mean())
+
+
+@pytest.fixture(scope="module")
+def noise():
+    sides = np.random.default_rng(0).normal(size=(2, 2, 50_001)).astype(np.float32) / 8
+    sides[1, 1] = sides[1, 0]
+    return sides
+
+
+@pytest.fixture
+def float32(monkeypatch):
+    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: False)
+
+
+@pytest.mark.parametrize("samples", [1, 700, 50_001])
+@pytest.mark.parametrize("name", ["default", "open"])
+def test_both_engines_give_the_same_stems(float32, noise, name, samples):
+    onnx, card = load_engine(name, "cpu")
+    torch, same_card = load_engine(name, "cpu", "torch")
+    assert (type(onnx).__name__, type(torch).__name__) == ("OnnxEngine", "TorchEngine")
+    assert (onnx.config, card) == (torch.config, same_card)
+    mixture = noise[..., :samples]
+    for found, expected in zip(onnx.foreground(mixture), torch.foreground(mixture), strict=True):
+        assert found.shape == expected.shape == (2, 1, 2, samples)
+        assert found.dtype == np.float32
+        assert decibels(found - expected, mixture) < -90
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"targets": ("vocals", "drums", "other")},
+        {"hop_length": 100},
+        {"bands": ((64, 1), (192, 4)), "subbands": 2},
+    ],
+)
+def test_any_model_of_ours_can_be_a_network_file(float32, noise, settings):
+    model = tiny_model(**settings)
+    engine = OnnxEngine(onnx_network(StoredModel(model, {}, "")))
+    expected = load_engine(model, "cpu")[0].foreground(noise)
+    for found, values in zip(engine.foreground(noise), expected, strict=True):
+        assert decibels(found - values, noise) < -80
+
+
+@pytest.mark.parametrize("name", ["default", "open"])
+def test_network_files_are_made_of_the_weights_that_ship(name):
+    made, given = (
+        onnxruntime.InferenceSession(content)
+        for content in (onnx_network(load_model(name)), load_network(name))
+    )
+    described = given.get_modelmeta().custom_metadata_map
+    assert described == made.get_modelmeta().custom_metadata_map
+    assert described["sha256"] == load_model(name).digest
+    bands = OnnxEngine(load_network(name)).config.band_count
+    powers = {"powers": np.random.default_rng(0).random((1, 4, bands, 40), np.float32)}
+    np.testing.assert_array_equal(made.run(None, powers)[0], given.run(None, powers)[0])
+
+
+def test_a_damaged_network_is_refused(tmp_path, monkeypatch):
+    for file in ("default.onnx", "default.safetensors", "registry.json"):
+        content = (weights._FOLDER / file).read_bytes()
+        (tmp_path / file).write_bytes(content[:-1] if file.endswith("onnx") else content)
+    monkeypatch.setattr(weights, "_FOLDER", tmp_path)
+    with pytest.raises(ModelError, match=r"default\.onnx.*install songsplit again"):
+        songsplit.Separator(device="cpu")
+
+
+def test_the_engine_can_be_chosen_where_there_is_a_choice(noise):
+    assert type(load_engine(None, engine="onnx")[0]).__name__ == "OnnxEngine"
+    with pytest.raises(ConfigError, match="use onnx, torch"):
+        songsplit.Separator(engine="tensorflow")
+    with pytest.raises(ConfigError, match="leave out engine"):
+        songsplit.Separator(tiny_model(), engine="onnx")
+
+
+def test_a_separator_can_be_sent_to_another_process(noise):
+    separator = songsplit.Separator(device="cpu")
+    sent = pickle.loads(pickle.dumps(separator))
+    mixture = noise[0]
+    expected = separator.separate(mixture, 44100).vocals
+    np.testing.assert_array_equal(sent.separate(mixture, 44100).vocals, expected)
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+import json, numpy as np, songsplit
+from songsplit.errors import SongsplitError
+
+stems = songsplit.separate(np.full((2, 4410), 0.1, np.float32), 44100, quality="best")
+problems = []
+for settings in ({"model": sys.argv[1]}, {"device": "cuda"}, {"engine": "torch"}, {"model": "x"}):
+    try:
+        songsplit.Separator(**settings)
+    except SongsplitError as error:
+        problems.append([type(error).__name__, str(error)])
+print(json.dumps([stems.vocals.shape, problems]))
+"""
+
+
+def test_without_torch_models_that_ship_separate_and_others_say_what_to_install(tmp_path):
+    path = tmp_path / "own.safetensors"
+    weights.save_weights(tiny_model(), {}, path)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, path], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    shape, problems = json.loads(done.stdout)
+    assert shape == [2, 4410]
+    assert [kind for kind, _ in problems] == [MissingExtraError.__name__] * 3 + ["ModelError"]
+    assert all("pip install 'songsplit[torch]'" in text for _, text in problems[:3])
