@@ -10,7 +10,7 @@ import typer
 from typer import Argument, Option
 
 import songsplit
-from songsplit.errors import OutputExistsError
+from songsplit.errors import MissingExtraError, OutputExistsError
 
 
 def list_models() -> None:
@@ -59,6 +59,10 @@ def export(
     The file records what the model was trained on and how. A model becomes an ONNX file for
     other programs: songsplit export default default.onnx. That needs the extra onnx.
     """
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("torch", "torch") from error
     if output.suffix == ".onnx":
         _export_onnx(str(checkpoint), output, overwrite=overwrite)
         return

@@ -30,7 +30,7 @@ def app(
         Option(
             metavar="FOLDER",
             help="Instead, write the page as a site for any web server: it separates songs in "
-            "its visitors' browsers. Needs the extra: pip install 'songsplit[onnx]'.",
+            "its visitors' browsers.",
             show_default=False,
         ),
     ] = None,
