@@ -56,7 +56,7 @@ class OnnxEngine:
         # NumPy's transforms let other threads run.
         with ThreadPoolExecutor(2) as pool:
             spectra = list(pool.map(lambda side: numpy_stft.spectrogram(side, *sizes), pair))
-            powers = self._band_powers(spectra)
+            powers = self._pooled(spectra)
             (masks,) = self._session.run(None, {"powers": powers})
             # To (targets - 1, 2, frames, bands), alike in memory to the spectra.
             masks = masks.reshape(-1, 2, *masks.shape[2:]).swapaxes(2, 3)
@@ -70,7 +70,12 @@ class OnnxEngine:
         highs = _between_frames(edges, config.hop_length, samples)
         return np.stack(stems).reshape(*masks.shape[:2], samples), highs
 
-    def _band_powers(self, spectra: list[NDArray[np.complex64]]) -> Samples:
+    def band_powers(self, pair: Samples) -> Samples:
+        """Return what the network takes, (1, 4, bands, frames), of a stereo pair (2, n)."""
+        sizes = self.config.n_fft, self.config.hop_length
+        return self._pooled([numpy_stft.spectrogram(side, *sizes) for side in pair])
+
+    def _pooled(self, spectra: list[NDArray[np.complex64]]) -> Samples:
         """Return powers of left, right, mid and side in each band, (1, 4, bands, frames)."""
         left, right = (side[:, : self.config.bins] for side in spectra)
         signals = (left, right, (left + right) / 2, (left - right) / 2)

@@ -10,10 +10,15 @@ from __future__ import annotations
 import copy
 import json
 import logging
+import tempfile
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -75,6 +80,49 @@ def onnx_network(stored: StoredModel) -> bytes:
     return content
 
 
+def quantized(network: bytes, powers: Sequence[NDArray[np.float32]]) -> bytes:
+    """Compute the convolutions of a network with integers of 8 bits.
+
+    `powers` are inputs as songs give them, (1, 4, bands, frames): they tell the range of each map.
+    """
+    import onnx
+    import onnxruntime
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+
+    class Songs(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._songs = iter(powers)
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            values = next(self._songs, None)
+            return None if values is None else {"powers": values}
+
+    described = {entry.key: entry.value for entry in onnx.load_from_string(network).metadata_props}
+    with tempfile.TemporaryDirectory() as folder:
+        plain, small = Path(folder, "plain.onnx"), Path(folder, "small.onnx")
+        # Scales and shifts go into the convolutions before them.
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(plain)
+        onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        quantize_static(
+            plain,
+            small,
+            Songs(),
+            per_channel=True,
+            op_types_to_quantize=["Conv"],
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        model = onnx.load(small)
+    _store_in_half(model)
+    _strip(model)
+    onnx.helper.set_model_props(model, described)
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
 class _BandMasks(nn.Module):
     """A MaskUNet from pooled powers to masks of bands, in operations that ONNX has."""
 
@@ -128,7 +176,6 @@ class _MatMul(nn.Module):
 
 def _store_in_half(model: Any) -> None:
     """Store tensors as float16 that lose nothing by it, and cast them when the file is loaded."""
-    import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph

@@ -79,7 +79,8 @@ def list_models() -> list[ModelInfo]:
     ['default', 'open']
     """
     models = []
-    for name, (weights, _) in registry().items():
+    for name, files in registry().items():
+        weights = files.weights
         try:
             with safe_open(str(weights.path), framework="numpy") as file:
                 card = json.loads(file.metadata()["card"])
@@ -106,10 +107,13 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
     )
 
 
-def load_network(model: str | None = None) -> bytes | None:
-    """Read the ONNX network of a model by its name; None if no model of that name ships."""
+def load_network(model: str | None = None, *, int8: bool = False) -> bytes | None:
+    """Read the ONNX network of a model by its name; None if no model of that name ships.
+
+    `int8` asks for the one whose convolutions are computed with integers of 8 bits.
+    """
     found = registry().get(model or DEFAULT_MODEL)
-    return found and found.network.read()
+    return found and (found.int8 if int8 else found.network).read()
 
 
 def load_weights(path: str | os.PathLike[str]) -> StoredModel:
@@ -211,10 +215,11 @@ class _File(NamedTuple):
 class _Files(NamedTuple):
     weights: _File
     network: _File
+    int8: _File
 
 
 def registry() -> dict[str, _Files]:
-    """Return the files of each model that comes with songsplit: safetensors and ONNX."""
+    """Return the files of each model that comes with songsplit."""
     path = _FOLDER / "registry.json"
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))

@@ -27,7 +27,7 @@ def export_site(folder: Path, model: str | None = None) -> None:
 
     It can be copied to any host of static files. OutputExistsError says if the folder is there.
     """
-    network = load_network(model) or _network(model)
+    network = load_network(model, int8=True) or _network(model)
     if folder.exists():
         raise OutputExistsError(f"{folder} is already there: name another folder")
     with output_errors(folder):

@@ -10,14 +10,16 @@ import sys
 import numpy as np
 import onnxruntime
 import pytest
+import soundfile
 
 import songsplit
 from songsplit.errors import ConfigError, MissingExtraError, ModelError
-from songsplit.inference.engine import load_engine
+from songsplit.inference.engine import has_quick_integers, load_engine
 from songsplit.inference.onnx_engine import OnnxEngine
 from songsplit.models import weights
 from songsplit.models.onnx import onnx_network
 from songsplit.models.weights import StoredModel, load_model, load_network
+from tests.conftest import EXAMPLE
 from tests.models.tiny import tiny_model
 
 
@@ -35,6 +37,7 @@ def noise():
 @pytest.fixture
 def float32(monkeypatch):
     monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr("songsplit.inference.engine.has_quick_integers", lambda: False)
 
 
 @pytest.mark.parametrize("samples", [1, 700, 50_001])
@@ -67,6 +70,16 @@ def test_any_model_of_ours_can_be_a_network_file(float32, noise, settings):
         assert decibels(found - values, noise) < -80
 
 
+@pytest.mark.skipif(not has_quick_integers(), reason="this processor computes in float32")
+@pytest.mark.parametrize("name", ["default", "open"])
+def test_integers_change_little(monkeypatch, name):
+    song, rate = soundfile.read(EXAMPLE, dtype="float32")
+    found = songsplit.separate(song.T, rate, model=name, device="cpu").vocals
+    monkeypatch.setattr("songsplit.inference.engine.has_quick_integers", lambda: False)
+    expected = songsplit.separate(song.T, rate, model=name, device="cpu").vocals
+    assert 30 < -decibels(found - expected, song.T) < 80
+
+
 @pytest.mark.parametrize("name", ["default", "open"])
 def test_network_files_are_made_of_the_weights_that_ship(name):
     made, given = (
@@ -76,6 +89,8 @@ def test_network_files_are_made_of_the_weights_that_ship(name):
     described = given.get_modelmeta().custom_metadata_map
     assert described == made.get_modelmeta().custom_metadata_map
     assert described["sha256"] == load_model(name).digest
+    small = onnxruntime.InferenceSession(load_network(name, int8=True))
+    assert small.get_modelmeta().custom_metadata_map == described
     bands = OnnxEngine(load_network(name)).config.band_count
     powers = {"powers": np.random.default_rng(0).random((1, 4, bands, 40), np.float32)}
     np.testing.assert_array_equal(made.run(None, powers)[0], given.run(None, powers)[0])
