@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import threading
@@ -42,7 +43,9 @@ class OnnxEngine:
 
     def foreground(self, pairs: Samples) -> tuple[Samples, Samples]:
         """Separate all targets but the last, as :class:`songsplit.inference.engine.Engine` says."""
-        if self._forks < _forks:  # the session's threads did not come along
+        if self._forks < _forks:
+            # The session's threads did not come along, and its end would wait for them: it stays.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
             self._session, self._forks = _session(self._content), _forks
         with _turns:
             results = [self._separate(pair) for pair in pairs]
