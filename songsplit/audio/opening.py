@@ -9,9 +9,10 @@ import tempfile
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from songsplit.audio.containers import UnreadableError, after_id3, find_samples
+from songsplit.audio.containers import UnreadableError, after_id3, find_samples, read_at
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -69,16 +70,15 @@ class _Source:
 
 
 class File(_Source):
-    """A seekable binary file, or a part of it, without its name.
+    """A seekable binary file from a place on, without its name.
 
     Both libsndfile and FFmpeg let a file's extension sway what they take the content for: a text
     file called ``notes.au`` becomes 8 kHz noise.
     """
 
-    def __init__(self, file: BinaryIO, start: int = 0, size: int | None = None) -> None:
+    def __init__(self, file: BinaryIO, start: int = 0) -> None:
         super().__init__(file)
-        self._start = start
-        self._stop = file.seek(0, 2) if size is None else start + size
+        self._start, self._stop = start, file.seek(0, 2)
         self._state = _state(file)
         file.seek(start)
 
@@ -101,10 +101,6 @@ class File(_Source):
     def tell(self) -> int:
         """Return the position in bytes."""
         return self._file.tell() - self._start
-
-    def part(self, start: int, size: int) -> File:
-        """Return a part of the file as a file."""
-        return File(self._file, self._start + start, size)
 
     def check(self) -> None:
         """Raise what happened while reading, or an UnreadableError if the file has changed."""
@@ -188,21 +184,36 @@ def _is_mpeg_stream(head: bytes) -> bool:
     return False
 
 
-def open_container(file: File | Pipe | BinaryIO) -> InputContainer:
-    """Open a file with FFmpeg's libraries, or raise an UnreadableError."""
+def open_container(source: File | Pipe | BinaryIO, *, is_endless: bool = False) -> InputContainer:
+    """Open a source with FFmpeg's libraries, or raise an UnreadableError."""
     # They are slow to load, and most files do without.
     import av
 
     # A playlist could name other files or addresses: FFmpeg may open none.
     options, buffer_size = {"protocol_whitelist": "none"}, _FILE_BUFFER_BYTES
-    if isinstance(file, Pipe):
+    if isinstance(source, Pipe):
         # Not seconds of audio before the first sample comes out.
         options["probesize"], buffer_size = str(_PIPE_PROBE_BYTES), _PIPE_BUFFER_BYTES
+    else:
+        source.seek(0)
+    file: Any = source
+    if is_endless:
+        options["ignore_length"] = "1"
+        # In what can seek, FFmpeg looks for chunks behind the samples.
+        file = SimpleNamespace(read=source.read)
     try:
-        return av.open(
+        container: InputContainer = av.open(
             file, "r", metadata_errors="replace", options=options, buffer_size=buffer_size
         )
+        return container
     except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(source, _Source):
+            source.check()
+        if isinstance(source, File) and read_at(source, 4, 4) == b"ftyp":
+            raise UnreadableError(
+                "the file is cut off or damaged: its index is missing or unreadable; copy, "
+                "download or export it again"
+            ) from error
         raise UnreadableError(
             "not an audio file that can be read; use WAV, FLAC, MP3, M4A, Ogg or another common "
             "format"

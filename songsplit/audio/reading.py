@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from soundfile import SoundFileError
@@ -18,6 +18,7 @@ from songsplit.audio.arrays import (
     first_unusable,
 )
 from songsplit.audio.containers import Structure, UnreadableError, examine
+from songsplit.audio.decoders import FFmpegDecoder, SoundFileDecoder
 from songsplit.audio.opening import (
     NO_SAMPLES,
     AudioInfo,
@@ -28,13 +29,9 @@ from songsplit.audio.opening import (
     open_source,
     source_name,
 )
-from songsplit.audio.soundfile_decoder import SoundFileDecoder
 from songsplit.errors import AudioFileError, ConfigError
 
-if TYPE_CHECKING:
-    from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
-
-    Decoder: TypeAlias = SoundFileDecoder | FFmpegDecoder
+Decoder: TypeAlias = SoundFileDecoder | FFmpegDecoder
 
 MAX_HOURS = 24.0
 
@@ -102,8 +99,8 @@ def open_audio(
     """Open an audio file for reading; use it in a ``with`` statement.
 
     The content decides how the file is read, never its name's extension. A file object is read
-    from its start and stays open. A pipe is decoded as it comes if it holds WAV, AIFF, AU, FLAC
-    or an MP3 or AAC stream, and else goes through a temporary file. Of several sound tracks, as
+    from its start and stays open. A pipe is decoded as it comes if it holds WAV, AIFF, FLAC or
+    an MP3 or AAC stream, and else goes through a temporary file. Of several sound tracks, as
     films may have, `track` chooses one, counted from 1. The program ffmpeg, and so the musdb
     package, keeps what the last frame of an MP4 has beyond the end of the song: `keeps_filler`.
     An AudioFileError says why a file cannot be used.
@@ -162,13 +159,12 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
 
 
 def _decoder(file: File | Pipe, structure: Structure, track: int, keeps_filler: bool) -> Decoder:
-    if isinstance(file, File) and not structure.needs_ffmpeg:
+    endless = structure.is_endless
+    if isinstance(file, File) and not (endless or structure.needs_ffmpeg):
         with suppress(SoundFileError):
-            return SoundFileDecoder(file, structure.samples)
-    from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
-
+            return SoundFileDecoder(file)
     try:
-        return FFmpegDecoder(file, track=track, keeps_filler=keeps_filler)
+        return FFmpegDecoder(file, track=track, keeps_filler=keeps_filler, is_endless=endless)
     except UnreadableError as error:
         if structure.is_cut:
             raise cut_off(0.0) from error

@@ -21,7 +21,7 @@ from songsplit.audio import (
     read_audio,
     wav,
 )
-from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
+from songsplit.audio.decoders import FFmpegDecoder
 from songsplit.audio.opening import File
 from songsplit.errors import OutputError
 from songsplit.files import TEMPORARY_PREFIX, GrowingFile, write_whole
