@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -27,7 +25,7 @@ from mutagen.wave import WAVE
 
 from songsplit.audio.containers import after_id3, chunks, read_at, syncsafe
 from songsplit.audio.formats import FormatName
-from songsplit.audio.opening import AudioSource, File, open_container
+from songsplit.audio.opening import AudioSource, File
 
 # Names as in Vorbis comments, with those of ID3 (MP3, WAV) and MP4.
 # What describes the sound of the mixture, such as its loudness, does not hold for a stem.
@@ -50,14 +48,10 @@ _OLD = b"TT2 TP1 TAL TP2 TYE TCO TCM TRK TPA TBP TRC TCR".split()
 _BY_ID3 = {frame.encode(): name for name, (frame, _) in _NAMES.items()}
 _BY_ID3 |= dict(zip(_OLD, _NAMES, strict=True)) | {b"TYER": "date"}
 _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
-# Matroska, ASF (WMA), WavPack and Monkey's Audio; and what FFmpeg's libraries call some fields.
-_BY_FFMPEG = (b"\x1aE\xdf\xa3", b"0&\xb2u", b"wvpk", b"MAC ")
-_ALIASES = {"track": "tracknumber", "disc": "discnumber", "year": "date"}
 _WRITTEN: Any = {"mp3": MP3, "wav": WAVE, "flac": FLAC, "ogg": OggVorbis, "opus": OggOpus}
 _MOST_BYTES = 16 << 20  # of all tags of a file
 _MOST_COVER_BYTES = 10 << 20
 _MOST_TEXT = 1 << 16  # characters of all fields
-_MOST_SECONDS = 5.0
 _MOST_FRAMES = 10_000
 _READ_BYTES = 256  # what each read counts as, at least
 _FRONT_COVER = 3
@@ -130,8 +124,6 @@ def read_tags(source: AudioSource) -> Tags:
             fields, pictures = _id3(bounded)
         elif head[:4] in (b"RIFF", b"RF64", b"RIFX", b"FORM", b"caff"):
             fields, pictures = _by_libsndfile(source)
-        elif head[:1] == b"\xff" or head[:4] in _BY_FFMPEG:
-            fields, pictures = _by_ffmpeg(bounded)
     length = sum(len(text) for texts in fields.values() for text in texts)
     if bounded.has_too_much or length > _MOST_TEXT:
         return Tags(problem="the tags are too large and were not copied")
@@ -146,17 +138,16 @@ def read_tags(source: AudioSource) -> Tags:
 
 
 class _Bounded:
-    """A file of which readers of tags get only so much, and not for long."""
+    """A file of which readers of tags get only so much."""
 
     def __init__(self, file: BinaryIO | File) -> None:
         self._file, self._left = file, _MOST_BYTES
-        self._latest = time.monotonic() + _MOST_SECONDS
         self.has_too_much = False
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(_MOST_BYTES if size < 0 else min(size, _MOST_BYTES))
         self._left -= max(len(data), _READ_BYTES)
-        if self._left < 0 or time.monotonic() > self._latest:
+        if self._left < 0:
             self.has_too_much = True
             raise ValueError
         return data
@@ -169,7 +160,7 @@ class _Bounded:
 
 
 def _id3(file: _Bounded) -> _Found:
-    """Read ID3v2, for which FFmpeg's libraries and mutagen need hours if it has many frames."""
+    """Read ID3v2, for which mutagen needs hours if it has many frames."""
     head = file.read(10)
     fields: dict[str, list[str]] = {}
     pictures = []
@@ -253,25 +244,6 @@ def _text(value: Any) -> str:
     if isinstance(value, tuple):  # number and total
         return "/".join(str(number) for number in value if number)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _by_ffmpeg(file: Any) -> _Found:
-    """Read WMA, Matroska, WavPack, and MP3 with old tags at its end."""
-    from av.stream import Disposition
-
-    with open_container(file) as container:
-        found = {
-            key.lower().translate({32: None, 95: None}): text
-            for key, text in container.metadata.items()
-        }
-        found = {_ALIASES.get(key, key): text for key, text in found.items()}
-        fields = {name: [found[name]] for name in _NAMES if found.get(name)}
-        covers = [s for s in container.streams if s.disposition & Disposition.attached_pic]
-        packets = islice(container.demux(covers), len(covers)) if covers else ()
-        return fields, [
-            (packet.stream.metadata.get("comment") == "Cover (front)", bytes(packet))
-            for packet in packets
-        ]
 
 
 def write_tags(file: BinaryIO, name: FormatName, tags: Tags) -> None:

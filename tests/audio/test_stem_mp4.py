@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from songsplit.audio import read_streams
-from songsplit.audio.stem_mp4 import StemMp4Encoder
+from songsplit.audio.encoders import StemMp4Encoder
 from tests.zoo.encoding import RATE, song
 
 

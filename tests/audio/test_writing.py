@@ -19,7 +19,6 @@ from songsplit.audio import (
     clear_stale_parts,
     encoders,
     read_audio,
-    wav,
 )
 from songsplit.audio.decoders import FFmpegDecoder
 from songsplit.audio.opening import File
@@ -66,8 +65,7 @@ def test_very_long_files_become_rf64(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: BitDepth
 ) -> None:
     path = tmp_path / "long.wav"
-    for module in (wav, encoders):
-        monkeypatch.setattr(module, "MAX_PLAIN_BYTES", 1000)
+    monkeypatch.setattr(encoders, "_MAX_PLAIN_BYTES", 1000)
     with StemFilesWriter({"a": path}, RATE, 2, output=OutputFormat("wav", depth)) as writer:
         writer.write({"a": song()})
     assert soundfile.info(str(path)).format == "RF64"
