@@ -106,15 +106,16 @@ def read_tags(source: AudioSource) -> Tags:
         with suppress(OSError), Path(source).open("rb") as file:
             return read_tags(file)
         return Tags()
-    bounded = _Bounded(source)
+    whole = File(source)
+    bounded = _Bounded(whole)
     fields: dict[str, list[str]] = {}
     pictures: list[tuple[bool, bytes]] = []
     # Tags come in a hundred broken ways, with an error for each; the song is separated all the
     # same.
     with suppress(Exception):
-        start = after_id3(source)
-        head = read_at(source, start, 8)
-        source.seek(0)
+        start = after_id3(whole)
+        head = read_at(whole, start, 8)
+        whole.seek(0)
         if head[:4] in (b"fLaC", b"OggS"):
             bounded = _Bounded(File(source, start))
             fields, pictures = _comments(mutagen.File(bounded, options=_WITH_COMMENTS))
@@ -123,7 +124,7 @@ def read_tags(source: AudioSource) -> Tags:
         elif start:
             fields, pictures = _id3(bounded)
         elif head[:4] in (b"RIFF", b"RF64", b"RIFX", b"FORM", b"caff"):
-            fields, pictures = _by_libsndfile(source)
+            fields, pictures = _by_libsndfile(whole, bounded)
     length = sum(len(text) for texts in fields.values() for text in texts)
     if bounded.has_too_much or length > _MOST_TEXT:
         return Tags(problem="the tags are too large and were not copied")
@@ -140,7 +141,7 @@ def read_tags(source: AudioSource) -> Tags:
 class _Bounded:
     """A file of which readers of tags get only so much."""
 
-    def __init__(self, file: BinaryIO | File) -> None:
+    def __init__(self, file: File) -> None:
         self._file, self._left = file, _MOST_BYTES
         self.has_too_much = False
 
@@ -160,7 +161,7 @@ class _Bounded:
 
 
 def _id3(file: _Bounded) -> _Found:
-    """Read ID3v2, for which mutagen needs hours if it has many frames."""
+    """Read ID3v2; mutagen would unpack what is compressed, and need hours for many frames."""
     head = file.read(10)
     fields: dict[str, list[str]] = {}
     pictures = []
@@ -211,13 +212,13 @@ def _frames(data: bytes, version: int, flags: int) -> Iterator[tuple[bytes, byte
         at += head + size
 
 
-def _by_libsndfile(file: BinaryIO) -> _Found:
+def _by_libsndfile(file: File, bounded: _Bounded) -> _Found:
     """Read WAV and AIFF, which may have ID3 in a chunk, and CAF."""
     if read_at(file, 0, 4) != b"caff":
         for name, content, _ in chunks(file, file.seek(0, 2)):
             if name.lower() == b"id3 ":
                 file.seek(content)
-                return _id3(_Bounded(file))
+                return _id3(bounded)
     file.seek(0)
     with soundfile.SoundFile(file) as opened:
         found = opened.copy_metadata()

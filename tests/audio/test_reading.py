@@ -210,14 +210,6 @@ def test_blocks_join_to_the_whole(frames: int, compressed: bool) -> None:
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), whole)
 
 
-def test_info_tells_the_length_where_it_is_known() -> None:
-    with open_audio(io.BytesIO(song_bytes("wav"))) as reader:
-        info = reader.info
-    assert (info.sample_rate, info.channels, info.frames) == (RATE, 2, FRAMES)
-    assert info.format == "WAV PCM_16"
-    assert info.name == "<file object>"
-
-
 # Mistakes and damage ---------------------------------------------------------------
 
 
@@ -458,17 +450,6 @@ def test_a_file_that_changes_while_it_is_read(tmp_path, change):
             os.truncate(path, 100_000)
         with pytest.raises(AudioFileError, match=r"growing\.wav: the file changed"):
             list(blocks)
-
-
-def test_a_file_that_is_removed_while_it_is_read(tmp_path):
-    path = tmp_path / "gone.wav"
-    soundfile.write(path, np.zeros((200_000, 2)), 44100)
-    with open_audio(path) as reader:
-        blocks = reader.blocks(50_000)
-        next(blocks)
-        path.unlink()
-        if os.name == "posix":
-            assert sum(block.shape[1] for block in blocks) == 150_000
 
 
 def test_longer_audio_than_allowed_is_refused() -> None:

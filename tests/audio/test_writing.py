@@ -160,20 +160,6 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on the size of files")
-def test_no_space_leaves_nothing_behind(tmp_path: Path) -> None:
-    import resource
-
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, old[1]))
-    try:
-        with pytest.raises(OutputError, match="free some space"):
-            write_all(tmp_path / "new", song())
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_folder_that_another_song_takes_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
