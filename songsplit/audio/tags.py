@@ -39,12 +39,10 @@ _NAMES: dict[str, tuple[str, str]] = {
     "composer": ("TCOM", "\xa9wrt"),
     "tracknumber": ("TRCK", "trkn"),
     "discnumber": ("TPOS", "disk"),
-    "bpm": ("TBPM", "tmpo"),
-    "isrc": ("TSRC", "----:com.apple.iTunes:ISRC"),
     "copyright": ("TCOP", "cprt"),
 }
 # Those of ID3 before version 2.4.
-_OLD = b"TT2 TP1 TAL TP2 TYE TCO TCM TRK TPA TBP TRC TCR".split()
+_OLD = b"TT2 TP1 TAL TP2 TYE TCO TCM TRK TPA TCR".split()
 _BY_ID3 = {frame.encode(): name for name, (frame, _) in _NAMES.items()}
 _BY_ID3 |= dict(zip(_OLD, _NAMES, strict=True)) | {b"TYER": "date"}
 _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
@@ -89,15 +87,6 @@ class Tags:
         """Mark the title with the name of a stem."""
         titles = [f"{title} ({stem})" for title in self.fields.get("title", [])]
         return replace(self, fields={**self.fields, "title": titles} if titles else self.fields)
-
-    def at_tempo(self, tempo: float) -> Tags:
-        """Correct the beats per minute of a song that is played at a share of its speed."""
-        beats = []
-        for text in self.fields.get("bpm", []):
-            # What is no number cannot be right any longer.
-            with suppress(ValueError):
-                beats.append(f"{float(text) * tempo:.0f}")
-        return replace(self, fields={**self.fields, "bpm": beats} if tempo != 1 else self.fields)
 
 
 def read_tags(source: AudioSource) -> Tags:
@@ -235,16 +224,13 @@ def _comments(file: Any) -> _Found:
 
 
 def _atoms(file: Any) -> _Found:
-    """Read MP4."""
-    found = {name: file.tags[atom] for name, (_, atom) in _NAMES.items() if atom in file.tags}
-    fields = {name: [_text(value) for value in values] for name, values in found.items()}
+    """Read MP4, where a number and a total are a pair."""
+    fields = {}
+    for name, (_, atom) in _NAMES.items():
+        values = [v if isinstance(v, tuple) else (v,) for v in file.tags.get(atom, ())]
+        if values:
+            fields[name] = ["/".join(str(part) for part in value if part) for value in values]
     return fields, [(True, bytes(cover)) for cover in file.tags.get("covr", [])]
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple):  # number and total
-        return "/".join(str(number) for number in value if number)
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def write_tags(file: BinaryIO, name: FormatName, tags: Tags) -> None:
@@ -287,15 +273,14 @@ def _add_id3(file: Any, tags: Tags) -> None:
 
 def _add_mp4(file: Any, tags: Tags) -> None:
     for key, values in tags.fields.items():
-        atom = _NAMES[key][1]
-        if key in ("tracknumber", "discnumber", "bpm"):
-            # Numbers of 16 bits; what is none is left out.
-            parts = re.split(r"[/.]", values[0]) if values else []
-            numbers = [int(p) if p.isdecimal() and int(p) < 1 << 16 else 0 for p in (*parts, "")]
+        if key in ("tracknumber", "discnumber"):
+            # Number and total, of 16 bits; what is no number is left out.
+            parts = f"{''.join(values[:1])}/".split("/")
+            numbers = [int(p) if p.isdecimal() and int(p) < 1 << 16 else 0 for p in parts]
             if numbers[0]:
-                file[atom] = [numbers[0] if key == "bpm" else tuple(numbers[:2])]
+                file[_NAMES[key][1]] = [tuple(numbers[:2])]
         elif values:
-            file[atom] = [v.encode() for v in values] if atom.startswith("----") else values
+            file[_NAMES[key][1]] = values
     if tags.cover is not None:
         kinds = {"image/jpeg": MP4Cover.FORMAT_JPEG, "image/png": MP4Cover.FORMAT_PNG}
         if tags.cover.mime not in kinds:

@@ -25,8 +25,6 @@ FIELDS = {
     "composer": ["Ann"],
     "tracknumber": ["3/12"],
     "discnumber": ["1/2"],
-    "bpm": ["128"],
-    "isrc": ["DEXXX1600001"],
     "copyright": ["CC0"],
 }
 COVER = Cover(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20, "image/jpeg")
@@ -85,16 +83,10 @@ def test_damaged_tags_are_none(content: bytes, tmp_path: Path) -> None:
 def test_what_m4a_cannot_hold(tmp_path: Path) -> None:
     path = tmp_path / "song.m4a"
     path.write_bytes(song_bytes("front.m4a"))
-    odd = {"tracknumber": ["A3"], "discnumber": ["99999999/5"], "bpm": ["97.5"], "genre": []}
+    odd = {"tracknumber": ["A3"], "discnumber": ["99999999/5"], "genre": []}
     with pytest.raises(ValueError, match="JPEG and PNG only"):
         write_tags(path, "m4a", Tags({**odd, "title": ["x\udce9"]}, Cover(b"RIFF", "image/webp")))
-    assert read_tags(path) == Tags({"bpm": ["97"], "title": ["x?"]})
-
-
-def test_beats_per_minute_follow_the_tempo() -> None:
-    tags = Tags({"title": ["a"], "bpm": ["120", "90.5", "fast"]})
-    assert tags.at_tempo(0.5).fields == {"title": ["a"], "bpm": ["60", "45"]}
-    assert tags.at_tempo(1) == tags
+    assert read_tags(path) == Tags({"title": ["x?"]})
 
 
 @pytest.mark.parametrize("kind", ["WAV", "AIFF", "CAF"])
