@@ -20,8 +20,6 @@ from songsplit.audio import (
     encoders,
     read_audio,
 )
-from songsplit.audio.decoders import FFmpegDecoder
-from songsplit.audio.opening import File
 from songsplit.errors import OutputError
 from songsplit.files import TEMPORARY_PREFIX, GrowingFile, write_whole
 from tests.zoo.encoding import RATE, song
@@ -42,22 +40,6 @@ def write_all(folder: Path, samples: np.ndarray) -> None:
     with StemFilesWriter(paths, RATE, samples.shape[0]) as writer:
         for block in np.array_split(samples, 3, axis=1):
             writer.write(dict.fromkeys(STEMS, block))
-
-
-@pytest.mark.parametrize("channels", [1, 6])
-def test_what_is_written_is_read_back(tmp_path: Path, channels: int) -> None:
-    samples = 2 * song(channels=channels)
-    path = tmp_path / "new" / "folder" / "out.wav"
-    write_audio(path, samples, RATE)
-    read, rate = read_audio(path)
-    assert rate == RATE
-    np.testing.assert_array_equal(read, samples)
-    assert soundfile.info(str(path)).subtype == "FLOAT"
-    with path.open("rb") as file:
-        decoder = FFmpegDecoder(File(file))
-        np.testing.assert_array_equal(np.concatenate(list(decoder.chunks()), axis=1), samples)
-        decoder.close()
-    assert [p.name for p in path.parent.iterdir()] == ["out.wav"]
 
 
 @pytest.mark.parametrize("depth", ["16", "32f"])

@@ -41,10 +41,6 @@ def contents(folder: Path) -> dict[str, str]:
     }
 
 
-def hidden(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob(".songsplit-*") if path.is_file()]
-
-
 def start(songs: Path, out: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "songsplit", str(songs), "-o", str(out), "-d", "cpu"]
     return subprocess.Popen(
@@ -92,25 +88,6 @@ def test_a_batch_that_is_killed_is_completed_by_a_rerun(songs: Path, tmp_path: P
         assert contents(out).items() <= reference.items()
     run(songs, out, *options)
     assert contents(out) == reference
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_leaves_nothing_and_says_so(
-    songs: Path, tmp_path: Path, number: signal.Signals
-) -> None:
-    soundfile.write(tmp_path / "long.wav", song(RATE * 400, channels=1).T, RATE)
-    process = start(tmp_path / "long.wav", tmp_path / "out")
-    deadline = time.monotonic() + LIMIT
-    while not hidden(tmp_path) and time.monotonic() < deadline:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=LIMIT)
-    assert process.returncode == 128 + number
-    assert "no partial results" in errors
-    assert "Traceback" not in errors
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture(scope="module")
