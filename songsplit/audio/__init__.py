@@ -19,9 +19,8 @@ from songsplit.audio.formats import (
 )
 from songsplit.audio.opening import AudioInfo
 from songsplit.audio.reading import AudioReader, open_audio, read_audio, read_streams
-from songsplit.audio.resampling import Resampler, resample, resampled_length
+from songsplit.audio.resampling import Resampler, Stretcher, resample, resampled_length
 from songsplit.audio.stem_files import StemFilesWriter
-from songsplit.audio.stretching import Stretcher
 from songsplit.audio.tags import Tags, read_tags
 from songsplit.files import clear_stale_parts
 
