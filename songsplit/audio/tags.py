@@ -61,7 +61,8 @@ _PICTURES = (
 )
 _PICTURE_KEY = "metadata_block_picture"
 _WITH_COMMENTS = (FLAC, OggVorbis, OggOpus, OggFLAC, OggSpeex)
-_Found: TypeAlias = tuple[dict[str, list[str]], list[tuple[bool, bytes]]]  # is it in front?
+# Fields, and pictures: whether each is the front cover, and its bytes.
+_Found: TypeAlias = tuple[dict[str, list[str]], list[tuple[bool, bytes]]]
 
 
 @dataclass(frozen=True)

@@ -129,17 +129,6 @@ def test_a_pipe_that_ends_too_early_is_noticed(kind: str, share: float) -> None:
     assert "cut off" in reason(Pipe(content[: int(len(content) * share)]))
 
 
-@pytest.mark.parametrize("size", [10_000, 70_001])
-def test_much_may_stand_before_the_audio(size: int) -> None:
-    """Pictures, for example."""
-    content = wav_bytes(song())
-    more = b"JUNK" + struct.pack("<I", size) + bytes(size + size % 2)
-    at = content.index(b"fmt ")
-    total = struct.pack("<I", len(content) + len(more) - 8)
-    content = content[:4] + total + content[8:at] + more + content[at:]
-    np.testing.assert_array_equal(read_audio(Pipe(content))[0], read_audio(io.BytesIO(content))[0])
-
-
 @pytest.mark.slow
 def test_radio_is_decoded_as_it_comes_from_any_place_on() -> None:
     song_of_minutes = np.tile(song(), 20)

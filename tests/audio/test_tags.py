@@ -70,6 +70,14 @@ def test_the_front_cover_is_taken_whatever_it_is_called(tmp_path: Path) -> None:
     assert read_tags(path).cover == COVER
 
 
+def test_old_genres_and_years_and_several_artists(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    frames = frame(b"TYER", b"\0001999") + frame(b"TCON", b"\0(17)") + frame(b"TPE1", b"\0Jo\0Ann")
+    path.write_bytes(id3(frames, 3) + song_bytes("mp3"))
+    expected = {"date": ["1999"], "genre": ["Rock"], "artist": ["Jo", "Ann"]}
+    assert read_tags(path) == Tags(expected)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"ID3\x04\x00\x00\x00\x00\x0f\x7f" + b"\x00" * 40, b"fLaC"]
 )
@@ -112,6 +120,7 @@ def id3(frames: bytes, version: int, flags: int = 0) -> bytes:
 
 _PICTURE = b"\0image/jpeg\0\3\0" + COVER.data
 _STUFFED = _PICTURE.replace(b"\xff", b"\xff\0")
+_WIDE = b"\1image/jpeg\0\3" + "\u0100".encode("utf-16") + b"\0\0" + COVER.data
 
 
 @pytest.mark.parametrize(
@@ -125,6 +134,7 @@ _STUFFED = _PICTURE.replace(b"\xff", b"\xff\0")
             64,
         ),
         id3(frame(b"TIT2", b"\3x") + frame(b"APIC", _PICTURE, sizes=7), 4),
+        id3(frame(b"TIT2", b"\1" + "x\0".encode("utf-16")) + frame(b"APIC", _WIDE), 3),
         id3(frame(b"APIC", _PICTURE) + frame(b"TIT2", b"\3x"), 4),  # sizes as in version 2.3
         id3(frame(b"APIC", bytes(4) + _STUFFED, 3, sizes=7) + frame(b"TIT2", b"\3x"), 4, 0x80),
     ],
