@@ -27,6 +27,7 @@ _MAX_CHUNKS = 10_000
 _MAX_BOXES = 250_000
 _TOO_MANY = "the file is damaged: it has too many chunks; copy, download or export it again"
 _MAX_DESCRIPTION_BYTES = 1 << 20
+_MAX_TAG_BYTES = 1 << 24
 # Sound that only its shop's own player can decode: of iTunes, of streaming services, of Audible.
 _PROTECTED_MP4 = (b"drms", b"enca", b"aavd")
 _TO_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
@@ -86,8 +87,10 @@ def find_samples(file: Seekable) -> tuple[int, int | None] | None:
                 break
             if length == 0xFFFFFFFF and read_at(file, 0, 4) == b"RF64":
                 length = long_length
-            is_known = not any(length in lengths for lengths in _UNKNOWN_LENGTHS)
-            return content, length if is_known and length < 1 << 62 else None
+            # Recorders begin a new file at 2 GiB: then such a length is true.
+            is_true = length and 0 <= size - content - length < _MAX_TAG_BYTES
+            is_unknown = any(length in lengths for lengths in _UNKNOWN_LENGTHS)
+            return content, None if not is_true and (is_unknown or length >= 1 << 62) else length
     return None
 
 

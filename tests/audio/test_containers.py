@@ -15,6 +15,7 @@ from songsplit.audio import OutputFormat, StemFilesWriter, open_audio
 from songsplit.audio.containers import UnreadableError, examine
 from songsplit.errors import AudioFileError
 from tests.zoo.encoding import RATE, song, song_bytes
+from tests.zoo.headers import wav
 
 
 @pytest.mark.parametrize("kind", [b"drms", b"enca", b"aavd"])
@@ -79,3 +80,15 @@ def test_millions_of_empty_parts_are_refused(content: bytes) -> None:
 def test_any_bytes_can_be_examined(start: bytes, kind: bytes, rest: bytes) -> None:
     with suppress(UnreadableError):
         examine(io.BytesIO(start + rest[:4] + kind + rest))
+
+
+def test_a_recording_that_ends_at_2_gib_is_whole(tmp_path: Path) -> None:
+    length = 0x7FFFFF00
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(data=b"", data_size=length))
+    head = path.stat().st_size
+    with path.open("rb+") as file:
+        file.seek(head + length)
+        file.write(b"LIST\x04\0\0\0INFO")
+    with open_audio(path) as reader:
+        assert reader.info.frames == length // 4
