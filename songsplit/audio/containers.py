@@ -7,6 +7,7 @@ a copy or a download broke off is only known from the lengths that the container
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,9 +29,18 @@ _MAX_BOXES = 250_000
 _TOO_MANY = "the file is damaged: it has too many chunks; copy, download or export it again"
 _MAX_DESCRIPTION_BYTES = 1 << 20
 _MAX_TAG_BYTES = 1 << 24
+_BLOCK_BYTES = 1 << 20
+# With the head of its first block, which always has this length: 8 bytes.
+_FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+# What stands behind the samples where another file follows.
+_FILE_STARTS = (b"data", b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd")
 # Sound that only its shop's own player can decode: of iTunes, of streaming services, of Audible.
 _PROTECTED_MP4 = (b"drms", b"enca", b"aavd")
 _TO_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
+_IS_JOINED = (
+    "the file holds several recordings joined end to end, of which only the first can be read; "
+    "export them as one or as separate files"
+)
 IS_PROTECTED = (
     "the file is protected against copying (DRM), so only the program it was bought for can play "
     "it; get the song in another way, such as from the CD"
@@ -46,8 +56,8 @@ class Structure:
     """What was found in a file that can be read, perhaps not to the end."""
 
     is_cut: bool = False
-    is_endless: bool = False  # the samples go on to the end, whatever the header says
     needs_ffmpeg: bool = False  # libsndfile would not read all
+    samples: tuple[int, int] | None = None  # start and size, if the header is wrong
     notes: tuple[str, ...] = ()
     stems: tuple[str, ...] = ()  # names in a Native Instruments stem file
 
@@ -56,11 +66,13 @@ def examine(file: Seekable) -> Structure:
     """Read the structure of a file without tags in front, or raise an UnreadableError."""
     size = file.seek(0, 2)
     head = read_at(file, 0, 12)
-    if head[8:] in (b"WAVE", b"AIFF", b"AIFC"):
+    if head[8:] in (b"WAVE", b"AIFF", b"AIFC") or head[:4] == b".snd":
         return _plain(file, size)
-    if head[:4] == b"OggS":
+    if head[:4] == b"fLaC":
+        _check_one_flac(file)
+    elif head[:4] == b"OggS":
         return _ogg(file, size)
-    if head[4:8] == b"ftyp":
+    elif head[4:8] == b"ftyp":
         return _mp4(file, size)
     return _mp3(file, size)
 
@@ -72,26 +84,35 @@ def read_at(file: Seekable, offset: int, count: int) -> bytes:
 
 
 def find_samples(file: Seekable) -> tuple[int, int | None] | None:
-    """Find where the samples of a WAV or AIFF file begin, and how many bytes they are.
+    """Find where the samples of a WAV, AIFF or AU file begin, and how many bytes they are.
 
     The length is None where the file does not know it. The result is None for other files, and
     where the samples begin beyond the end of `file`.
     """
     size, long_length, is_described = file.seek(0, 2), 0, False
+    head = read_at(file, 0, 12)
+    if head[:4] == b".snd" and len(head) == 12:
+        content, length = struct.unpack_from(">II", head, 4)
+        return _with_true_length(content, length, size)
     for name, content, length in chunks(file, size):
         is_described |= name in (b"fmt ", b"COMM")
         if name == b"ds64" and length >= 16 and content + 16 <= size:
             (long_length,) = struct.unpack("<Q", read_at(file, content + 8, 8))
         elif name in (b"data", b"SSND"):
-            if not is_described:
-                break
-            if length == 0xFFFFFFFF and read_at(file, 0, 4) == b"RF64":
+            if length == 0xFFFFFFFF and head[:4] == b"RF64":
                 length = long_length
-            # Recorders begin a new file at 2 GiB: then such a length is true.
-            is_true = length and 0 <= size - content - length < _MAX_TAG_BYTES
-            is_unknown = any(length in lengths for lengths in _UNKNOWN_LENGTHS)
-            return content, None if not is_true and (is_unknown or length >= 1 << 62) else length
+            return _with_true_length(content, length, size) if is_described else None
     return None
+
+
+def _with_true_length(start: int, length: int, size: int) -> tuple[int, int | None]:
+    # Recorders begin a new file at 2 GiB: then such a length is true.
+    is_true = length and 0 <= size - start - length < _MAX_TAG_BYTES
+    is_unknown = any(length in lengths for lengths in _UNKNOWN_LENGTHS)
+    if not is_true and (is_unknown or length >= 1 << 62):
+        return start, None
+    # Of files beyond 4 GiB, many programs write down what is left of the length in 32 bits.
+    return start, length + (max(0, size - start - length) >> 32 << 32)
 
 
 def boxes(
@@ -144,12 +165,12 @@ def syncsafe(data: bytes) -> int:
 
 
 def _order(head: bytes) -> str:
-    return ">" if head[:4] in (b"FORM", b"RIFX") else "<"
+    return ">" if head[:4] in (b"FORM", b"RIFX", b".snd") else "<"
 
 
-def chunks(file: Seekable, size: int) -> Iterator[tuple[bytes, int, int]]:
+def chunks(file: Seekable, size: int, offset: int = 12) -> Iterator[tuple[bytes, int, int]]:
     """Walk the chunks of WAV or AIFF: yield name, start of content and declared length."""
-    form, offset = f"{_order(read_at(file, 0, 4))}4sI", 12
+    form = f"{_order(read_at(file, 0, 4))}4sI"
     for _ in range(_MAX_CHUNKS):
         if offset + 8 > size:
             return
@@ -165,17 +186,34 @@ def _plain(file: Seekable, size: int) -> Structure:
         return Structure()
     start, length = found
     head = read_at(file, 0, 12)
+    before = 8 if head[:4] == b"FORM" else 0  # two numbers that belong to the chunk
     if length is None:
         # A length of 0 is true where the outer length is also right.
         (outer,) = struct.unpack_from(f"{_order(head)}I", head, 4)
         is_empty = read_at(file, start - 4, 4) == bytes(4) and 8 + outer == size
-        return Structure(is_endless=not is_empty)
+        # libsndfile takes some of these lengths at their word.
+        return Structure(samples=None if is_empty else (start + before, size - start - before))
+    for name, *_ in chunks(file, size, start + length + length % 2):
+        if name in _FILE_STARTS:
+            raise UnreadableError(_IS_JOINED)
+        if name == bytes(4):  # space that a recorder reserved
+            break
+    is_wrapped = length >> 32 and head[:4] != b"RF64"
     return Structure(
         # The last padding byte is often counted but not written.
         is_cut=start + length > size + 1,
-        # Beyond 4 GiB, many programs write down what is left of the length in 32 bits.
-        is_endless=head[8:] == b"WAVE" and size - start - length >= 1 << 32,
+        samples=(start + before, length - before) if is_wrapped else None,
     )
+
+
+def _check_one_flac(file: Seekable) -> None:
+    """Look for a second file behind the first, where libsndfile stops."""
+    file.seek(8)
+    end = b""
+    while block := file.read(_BLOCK_BYTES):
+        if _FLAC_START.search(end + block):
+            raise UnreadableError(_IS_JOINED)
+        end = block[-7:]
 
 
 def _ogg(file: Seekable, size: int) -> Structure:
@@ -189,10 +227,7 @@ def _ogg(file: Seekable, size: int) -> Structure:
         if head[5] & 2:
             # Streams side by side all start before the first goes on (RFC 3533, section 4).
             if began:
-                raise UnreadableError(
-                    "the file holds several recordings joined end to end, of which only the first "
-                    "can be read; export them as one or as separate files"
-                )
+                raise UnreadableError(_IS_JOINED)
             streams += 1
         else:
             began = True
@@ -203,15 +238,15 @@ def _ogg(file: Seekable, size: int) -> Structure:
 
 
 def _mp4(file: Seekable, size: int) -> Structure:
+    found = list(_boxes(file, 0, size))
+    if sum(name == b"moov" for name, _, _ in found) > 1:
+        raise UnreadableError(_IS_JOINED)
     for start, _ in boxes(file, (0, size), *_TO_SAMPLES):
         # Version and count, then the first entry: its size and its kind.
         if read_at(file, start + 12, 4) in _PROTECTED_MP4:
             raise UnreadableError(IS_PROTECTED)
     return Structure(
-        is_cut=any(
-            name in (b"mdat", b"moov", b"moof") and end > size
-            for name, _, end in _boxes(file, 0, size)
-        ),
+        is_cut=any(name in (b"mdat", b"moov", b"moof") and end > size for name, _, end in found),
         stems=_stem_names(file, size),
     )
 

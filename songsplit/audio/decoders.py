@@ -59,20 +59,32 @@ if hasattr(os, "register_at_fork"):
 
 
 class SoundFileDecoder:
-    """Reads a seekable file with libsndfile, or raises a SoundFileError."""
+    """Reads a seekable file with libsndfile, or raises a SoundFileError.
 
-    def __init__(self, source: File) -> None:
+    `samples` says where they lie (start, bytes) if the file's own header is wrong.
+    """
+
+    def __init__(self, source: File, samples: tuple[int, int] | None) -> None:
         source.seek(0)
-        self._source, self._file = source, soundfile.SoundFile(source)
-        file = self._file
+        is_big_endian = source.read(4) in (b"FORM", b"RIFX", b".snd")
+        source.seek(0)
+        file = soundfile.SoundFile(source)
         # The length of an MP3, also of one inside a WAV, is an estimate at which libsndfile
         # stops, and of a FLAC without a length it does not find the end.
         if file.subtype.startswith("MPEG") or file.frames >= _UNKNOWN_FRAMES:
             file.close()
             raise soundfile.SoundFileError("The length is not known.")
+        kind = f"{file.format} {file.subtype}"
+        if samples is not None:
+            source = source.part(*samples)
+            order = "BIG" if is_big_endian and file.endian != "LITTLE" else "LITTLE"
+            rate, channels, subtype = file.samplerate, file.channels, file.subtype
+            file.close()
+            file = soundfile.SoundFile(source, "r", rate, channels, subtype, order, "RAW")
         # A seek after each read, to where the file already is, would decode compressed files again.
         file.seekable = lambda: False
-        kind, seconds = f"{file.format} {file.subtype}", file.frames / file.samplerate
+        self._source, self._file = source, file
+        seconds = file.frames / file.samplerate
         self.info = AudioInfo(
             file.samplerate, file.channels, file.frames, seconds, kind, tracks=(kind,)
         )
@@ -101,20 +113,11 @@ class SoundFileDecoder:
 class FFmpegDecoder:
     """Reads one audio stream of a file or pipe with FFmpeg's libraries.
 
-    Streams are counted from 1; of a number beyond the last, the last one is read. What is endless
-    is read up to the end of the file, whatever its header says.
+    Streams are counted from 1; of a number beyond the last, the last one is read.
     """
 
-    def __init__(
-        self,
-        source: File | Pipe,
-        *,
-        track: int = 1,
-        keeps_filler: bool = False,
-        is_endless: bool = False,
-    ) -> None:
-        self._source = source
-        self._container = open_container(source, is_endless=is_endless)
+    def __init__(self, source: File | Pipe, *, track: int = 1, keeps_filler: bool = False) -> None:
+        self._source, self._container = source, open_container(source)
         try:
             self._open(track, keeps_filler)
         except BaseException:

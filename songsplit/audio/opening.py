@@ -9,7 +9,6 @@ import tempfile
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from songsplit.audio.containers import UnreadableError, after_id3, find_samples, read_at
@@ -70,15 +69,16 @@ class _Source:
 
 
 class File(_Source):
-    """A seekable binary file from a place on, without its name.
+    """A seekable binary file, or a part of it, without its name.
 
     Both libsndfile and FFmpeg let a file's extension sway what they take the content for: a text
     file called ``notes.au`` becomes 8 kHz noise.
     """
 
-    def __init__(self, file: BinaryIO, start: int = 0) -> None:
+    def __init__(self, file: BinaryIO, start: int = 0, size: int | None = None) -> None:
         super().__init__(file)
-        self._start, self._stop = start, file.seek(0, 2)
+        self._start = start
+        self._stop = file.seek(0, 2) if size is None else start + size
         self._state = _state(file)
         file.seek(start)
 
@@ -101,6 +101,10 @@ class File(_Source):
     def tell(self) -> int:
         """Return the position in bytes."""
         return self._file.tell() - self._start
+
+    def part(self, start: int, size: int) -> File:
+        """Return a part of the file as a file."""
+        return File(self._file, self._start + start, size)
 
     def check(self) -> None:
         """Raise what happened while reading, or an UnreadableError if the file has changed."""
@@ -184,7 +188,7 @@ def _is_mpeg_stream(head: bytes) -> bool:
     return False
 
 
-def open_container(source: File | Pipe | BinaryIO, *, is_endless: bool = False) -> InputContainer:
+def open_container(source: File | Pipe | BinaryIO) -> InputContainer:
     """Open a source with FFmpeg's libraries, or raise an UnreadableError."""
     # They are slow to load, and most files do without.
     import av
@@ -196,16 +200,10 @@ def open_container(source: File | Pipe | BinaryIO, *, is_endless: bool = False) 
         options["probesize"], buffer_size = str(_PIPE_PROBE_BYTES), _PIPE_BUFFER_BYTES
     else:
         source.seek(0)
-    file: Any = source
-    if is_endless:
-        options["ignore_length"] = "1"
-        # In what can seek, FFmpeg looks for chunks behind the samples.
-        file = SimpleNamespace(read=source.read)
     try:
-        container: InputContainer = av.open(
-            file, "r", metadata_errors="replace", options=options, buffer_size=buffer_size
+        return av.open(
+            source, "r", metadata_errors="replace", options=options, buffer_size=buffer_size
         )
-        return container
     except (av.FFmpegError, OSError, ValueError) as error:
         if isinstance(source, _Source):
             source.check()

@@ -99,8 +99,8 @@ def open_audio(
     """Open an audio file for reading; use it in a ``with`` statement.
 
     The content decides how the file is read, never its name's extension. A file object is read
-    from its start and stays open. A pipe is decoded as it comes if it holds WAV, AIFF, FLAC or
-    an MP3 or AAC stream, and else goes through a temporary file. Of several sound tracks, as
+    from its start and stays open. A pipe is decoded as it comes if it holds WAV, AIFF, AU, FLAC
+    or an MP3 or AAC stream, and else goes through a temporary file. Of several sound tracks, as
     films may have, `track` chooses one, counted from 1. The program ffmpeg, and so the musdb
     package, keeps what the last frame of an MP4 has beyond the end of the song: `keeps_filler`.
     An AudioFileError says why a file cannot be used.
@@ -159,12 +159,11 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
 
 
 def _decoder(file: File | Pipe, structure: Structure, track: int, keeps_filler: bool) -> Decoder:
-    endless = structure.is_endless
-    if isinstance(file, File) and not (endless or structure.needs_ffmpeg):
+    if isinstance(file, File) and not structure.needs_ffmpeg:
         with suppress(SoundFileError):
-            return SoundFileDecoder(file)
+            return SoundFileDecoder(file, structure.samples)
     try:
-        return FFmpegDecoder(file, track=track, keeps_filler=keeps_filler, is_endless=endless)
+        return FFmpegDecoder(file, track=track, keeps_filler=keeps_filler)
     except UnreadableError as error:
         if structure.is_cut:
             raise cut_off(0.0) from error

@@ -28,11 +28,11 @@ from tests.zoo.encoding import (
     video_bytes,
     wav_bytes,
 )
-from tests.zoo.headers import SONG, checked, pages, stepped, wav
+from tests.zoo.headers import SONG, aiff, au, checked, pages, stepped, wav
 
-# Cut files of these are noticed; of AU, CAF and W64 they may not be. For some, the only length is
-# one in seconds, with some tolerance.
-NOTICED = [kind for kind in KINDS if kind not in ("au", "w64", "caf")]
+# Cut files of these are noticed; of CAF and W64 they may not be. For some, the only length is one
+# in seconds, with some tolerance.
+NOTICED = [kind for kind in KINDS if kind not in ("w64", "caf")]
 ROUGHLY = ("webm", "mka", "wma")
 # Container, codec, exact length as FFmpeg gives it (None where it depends on framing).
 LOSSY = [
@@ -236,7 +236,7 @@ def test_a_cut_file_is_never_taken_for_whole(kind: str, share: float) -> None:
     message = reason(cut)
     if share == 0.6:
         assert re.search(r"cut off .* can be read up to 0\.\d\d s; .* again", message)
-    if kind in ("wav", "mp3", "front.m4a", "aiff"):
+    if kind in ("wav", "mp3", "front.m4a", "aiff", "au"):
         with pytest.raises(AudioFileError):
             open_audio(cut)
 
@@ -348,12 +348,16 @@ def test_an_mp4_is_as_long_as_its_edit_list_says() -> None:
     [
         ("a.wav", wav()),
         ("b.wav", wav(data_size=0x7FFFF000)),
+        ("a.aiff", aiff()),
+        ("a.aifc", aiff(compression=b"sowt", order="<")),
+        ("a.au", au()),
     ],
 )
 def test_lengths_that_wrapped_round_at_4_gib(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     os.truncate(tmp_path / name, len(content) + 2**32)
     with open_audio(tmp_path / name) as reader:
+        assert reader.info.frames == SONG.shape[1] + 2**30
         np.testing.assert_array_equal(next(reader.blocks(SONG.shape[1])), stepped())
 
 

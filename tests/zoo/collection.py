@@ -18,6 +18,7 @@ from tests.zoo.headers import (
     MP3,
     SONG,
     aiff,
+    au,
     checked,
     chunk,
     extension,
@@ -184,6 +185,12 @@ _STRUCTURE = [
     ),
     Entry("silent-film.mp4", video_bytes, Refused("no audio")),
     Entry("chained.opus", lambda: 2 * _opus(), Refused("joined")),
+    Entry("two-songs.flac", lambda: 2 * _flac(), Refused("joined")),
+    Entry("two-songs.wav", lambda: 2 * wav(), Refused("joined")),
+    Entry("two-songs.aiff", lambda: 2 * aiff(), Refused("joined")),
+    Entry("two-songs.au", lambda: 2 * au(), Refused("joined")),
+    Entry("two-songs.m4a", lambda: 2 * ffmpeg_bytes("ipod", "aac", [SONG]), Refused("joined")),
+    Entry("space-after.wav", lambda: wav() + bytes(100_000), WHOLE),
 ]
 
 
@@ -241,6 +248,8 @@ _LIES: dict[str, tuple[Callable[[], bytes], Stems | Refused | None]] = {
     "mask-all-ones.wav": (partial(wav, wav_format(EXTENSIBLE, more=extension(2**32 - 1))), WHOLE),
     "terabytes.rf64": (partial(bytes, _TERABYTES), Refused("cut off")),
     "claims-4-gb.aiff": (partial(aiff, data_size=0xFFFFEFFF), Refused("cut off")),
+    "claims-2-gb.au": (partial(au, size=0x7FFFEFFF), Refused("cut off")),
+    "starts-beyond-the-end.au": (partial(au, start=0x7FFFFFFF), Refused()),
     "65535-channels.aiff": (partial(aiff, channels=65535), Refused()),
     "2**36-frames.flac": (lambda: with_streaminfo(_flac(), frames=2**36 - 1), Refused()),
     "10-frames-too-many.flac": (

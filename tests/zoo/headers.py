@@ -103,6 +103,13 @@ def aiff(
     return chunk(b"FORM", (b"AIFC" if compression else b"AIFF") + body, order=">")
 
 
+def au(size: int | None = None, channels: int = 2, encoding: int = 3, start: int = 24) -> bytes:
+    """A Sun/NeXT file; encoding 3 is 16-bit PCM."""
+    data = pcm_16(order=">")
+    size = len(data) if size is None else size
+    return struct.pack(">4sIIIII", b".snd", start, size, encoding, RATE, channels) + data
+
+
 def with_streaminfo(
     content: bytes,
     *,
