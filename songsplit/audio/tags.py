@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 import mutagen
 import soundfile
+from mutagen.asf import ASF
 from mutagen.flac import FLAC, Picture
 from mutagen.id3 import APIC, TCON, Frames
 from mutagen.mp3 import MP3
@@ -27,24 +29,26 @@ from songsplit.audio.containers import after_id3, chunks, read_at, syncsafe
 from songsplit.audio.formats import FormatName
 from songsplit.audio.opening import AudioSource, File
 
-# Names as in Vorbis comments, with those of ID3 (MP3, WAV) and MP4.
+# Names as in Vorbis comments, with those of ID3 (MP3, WAV), MP4, APE (WavPack) and ASF (WMA).
 # What describes the sound of the mixture, such as its loudness, does not hold for a stem.
-_NAMES: dict[str, tuple[str, str]] = {
-    "title": ("TIT2", "\xa9nam"),
-    "artist": ("TPE1", "\xa9ART"),
-    "album": ("TALB", "\xa9alb"),
-    "albumartist": ("TPE2", "aART"),
-    "date": ("TDRC", "\xa9day"),
-    "genre": ("TCON", "\xa9gen"),
-    "composer": ("TCOM", "\xa9wrt"),
-    "tracknumber": ("TRCK", "trkn"),
-    "discnumber": ("TPOS", "disk"),
-    "copyright": ("TCOP", "cprt"),
+_NAMES: dict[str, tuple[str, str, str, str]] = {
+    "title": ("TIT2", "\xa9nam", "title", "Title"),
+    "artist": ("TPE1", "\xa9ART", "artist", "Author"),
+    "album": ("TALB", "\xa9alb", "album", "WM/AlbumTitle"),
+    "albumartist": ("TPE2", "aART", "album artist", "WM/AlbumArtist"),
+    "date": ("TDRC", "\xa9day", "year", "WM/Year"),
+    "genre": ("TCON", "\xa9gen", "genre", "WM/Genre"),
+    "composer": ("TCOM", "\xa9wrt", "composer", "WM/Composer"),
+    "tracknumber": ("TRCK", "trkn", "track", "WM/TrackNumber"),
+    "discnumber": ("TPOS", "disk", "disc", "WM/PartOfSet"),
+    "copyright": ("TCOP", "cprt", "copyright", "Copyright"),
+    "bpm": ("TBPM", "tmpo", "bpm", "WM/BeatsPerMinute"),
 }
 # Those of ID3 before version 2.4.
-_OLD = b"TT2 TP1 TAL TP2 TYE TCO TCM TRK TPA TCR".split()
-_BY_ID3 = {frame.encode(): name for name, (frame, _) in _NAMES.items()}
+_OLD = b"TT2 TP1 TAL TP2 TYE TCO TCM TRK TPA TCR TBP".split()
+_BY_ID3 = {names[0].encode(): name for name, names in _NAMES.items()}
 _BY_ID3 |= dict(zip(_OLD, _NAMES, strict=True)) | {b"TYER": "date"}
+_ASF = b"0&\xb2u"  # the start of a file
 _ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 _WRITTEN: Any = {"mp3": MP3, "wav": WAVE, "flac": FLAC, "ogg": OggVorbis, "opus": OggOpus}
 _MOST_BYTES = 16 << 20  # of all tags of a file
@@ -89,6 +93,14 @@ class Tags:
         titles = [f"{title} ({stem})" for title in self.fields.get("title", [])]
         return replace(self, fields={**self.fields, "title": titles} if titles else self.fields)
 
+    def at_tempo(self, tempo: float) -> Tags:
+        """Correct the beats per minute of a song that is played at a share of its speed."""
+        fields = {name: texts for name, texts in self.fields.items() if name != "bpm"}
+        # What is no number cannot be right any longer.
+        with suppress(KeyError, ValueError):
+            fields["bpm"] = [f"{float(text) * tempo:.0f}" for text in self.fields["bpm"]]
+        return self if tempo == 1 else replace(self, fields=fields)
+
 
 def read_tags(source: AudioSource) -> Tags:
     """Read what can be read of the tags of a path or seekable binary file."""
@@ -115,6 +127,10 @@ def read_tags(source: AudioSource) -> Tags:
             fields, pictures = _id3(bounded)
         elif head[:4] in (b"RIFF", b"RF64", b"RIFX", b"FORM", b"caff"):
             fields, pictures = _by_libsndfile(whole, bounded)
+        elif head[:4] == _ASF:
+            fields, pictures = _asf(ASF(bounded))
+        if not (fields or pictures):
+            fields, pictures = _ape(bounded)
     length = sum(len(text) for texts in fields.values() for text in texts)
     if bounded.has_too_much or length > _MOST_TEXT:
         return Tags(problem="the tags are too large and were not copied")
@@ -227,11 +243,46 @@ def _comments(file: Any) -> _Found:
 def _atoms(file: Any) -> _Found:
     """Read MP4, where a number and a total are a pair."""
     fields = {}
-    for name, (_, atom) in _NAMES.items():
-        values = [v if isinstance(v, tuple) else (v,) for v in file.tags.get(atom, ())]
+    for name, names in _NAMES.items():
+        values = [v if isinstance(v, tuple) else (v,) for v in file.tags.get(names[1], ())]
         if values:
             fields[name] = ["/".join(str(part) for part in value if part) for value in values]
     return fields, [(True, bytes(cover)) for cover in file.tags.get("covr", [])]
+
+
+def _asf(file: Any) -> _Found:
+    """Read WMA, where kind, size, type and description stand before a picture."""
+    fields = {name: [str(v) for v in file.tags.get(names[3], ())] for name, names in _NAMES.items()}
+    pictures = []
+    for value in (entry.value for entry in file.tags.get("WM/Picture", ())):
+        pictures.append((value[0] == _FRONT_COVER, value[-struct.unpack_from("<xI", value)[0] :]))
+    return {name: texts for name, texts in fields.items() if texts}, pictures
+
+
+def _ape(file: _Bounded) -> _Found:
+    """Read APEv2, which stands at the end of a file; mutagen needs minutes for some such tags."""
+    size = file.seek(0, 2)
+    for end in (size, size - 128):  # before ID3v1
+        file.seek(max(0, end - 32))
+        footer = file.read(32)
+        if footer[:8] == b"APETAGEX":
+            break
+    else:
+        return {}, []
+    length, count = struct.unpack_from("<II", footer, 12)
+    file.seek(end - length)
+    data = file.read(length - 32)
+    items, at = {}, 0
+    for _ in range(min(count, _MOST_FRAMES)):
+        (length,) = struct.unpack_from("<I", data, at)
+        start = data.index(b"\0", at + 8) + 1
+        at, name = start + length, data[at + 8 : start - 1].decode("ascii").lower()
+        items[name] = data[start:at]
+    found = {name: items[names[2]] for name, names in _NAMES.items() if items.get(names[2])}
+    fields = {name: text.decode("utf-8", "replace").split("\0") for name, text in found.items()}
+    covers = {name: item for name, item in items.items() if name.startswith("cover art (")}
+    # A name stands before a picture.
+    return fields, [("front" in name, c.partition(b"\0")[2]) for name, c in covers.items()]
 
 
 def write_tags(file: BinaryIO, name: FormatName, tags: Tags) -> None:
@@ -274,12 +325,12 @@ def _add_id3(file: Any, tags: Tags) -> None:
 
 def _add_mp4(file: Any, tags: Tags) -> None:
     for key, values in tags.fields.items():
-        if key in ("tracknumber", "discnumber"):
+        if key in ("tracknumber", "discnumber", "bpm"):
             # Number and total, of 16 bits; what is no number is left out.
-            parts = f"{''.join(values[:1])}/".split("/")
+            parts = re.split("[/.]", f"{''.join(values[:1])}/")
             numbers = [int(p) if p.isdecimal() and int(p) < 1 << 16 else 0 for p in parts]
             if numbers[0]:
-                file[_NAMES[key][1]] = [tuple(numbers[:2])]
+                file[_NAMES[key][1]] = [numbers[0] if key == "bpm" else tuple(numbers[:2])]
         elif values:
             file[_NAMES[key][1]] = values
     if tags.cover is not None:

@@ -4,16 +4,19 @@ import struct
 import zlib
 from pathlib import Path
 
+import mutagen
 import numpy as np
 import pytest
 import soundfile
+from mutagen.apev2 import BINARY, APEv2, APEValue
+from mutagen.asf import ASFByteArrayAttribute
 from mutagen.id3 import APIC, ID3
 
 from songsplit.audio import OutputFormat, StemFilesWriter, read_audio
 from songsplit.audio import tags as tags_module
 from songsplit.audio.formats import FORMATS
 from songsplit.audio.tags import Cover, Tags, read_tags
-from tests.zoo.encoding import KINDS, RATE, song, song_bytes
+from tests.zoo.encoding import KINDS, RATE, ffmpeg_bytes, song, song_bytes
 
 FIELDS = {
     "title": ["Lithium"],
@@ -26,6 +29,7 @@ FIELDS = {
     "tracknumber": ["3/12"],
     "discnumber": ["1/2"],
     "copyright": ["CC0"],
+    "bpm": ["128"],
 }
 COVER = Cover(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20, "image/jpeg")
 
@@ -91,10 +95,55 @@ def test_damaged_tags_are_none(content: bytes, tmp_path: Path) -> None:
 def test_what_m4a_cannot_hold(tmp_path: Path) -> None:
     path = tmp_path / "song.m4a"
     path.write_bytes(song_bytes("front.m4a"))
-    odd = {"tracknumber": ["A3"], "discnumber": ["99999999/5"], "genre": []}
+    odd = {"tracknumber": ["A3"], "discnumber": ["99999999/5"], "bpm": ["97.5"], "genre": []}
     with pytest.raises(ValueError, match="JPEG and PNG only"):
         write_tags(path, "m4a", Tags({**odd, "title": ["x\udce9"]}, Cover(b"RIFF", "image/webp")))
-    assert read_tags(path) == Tags({"title": ["x?"]})
+    assert read_tags(path) == Tags({"bpm": ["97"], "title": ["x?"]})
+
+
+def test_tags_of_wma(tmp_path: Path) -> None:
+    path = tmp_path / "song.wma"
+    path.write_bytes(song_bytes("wma"))
+    file = mutagen.File(path)
+    file["Title"], file["WM/TrackNumber"] = "x", "4"
+    texts = "image/jpeg\0\0".encode("utf-16-le")
+    picture = struct.pack("<BI", 3, len(COVER.data)) + texts + COVER.data
+    file["WM/Picture"] = [ASFByteArrayAttribute(picture)]
+    file.save()
+    assert read_tags(path) == Tags({"title": ["x"], "tracknumber": ["4"]}, COVER)
+
+
+def test_beats_per_minute_follow_the_tempo() -> None:
+    tags = Tags({"title": ["a"], "bpm": ["120", "90.5"]})
+    assert tags.at_tempo(0.5).fields == {"title": ["a"], "bpm": ["60", "45"]}
+    assert Tags({"title": ["a"], "bpm": ["fast"]}).at_tempo(0.5).fields == {"title": ["a"]}
+    assert Tags({"title": ["a"]}).at_tempo(0.5) == Tags({"title": ["a"]})
+    assert tags.at_tempo(1) == tags
+
+
+APE = {
+    **{"Title": "Song", "Artist": "Jo\0Ann", "Album": "Disc", "Album Artist": "Various"},
+    **{"Year": "1999", "Track": "3/12", "Disc": "1/2", "Genre": "Rock", "Composer": "Someone"},
+}
+
+
+@pytest.mark.parametrize("with_id3v1", [False, True])
+@pytest.mark.parametrize("kind", ["wv", "mp3"])
+def test_tags_of_ape(tmp_path: Path, kind: str, with_id3v1: bool) -> None:
+    path = tmp_path / f"song.{kind}"
+    path.write_bytes(ffmpeg_bytes("wv", "wavpack", [song()]) if kind == "wv" else song_bytes(kind))
+    tags = APEv2()
+    for key, value in APE.items():
+        tags[key] = value
+    tags["Cover Art (Back)"] = APEValue(b"back.jpg\0" + bytes(9), BINARY)
+    tags["Cover Art (Front)"] = APEValue(b"cover.jpg\0" + COVER.data, BINARY)
+    tags.save(path)
+    with path.open("ab") as file:
+        file.write(b"TAG".ljust(128, b"\0") if with_id3v1 else b"")
+    keys = ("title", "artist", "album", "albumartist", "date", "tracknumber", "discnumber")
+    expected = dict(zip((*keys, "genre", "composer"), APE.values(), strict=True))
+    fields = {key: value.split("\0") for key, value in expected.items()}
+    assert read_tags(path) == Tags(fields, COVER)
 
 
 @pytest.mark.parametrize("kind", ["WAV", "AIFF", "CAF"])
