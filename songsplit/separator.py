@@ -284,6 +284,8 @@ class Separator:
         song = Path(audio) if isinstance(audio, str | os.PathLike) else None
         # Before the audio: reading tags moves in the file.
         tags = read_tags(audio) if is_plain(song or cast("BinaryIO", audio)) else None
+        if tags is not None and mix is not None:
+            tags = tags.at_tempo(mix.tempo)
         names = self.targets if mix is None else (mix.name,)
         track = track_name(song or getattr(audio, "name", None))
         with open_audio(audio, max_hours=self._max_hours, track=sound_track) as reader:
