@@ -28,7 +28,7 @@ _MAX_CHUNKS = 10_000
 _MAX_BOXES = 250_000
 _TOO_MANY = "the file is damaged: it has too many chunks; copy, download or export it again"
 _MAX_DESCRIPTION_BYTES = 1 << 20
-_MAX_TAG_BYTES = 1 << 24
+MAX_TAG_BYTES = 1 << 24
 _BLOCK_BYTES = 1 << 20
 # With the head of its first block, which always has this length: 8 bytes.
 _FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
@@ -107,7 +107,7 @@ def find_samples(file: Seekable) -> tuple[int, int | None] | None:
 
 def _with_true_length(start: int, length: int, size: int) -> tuple[int, int | None]:
     # Recorders begin a new file at 2 GiB: then such a length is true.
-    is_true = length and 0 <= size - start - length < _MAX_TAG_BYTES
+    is_true = length and 0 <= size - start - length < MAX_TAG_BYTES
     is_unknown = any(length in lengths for lengths in _UNKNOWN_LENGTHS)
     if not is_true and (is_unknown or length >= 1 << 62):
         return start, None

@@ -196,6 +196,8 @@ class FFmpegDecoder:
         is_short = self._promised - done / rate > max(least, share * self._promised)
         if is_short or (isinstance(self._source, Pipe) and self._source.is_cut(done)):
             raise cut_off(done / rate)
+        if isinstance(self._source, Pipe):
+            self._source.check_end()
 
     def close(self) -> None:
         """Release the decoder; the file itself stays open."""

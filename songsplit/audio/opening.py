@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from songsplit.audio.containers import UnreadableError, after_id3, find_samples, read_at
+from songsplit.audio.containers import (
+    MAX_TAG_BYTES,
+    UnreadableError,
+    after_id3,
+    find_samples,
+    read_at,
+)
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -149,6 +155,21 @@ class Pipe(_Source):
         start, length = self._samples or (0, None)
         # The padding at the end may be missing.
         return frames < self._frames or self._position < start + (length or 0) - 1
+
+    def check_end(self) -> None:
+        """Raise an UnreadableError if much more comes than the samples that the head promised."""
+        start, length = self._samples or (0, None)
+        if not length:
+            return
+        end = start + length + MAX_TAG_BYTES
+        while self._position <= end and self.read(_SPOOLED_BLOCK):
+            pass
+        self.check()
+        if self._position > end:
+            raise UnreadableError(
+                "more comes through the pipe than the header says: the file is larger than "
+                "4 GiB, or several are joined end to end; save it to a file first"
+            )
 
     def spooled(self, resources: ExitStack) -> BinaryIO:
         """Copy everything into a temporary file on disk, which can seek."""

@@ -6,6 +6,7 @@ import re
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from songsplit import Separator
 from songsplit.audio import audio_files, open_audio, read_audio, read_streams
+from songsplit.audio.containers import MAX_TAG_BYTES
 from songsplit.errors import AudioFileError, ConfigError
 from tests.zoo.encoding import (
     FRAMES,
@@ -127,6 +129,12 @@ def test_a_pipe_that_ends_too_early_is_noticed(kind: str, share: float) -> None:
         return
     content = song_bytes(kind)
     assert "cut off" in reason(Pipe(content[: int(len(content) * share)]))
+
+
+@pytest.mark.parametrize("make", [wav, aiff])
+def test_a_pipe_with_much_more_than_its_head_says_is_refused(make: Callable[[], bytes]) -> None:
+    assert "more comes through the pipe" in reason(Pipe(make() + bytes(MAX_TAG_BYTES + 1)))
+    assert read_audio(Pipe(make() + bytes(100_000)))[0].shape == SONG.shape
 
 
 @pytest.mark.slow
