@@ -33,7 +33,7 @@ _BLOCK_BYTES = 1 << 20
 # With the head of its first block, which always has this length: 8 bytes.
 _FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 # What stands behind the samples where another file follows.
-_FILE_STARTS = (b"data", b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd")
+FILE_STARTS = (b"data", b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd")
 # Sound that only its shop's own player can decode: of iTunes, of streaming services, of Audible.
 _PROTECTED_MP4 = (b"drms", b"enca", b"aavd")
 _TO_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
@@ -194,7 +194,7 @@ def _plain(file: Seekable, size: int) -> Structure:
         # libsndfile takes some of these lengths at their word.
         return Structure(samples=None if is_empty else (start + before, size - start - before))
     for name, *_ in chunks(file, size, start + length + length % 2):
-        if name in _FILE_STARTS:
+        if name in FILE_STARTS:
             raise UnreadableError(_IS_JOINED)
         if name == bytes(4):  # space that a recorder reserved
             break

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from songsplit.audio.containers import (
+    FILE_STARTS,
     MAX_TAG_BYTES,
     UnreadableError,
     after_id3,
@@ -130,6 +131,7 @@ class Pipe(_Source):
         # Gives what there is instead of waiting for as much as is asked for.
         self._read = getattr(file, "read1", file.read)
         self._position = 0
+        self._after = b""  # what comes behind the samples
         self._head = b""
         while len(self._head) < _HEAD_BYTES and (more := self._next(_HEAD_BYTES - len(self._head))):
             self._head += more
@@ -148,6 +150,10 @@ class Pipe(_Source):
             except BaseException as error:
                 self._error = error
         self._position += len(data)
+        start, length = self._samples or (0, None)
+        if length and len(self._after) < 4:
+            over = self._position - start - length - length % 2
+            self._after += data[-over:] if over > 0 else b""
         return data
 
     def is_cut(self, frames: int) -> bool:
@@ -157,7 +163,7 @@ class Pipe(_Source):
         return frames < self._frames or self._position < start + (length or 0) - 1
 
     def check_end(self) -> None:
-        """Raise an UnreadableError if much more comes than the samples that the head promised."""
+        """Raise an UnreadableError if more samples come than the head promised."""
         start, length = self._samples or (0, None)
         if not length:
             return
@@ -165,7 +171,7 @@ class Pipe(_Source):
         while self._position <= end and self.read(_SPOOLED_BLOCK):
             pass
         self.check()
-        if self._position > end:
+        if self._position > end or self._after[:4] in FILE_STARTS:
             raise UnreadableError(
                 "more comes through the pipe than the header says: the file is larger than "
                 "4 GiB, or several are joined end to end; save it to a file first"
