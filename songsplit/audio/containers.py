@@ -36,7 +36,6 @@ _FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 FILE_STARTS = (b"data", b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd")
 # Sound that only its shop's own player can decode: of iTunes, of streaming services, of Audible.
 _PROTECTED_MP4 = (b"drms", b"enca", b"aavd")
-_TO_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
 _IS_JOINED = (
     "the file holds several recordings joined end to end, of which only the first can be read; "
     "export them as one or as separate files"
@@ -241,10 +240,21 @@ def _mp4(file: Seekable, size: int) -> Structure:
     found = list(_boxes(file, 0, size))
     if sum(name == b"moov" for name, _, _ in found) > 1:
         raise UnreadableError(_IS_JOINED)
-    for start, _ in boxes(file, (0, size), *_TO_SAMPLES):
-        # Version and count, then the first entry: its size and its kind.
-        if read_at(file, start + 12, 4) in _PROTECTED_MP4:
-            raise UnreadableError(IS_PROTECTED)
+    for place in boxes(file, (0, size), b"moov", b"trak", b"mdia", b"minf"):
+        for start, _ in boxes(file, place, b"stbl", b"stsd"):
+            # Version and count, then the first entry: its size and its kind.
+            if read_at(file, start + 12, 4) in _PROTECTED_MP4:
+                raise UnreadableError(IS_PROTECTED)
+        is_sound = any(boxes(file, place, b"smhd"))
+        for start, stop in boxes(file, place, b"dinf", b"dref"):
+            for _, entry, end in _boxes(file, start + 8, stop):
+                flags = read_at(file, entry, 4)
+                # The last flag says that the samples are in this file.
+                if is_sound and len(flags) == 4 and end - entry > 4 and not flags[3] & 1:
+                    raise UnreadableError(
+                        "the samples lie in another file, which is not opened; export the song as "
+                        "a self-contained file"
+                    )
     return Structure(
         is_cut=any(name in (b"mdat", b"moov", b"moof") and end > size for name, _, end in found),
         stems=_stem_names(file, size),

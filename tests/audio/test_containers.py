@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,19 @@ FTYP = box(b"ftyp", b"M4A ")
 def test_odd_descriptions_are_none(text: bytes) -> None:
     content = FTYP + box(b"moov", box(b"udta", box(b"stem", text)))
     assert examine(io.BytesIO(content)).stems == ()
+
+
+def test_samples_in_another_file_are_refused() -> None:
+    for flags, is_elsewhere in ((0, True), (1, False)):
+        entry = box(b"url ", struct.pack(">I", flags) + b"file:///etc/passwd\0")
+        content = box(
+            b"minf", box(b"smhd", bytes(8)) + box(b"dinf", box(b"dref", bytes(8) + entry))
+        )
+        file = io.BytesIO(FTYP + box(b"moov", box(b"trak", box(b"mdia", content))))
+        with (
+            pytest.raises(UnreadableError, match="another file") if is_elsewhere else nullcontext()
+        ):
+            examine(file)
 
 
 @pytest.mark.parametrize(
