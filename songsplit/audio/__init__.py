@@ -8,15 +8,20 @@ it knows nothing of models.
 from __future__ import annotations
 
 from songsplit.audio.arrays import ArrayInput, as_samples, check_sample_rate
-from songsplit.audio.finding import AUDIO_SUFFIXES, audio_files, is_audio_name
-from songsplit.audio.formats import BitDepth, FormatName, OutputFormat
+from songsplit.audio.encoders import WavStream
+from songsplit.audio.formats import (
+    AUDIO_SUFFIXES,
+    BitDepth,
+    FormatName,
+    OutputFormat,
+    audio_files,
+    is_audio_name,
+)
 from songsplit.audio.opening import AudioInfo
 from songsplit.audio.reading import AudioReader, open_audio, read_audio, read_streams
-from songsplit.audio.resampling import Resampler, resample, resampled_length
+from songsplit.audio.resampling import Resampler, Stretcher, resample, resampled_length
 from songsplit.audio.stem_files import StemFilesWriter
-from songsplit.audio.stretching import Stretcher
 from songsplit.audio.tags import Tags, read_tags
-from songsplit.audio.wav import WavStream
 from songsplit.files import clear_stale_parts
 
 __all__ = [

@@ -27,10 +27,13 @@ _MP3_SLACK_BYTES = 200
 _MAX_CHUNKS = 10_000
 _MAX_BOXES = 250_000
 _TOO_MANY = "the file is damaged: it has too many chunks; copy, download or export it again"
-_MAX_TAG_BYTES = 1 << 24
+_MAX_DESCRIPTION_BYTES = 1 << 20
+MAX_TAG_BYTES = 1 << 24
 _BLOCK_BYTES = 1 << 20
 # With the head of its first block, which always has this length: 8 bytes.
 _FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
+# What stands behind the samples where another file follows.
+FILE_STARTS = (b"data", b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd")
 # Sound that only its shop's own player can decode: of iTunes, of streaming services, of Audible.
 _PROTECTED_MP4 = (b"drms", b"enca", b"aavd")
 _IS_JOINED = (
@@ -61,8 +64,8 @@ class Structure:
 def examine(file: Seekable) -> Structure:
     """Read the structure of a file without tags in front, or raise an UnreadableError."""
     size = file.seek(0, 2)
-    head = read_at(file, 0, 24)
-    if head[8:12] in (b"WAVE", b"AIFF", b"AIFC") or head[:4] == b".snd":
+    head = read_at(file, 0, 12)
+    if head[8:] in (b"WAVE", b"AIFF", b"AIFC") or head[:4] == b".snd":
         return _plain(file, size)
     if head[:4] == b"fLaC":
         _check_one_flac(file)
@@ -85,13 +88,12 @@ def find_samples(file: Seekable) -> tuple[int, int | None] | None:
     The length is None where the file does not know it. The result is None for other files, and
     where the samples begin beyond the end of `file`.
     """
-    size = file.seek(0, 2)
+    size, long_length, is_described = file.seek(0, 2), 0, False
     head = read_at(file, 0, 12)
     if head[:4] == b".snd" and len(head) == 12:
-        content, length = struct.unpack(">II", head[4:])
+        content, length = struct.unpack_from(">II", head, 4)
         return _with_true_length(content, length, size)
-    long_length, is_described = 0, False
-    for name, content, length in _chunks(file, 12, size, _order(head)):
+    for name, content, length in chunks(file, size):
         is_described |= name in (b"fmt ", b"COMM")
         if name == b"ds64" and length >= 16 and content + 16 <= size:
             (long_length,) = struct.unpack("<Q", read_at(file, content + 8, 8))
@@ -100,6 +102,16 @@ def find_samples(file: Seekable) -> tuple[int, int | None] | None:
                 length = long_length
             return _with_true_length(content, length, size) if is_described else None
     return None
+
+
+def _with_true_length(start: int, length: int, size: int) -> tuple[int, int | None]:
+    # Recorders begin a new file at 2 GiB: then such a length is true.
+    is_true = length and 0 <= size - start - length < MAX_TAG_BYTES
+    is_unknown = any(length in lengths for lengths in _UNKNOWN_LENGTHS)
+    if not is_true and (is_unknown or length >= 1 << 62):
+        return start, None
+    # Of files beyond 4 GiB, many programs write down what is left of the length in 32 bits.
+    return start, length + (max(0, size - start - length) >> 32 << 32)
 
 
 def boxes(
@@ -152,28 +164,19 @@ def syncsafe(data: bytes) -> int:
 
 
 def _order(head: bytes) -> str:
-    return ">" if head[:4] in (b"FORM", b"RIFX") else "<"
+    return ">" if head[:4] in (b"FORM", b"RIFX", b".snd") else "<"
 
 
-def _chunks(file: Seekable, offset: int, size: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+def chunks(file: Seekable, size: int, offset: int = 12) -> Iterator[tuple[bytes, int, int]]:
     """Walk the chunks of WAV or AIFF: yield name, start of content and declared length."""
+    form = f"{_order(read_at(file, 0, 4))}4sI"
     for _ in range(_MAX_CHUNKS):
         if offset + 8 > size:
             return
-        name, length = struct.unpack(f"{order}4sI", read_at(file, offset, 8))
+        name, length = struct.unpack(form, read_at(file, offset, 8))
         yield name, offset + 8, length
         offset += 8 + length + length % 2
     raise UnreadableError(_TOO_MANY)
-
-
-def _with_true_length(start: int, length: int, size: int) -> tuple[int, int | None]:
-    is_true = length and start + length <= size < start + length + _MAX_TAG_BYTES
-    if not is_true and (
-        length >= 1 << 62 or any(length in lengths for lengths in _UNKNOWN_LENGTHS)
-    ):
-        return start, None
-    # Of files beyond 4 GiB, many programs write down what is left of the length in 32 bits.
-    return start, length + (max(0, size - start - length) >> 32 << 32)
 
 
 def _plain(file: Seekable, size: int) -> Structure:
@@ -182,17 +185,18 @@ def _plain(file: Seekable, size: int) -> Structure:
         return Structure()
     start, length = found
     head = read_at(file, 0, 12)
-    is_wav = head[8:] == b"WAVE"
     before = 8 if head[:4] == b"FORM" else 0  # two numbers that belong to the chunk
     if length is None:
         # A length of 0 is true where the outer length is also right.
-        (outer,) = struct.unpack(f"{_order(head)}I", head[4:8])
-        is_empty = is_wav and read_at(file, start - 4, 4) == bytes(4) and 8 + outer == size
+        (outer,) = struct.unpack_from(f"{_order(head)}I", head, 4)
+        is_empty = read_at(file, start - 4, 4) == bytes(4) and 8 + outer == size
         # libsndfile takes some of these lengths at their word.
         return Structure(samples=None if is_empty else (start + before, size - start - before))
-    end = start + length + length % 2
-    if is_wav and any(name in (b"data", b"RIFF") for name, *_ in _chunks(file, end, size, "<")):
-        raise UnreadableError(_IS_JOINED)
+    for name, *_ in chunks(file, size, start + length + length % 2):
+        if name in FILE_STARTS:
+            raise UnreadableError(_IS_JOINED)
+        if name == bytes(4):  # space that a recorder reserved
+            break
     is_wrapped = length >> 32 and head[:4] != b"RF64"
     return Structure(
         # The last padding byte is often counted but not written.
@@ -259,7 +263,7 @@ def _mp4(file: Seekable, size: int) -> Structure:
 
 def _stem_names(file: Seekable, size: int) -> tuple[str, ...]:
     for start, stop in boxes(file, (0, size), b"moov", b"udta", b"stem"):
-        text = read_at(file, start, min(stop - start, _BLOCK_BYTES))
+        text = read_at(file, start, min(stop - start, _MAX_DESCRIPTION_BYTES))
         try:
             return tuple(str(stem["name"]) for stem in json.loads(text)["stems"])
         except (ValueError, KeyError, TypeError, RecursionError):

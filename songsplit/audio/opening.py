@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from songsplit.audio.containers import UnreadableError, after_id3, find_samples
+from songsplit.audio.containers import (
+    FILE_STARTS,
+    MAX_TAG_BYTES,
+    UnreadableError,
+    after_id3,
+    find_samples,
+    read_at,
+)
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -124,6 +131,7 @@ class Pipe(_Source):
         # Gives what there is instead of waiting for as much as is asked for.
         self._read = getattr(file, "read1", file.read)
         self._position = 0
+        self._after = b""  # what comes behind the samples
         self._head = b""
         while len(self._head) < _HEAD_BYTES and (more := self._next(_HEAD_BYTES - len(self._head))):
             self._head += more
@@ -142,6 +150,10 @@ class Pipe(_Source):
             except BaseException as error:
                 self._error = error
         self._position += len(data)
+        start, length = self._samples or (0, None)
+        if length and len(self._after) < 4:
+            over = self._position - start - length - length % 2
+            self._after += data[-over:] if over > 0 else b""
         return data
 
     def is_cut(self, frames: int) -> bool:
@@ -149,6 +161,21 @@ class Pipe(_Source):
         start, length = self._samples or (0, None)
         # The padding at the end may be missing.
         return frames < self._frames or self._position < start + (length or 0) - 1
+
+    def check_end(self) -> None:
+        """Raise an UnreadableError if more samples come than the head promised."""
+        start, length = self._samples or (0, None)
+        if not length:
+            return
+        end = start + length + MAX_TAG_BYTES
+        while self._position <= end and self.read(_SPOOLED_BLOCK):
+            pass
+        self.check()
+        if self._position > end or self._after[:4] in FILE_STARTS:
+            raise UnreadableError(
+                "more comes through the pipe than the header says: the file is larger than "
+                "4 GiB, or several are joined end to end; save it to a file first"
+            )
 
     def spooled(self, resources: ExitStack) -> BinaryIO:
         """Copy everything into a temporary file on disk, which can seek."""
@@ -188,21 +215,30 @@ def _is_mpeg_stream(head: bytes) -> bool:
     return False
 
 
-def open_container(file: File | Pipe | BinaryIO) -> InputContainer:
-    """Open a file with FFmpeg's libraries, or raise an UnreadableError."""
+def open_container(source: File | Pipe | BinaryIO) -> InputContainer:
+    """Open a source with FFmpeg's libraries, or raise an UnreadableError."""
     # They are slow to load, and most files do without.
     import av
 
     # A playlist could name other files or addresses: FFmpeg may open none.
     options, buffer_size = {"protocol_whitelist": "none"}, _FILE_BUFFER_BYTES
-    if isinstance(file, Pipe):
+    if isinstance(source, Pipe):
         # Not seconds of audio before the first sample comes out.
         options["probesize"], buffer_size = str(_PIPE_PROBE_BYTES), _PIPE_BUFFER_BYTES
+    else:
+        source.seek(0)
     try:
         return av.open(
-            file, "r", metadata_errors="replace", options=options, buffer_size=buffer_size
+            source, "r", metadata_errors="replace", options=options, buffer_size=buffer_size
         )
     except (av.FFmpegError, OSError, ValueError) as error:
+        if isinstance(source, _Source):
+            source.check()
+        if isinstance(source, File) and read_at(source, 4, 4) == b"ftyp":
+            raise UnreadableError(
+                "the file is cut off or damaged: its index is missing or unreadable; copy, "
+                "download or export it again"
+            ) from error
         raise UnreadableError(
             "not an audio file that can be read; use WAV, FLAC, MP3, M4A, Ogg or another common "
             "format"

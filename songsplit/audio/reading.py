@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from soundfile import SoundFileError
@@ -18,6 +18,7 @@ from songsplit.audio.arrays import (
     first_unusable,
 )
 from songsplit.audio.containers import Structure, UnreadableError, examine
+from songsplit.audio.decoders import FFmpegDecoder, SoundFileDecoder
 from songsplit.audio.opening import (
     NO_SAMPLES,
     AudioInfo,
@@ -28,13 +29,9 @@ from songsplit.audio.opening import (
     open_source,
     source_name,
 )
-from songsplit.audio.soundfile_decoder import SoundFileDecoder
 from songsplit.errors import AudioFileError, ConfigError
 
-if TYPE_CHECKING:
-    from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
-
-    Decoder: TypeAlias = SoundFileDecoder | FFmpegDecoder
+Decoder: TypeAlias = SoundFileDecoder | FFmpegDecoder
 
 MAX_HOURS = 24.0
 
@@ -165,8 +162,6 @@ def _decoder(file: File | Pipe, structure: Structure, track: int, keeps_filler: 
     if isinstance(file, File) and not structure.needs_ffmpeg:
         with suppress(SoundFileError):
             return SoundFileDecoder(file, structure.samples)
-    from songsplit.audio.ffmpeg_decoder import FFmpegDecoder
-
     try:
         return FFmpegDecoder(file, track=track, keeps_filler=keeps_filler)
     except UnreadableError as error:

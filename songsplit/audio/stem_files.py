@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Self
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray
-from songsplit.audio.encoders import encode, joint_gain
+from songsplit.audio.encoders import encode, encoder, joint_gain, rounded
 from songsplit.audio.formats import MAX_STEMS, OutputFormat
 from songsplit.audio.resampling import Resampler
 from songsplit.audio.tags import Tags, write_tags
@@ -118,17 +119,17 @@ class StemFilesWriter:
             output = smaller if joint_gain(self._peak, smaller) == 1 else output
         if self._guarded or not output.is_float:
             self.gain = joint_gain(self._peak, output)
+        open_encoder = partial(
+            encoder,
+            output=output,
+            sample_rate=self._sample_rate,
+            channels=self._channels,
+            frames=self._frames,
+            names=list(self._paths),
+        )
         with output_errors(self._files[0].path):
-            encode(
-                self._blocks(),
-                self._files,
-                output,
-                list(self._paths),
-                self._sample_rate,
-                self._channels,
-                self._frames,
-                self._alive,
-            )
+            blocks = rounded(self._blocks(), output.bits) if output.bits else self._blocks()
+            encode(blocks, self._files, open_encoder, self._alive)
         # One file of all stems comes with the first of them.
         for file, stem in zip(self._files, self._paths, strict=False):
             tags = self._tags if output.holds_all else self._tags.of_stem(stem)

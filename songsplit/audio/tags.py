@@ -6,66 +6,55 @@ import base64
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 import mutagen
 import soundfile
-from mutagen.aac import AAC
-from mutagen.aiff import AIFF
-from mutagen.asf import ASF, ASFTags
-from mutagen.dsdiff import DSDIFF
-from mutagen.dsf import DSF
+from mutagen.asf import ASF
 from mutagen.flac import FLAC, Picture
-from mutagen.id3 import APIC, ID3, Frames, Frames_2_2
+from mutagen.id3 import APIC, TCON, Frames
 from mutagen.mp3 import MP3
-from mutagen.mp4 import MP4, MP4Cover, MP4Tags
+from mutagen.mp4 import MP4, MP4Cover
 from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
 from mutagen.oggspeex import OggSpeex
-from mutagen.oggtheora import OggTheora
 from mutagen.oggvorbis import OggVorbis
-from mutagen.trueaudio import TrueAudio
 from mutagen.wave import WAVE
 
-from songsplit.audio.containers import syncsafe
+from songsplit.audio.containers import after_id3, chunks, read_at, syncsafe
 from songsplit.audio.formats import FormatName
-from songsplit.audio.opening import AudioSource, open_container
+from songsplit.audio.opening import AudioSource, File
 
-# Names as in Vorbis comments, with those of ID3 (MP3, WAV, AIFF), MP4, ASF (WMA) and APE (WavPack).
+# Names as in Vorbis comments, with those of ID3 (MP3, WAV), MP4, APE (WavPack) and ASF (WMA).
 # What describes the sound of the mixture, such as its loudness, does not hold for a stem.
 _NAMES: dict[str, tuple[str, str, str, str]] = {
-    "title": ("TIT2", "\xa9nam", "Title", "title"),
-    "artist": ("TPE1", "\xa9ART", "Author", "artist"),
-    "album": ("TALB", "\xa9alb", "WM/AlbumTitle", "album"),
-    "albumartist": ("TPE2", "aART", "WM/AlbumArtist", "album artist"),
-    "date": ("TDRC", "\xa9day", "WM/Year", "year"),
-    "genre": ("TCON", "\xa9gen", "WM/Genre", "genre"),
-    "composer": ("TCOM", "\xa9wrt", "WM/Composer", "composer"),
-    "tracknumber": ("TRCK", "trkn", "WM/TrackNumber", "track"),
-    "discnumber": ("TPOS", "disk", "WM/PartOfSet", "disc"),
-    "bpm": ("TBPM", "tmpo", "WM/BeatsPerMinute", "bpm"),
-    "isrc": ("TSRC", "----:com.apple.iTunes:ISRC", "WM/ISRC", "isrc"),
-    "copyright": ("TCOP", "cprt", "Copyright", "copyright"),
+    "title": ("TIT2", "\xa9nam", "title", "Title"),
+    "artist": ("TPE1", "\xa9ART", "artist", "Author"),
+    "album": ("TALB", "\xa9alb", "album", "WM/AlbumTitle"),
+    "albumartist": ("TPE2", "aART", "album artist", "WM/AlbumArtist"),
+    "date": ("TDRC", "\xa9day", "year", "WM/Year"),
+    "genre": ("TCON", "\xa9gen", "genre", "WM/Genre"),
+    "composer": ("TCOM", "\xa9wrt", "composer", "WM/Composer"),
+    "tracknumber": ("TRCK", "trkn", "track", "WM/TrackNumber"),
+    "discnumber": ("TPOS", "disk", "disc", "WM/PartOfSet"),
+    "copyright": ("TCOP", "cprt", "copyright", "Copyright"),
+    "bpm": ("TBPM", "tmpo", "bpm", "WM/BeatsPerMinute"),
 }
-# What mutagen reads; it needs minutes or gigabytes for some tags of APE.
-_OGG = (OggVorbis, OggOpus, OggFLAC, OggSpeex, OggTheora)
-_KINDS = (MP3, TrueAudio, AAC, FLAC, *_OGG, MP4, ASF, AIFF, WAVE, DSF, DSDIFF)
+# Those of ID3 before version 2.4.
+_OLD = b"TT2 TP1 TAL TP2 TYE TCO TCM TRK TPA TCR TBP".split()
+_BY_ID3 = {names[0].encode(): name for name, names in _NAMES.items()}
+_BY_ID3 |= dict(zip(_OLD, _NAMES, strict=True)) | {b"TYER": "date"}
+_ASF = b"0&\xb2u"  # the start of a file
+_ENCODINGS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
 _WRITTEN: Any = {"mp3": MP3, "wav": WAVE, "flac": FLAC, "ogg": OggVorbis, "opus": OggOpus}
-_MATROSKA = b"\x1aE\xdf\xa3"
-_BY_LIBSNDFILE = (b"RIFF", b"RF64", b"RIFX", b"FORM", b"caff")
-# Frames of ID3 that are copied, with their names in version 2.2.
-_COPIED = {names[0] for names in _NAMES.values()} | {"TYER", "TDAT", "APIC"}
-_SHORT = {name for name, kind in Frames_2_2.items() if kind.__mro__[1].__name__ in _COPIED}
-_FRAMES = {name.encode() for name in _COPIED | _SHORT}
 _MOST_BYTES = 16 << 20  # of all tags of a file
 _MOST_COVER_BYTES = 10 << 20
 _MOST_TEXT = 1 << 16  # characters of all fields
-_MOST_FRAMES, _MOST_TEXTS, _MOST_PICTURES = 10_000, 100, 8
-_MOST_FRAME_TEXT = 4096  # bytes of a frame
+_MOST_FRAMES = 10_000
 _READ_BYTES = 256  # what each read counts as, at least
 _FRONT_COVER = 3
 _PICTURES = (
@@ -75,6 +64,9 @@ _PICTURES = (
     (b"RIFF", "image/webp"),
 )
 _PICTURE_KEY = "metadata_block_picture"
+_WITH_COMMENTS = (FLAC, OggVorbis, OggOpus, OggFLAC, OggSpeex)
+# Fields, and pictures: whether each is the front cover, and its bytes.
+_Found: TypeAlias = tuple[dict[str, list[str]], list[tuple[bool, bytes]]]
 
 
 @dataclass(frozen=True)
@@ -103,12 +95,11 @@ class Tags:
 
     def at_tempo(self, tempo: float) -> Tags:
         """Correct the beats per minute of a song that is played at a share of its speed."""
-        beats = []
-        for text in self.fields.get("bpm", []):
-            # What is no number cannot be right any longer.
-            with suppress(ValueError):
-                beats.append(f"{float(text) * tempo:.0f}")
-        return replace(self, fields={**self.fields, "bpm": beats} if tempo != 1 else self.fields)
+        fields = {name: texts for name, texts in self.fields.items() if name != "bpm"}
+        # What is no number cannot be right any longer.
+        with suppress(KeyError, ValueError):
+            fields["bpm"] = [f"{float(text) * tempo:.0f}" for text in self.fields["bpm"]]
+        return self if tempo == 1 else replace(self, fields=fields)
 
 
 def read_tags(source: AudioSource) -> Tags:
@@ -117,62 +108,89 @@ def read_tags(source: AudioSource) -> Tags:
         with suppress(OSError), Path(source).open("rb") as file:
             return read_tags(file)
         return Tags()
-    bounded = _Bounded(source)
+    whole = File(source)
+    bounded = _Bounded(whole)
     fields: dict[str, list[str]] = {}
-    cover = None
-    # Tags come in a hundred broken ways, and mutagen has an error for each; the song is
-    # separated all the same.
+    pictures: list[tuple[bool, bytes]] = []
+    # Tags come in a hundred broken ways, with an error for each; the song is separated all the
+    # same.
     with suppress(Exception):
-        bounded.seek(0)
-        found = mutagen.File(bounded, options=_KINDS)
-        tags = (found and found.tags) or _ape(bounded)
-        fields = _fields(tags) if tags else _other_fields(source)
-        cover = _cover(found, tags)
+        start = after_id3(whole)
+        head = read_at(whole, start, 8)
+        whole.seek(0)
+        if head[:4] in (b"fLaC", b"OggS"):
+            bounded = _Bounded(File(source, start))
+            fields, pictures = _comments(mutagen.File(bounded, options=_WITH_COMMENTS))
+        elif head[4:] == b"ftyp":
+            fields, pictures = _atoms(MP4(bounded))
+        elif start:
+            fields, pictures = _id3(bounded)
+        elif head[:4] in (b"RIFF", b"RF64", b"RIFX", b"FORM", b"caff"):
+            fields, pictures = _by_libsndfile(whole, bounded)
+        elif head[:4] == _ASF:
+            fields, pictures = _asf(ASF(bounded))
+        if not (fields or pictures):
+            fields, pictures = _ape(bounded)
     length = sum(len(text) for texts in fields.values() for text in texts)
     if bounded.has_too_much or length > _MOST_TEXT:
-        return Tags(problem="the tags are too large, or compressed, and were not copied")
-    if cover is not None and len(cover.data) > _MOST_COVER_BYTES:
+        return Tags(problem="the tags are too large and were not copied")
+    data = next((data for is_front, data in pictures if is_front), pictures and pictures[0][1])
+    if not data:
+        return Tags(fields)
+    if len(data) > _MOST_COVER_BYTES:
         return Tags(fields, problem="the cover picture is too large and was not copied")
-    return Tags(fields, cover)
+    # Not what the file says it is: that is often wrong.
+    mimes = (mime for start, mime in _PICTURES if data.startswith(start))
+    return Tags(fields, Cover(data, next(mimes, "application/octet-stream")))
 
 
 class _Bounded:
-    """A file of which mutagen may read only so much, and of ID3 only the frames that are wanted."""
+    """A file of which readers of tags get only so much."""
 
-    # It would unpack what is compressed, and need minutes for many frames.
-
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: File) -> None:
         self._file, self._left = file, _MOST_BYTES
-        self.name = getattr(file, "name", "")
-        self._tag: tuple[int, int] | None = None  # version and flags of the ID3 tag that follows
         self.has_too_much = False
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(_MOST_BYTES if size < 0 else min(size, _MOST_BYTES))
         self._left -= max(len(data), _READ_BYTES)
-        tag, self._tag = self._tag, None
-        if tag is not None and self._left >= 0:
-            frames = _wanted(_frames(data, *tag))
-            self.has_too_much = frames is None
-            data = (frames or b"").ljust(len(data), b"\0")
-        elif data[:3] == b"ID3" and size == 10 and len(data) == 10:
-            self._tag = data[3], data[5]
-            data = b"ID3" + bytes([min(data[3], 3), 0, 0]) + data[6:]
-        self.has_too_much |= self._left < 0
-        if self.has_too_much:
+        if self._left < 0:
+            self.has_too_much = True
             raise ValueError
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        self._tag = None
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
         return self._file.tell()
 
 
-def _frames(data: bytes, version: int, flags: int) -> Iterator[tuple[bytes, int, bytes]]:
-    """Yield name, flags and content of frames of an ID3 tag of version 2.2 to 2.4."""
+def _id3(file: _Bounded) -> _Found:
+    """Read ID3v2; mutagen would unpack what is compressed, and need hours for many frames."""
+    head = file.read(10)
+    fields: dict[str, list[str]] = {}
+    pictures = []
+    for name, body in _frames(file.read(syncsafe(head[6:10])), head[3], head[5]):
+        with suppress(IndexError, ValueError, AttributeError):
+            if name in (b"APIC", b"PIC"):
+                pictures.append(_picture(body, 4 if name == b"PIC" else body.index(b"\0", 1) + 1))
+            elif field_name := _BY_ID3.get(name):
+                text = body[1 : 2 + _MOST_TEXT].decode(_ENCODINGS[body[0]], "replace")
+                texts = [part for part in text.replace("\ufeff", "").split("\0") if part]
+                fields[field_name] = TCON(text=texts).genres if field_name == "genre" else texts
+    return {name: texts for name, texts in fields.items() if texts}, pictures
+
+
+def _picture(body: bytes, at: int) -> tuple[bool, bytes]:
+    """Read a picture, whose kind stands at a place, followed by a description."""
+    end = rb"(?:..)*?\0\0" if _ENCODINGS[body[0]].startswith("utf-16") else rb".*?\0"
+    found = re.compile(end, re.DOTALL).match(body, at + 1)
+    return body[at] == _FRONT_COVER, body[found.end() if found else at :]
+
+
+def _frames(data: bytes, version: int, flags: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and content of the plain frames of an ID3 tag of version 2.2 to 2.4."""
     if flags & 0x80 and version < 4:
         data = data.replace(b"\xff\0", b"\xff")
     at = 0
@@ -195,26 +213,54 @@ def _frames(data: bytes, version: int, flags: int) -> Iterator[tuple[bytes, int,
             body = body.replace(b"\xff\0", b"\xff")
         if version == 4 and kind & 1:  # the length once more
             body = body[4:]
-        yield name, kind & (0xCC if version == 3 else 0x4C), body
+        if not kind & (0xCC if version == 3 else 0x4C):  # compressed, for example
+            yield name, body
         at += head + size
 
 
-def _wanted(frames: Iterable[tuple[bytes, int, bytes]]) -> bytes | None:
-    """Write frames that are copied, and no flags, or return None if there is too much of them."""
-    texts: list[bytes] = []
-    pictures: list[bytes] = []
-    for name, kind, body in frames:
-        if name in _FRAMES:
-            is_picture = name in (b"APIC", b"PIC")
-            if kind or (not is_picture and len(body) > _MOST_FRAME_TEXT):  # compressed, for example
-                return None
-            head = name + len(body).to_bytes(len(name)) + bytes(0 if len(name) == 3 else 2)
-            (pictures if is_picture else texts).append(head + body)
-    return b"".join([*texts, *pictures[:_MOST_PICTURES]]) if len(texts) < _MOST_TEXTS else None
+def _by_libsndfile(file: File, bounded: _Bounded) -> _Found:
+    """Read WAV and AIFF, which may have ID3 in a chunk, and CAF."""
+    if read_at(file, 0, 4) != b"caff":
+        for name, content, _ in chunks(file, file.seek(0, 2)):
+            if name.lower() == b"id3 ":
+                file.seek(content)
+                return _id3(bounded)
+    file.seek(0)
+    with soundfile.SoundFile(file) as opened:
+        found = opened.copy_metadata()
+    return {name: [found[name]] for name in _NAMES if found.get(name)}, []
 
 
-def _ape(file: _Bounded) -> dict[str, bytes]:
-    """Read the items of an APEv2 tag at the end of a file."""
+def _comments(file: Any) -> _Found:
+    """Read FLAC and Ogg."""
+    tags = file.tags or {}
+    fields = {name: tags[name] for name in _NAMES if name in tags}
+    blocks = [Picture(base64.b64decode(text)) for text in tags.get(_PICTURE_KEY, [])]
+    pictures = (*getattr(file, "pictures", ()), *blocks)
+    return fields, [(picture.type == _FRONT_COVER, picture.data) for picture in pictures]
+
+
+def _atoms(file: Any) -> _Found:
+    """Read MP4, where a number and a total are a pair."""
+    fields = {}
+    for name, names in _NAMES.items():
+        values = [v if isinstance(v, tuple) else (v,) for v in file.tags.get(names[1], ())]
+        if values:
+            fields[name] = ["/".join(str(part) for part in value if part) for value in values]
+    return fields, [(True, bytes(cover)) for cover in file.tags.get("covr", [])]
+
+
+def _asf(file: Any) -> _Found:
+    """Read WMA, where kind, size, type and description stand before a picture."""
+    fields = {name: [str(v) for v in file.tags.get(names[3], ())] for name, names in _NAMES.items()}
+    pictures = []
+    for value in (entry.value for entry in file.tags.get("WM/Picture", ())):
+        pictures.append((value[0] == _FRONT_COVER, value[-struct.unpack_from("<xI", value)[0] :]))
+    return {name: texts for name, texts in fields.items() if texts}, pictures
+
+
+def _ape(file: _Bounded) -> _Found:
+    """Read APEv2, which stands at the end of a file; mutagen needs minutes for some such tags."""
     size = file.seek(0, 2)
     for end in (size, size - 128):  # before ID3v1
         file.seek(max(0, end - 32))
@@ -222,17 +268,21 @@ def _ape(file: _Bounded) -> dict[str, bytes]:
         if footer[:8] == b"APETAGEX":
             break
     else:
-        return {}
+        return {}, []
     length, count = struct.unpack_from("<II", footer, 12)
     file.seek(end - length)
     data = file.read(length - 32)
     items, at = {}, 0
     for _ in range(min(count, _MOST_FRAMES)):
-        length = struct.unpack_from("<I", data, at)[0]
+        (length,) = struct.unpack_from("<I", data, at)
         start = data.index(b"\0", at + 8) + 1
-        items[data[at + 8 : start - 1].decode("ascii").lower()] = data[start : start + length]
-        at = start + length
-    return items
+        at, name = start + length, data[at + 8 : start - 1].decode("ascii").lower()
+        items[name] = data[start:at]
+    found = {name: items[names[2]] for name, names in _NAMES.items() if items.get(names[2])}
+    fields = {name: text.decode("utf-8", "replace").split("\0") for name, text in found.items()}
+    covers = {name: item for name, item in items.items() if name.startswith("cover art (")}
+    # A name stands before a picture.
+    return fields, [("front" in name, c.partition(b"\0")[2]) for name, c in covers.items()]
 
 
 def write_tags(file: BinaryIO, name: FormatName, tags: Tags) -> None:
@@ -265,65 +315,6 @@ def write_tags(file: BinaryIO, name: FormatName, tags: Tags) -> None:
             raise ValueError(f"the {what} could not be copied: {reason}") from error
 
 
-def _fields(tags: Any) -> dict[str, list[str]]:
-    kinds = (ID3, MP4Tags, ASFTags, dict, object)
-    kind = next(kind for kind in kinds if isinstance(tags, kind))
-    found = {}
-    for name, names in _NAMES.items():
-        if value := tags.get((*names, name)[kinds.index(kind)]):
-            if kind is ID3:
-                value = value.text
-            elif kind is dict:
-                value = value.split(b"\0", _MOST_TEXTS)
-            found[name] = [_text(item) for item in value]
-    return found
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, tuple):  # of MP4: number and total
-        return "/".join(str(number) for number in value if number)
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _other_fields(source: BinaryIO) -> dict[str, list[str]]:
-    """Read tags that mutagen does not know: of plain WAV and AIFF, of CAF and Matroska."""
-    source.seek(0)
-    head, found = source.read(4), {}
-    source.seek(0)
-    if head == _MATROSKA:
-        with open_container(source) as container:
-            found = {key.lower().replace("_", ""): v for key, v in container.metadata.items()}
-    elif head in _BY_LIBSNDFILE:
-        with soundfile.SoundFile(source) as file:
-            found = file.copy_metadata()
-    return {name: [found[name]] for name in _NAMES if found.get(name)}
-
-
-def _cover(file: Any, tags: Any) -> Cover | None:
-    if isinstance(tags, ID3):
-        pictures = [(frame.type, frame.data) for frame in tags.getall("APIC")]
-    elif isinstance(tags, MP4Tags):
-        pictures = [(_FRONT_COVER, bytes(cover)) for cover in tags.get("covr", [])]
-    elif isinstance(tags, ASFTags):
-        # Type, size, MIME type and description, then the picture.
-        entries = [entry.value for entry in tags.get("WM/Picture", [])]
-        sizes = [struct.unpack_from("<xI", data)[0] for data in entries]
-        pictures = [(d[0], d[len(d) - size :]) for d, size in zip(entries, sizes, strict=True)]
-    elif isinstance(tags, dict):
-        # A name, and the picture.
-        names = ("cover art (front)", "cover art (back)")
-        pictures = [(_FRONT_COVER, tags[n].partition(b"\0")[2]) for n in names if n in tags]
-    else:
-        blocks = [Picture(base64.b64decode(text)) for text in tags.get(_PICTURE_KEY, [])]
-        pictures = [(b.type, b.data) for b in (*getattr(file, "pictures", ()), *blocks)]
-    if not pictures:
-        return None
-    data = next((data for kind, data in pictures if kind == _FRONT_COVER), pictures[0][1])
-    # Not what the file says it is: that is often wrong.
-    mimes = (mime for start, mime in _PICTURES if data.startswith(start))
-    return Cover(data, next(mimes, "application/octet-stream"))
-
-
 def _add_id3(file: Any, tags: Tags) -> None:
     for key, values in tags.fields.items():
         file.tags.add(Frames[_NAMES[key][0]](encoding=3, text=values))
@@ -334,15 +325,14 @@ def _add_id3(file: Any, tags: Tags) -> None:
 
 def _add_mp4(file: Any, tags: Tags) -> None:
     for key, values in tags.fields.items():
-        atom = _NAMES[key][1]
         if key in ("tracknumber", "discnumber", "bpm"):
-            # Numbers of 16 bits; what is none is left out.
-            parts = re.split(r"[/.]", values[0]) if values else []
-            numbers = [int(p) if p.isdecimal() and int(p) < 1 << 16 else 0 for p in (*parts, "")]
+            # Number and total, of 16 bits; what is no number is left out.
+            parts = re.split("[/.]", f"{''.join(values[:1])}/")
+            numbers = [int(p) if p.isdecimal() and int(p) < 1 << 16 else 0 for p in parts]
             if numbers[0]:
-                file[atom] = [numbers[0] if key == "bpm" else tuple(numbers[:2])]
+                file[_NAMES[key][1]] = [numbers[0] if key == "bpm" else tuple(numbers[:2])]
         elif values:
-            file[atom] = [v.encode() for v in values] if atom.startswith("----") else values
+            file[_NAMES[key][1]] = values
     if tags.cover is not None:
         kinds = {"image/jpeg": MP4Cover.FORMAT_JPEG, "image/png": MP4Cover.FORMAT_PNG}
         if tags.cover.mime not in kinds:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeAlias
 from urllib.parse import unquote, urlsplit
 
-from songsplit.audio.finding import audio_files
+from songsplit.audio.formats import audio_files
 from songsplit.errors import AudioFileError
 from songsplit.naming import folded, is_plain, track_name
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from songsplit.audio.finding import audio_files
+from songsplit.audio.formats import audio_files
 from songsplit.data.songs import (
     BACKING_PARTS,
     INSTRUMENTAL,

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -133,8 +132,3 @@ def test_sample_rates() -> None:
         result = as_samples(np.zeros(10), rate).sample_rate
         assert result == 44100
         assert type(result) is int
-
-
-def test_a_message_does_not_need_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "torch")
-    assert "list" in refusal([1.0])

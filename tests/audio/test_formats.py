@@ -170,6 +170,23 @@ def test_a_disk_that_fills_up_while_encoding(
         assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
+def test_stempeg_reads_stem_files(tmp_path: Path) -> None:
+    stempeg = pytest.importorskip("stempeg")
+    path = tmp_path / "a.stem.mp4"
+    with StemFilesWriter(
+        dict.fromkeys("ab", path), RATE, 2, output=OutputFormat("stem.mp4")
+    ) as writer:
+        writer.write(dict.fromkeys("ab", song()))
+    try:
+        stems, rate = stempeg.read_stems(str(path))
+    except (RuntimeError, OSError) as error:
+        pytest.skip(f"stempeg needs the ffmpeg program: {error}")
+    assert rate == RATE
+    assert stems.shape[0] == 5
+    assert np.square(stems[0]).mean() == pytest.approx(4 * np.square(stems[1]).mean(), rel=0.05)
+
+
 def test_more_than_a_file_can_have(tmp_path: Path) -> None:
     samples = np.zeros((6, 5000), np.float32)
     for name in ("mp3", "ogg", "opus", "stem.mp4"):

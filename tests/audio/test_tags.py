@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import shutil
 import struct
-import subprocess
 import zlib
 from pathlib import Path
 
@@ -30,9 +28,8 @@ FIELDS = {
     "composer": ["Ann"],
     "tracknumber": ["3/12"],
     "discnumber": ["1/2"],
-    "bpm": ["128"],
-    "isrc": ["DEXXX1600001"],
     "copyright": ["CC0"],
+    "bpm": ["128"],
 }
 COVER = Cover(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20, "image/jpeg")
 
@@ -77,6 +74,14 @@ def test_the_front_cover_is_taken_whatever_it_is_called(tmp_path: Path) -> None:
     assert read_tags(path).cover == COVER
 
 
+def test_old_genres_and_years_and_several_artists(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    frames = frame(b"TYER", b"\0001999") + frame(b"TCON", b"\0(17)") + frame(b"TPE1", b"\0Jo\0Ann")
+    path.write_bytes(id3(frames, 3) + song_bytes("mp3"))
+    expected = {"date": ["1999"], "genre": ["Rock"], "artist": ["Jo", "Ann"]}
+    assert read_tags(path) == Tags(expected)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"ID3\x04\x00\x00\x00\x00\x0f\x7f" + b"\x00" * 40, b"fLaC"]
 )
@@ -109,24 +114,11 @@ def test_tags_of_wma(tmp_path: Path) -> None:
 
 
 def test_beats_per_minute_follow_the_tempo() -> None:
-    tags = Tags({"title": ["a"], "bpm": ["120", "90.5", "fast"]})
+    tags = Tags({"title": ["a"], "bpm": ["120", "90.5"]})
     assert tags.at_tempo(0.5).fields == {"title": ["a"], "bpm": ["60", "45"]}
+    assert Tags({"title": ["a"], "bpm": ["fast"]}).at_tempo(0.5).fields == {"title": ["a"]}
+    assert Tags({"title": ["a"]}).at_tempo(0.5) == Tags({"title": ["a"]})
     assert tags.at_tempo(1) == tags
-
-
-@pytest.mark.parametrize("container", ["wav", "matroska"])
-def test_tags_that_only_other_libraries_read(tmp_path: Path, container: str) -> None:
-    plain = tmp_path / "plain.wav"
-    soundfile.write(plain, np.zeros((1000, 2)), 44100)
-    path = tmp_path / "a.bin"
-    command = ["ffmpeg", "-loglevel", "error", "-i", str(plain), "-metadata", "artist=Jo"]
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("no ffmpeg program")
-    subprocess.run([*command, "-metadata", "title=Sé", "-f", container, str(path)], check=True)
-    assert read_tags(path).fields["title"] == ["Sé"]
-    assert read_tags(path).fields["artist"] == ["Jo"]
-    with path.open("rb") as file:
-        assert read_tags(file).fields["artist"] == ["Jo"]
 
 
 APE = {
@@ -143,14 +135,24 @@ def test_tags_of_ape(tmp_path: Path, kind: str, with_id3v1: bool) -> None:
     tags = APEv2()
     for key, value in APE.items():
         tags[key] = value
+    tags["Cover Art (Back)"] = APEValue(b"back.jpg\0" + bytes(9), BINARY)
     tags["Cover Art (Front)"] = APEValue(b"cover.jpg\0" + COVER.data, BINARY)
     tags.save(path)
     with path.open("ab") as file:
-        file.write(b"TAG".ljust(128, b"\0") if with_id3v1 and kind == "wv" else b"")
+        file.write(b"TAG".ljust(128, b"\0") if with_id3v1 else b"")
     keys = ("title", "artist", "album", "albumartist", "date", "tracknumber", "discnumber")
     expected = dict(zip((*keys, "genre", "composer"), APE.values(), strict=True))
     fields = {key: value.split("\0") for key, value in expected.items()}
     assert read_tags(path) == Tags(fields, COVER)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AIFF", "CAF"])
+def test_tags_of_plain_files(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.bin"
+    with soundfile.SoundFile(path, "w", RATE, 2, format=kind) as file:
+        file.title, file.artist = "Sé", "Jo"
+        file.write(song().T)
+    assert read_tags(path).fields == {"title": ["Sé"], "artist": ["Jo"]}
 
 
 def frame(name: bytes, body: bytes, flags: int = 0, *, sizes: int = 8) -> bytes:
@@ -167,6 +169,7 @@ def id3(frames: bytes, version: int, flags: int = 0) -> bytes:
 
 _PICTURE = b"\0image/jpeg\0\3\0" + COVER.data
 _STUFFED = _PICTURE.replace(b"\xff", b"\xff\0")
+_WIDE = b"\1image/jpeg\0\3" + "\u0100".encode("utf-16") + b"\0\0" + COVER.data
 
 
 @pytest.mark.parametrize(
@@ -180,6 +183,7 @@ _STUFFED = _PICTURE.replace(b"\xff", b"\xff\0")
             64,
         ),
         id3(frame(b"TIT2", b"\3x") + frame(b"APIC", _PICTURE, sizes=7), 4),
+        id3(frame(b"TIT2", b"\1" + "x\0".encode("utf-16")) + frame(b"APIC", _WIDE), 3),
         id3(frame(b"APIC", _PICTURE) + frame(b"TIT2", b"\3x"), 4),  # sizes as in version 2.3
         id3(frame(b"APIC", bytes(4) + _STUFFED, 3, sizes=7) + frame(b"TIT2", b"\3x"), 4, 0x80),
     ],
@@ -197,14 +201,11 @@ def comments(text: bytes, count: int) -> bytes:
 @pytest.mark.parametrize(
     "kind_and_tag",
     [
-        ("mp3", id3(frame(b"TIT2", bytes(4) + zlib.compress(bytes(1 << 24)), 0x80), 3)),
-        ("mp3", id3(frame(b"TIT2", bytes(4) + zlib.compress(bytes(1 << 24)), 9, sizes=7), 4)),
-        ("mp3", id3(frame(b"TPE1", b"\0" + b"a\0" * 100_000), 3)),
-        ("mp3", id3(frame(b"TPE1", b"\0a") * 5000, 3)),
+        ("mp3", id3(frame(b"TIT2", b"\0" + b"a" * 100_000), 3)),
         ("flac", comments(b"title=a", 100_000)),
         ("flac", comments(b"title=" + b"a" * 100_000, 1)),
     ],
-    ids=["zlib", "zlib24", "values", "frames", "comments", "long"],
+    ids=["text", "comments", "comment"],
 )
 def test_too_many_tags_are_none_and_that_is_said(tmp_path: Path, kind_and_tag: tuple) -> None:
     kind, tag = kind_and_tag
@@ -228,8 +229,17 @@ def test_a_very_large_cover_is_left_out(tmp_path: Path) -> None:
     assert "cover picture is too large" in str(read_tags(path).problem)
 
 
-def test_many_pictures_take_no_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "frames",
+    [
+        frame(b"APIC", _PICTURE) + frame(b"APIC", b"\0image/png\0\4\0x") * 100_000,
+        frame(b"TIT2", bytes(4) + zlib.compress(bytes(1 << 24)), 0x80),
+        frame(b"TPE1", b"\0a") * 5000,
+        b"".join(frame(b"TXXX", b"\0%d\0a" % n) for n in range(40_000)),
+    ],
+    ids=["pictures", "compressed", "artists", "texts"],
+)
+def test_odd_tags_take_no_time(tmp_path: Path, frames: bytes) -> None:
     path = tmp_path / "song.mp3"
-    pictures = frame(b"APIC", b"\0image/png\0\4\0x") * 100_000
-    path.write_bytes(id3(frame(b"APIC", _PICTURE) + pictures, 3) + song_bytes("mp3"))
-    assert read_tags(path) == Tags({}, COVER)
+    path.write_bytes(id3(frames, 3) + song_bytes("mp3"))
+    assert sum(len(text) for texts in read_tags(path).fields.values() for text in texts) < 2

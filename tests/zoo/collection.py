@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import pickle
 import struct
@@ -17,7 +15,6 @@ import numpy as np
 from tests.zoo.encoding import RATE, ffmpeg_bytes, libsndfile_bytes, song, video_bytes
 from tests.zoo.headers import (
     EXTENSIBLE,
-    FLOAT,
     MP3,
     SONG,
     aiff,
@@ -93,18 +90,13 @@ _BY_LIBSNDFILE = {
     "OGG": "VORBIS",
 }
 _BY_FFMPEG = {
-    "mp3": "libmp3lame",
-    "ipod": "aac alac",
-    "adts": "aac",
+    "ipod": "alac",
     "mov": "pcm_s24le",
     "mp4": "flac",
     "matroska": "pcm_f64le",
-    "webm": "libopus",
-    "ogg": "libopus flac",
-    "asf": "wmav2",
+    "ogg": "flac",
     "avi": "pcm_s16le",
     "mpegts": "aac",
-    "ac3": "ac3",
 }
 # The largest error of codecs that do not change the sound.
 _STEPS = {"PCM_U8": 2.0**-7, "PCM_32": 2.0**-24, "DOUBLE": 0.0, "FLOAT": 0.0, "pcm_f64le": 0.0}
@@ -119,9 +111,7 @@ def _containers() -> list[Entry]:
             make = partial(ffmpeg_bytes, container, codec, [SONG])
             if container in _BY_LIBSNDFILE:
                 make = partial(libsndfile_bytes, container, codec, SONG)
-            expected = Stems(2, 48000 if codec == "libopus" else RATE)
-            if codec in _STEPS:
-                expected = holds(SONG, _STEPS[codec])
+            expected = holds(SONG, _STEPS[codec]) if codec in _STEPS else Stems()
             found.append(Entry(f"{codec}.{container}".lower(), make, expected))
     return found
 
@@ -172,29 +162,17 @@ _LIST = chunk(b"LIST", b"INFO" + chunk(b"INAM", b"odd\0") + chunk(b"IART", b"\xf
 _MP3_FORMAT = wav_format(MP3, bits=0, block=1, more=struct.pack("<HHIHHH", 12, 1, 2, 576, 1, 1393))
 
 
-def _with_cover() -> bytes:
-    body = b"\0image/png\0\x03\0" + video_bytes("image2pipe", "png")
-    frame = b"APIC" + struct.pack(">IH", len(body), 0) + body
-    return id3(0, len(frame)) + frame + _mp3()
-
-
 _STRUCTURE = [
     Entry("big-endian.wav", partial(wav, order=">"), WHOLE),
     Entry("little-endian.aifc", partial(aiff, compression=b"sowt", order="<"), WHOLE),
     Entry("mp3-inside.wav", lambda: wav(_MP3_FORMAT, _mp3()), Stems()),
-    Entry("flac-called.mp3", _flac, EXACT_16),
     Entry("mp3-called.flac", _mp3, Stems()),
-    Entry("wav-called.txt", wav, WHOLE),
     Entry("no-extension", wav, WHOLE),
     Entry("id3-before.flac", lambda: id3() + id3(50) + _flac(), EXACT_16),
     Entry("id3-before.wav", lambda: id3() + wav(), WHOLE),
-    Entry("id3-of-300-kb.mp3", lambda: id3(300_000) + _mp3(), Stems()),
     Entry("id3v1-after.mp3", lambda: _mp3() + b"TAG" + bytes(125), Stems()),
-    Entry("cover.mp3", _with_cover, Stems()),
     Entry("no-length.flac", lambda: with_streaminfo(_flac(), frames=0), EXACT_16),
     Entry("chunks-around.wav", partial(wav, before=_LIST, after=_LIST), WHOLE),
-    Entry("1000-empty-chunks.wav", partial(wav, before=chunk(b"JUNK", b"") * 1000), WHOLE),
-    Entry("garbage-after.wav", lambda: wav() + bytes(range(256)) * 10, WHOLE),
     Entry("extensible.wav", partial(wav, wav_format(EXTENSIBLE, more=extension(3))), WHOLE),
     Entry(
         "fragmented.mp4",
@@ -205,19 +183,14 @@ _STRUCTURE = [
         ),
         Stems(),
     ),
-    Entry(
-        "two-streams.mka",
-        partial(ffmpeg_bytes, "matroska", "flac", [SONG, MONO], [RATE, 48000]),
-        EXACT_16,
-    ),
-    Entry(
-        "song.stem.mp4",
-        partial(ffmpeg_bytes, "mp4", "aac", [SONG * np.float32(g) for g in (1, 0.6, 0.4)]),
-        Stems(),
-    ),
     Entry("silent-film.mp4", video_bytes, Refused("no audio")),
     Entry("chained.opus", lambda: 2 * _opus(), Refused("joined")),
-    Entry("two-songs.flac", lambda: 2 * _flac(), Refused()),
+    Entry("two-songs.flac", lambda: 2 * _flac(), Refused("joined")),
+    Entry("two-songs.wav", lambda: 2 * wav(), Refused("joined")),
+    Entry("two-songs.aiff", lambda: 2 * aiff(), Refused("joined")),
+    Entry("two-songs.au", lambda: 2 * au(), Refused("joined")),
+    Entry("two-songs.m4a", lambda: 2 * ffmpeg_bytes("ipod", "aac", [SONG]), Refused("joined")),
+    Entry("space-after.wav", lambda: wav() + bytes(100_000), WHOLE),
 ]
 
 
@@ -270,37 +243,25 @@ _LIES: dict[str, tuple[Callable[[], bytes], Stems | Refused | None]] = {
     "outer-size-too-small.wav": (partial(wav, riff_size=100), WHOLE),
     "no-channels.wav": (partial(wav, wav_format(channels=0)), Refused()),
     "65535-channels.wav": (partial(wav, wav_format(channels=65535)), Refused()),
-    "0-bits.wav": (partial(wav, wav_format(bits=0)), Refused()),
-    "128-bits.wav": (partial(wav, wav_format(bits=128)), Refused()),
-    "17-bit-float.wav": (partial(wav, wav_format(FLOAT, bits=17, block=4)), Refused()),
     "block-of-0.wav": (partial(wav, wav_format(block=0)), EITHER),
     "unknown-tag.wav": (partial(wav, wav_format(0x1234)), Refused()),
     "mask-all-ones.wav": (partial(wav, wav_format(EXTENSIBLE, more=extension(2**32 - 1))), WHOLE),
-    "format-chunk-too-short.wav": (partial(wav, wav_format()[:8]), Refused()),
-    "adpcm-block-of-1.wav": (partial(wav, wav_format(0x11, bits=4, block=1)), Refused()),
     "terabytes.rf64": (partial(bytes, _TERABYTES), Refused("cut off")),
     "claims-4-gb.aiff": (partial(aiff, data_size=0xFFFFEFFF), Refused("cut off")),
-    "65535-channels.aiff": (partial(aiff, channels=65535), Refused()),
-    "huge-rate.aiff": (partial(aiff, rate=2.0**60), Refused()),
-    "unknown-codec.aifc": (partial(aiff, compression=b"what"), Refused()),
     "claims-2-gb.au": (partial(au, size=0x7FFFEFFF), Refused("cut off")),
-    "4-billion-channels.au": (partial(au, channels=0xFFFFFFFF), Refused()),
     "starts-beyond-the-end.au": (partial(au, start=0x7FFFFFFF), Refused()),
+    "65535-channels.aiff": (partial(aiff, channels=65535), Refused()),
     "2**36-frames.flac": (lambda: with_streaminfo(_flac(), frames=2**36 - 1), Refused()),
     "10-frames-too-many.flac": (
         lambda: with_streaminfo(_flac(), frames=SONG.shape[1] + 10),
         Refused("damaged"),
     ),
     "8-channels-said.flac": (lambda: with_streaminfo(_flac(), channels=8), Refused()),
-    "4-bits-said.flac": (lambda: with_streaminfo(_flac(), bits=4), Refused()),
-    "rate-1048575-said.flac": (lambda: with_streaminfo(_flac(), rate=2**20 - 1), Refused()),
     "id3-longer-than-file.mp3": (lambda: id3(10, 1 << 27) + _mp3(), EITHER),
     "65535-channels.m4a": (partial(_lying_mp4, b"mp4a", 20, b"\xff\xff"), EITHER),
     "4-billion-samples.m4a": (partial(_lying_mp4, b"stsz", 12, _HUGE), Refused()),
-    "4-billion-times.m4a": (partial(_lying_mp4, b"stts", 8, _HUGE), EITHER),
     "places-beyond-the-end.m4a": (partial(_lying_mp4, b"stco", 12, b"\x7f\xff\xff\xff"), Refused()),
     "lasts-for-years.m4a": (partial(_lying_mp4, b"mdhd", 20, b"\x7f\xff\xff\xff"), EITHER),
-    "timescale-0.m4a": (partial(_lying_mp4, b"mdhd", 16, bytes(4)), EITHER),
 }
 
 
@@ -315,17 +276,11 @@ _NOT_AUDIO = {
     "nothing.wav": b"",
     "page.mp3": b"<!DOCTYPE html>\n<html><body>" + b"<p>404</p>" * 200,
     "notes.wav": b"words and more words\n" * 300,
-    "notes.ogg": b"words and more words\n" * 300,
-    "data.flac": json.dumps({"a": list(range(500))}).encode(),
     "program.mp3": b"\x7fELF\2\1\1" + bytes(4000),
     "zeros.wav": bytes(50_000),
-    "ones.mp3": b"\xff" * 50_000,
     "noise.wav": b"\x01" + np.random.default_rng(5).bytes(40_000),
-    "just-riff.wav": chunk(b"RIFF", b"WAVE"),
     "just-ftyp.m4a": struct.pack(">I4s4sI", 16, b"ftyp", b"M4A ", 0),
     "pickle.wav": pickle.dumps([Touchy(), list(range(1000))]),
-    "gzipped.wav": gzip.compress(wav()),
-    "photo.mp3": b"\xff\xd8\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0" + bytes(500) + b"\xff\xd9",
     "hls.wav": b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/passwd\n#EXT-X-ENDLIST\n",
     "concat.wav": b"ffconcat version 1.0\nfile /etc/passwd\n",
     "stream.sdp": b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nm=audio 5004 RTP/AVP 0\n",

@@ -1,4 +1,4 @@
-"""Faults on the way: kills, full disks, songs that change, threads, forks, pipes and folders.
+"""Faults on the way: kills, threads, forks, pipes and folders.
 
 After each, finished files are whole, and a rerun gives what an undisturbed run gives.
 """
@@ -9,13 +9,12 @@ import hashlib
 import os
 import pickle
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,7 +27,6 @@ from songsplit import Separator
 from tests.zoo.encoding import RATE, song, song_bytes
 
 ROOT = Path(__file__).parents[2]
-DISK = 4 << 20
 LIMIT = 120  # seconds after which a run counts as hanging
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="about signals and files of Unix")
@@ -41,10 +39,6 @@ def contents(folder: Path) -> dict[str, str]:
         for path in folder.rglob("*")
         if path.is_file() and not path.name.startswith(".")
     }
-
-
-def hidden(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob(".songsplit-*") if path.is_file()]
 
 
 def start(songs: Path, out: Path, *options: str) -> subprocess.Popen[str]:
@@ -93,51 +87,6 @@ def test_a_batch_that_is_killed_is_completed_by_a_rerun(songs: Path, tmp_path: P
         assert process.returncode in (0, -number, 128 + number), errors
         assert contents(out).items() <= reference.items()
     run(songs, out, *options)
-    assert contents(out) == reference
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_leaves_nothing_and_says_so(
-    songs: Path, tmp_path: Path, number: signal.Signals
-) -> None:
-    soundfile.write(tmp_path / "long.wav", song(RATE * 400, channels=1).T, RATE)
-    process = start(tmp_path / "long.wav", tmp_path / "out")
-    deadline = time.monotonic() + LIMIT
-    while not hidden(tmp_path) and time.monotonic() < deadline:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=LIMIT)
-    assert process.returncode == 128 + number
-    assert "no partial results" in errors
-    assert "Traceback" not in errors
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A small file system of its own."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "songsplit-test", str(place)]
-    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
-
-
-@pytest.mark.slow
-def test_a_disk_that_fills_up(songs: Path, tmp_path: Path, disk: Path) -> None:
-    run(songs, tmp_path / "whole")
-    reference, out, ballast = contents(tmp_path / "whole"), disk / "out", disk / "ballast"
-    # Room for two songs, and for the second to be written.
-    ballast.write_bytes(bytes(DISK - (1800 << 10)))
-    assert "space" in run(songs, out, code=1)
-    assert contents(out).items() < reference.items()
-    assert not hidden(out)
-    ballast.unlink()
-    run(songs, out)
     assert contents(out) == reference
 
 

@@ -1,4 +1,4 @@
-"""Decoding with FFmpeg's libraries (PyAV): AAC, MP3, WMA, Matroska and all the rest.
+"""Decoders: libsndfile for WAV, FLAC, Ogg, AIFF and CAF, FFmpeg's libraries (PyAV) for the rest.
 
 FFmpeg's own resampler is kept out: it would mix channels down and change levels unasked. Frames
 are turned into float32 here.
@@ -7,22 +7,29 @@ are turned into float32 here.
 from __future__ import annotations
 
 import math
+import os
+import threading
 from collections.abc import Iterator
 from itertools import chain, pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
-from av.codec.context import CodecContext, Flags2
-from av.container import InputContainer
+import soundfile
 from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray, scaled
-from songsplit.audio.containers import IS_PROTECTED, UnreadableError, read_at
+from songsplit.audio.containers import IS_PROTECTED, UnreadableError
 from songsplit.audio.opening import NO_SAMPLES, AudioInfo, File, Pipe, cut_off, open_container
 
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.codec.context import CodecContext
+
+# libsndfile reports the largest count where it does not know the length.
+_UNKNOWN_FRAMES = 1 << 62
+# A damaged chunk is lost as a whole, so short ones tell well where the damage is.
+_CHUNK_FRAMES = 4096
 # By the name of the sample format, without the "p" of those that are planar.
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
 # Tags between the parts of a joined MP3, which are no audio and no damage either. Some have
@@ -43,6 +50,66 @@ _TIMED = (*_WITH_DURATION, "mpegts", "mpeg", "flv")
 _MAX_JITTER = 0.02  # seconds
 
 
+if hasattr(os, "register_at_fork"):
+    # A thread that is opening a file while another one forks does not come along into the child:
+    # nobody would ever open its lock there.
+    os.register_at_fork(
+        after_in_child=lambda: setattr(soundfile.SoundFile, "_sf_error_lock", threading.Lock())
+    )
+
+
+class SoundFileDecoder:
+    """Reads a seekable file with libsndfile, or raises a SoundFileError.
+
+    `samples` says where they lie (start, bytes) if the file's own header is wrong.
+    """
+
+    def __init__(self, source: File, samples: tuple[int, int] | None) -> None:
+        source.seek(0)
+        is_big_endian = source.read(4) in (b"FORM", b"RIFX", b".snd")
+        source.seek(0)
+        file = soundfile.SoundFile(source)
+        # The length of an MP3, also of one inside a WAV, is an estimate at which libsndfile
+        # stops, and of a FLAC without a length it does not find the end.
+        if file.subtype.startswith("MPEG") or file.frames >= _UNKNOWN_FRAMES:
+            file.close()
+            raise soundfile.SoundFileError("The length is not known.")
+        kind = f"{file.format} {file.subtype}"
+        if samples is not None:
+            source = source.part(*samples)
+            order = "BIG" if is_big_endian and file.endian != "LITTLE" else "LITTLE"
+            rate, channels, subtype = file.samplerate, file.channels, file.subtype
+            file.close()
+            file = soundfile.SoundFile(source, "r", rate, channels, subtype, order, "RAW")
+        # A seek after each read, to where the file already is, would decode compressed files again.
+        file.seekable = lambda: False
+        self._source, self._file = source, file
+        seconds = file.frames / file.samplerate
+        self.info = AudioInfo(
+            file.samplerate, file.channels, file.frames, seconds, kind, tracks=(kind,)
+        )
+
+    def chunks(self) -> Iterator[FloatArray]:
+        """Yield ``(channels, n)`` pieces up to the end of the file."""
+        done, total = 0, self._file.frames
+        while done < total:
+            # Not beyond the end: a tag there would be taken for damage.
+            count = min(_CHUNK_FRAMES, total - done)
+            try:
+                block = self._file.read(count, dtype="float32", always_2d=True)
+            except soundfile.SoundFileError:
+                block = ()
+            self._source.check()
+            if not len(block):
+                raise cut_off(done / self.info.sample_rate)
+            done += len(block)
+            yield np.ascontiguousarray(block.T)
+
+    def close(self) -> None:
+        """Release the decoder; the file itself stays open."""
+        self._file.close()
+
+
 class FFmpegDecoder:
     """Reads one audio stream of a file or pipe with FFmpeg's libraries.
 
@@ -50,33 +117,33 @@ class FFmpegDecoder:
     """
 
     def __init__(self, source: File | Pipe, *, track: int = 1, keeps_filler: bool = False) -> None:
-        self._source = source
-        self._container = container = _open(source)
+        self._source, self._container = source, open_container(source)
         try:
-            if _ASF_PROTECTION & set(container.metadata):
-                raise UnreadableError(IS_PROTECTED)
-            streams = container.streams.audio
-            if not streams:
-                types = sorted({stream.type for stream in container.streams})
-                kinds = " and ".join(types).replace("video", "pictures")
-                raise UnreadableError(
-                    f"the file holds no audio (only {kinds or 'a header'}); choose a file with "
-                    "sound"
-                )
-            self._stream = stream = streams[min(track, len(streams)) - 1]
-            context = _context(stream)
-            if container.format.name == "caf" and context is not None:
-                # FFmpeg takes the filler at the end of CAF off, which ALAC has left out already.
-                context.flags2 |= Flags2.skip_manual
-            self._frames = self._decoded()
-            # What the header says of rate and channels is wrong for some files (AAC with
-            # spectral band replication): the first decoded frame decides.
-            first = next(self._frames, None)
-            if first is None:
-                raise UnreadableError(NO_SAMPLES)
+            self._open(track, keeps_filler)
         except BaseException:
-            container.close()
+            self._container.close()
             raise
+
+    def _open(self, track: int, keeps_filler: bool) -> None:
+        import av
+
+        container = self._container
+        if _ASF_PROTECTION & set(container.metadata):
+            raise UnreadableError(IS_PROTECTED)
+        streams = container.streams.audio
+        if not streams:
+            types = sorted({stream.type for stream in container.streams})
+            kinds = " and ".join(types).replace("video", "pictures")
+            raise UnreadableError(
+                f"the file holds no audio (only {kinds or 'a header'}); choose a file with sound"
+            )
+        self._stream = stream = streams[min(track, len(streams)) - 1]
+        self._frames = self._decoded()
+        # What the header says of rate and channels is wrong for some files (AAC with
+        # spectral band replication): the first decoded frame decides.
+        first = next(self._frames, None)
+        if first is None:
+            raise UnreadableError(NO_SAMPLES)
         self._first = first
         kind, duration = container.format.name, stream.duration
         start, base = (container.start_time or 0) / av.time_base, float(stream.time_base or 0)
@@ -129,6 +196,8 @@ class FFmpegDecoder:
         is_short = self._promised - done / rate > max(least, share * self._promised)
         if is_short or (isinstance(self._source, Pipe) and self._source.is_cut(done)):
             raise cut_off(done / rate)
+        if isinstance(self._source, Pipe):
+            self._source.check_end()
 
     def close(self) -> None:
         """Release the decoder; the file itself stays open."""
@@ -136,6 +205,8 @@ class FFmpegDecoder:
 
     def _decoded(self) -> Iterator[AudioFrame]:
         """Yield frames, and raise where the data or their kind break."""
+        import av
+
         done, first = 0, (1, 0)
         try:
             for packet in self._container.demux(self._stream):
@@ -165,21 +236,6 @@ class FFmpegDecoder:
         self._source.check()
 
 
-def _open(source: File | Pipe) -> InputContainer:
-    if isinstance(source, File):
-        source.seek(0)
-    try:
-        return open_container(source)
-    except UnreadableError as error:
-        source.check()
-        if isinstance(source, File) and read_at(source, 4, 4) == b"ftyp":
-            raise UnreadableError(
-                "the file is cut off or damaged: its index is missing or unreadable; copy, "
-                "download or export it again"
-            ) from error
-        raise
-
-
 def _to_float(frame: AudioFrame) -> FloatArray:
     """Return a frame as float32 ``(channels, samples)`` with full scale at 1."""
     channels = frame.layout.nb_channels
@@ -195,11 +251,7 @@ def _to_float(frame: AudioFrame) -> FloatArray:
     return scaled(data)
 
 
-def _context(stream: AudioStream) -> CodecContext | None:
-    return stream.codec_context  # None where there is no decoder, whatever PyAV's types say
-
-
 def _described(stream: AudioStream) -> str:
-    context = _context(stream)
+    context: CodecContext | None = stream.codec_context  # None where there is no decoder
     words = (stream.language, stream.metadata.get("title"), context.name if context else "")
     return ", ".join(word for word in words if word and word != "und")
