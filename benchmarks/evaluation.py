@@ -25,8 +25,8 @@ from rich.table import Table
 
 from songsplit.data.musdb import SAMPLE_RATE
 from songsplit.evaluation.bss_eval import ReferenceStatistics, frame_sdr
-from songsplit.evaluation.oracles import ideal_ratio_mask
 from songsplit.evaluation.references import musdb_songs
+from songsplit.evaluation.systems import ideal_ratio_mask
 from songsplit.evaluation.track_scores import METRICS, TWO_TARGETS, load_museval, museval_scores
 
 CASES = ("arrays alone", "museval", "SDR alone", "all four", "all four, next system")

@@ -8,8 +8,8 @@ import pytest
 from songsplit.data.musdb import SAMPLE_RATE
 from songsplit.errors import AudioInputError
 from songsplit.evaluation import ReferenceStatistics, frame_sdr, si_sdr, usdr
-from songsplit.evaluation.oracles import ideal_ratio_mask
 from songsplit.evaluation.references import musdb_songs
+from songsplit.evaluation.systems import ideal_ratio_mask
 from songsplit.evaluation.track_scores import TWO_TARGETS, museval_scores
 
 RATE = 8000

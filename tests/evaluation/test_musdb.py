@@ -76,7 +76,7 @@ def test_musdb18_is_rounded_to_16_bits_as_published_scores_have_it(
         ([(2, 5)] * 5, 48000, "48000 Hz"),
         ([(1, 5)] * 5, 44100, "1 channel"),
         ([(2, 5)] * 3 + [(1, 5), (2, 5)], 44100, "5 samples in 1 channel"),
-        ([(2, 6)] + [(2, 5)] * 4, 44100, "no mixture like the stems"),
+        ([(2, 6)] + [(2, 5)] * 4, 44100, "6 samples in 2 channel"),
     ],
 )
 def test_stem_file_unlike_musdb_is_refused(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from songsplit.evaluation import usdr
-from songsplit.evaluation.oracles import (
+from songsplit.evaluation.systems import (
     HOP,
     N_FFT,
     ideal_ratio_mask,
