@@ -28,27 +28,16 @@ from rich.console import Console
 
 from songsplit import __version__
 from songsplit.data.musdb import Subset
-from songsplit.errors import (
-    AudioFileError,
-    AudioInputError,
-    ConfigError,
-    DataError,
-    SongsplitError,
-)
+from songsplit.errors import AudioFileError, AudioInputError, ConfigError, DataError, SongsplitError
 from songsplit.evaluation.references import ReferenceSong, musdb_songs, own_songs
-from songsplit.evaluation.summary import (
-    print_comparison,
-    print_results,
-    say,
-    summarize,
-    write_csv,
-)
+from songsplit.evaluation.summary import print_comparison, print_results, say, summarize, write_csv
 from songsplit.evaluation.systems import System, estimates_system, model_system, yardsticks
 from songsplit.evaluation.track_scores import (
     FIVE_TARGETS,
     METRICS,
     TWO_TARGETS,
     WHOLE_MEASURES,
+    Backend,
     TrackScorer,
     TrackScores,
     load_museval,
@@ -97,9 +86,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
     if options.estimates:
         candidate = estimates_system(options.estimates)
     else:
-        candidate = model_system(
-            options.model or DEFAULT_MODEL, options.device, options.quality or "balanced"
-        )
+        candidate = model_system(options.model, options.device, options.quality)
     names = [candidate.name, *(yardstick.name for yardstick in yardsticks(TWO_TARGETS))]
     if candidate.name in names[1:]:
         raise ConfigError(
@@ -112,9 +99,9 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
     digests: dict[str, str] = {}
     for song in track(songs, "scoring"):
         try:
-            digest = digests[song.name] = song.digest()
-            for name, scores in _score_song(song, digest, candidate, output, shared, options):
+            for name, scores in _score_song(song, candidate, output, shared, options.backend):
                 results[name][song.name] = scores
+            digests[song.name] = song.digest
         except _SONG_ERRORS as error:
             for name in names:
                 results[name].setdefault(song.name, TrackScores({}, {}, str(error)))
@@ -145,7 +132,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
 def _songs(options: argparse.Namespace) -> tuple[list[ReferenceSong], str, dict[str, Any]]:
     """Give the songs, a name for folders of their scores, and what is recorded of them."""
     if options.musdb:
-        subset: Subset = options.subset or "test"
+        subset: Subset = options.subset
         split = options.split
         songs = musdb_songs(options.musdb, subset, split)
         name = "MUSDB18" if len(songs[0].files) == 1 else "MUSDB18-HQ"
@@ -162,23 +149,16 @@ def _songs(options: argparse.Namespace) -> tuple[list[ReferenceSong], str, dict[
 
 
 def _score_song(
-    song: ReferenceSong,
-    digest: str,
-    candidate: System,
-    output: Path,
-    shared: Path,
-    options: argparse.Namespace,
+    song: ReferenceSong, candidate: System, output: Path, shared: Path, backend: Backend
 ) -> Iterator[tuple[str, TrackScores]]:
     """Load the scores of all systems on a song, or score and store those that are missing."""
     audio = cache(song.read)
-    scorer = cache(
-        lambda: TrackScorer(audio().references, audio().sample_rate, backend=options.backend)
-    )
+    scorer = cache(lambda: TrackScorer(audio().references, audio().sample_rate, backend=backend))
 
     def scores_of(system: System, folder: Path) -> TrackScores:
         path = folder / system.name.replace(" ", "-") / song.subset / f"{song.file_name}.json"
-        conditions = {"backend": options.backend, "reference_sha256": digest}
         try:
+            conditions = {"backend": backend, "reference_sha256": song.digest}
             settings = {"songsplit": __version__, **conditions, **system.settings(song)}
             if (known := load_scores(path, settings)) is not None:
                 return known
@@ -256,11 +236,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     given = [name for name, value in vars(options).items() if value != parser.get_default(name)]
     if options.compare and len(given) > 1:
         parser.error("no other option goes with --compare")
-    if options.references and (options.subset or options.split):
+    if options.references and {"subset", "split"} & {*given}:
         parser.error("--subset and --split go with --musdb, not with --references")
     if options.split and options.subset != "train":
         parser.error(f"--split {options.split} is a part of the train songs: add --subset train")
-    if options.estimates and (options.device or options.quality):
+    if options.estimates and {"device", "quality"} & {*given}:
         parser.error("--device and --quality go with --model, not with --estimates")
     return options
 
@@ -269,18 +249,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evaluate.py",
         description=(
-            "Score vocals and accompaniment (and drums, bass and other, where they are "
-            "separated) with BSS Eval v4, the SDR, ISR, SIR and SAR of museval, and with uSDR "
-            "and SI-SDR of whole songs, all in dB. The mixture as it is, the ideal ratio mask "
-            "and the multichannel Wiener filter are scored beside, as floor and ceilings."
+            "Score vocals and accompaniment (and drums, bass and other, where they are separated) "
+            "by SDR, ISR, SIR and SAR as museval does, and by uSDR and SI-SDR of whole songs, in "
+            "dB. Floor and ceilings are scored too: the mixture, the ideal ratio mask and the "
+            "multichannel Wiener filter."
         ),
         epilog=(
-            "Scores are stored song by song. When started again, songs that were scored under "
-            "the same conditions are skipped. Test songs are for the final score: choose "
-            "between models with --subset train --split valid."
+            "Songs that were scored under the same conditions before are skipped. Test songs are "
+            "for the final score: choose between models with --subset train --split valid."
         ),
     )
-
     add = parser.add_argument
     task = parser.add_mutually_exclusive_group(required=True)
     text = "the folder that holds train and test of MUSDB18 or MUSDB18-HQ"
@@ -292,16 +270,17 @@ def _parser() -> argparse.ArgumentParser:
 
     system = parser.add_mutually_exclusive_group()
     text = "a model that comes with songsplit, or a file (default: default)"
-    system.add_argument("--model", metavar="NAME_OR_PATH", help=text)
+    system.add_argument("--model", metavar="NAME_OR_PATH", default=DEFAULT_MODEL, help=text)
     text = (
         "stems that any system has made: a folder for each song, named like the song, or files "
         "such as 'Song - vocals.wav'"
     )
     system.add_argument("--estimates", type=Path, metavar="DIR", help=text)
 
-    add("--quality", choices=QUALITIES, help="setting of the model (default: balanced)")
+    text = "setting of the model (default: balanced)"
+    add("--quality", choices=QUALITIES, default="balanced", help=text)
     text = "songs of MUSDB18 to score (default: test)"
-    add("--subset", choices=("train", "test"), help=text)
+    add("--subset", choices=("train", "test"), default="test", help=text)
     text = "part of the train songs: musdb's 14 validation songs, or the others (default: all)"
     add("--split", choices=("train", "valid"), help=text)
     text = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache, cached_property, reduce
 from pathlib import Path
 from typing import TypeAlias
 
@@ -78,6 +78,7 @@ class ReferenceSong:
         mixture = self.song.mixture
         return {**self.song.stems, **({} if mixture is None else {MIXTURE: (mixture,)})}
 
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the content of the song's files."""
         return files_digest(self.files)
@@ -105,10 +106,7 @@ class ReferenceSong:
         if song.subtracts:
             stems[INSTRUMENTAL] = mixture - stems[VOCALS]
         if not self.is_musdb:
-            try:
-                check_pair(stems)
-            except DataError as error:
-                raise DataError(f"{first.parent}, {self.name!r}: {error}") from error
+            check_pair(stems)
         elif song.mixture is None or (channels, rate) != (2, SAMPLE_RATE):
             raise DataError(
                 f"{first}: {channels} channel(s) at {rate} Hz, or no mixture, where MUSDB18 has "

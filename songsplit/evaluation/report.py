@@ -50,17 +50,14 @@ reach. All rows are over the songs that {name} has a score in.</p>
 
 def write_report(folder: Path, summary: Summary, about: Mapping[str, Any]) -> Path:
     """Write ``report.html`` and ``figures`` into a folder, and give the path of the page."""
-    name, judged = next(iter(summary.items()))
-    overall, pictures = judged["overall"], ""
-    figures: dict[str, tuple[str, Figure]] = {}
+    name, overall = next((name, content["overall"]) for name, content in summary.items())
+    drawings = [("boxes", "SDR over songs", _draw_boxes), ("songs", "SDR by song", _draw_songs)]
+    pictures = ""
     with rc_context(_STYLE), warnings.catch_warnings():
         # The font of the figures may lack a letter.
         warnings.filterwarnings("ignore", "Glyph")
-        if overall:
-            figures["boxes"] = "SDR over songs", _draw_boxes(summary, list(overall))
-            figures["songs"] = "SDR by song", _draw_songs(judged["songs"], list(overall))
-        for file, (caption, figure) in figures.items():
-            png = io.BytesIO()
+        for file, caption, draw in drawings if overall else []:
+            figure, png = draw(summary, list(overall)), io.BytesIO()
             figure.savefig(png, format="png", dpi=150)
             source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode('ascii')}"
             pictures += f'<h2>{caption}</h2>\n<img alt="{caption}" src="{source}">\n'
@@ -106,8 +103,9 @@ def _draw_boxes(summary: Summary, targets: list[str]) -> Figure:
     return figure
 
 
-def _draw_songs(songs: Mapping[str, Any], targets: list[str]) -> Figure:
-    """Draw the SDR of each song, the best on top; songs without a score have no mark."""
+def _draw_songs(summary: Summary, targets: list[str]) -> Figure:
+    """Draw the judged SDR of each song, the best on top; songs without a score have no mark."""
+    songs = next(iter(summary.values()))["songs"]
     figure = Figure(figsize=(7, 0.8 + 0.17 * len(songs)), layout="constrained")
     axes = figure.subplots()
     first = figures_of(songs, targets[0], "SDR")

@@ -26,6 +26,7 @@ Results: TypeAlias = Mapping[str, Mapping[str, TrackScores]]
 # What `summarize` gives, in the same order.
 Summary: TypeAlias = Mapping[str, Mapping[str, Any]]
 
+_SIGNED = "+.2f"
 # With fewer songs, neither an interval nor a test says anything.
 _MIN_PAIRS = 3
 
@@ -52,9 +53,8 @@ def summarize(results: Results) -> dict[str, dict[str, Any]]:
         for system, songs in results.items()
     }
     judged = next(iter(found.values()))["songs"]
-    everything = [song for content in found.values() for song in content["songs"].values()]
-    targets = {target for song in judged.values() for target in song}
-    targets = targets or {target for song in everything for target in song}
+    everything = [song for songs in results.values() for song in songs.values()]
+    targets = {target for song in everything for target in song.targets}
     for target in sorted(targets, key=FIVE_TARGETS.index):
         for content in found.values():
             content["overall"][target] = {}
@@ -165,13 +165,13 @@ def print_comparison(first: Path, second: Path, console: Console) -> None:
             # Summaries have 5 decimals: rounding errors are no difference between songs.
             by_song = {s: round(new[s] - old[s], 5) for s in common if s in old and s in new}
             if by_song:
-                rows.append((measure, *_difference(list(by_song.values()))))
+                rows.append([measure, *_difference(list(by_song.values()))])
             if by_song and measure == "SDR":
                 sdr[target] = by_song
         if rows:
             _print_table(console, f"{target}, B - A (dB)", heads, rows)
-    by_target = [(song, *(_signed(found.get(song)) for found in sdr.values())) for song in common]
-    _print_table(console, "SDR song by song, B - A (dB)", ("song", *sdr), by_target)
+    rows = [[song, *(cell(d.get(song), _SIGNED) for d in sdr.values())] for song in common]
+    _print_table(console, "SDR song by song, B - A (dB)", ("song", *sdr), rows)
     for song in sorted(set(a["scores"]) ^ set(b["scores"])):
         say(console, f"scored in one of the two alone, and left out: {song}")
     console.print(
@@ -202,18 +202,14 @@ def _difference(values: Sequence[float]) -> list[str]:
     interval, p = "-", "-"
     if len(values) >= _MIN_PAIRS:
         found = bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=0)
-        interval = " to ".join(map(_signed, found.confidence_interval))
+        interval = " to ".join(cell(end, _SIGNED) for end in found.confidence_interval)
     changed = [value for value in values if value != 0]
     if len(changed) >= _MIN_PAIRS:
         p = f"{wilcoxon(changed).pvalue:.2g}"
-    middle, mean = (_signed(float(of(values))) for of in (np.median, np.mean))
+    middle, mean = (cell(float(of(values)), _SIGNED) for of in (np.median, np.mean))
     won, lost = sum(value > 0 for value in values), sum(value < 0 for value in values)
     counts = f"{won}/{lost}/{len(values) - won - lost}"
     return [str(len(values)), middle, mean, interval, p, counts]
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f}"
 
 
 def _print_table(
@@ -238,9 +234,9 @@ def _plain(text: str) -> Text:
     return Text(printable(text))  # no markup in names
 
 
-def cell(value: float | None) -> str:
+def cell(value: float | None, form: str = ".2f") -> str:
     """Write a figure in dB, "-" for none."""
-    return "-" if value is None else f"{value:.2f}"
+    return "-" if value is None else format(value, form)
 
 
 def _finite(value: float) -> float | None:

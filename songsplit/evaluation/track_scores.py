@@ -59,20 +59,10 @@ class TrackScores:
         return tuple(self.frames)
 
     def value(self, target: str, measure: str) -> float:
-        """Give the figure of the song in one measure.
+        """Give the figure of a target in SDR, ISR, SIR, SAR, uSDR or SI-SDR, in dB.
 
-        Parameters
-        ----------
-        target : str
-            A target, scored or not.
-        measure : str
-            SDR, ISR, SIR, SAR, uSDR or SI-SDR.
-
-        Returns
-        -------
-        float
-            The figure in dB, NaN if there is none. Of the first four it is the median over
-            the seconds that have a finite score: as in museval, perfect seconds do not count.
+        Of the first four it is the median over the seconds that have a finite score: as in
+        museval, perfect seconds do not count. It is NaN if there is none.
         """
         if measure in WHOLE_MEASURES:
             return self.whole.get(target, {}).get(measure, float("nan"))
@@ -90,8 +80,7 @@ class TrackScorer:
     estimate of either vocals or accompaniment all targets are one group.
 
     If a stem sounds and its estimate is silent throughout, the song counts with 0 dB in all
-    measures: museval gives no scores there, so that a system that gives up on hard songs would
-    have better medians.
+    measures. By museval's rule it would not count, which favours who gives up on hard songs.
 
     Parameters
     ----------
@@ -206,34 +195,32 @@ class TrackScorer:
             references = np.stack([self._references[target] for target in together])
             self._statistics[together] = ReferenceStatistics(references, self._rate, self._rate)
         statistics = self._statistics[together]
-        scores = np.full((4, len(group), len(statistics.silent_frames)), np.nan)
         names = ", ".join(group)
         if mute := _silent(self._references, together):
             remarks.append(
                 f"no SDR, ISR, SIR and SAR of {names}: the reference of {', '.join(mute)} is "
                 "silent throughout (channels that sum to zero count as silent)"
             )
-            return scores
+            return np.full((4, len(group), len(statistics.silent_frames)), np.nan)
         given_up = _silent(estimates, group)
+        # References stand in for missing estimates, which do not matter to the other targets.
+        stand_in = {*given_up, *others}
+        stack = np.stack([(self._references if n in stand_in else estimates)[n] for n in together])
+        if self._backend == "museval":
+            scores = museval_scores(statistics.references, stack, self._rate, self._rate)
+        else:
+            scores = statistics.score(stack)
+            if np.isfinite(scores).any() and statistics.caution:
+                remarks.append(f"ISR, SIR and SAR are not to be relied on: {statistics.caution}")
+        scores = scores[:, : len(group)]
+        if others:
+            remarks.append(f"{names} scored without an estimate of {' and '.join(others)}")
         if given_up:
-            scores[:] = np.where(statistics.silent_frames, np.nan, 0.0)
+            scores[:, np.isin(group, given_up)] = np.where(statistics.silent_frames, np.nan, 0.0)
             remarks.append(
                 f"the estimate of {', '.join(given_up)} is silent throughout and counts with 0 dB"
             )
-        chosen = [index for index, name in enumerate(group) if name not in given_up]
-        if not chosen:
-            return scores
-        stack = np.stack([estimates[group[index]] for index in chosen])
-        if self._backend == "museval":
-            references = np.stack([self._references[group[index]] for index in chosen])
-            scores[:, chosen] = museval_scores(references, stack, self._rate, self._rate)
-        else:
-            scores[:, chosen] = statistics.score(stack, chosen)
-            if others:
-                remarks.append(f"{names} scored without an estimate of {' and '.join(others)}")
-            if np.isfinite(scores[:, chosen]).any() and statistics.caution:
-                remarks.append(f"ISR, SIR and SAR are not to be relied on: {statistics.caution}")
-        missing = np.isnan(scores[0, chosen]).any(axis=0) & ~statistics.silent_frames
+        missing = np.isnan(scores[0]).any(axis=0) & ~statistics.silent_frames
         if missing.any() and not missing.all():
             remarks.append(
                 f"{names}: {missing.sum()} of {len(missing)} windows not scored, because an "
@@ -253,16 +240,6 @@ def score_track(
 
     Parameters and errors are those of :class:`TrackScorer` and its `score`; the measures are
     defined in :mod:`songsplit.evaluation.bss_eval`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from songsplit.evaluation import score_track
-    >>> noise = np.random.default_rng(0).normal(size=(2, 2, 24000))
-    >>> references = {"vocals": noise[0], "accompaniment": noise[1]}
-    >>> estimates = {"vocals": noise[0] + 0.1 * noise[1], "accompaniment": 0.9 * noise[1]}
-    >>> round(score_track(references, estimates, 8000).value("vocals", "SDR"))
-    20
     """
     return TrackScorer(references, sample_rate, backend=backend).score(estimates)
 
