@@ -1,22 +1,36 @@
-"""Songs of one's own: what is separated, what it is compared with, and what is refused."""
+"""Songs to score on: what is separated, what it is compared with, and what is refused.
+
+MUSDB18 and MUSDB18-HQ have the songs, samples and splits that the package musdb has.
+"""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 import songsplit.evaluation.references as ours
+from songsplit.data.musdb import validation_names
 from songsplit.errors import DataError
-from songsplit.evaluation.references import own_songs
+from songsplit.evaluation.references import musdb_songs, own_songs
+from songsplit.evaluation.track_scores import FIVE_TARGETS
 
-from .conftest import write_stems
+from .conftest import STEMS, write_stems
+from .conftest import song as made_song
+
+VALID = "ANiMAL - Rockshow"
+TRAIN = "ANiMAL - Clinic A"
 
 
 def noise(seed: int, channels: int = 2, samples: int = 9000) -> np.ndarray:
     return 0.1 * np.random.default_rng(seed).standard_normal((channels, samples)).astype("f4")
+
+
+def touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
 
 
 def test_own_songs_keep_their_rate_and_channels(tmp_path: Path):
@@ -38,13 +52,14 @@ def test_own_songs_keep_their_rate_and_channels(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "other",
-    [(noise(1, 1), 44100), (noise(1, 2, 8999), 44100), (noise(1), 48000)],
-    ids=["mono", "shorter", "another rate"],
+    ("stem", "audio", "rate"),
+    [
+        ("instrumental", noise(1, 1), 44100),
+        ("instrumental", noise(1), 48000),
+        ("mixture", noise(1, 2, 8999), 44100),
+    ],
 )
-@pytest.mark.parametrize("stem", ["instrumental", "mixture"])
-def test_parts_that_do_not_agree_are_refused(tmp_path: Path, other, stem: str):
-    audio, rate = other
+def test_parts_that_do_not_agree_are_refused(tmp_path: Path, stem: str, audio, rate: int):
     write_stems(tmp_path / "A", {"vocals": noise(0), "instrumental": noise(2)})
     write_stems(tmp_path / "A", {stem: audio}, rate)
     ((song,), _) = own_songs(tmp_path)
@@ -69,25 +84,124 @@ def test_a_stem_that_is_the_mixture_or_silent_is_refused(tmp_path: Path, changed
 
 def test_what_is_passed_over_is_told(tmp_path: Path):
     write_stems(tmp_path / "A", {"vocals": noise(0), "instrumental": noise(1)})
-    soundfile.write(tmp_path / "A" / "vocals.flac", noise(0).T, 44100)
     write_stems(tmp_path / "B", {"vocals": noise(0)})
     (songs, passed_over) = own_songs(tmp_path)
     assert [song.name for song in songs] == ["A"]
-    assert {finding.path.name for finding in passed_over} == {"vocals.flac", "B"}
+    assert [finding.path.name for finding in passed_over] == ["B"]
 
 
-def test_own_stem_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "A.stem.mp4").touch()
-    audio = [noise(seed) for seed in range(5)]
-    monkeypatch.setattr(ours, "read_streams", lambda path: (audio, 48000))
-    ((song,), _) = own_songs(tmp_path)
-    assert len(song.files) == 1
+def test_song_of_musdb_hq(hq_root: Path):
+    songs = musdb_songs(hq_root)
+    assert [song.name for song in songs] == ["Band - Song's End", "Àrtist [1] - Ébb"]
+    song = songs[0]
+    assert song.subset == "test"
+    assert len(song.files) == 5
+    audio = song.read()
+    assert audio.sample_rate == 44100
+    assert tuple(audio.references) == FIVE_TARGETS
+    backing = sum(audio.references[name] for name in ("drums", "bass", "other"))
+    np.testing.assert_allclose(audio.references["accompaniment"], backing, atol=1e-7)
+    vocals = made_song(seed=1)["vocals"]
+    np.testing.assert_allclose(audio.references["vocals"], vocals, atol=1 / 32768)
+    # The mixture as released, which is rounded by itself.
+    everything = audio.references["accompaniment"] + audio.references["vocals"]
+    assert 0 < np.abs(audio.mixture - everything).max() < 4 / 32768
+
+
+def test_musdb18_is_rounded_to_16_bits_as_published_scores_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    touch(tmp_path / "test" / "Band - Song.stem.mp4")
+    # Less than half a step, more than half, and beyond both ends of the range.
+    audio = np.array([[0.4, -0.6, 40000, -40000]] * 2, dtype="f4") / np.float32(32768)
+    monkeypatch.setattr(ours, "read_streams", lambda path: ([audio] * 5, 44100))
+    (song,) = musdb_songs(tmp_path)
     read = song.read()
-    mixture, drums, bass, other, vocals = audio
-    expected = {"vocals": vocals, "accompaniment": drums + bass + other}
-    expected |= {"drums": drums, "bass": bass, "other": other}
-    assert list(read.references) == list(expected)
-    for name, samples in expected.items():
-        np.testing.assert_array_equal(read.references[name], samples)
-    np.testing.assert_array_equal(read.mixture, mixture)
-    assert read.sample_rate == 48000
+    expected = [0, -1, 32767, -32768]
+    for part in (read.mixture, *(read.references[name] for name in STEMS)):
+        assert (part[0] * 32768).tolist() == expected
+    # Rounded before it is summed.
+    assert (read.references["accompaniment"][0] * 32768).tolist() == [3 * x for x in expected]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "rate", "message"),
+    [
+        ([(2, 5)] * 4, 44100, "4 audio streams"),
+        ([(2, 5)] * 5, 48000, "48000 Hz"),
+        ([(1, 5)] * 5, 44100, "1 channel"),
+        ([(2, 6)] + [(2, 5)] * 4, 44100, "6 samples in 2 channel"),
+    ],
+)
+def test_stem_file_unlike_musdb_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shapes, rate: int, message: str
+):
+    touch(tmp_path / "test" / "A - b.stem.mp4")
+    streams = [np.zeros(shape, dtype=np.float32) for shape in shapes]
+    monkeypatch.setattr(ours, "read_streams", lambda path: (streams, rate))
+    (song,) = musdb_songs(tmp_path)
+    with pytest.raises(DataError, match=message) as caught:
+        song.read()
+    assert "A - b.stem.mp4" in str(caught.value)
+
+
+def test_incomplete_hq_song_is_named(hq_root: Path):
+    folder = hq_root / "test" / "Band - Song's End"
+    (folder / "mixture.wav").unlink()
+    with pytest.raises(DataError, match=r"Song's End.*download the song again"):
+        musdb_songs(hq_root)[0].read()
+    (folder / "bass.wav").unlink()
+    with pytest.raises(DataError, match=r"Song's End: .*unpack it again"):
+        musdb_songs(hq_root)
+
+
+def test_split_follows_the_list_of_musdb_without_its_import(tmp_path: Path, monkeypatch):
+    pytest.importorskip("yaml")
+    monkeypatch.delitem(sys.modules, "musdb", raising=False)
+    monkeypatch.setenv("PATH", "")
+    try:
+        assert len(validation_names()) == 14
+    except ImportError:
+        pytest.skip("musdb is not installed")
+    for name in (TRAIN, VALID):
+        touch(tmp_path / "train" / f"{name}.stem.mp4")
+
+    def names(split):
+        return [song.name for song in musdb_songs(tmp_path, "train", split)]
+
+    assert (names(None), names("train"), names("valid")) == ([TRAIN, VALID], [TRAIN], [VALID])
+    (tmp_path / "train" / f"{VALID}.stem.mp4").unlink()
+    with pytest.raises(DataError, match="no song of 'train' belongs to split 'valid'"):
+        names("valid")
+    assert "musdb" not in sys.modules
+
+
+def test_folders_without_songs_are_named(tmp_path: Path):
+    with pytest.raises(DataError, match="test: no such folder"):
+        musdb_songs(tmp_path)
+    touch(tmp_path / "test" / "song.mp3")
+    with pytest.raises(DataError, match="test: no songs"):
+        musdb_songs(tmp_path)
+
+
+@pytest.mark.data
+@pytest.mark.ffmpeg
+def test_same_songs_and_samples_as_musdb(musdb_root: Path):
+    import musdb
+
+    is_wav = not list((musdb_root / "train").glob("*.stem.mp4"))
+    for split in ("train", "valid"):
+        theirs = musdb.DB(root=str(musdb_root), subsets="train", split=split, is_wav=is_wav)
+        songs = musdb_songs(musdb_root, "train", split)
+        assert [song.name for song in songs] == [track.name for track in theirs]
+    assert len(songs) == 14
+
+    song, reference = songs[0].read(), theirs[0]
+    pairs = [(song.mixture, reference)]
+    pairs += [(song.references[name], reference.targets[name]) for name in STEMS]
+    for audio, expected in pairs:
+        # musdb decodes to 16 bits and so clips.
+        np.testing.assert_allclose(
+            np.clip(audio.T, -1, 1), expected.audio, rtol=0, atol=2 / 32768, strict=False
+        )
+        assert audio.shape == expected.audio.T.shape
