@@ -145,15 +145,7 @@ def test_unusable_references_are_refused(references: np.ndarray, message: str):
         ReferenceStatistics(references, RATE, RATE)
 
 
-@pytest.mark.parametrize(
-    "measure",
-    [
-        usdr,
-        si_sdr,
-        lambda r, e: frame_sdr(r, e, RATE, RATE),
-        lambda r, e: ReferenceStatistics(r, RATE, RATE).score(e),
-    ],
-)
+@pytest.mark.parametrize("measure", [usdr, si_sdr, lambda r, e: frame_sdr(r, e, RATE, RATE)])
 def test_unusable_estimates_are_refused(measure):
     for unlike in (ESTIMATES[:, :, 1:], ESTIMATES[:1]):
         with pytest.raises(AudioInputError, match="same shape"):

@@ -86,9 +86,7 @@ def test_from_songs_to_table_and_files(hq_root: Path, save_model, quick_scorer, 
     assert len(list(yardsticks.glob("*/test/*.json"))) == 6
     with (output / "scores.csv").open(newline="", encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == 2 * 2 * 4
-    printed = capsys.readouterr().out
-    for text in ("Band - Song's End", "mixture", f"{sdr['small']:.2f}"):
-        assert text in printed
+    assert f"{sdr['small']:.2f}" in capsys.readouterr().out
 
 
 def test_model_of_four_stems_on_own_songs(own: Path, save_model, quick_scorer, capsys):

@@ -82,14 +82,6 @@ def test_a_stem_that_is_the_mixture_or_silent_is_refused(tmp_path: Path, changed
         song.read()
 
 
-def test_what_is_passed_over_is_told(tmp_path: Path):
-    write_stems(tmp_path / "A", {"vocals": noise(0), "instrumental": noise(1)})
-    write_stems(tmp_path / "B", {"vocals": noise(0)})
-    (songs, passed_over) = own_songs(tmp_path)
-    assert [song.name for song in songs] == ["A"]
-    assert [finding.path.name for finding in passed_over] == ["B"]
-
-
 def test_song_of_musdb_hq(hq_root: Path):
     songs = musdb_songs(hq_root)
     assert [song.name for song in songs] == ["Band - Song's End", "Àrtist [1] - Ébb"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -136,19 +135,6 @@ def test_parts_of_other_lengths_are_not_summed(tmp_path: Path):
     write_stems(tmp_path / NAME, stems(*FOUR) | {"piano": STEREO[:, 1:]})
     with pytest.raises(DataError, match="stems of 49 and 50 samples cannot be summed"):
         EstimatesFolder(tmp_path).estimates(SONG, AUDIO)
-
-
-def test_settings_change_with_the_content_of_files_alone(tmp_path: Path):
-    write_stems(tmp_path / NAME, stems("vocals", "no_vocals"))
-    vocals = tmp_path / NAME / "vocals.wav"
-    os.utime(vocals, ns=(1, 1))
-    before = EstimatesFolder(tmp_path).settings(SONG)
-    (tmp_path / NAME / "no_vocals.wav").rename(tmp_path / NAME / "karaoke.wav")
-    assert EstimatesFolder(tmp_path).settings(SONG) == before
-    # Of the same size and time, as out of an archive made to be reproducible.
-    write_stems(tmp_path / NAME, {"vocals": STEREO / 3})
-    os.utime(vocals, ns=(1, 1))
-    assert EstimatesFolder(tmp_path).settings(SONG) != before
 
 
 def test_an_instrumental_counts_more_than_parts():
