@@ -8,7 +8,6 @@ change the speed, so songs are noise.
 from __future__ import annotations
 
 import argparse
-import platform
 import tempfile
 import time
 from pathlib import Path
@@ -49,10 +48,8 @@ class Stopwatch(pl.Callback):
         if len(self.ends) > WARM_UP:
             self.waiting += time.perf_counter() - self.ends[-1]
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, *_: Any) -> None:
         """Count the step."""
-        if module.device.type != "cpu":
-            torch.accelerator.synchronize(module.device)
         self.ends.append(time.perf_counter())
 
 
@@ -79,10 +76,9 @@ def step_seconds(cli: TrainingCLI, steps: int, loader: Any) -> tuple[float, floa
     watch = Stopwatch()
     names = ("precision", "accelerator", "gradient_clip_val")
     off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-    settings: Any = {name: cli.config["trainer"][name] for name in names} | dict.fromkeys(
-        off, False
-    )
+    settings: Any = {name: cli.config["trainer"][name] for name in names}
     settings |= {"max_steps": steps + WARM_UP, "devices": 1, "limit_val_batches": 0}
+    settings |= dict.fromkeys(off, False)
     trainer = pl.Trainer(callbacks=[MovingAverage(), watch], **settings)
     # The module asks its data module for batches; the trainer only needs to know it.
     cli.datamodule.trainer = trainer
@@ -107,7 +103,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10, help="steps to measure (default: 10)")
     options = parser.parse_args()
     names = options.configs or sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-    heads = ("config", "parameters", "batch", "loader alone", "step alone", "both", "waiting")
+    heads = ("config", "batch", "loader alone", "step alone", "both", "waiting for data")
     table = Table(*heads, "audio per second")
     with tempfile.TemporaryDirectory() as folder:
         songs, cache = Path(folder, "songs"), Path(folder, "cache")
@@ -123,16 +119,13 @@ def main() -> None:
             alone, _ = step_seconds(cli, options.steps, same)
             both, waiting = step_seconds(cli, options.steps, data.train_dataloader())
             seconds = data.batch_size * data.chunk_samples / data.sample_rate
-            parameters = sum(weight.numel() for weight in cli.model.model.parameters())
             batch = f"{data.batch_size} x {data.chunk_samples / data.sample_rate:.1f} s"
             times = (f"{value * 1e3:.0f} ms" for value in (loading, alone, both))
             rest = f"{waiting:.1%}", f"{seconds / both:.1f} s"
-            table.add_row(name, f"{parameters / 1e6:.2f} M", batch, *times, *rest)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+            table.add_row(name, batch, *times, *rest)
     console = Console(width=120)
     console.print(table)
-    console.print(f"{device or platform.machine()}, {torch.get_num_threads()} threads", end=", ")
-    console.print(f"torch {torch.__version__}, {options.steps} steps each")
+    console.print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
         try:
             for name, scores in _score_song(song, candidate, output, shared, options.backend):
                 results[name][song.name] = scores
-            digests[song.name] = song.digest
+                digests[song.name] = song.digest
         except _SONG_ERRORS as error:
             for name in names:
                 results[name].setdefault(song.name, TrackScores({}, {}, str(error)))

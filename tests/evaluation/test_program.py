@@ -207,8 +207,6 @@ def test_errors_are_one_line_and_a_status(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "--musdb"),
-        ("--references . --musdb .", "not allowed with"),
         ("--references . --subset train", "go with --musdb"),
         ("--musdb . --split valid", "add --subset train"),
         ("--musdb . --model m --estimates .", "not allowed with"),
