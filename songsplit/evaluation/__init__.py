@@ -2,7 +2,7 @@
 
 Data flows one way: `references` finds songs with their true stems, `systems` gives estimates of
 them, `track_scores` scores a song by means of `bss_eval`, and `summary` sums songs up, shows them
-and compares systems. `program` is the program ``evaluate.py``, `report` writes its page.
+and compares systems. `program` is the program ``evaluate.py``, and `report` writes its page.
 """
 
 from songsplit.evaluation.bss_eval import ReferenceStatistics, frame_sdr, si_sdr, usdr

@@ -93,7 +93,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
             f"{candidate.name!r} is the name of a yardstick: give the model or folder another name"
         )
     output: Path = options.output or Path("runs", "evaluation", f"{candidate.name}-{label}")
-    # All systems share the scores of the yardsticks. Songs of two data sets may have the same name.
+    # All models share the scores of the yardsticks. Songs of two data sets may have the same name.
     shared = output.absolute().parent / f"yardsticks-{label}"
     results: dict[str, dict[str, TrackScores]] = {name: {} for name in names}
     digests: dict[str, str] = {}

@@ -80,7 +80,7 @@ class TrackScorer:
     estimate of either vocals or accompaniment all targets are one group.
 
     If a stem sounds and its estimate is silent throughout, the song counts with 0 dB in all
-    measures. By museval's rule it would not count, which favours who gives up on hard songs.
+    measures. By museval's rule it would not count, which favours systems that give up on it.
 
     Parameters
     ----------
