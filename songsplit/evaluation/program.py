@@ -16,6 +16,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -93,6 +94,13 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
             f"{candidate.name!r} is the name of a yardstick: give the model or folder another name"
         )
     output: Path = options.output or Path("runs", "evaluation", f"{candidate.name}-{label}")
+    with suppress(OSError, ValueError, AttributeError):
+        old = json.loads((output / "summary.json").read_text(encoding="utf-8"))
+        if any(old.get(key) != value for key, value in candidate.about.items()):
+            sys.stderr.write(
+                f"warning: {output} holds the scores of another system or model, which are "
+                "replaced: --output keeps both\n"
+            )
     # All models share the scores of the yardsticks. Songs of two data sets may have the same name.
     shared = output.absolute().parent / f"yardsticks-{label}"
     results: dict[str, dict[str, TrackScores]] = {name: {} for name in names}
@@ -168,6 +176,8 @@ def _score_song(
             with output_errors(path):
                 path.unlink(missing_ok=True)
             raise
+        remarks = filter(None, (settings.get("remark"), scores.remark))
+        scores = replace(scores, remark="; ".join(remarks))
         store_scores(path, scores, settings)
         # A later run reads the same digits.
         return load_scores(path, settings) or scores

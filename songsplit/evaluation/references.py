@@ -28,8 +28,11 @@ from songsplit.data.songs import (
 from songsplit.errors import DataError
 from songsplit.evaluation.projections import Samples
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
+from songsplit.naming import shortened
 
 Estimates: TypeAlias = dict[str, Samples]
+
+_LONGEST_NAME = 200  # bytes of a file's name, of which systems allow 255, extensions included
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,8 @@ class ReferenceSong:
 
     @property
     def file_name(self) -> str:
-        """The name without folders, as museval's tools want it."""
-        return self.name.replace("/", " - ")
+        """The name without folders, as museval's tools want it; shortened if it is long."""
+        return shortened(self.name.replace("/", " - "), _LONGEST_NAME)
 
     @property
     def files(self) -> list[Path]:
@@ -105,14 +108,20 @@ class ReferenceSong:
         mixture = total([*stems.values()]) if song.mixture is None else audio[song.mixture]
         if song.subtracts:
             stems[INSTRUMENTAL] = mixture - stems[VOCALS]
+        read = SongAudio(mixture, stems_as_targets(stems), rate)
         if not self.is_musdb:
-            check_pair(stems)
+            place = f"{first.parent}, {song.name!r}"
+            try:
+                check_pair(stems)
+            except DataError as error:
+                raise DataError(f"{place}: {error}") from error
+            refuse_misnamed(read.references, read, place)
         elif song.mixture is None or (channels, rate) != (2, SAMPLE_RATE):
             raise DataError(
                 f"{first}: {channels} channel(s) at {rate} Hz, or no mixture, where MUSDB18 has "
                 f"all in stereo at {SAMPLE_RATE} Hz: download the song again"
             )
-        return SongAudio(mixture, stems_as_targets(stems), rate)
+        return read
 
 
 def musdb_songs(
@@ -159,6 +168,32 @@ def files_digest(files: Sequence[Path]) -> str:
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     return digest.hexdigest()
+
+
+def refuse_misnamed(stems: Mapping[str, Samples], song: SongAudio, place: str) -> None:
+    """Raise DataError if vocals or accompaniment are the mixture, or each is the other."""
+    samples = min(audio.shape[1] for audio in (song.mixture, *stems.values()))
+
+    def error(name: str, true: Samples) -> float:
+        return float(np.square(stems[name][:, :samples] - true[:, :samples]).sum())
+
+    pair = {
+        name: other
+        for name, other in zip(TWO_TARGETS, TWO_TARGETS[::-1], strict=True)
+        if name in stems
+    }
+    holds = {}
+    for name, other in pair.items():
+        true, false = song.references[name], song.references[other]
+        energy = float(np.square(false).sum())
+        # Where the other stem is silent, the mixture is right.
+        if error(name, song.mixture) < 1e-3 * energy:
+            holds[name] = "mixture"
+        elif error(name, false) < min(error(name, true), 0.5 * energy):
+            holds[name] = other
+    if "mixture" in holds.values() or len(holds) == len(pair):
+        found = " and ".join(f"{name} holds the {what}" for name, what in holds.items())
+        raise DataError(f"{place}: the file of {found}: check which file is which stem")
 
 
 def stems_as_targets(stems: Mapping[str, Samples]) -> Estimates:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from songsplit.audio import read_audio
 from songsplit.data.folders import files_below
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS
-from songsplit.data.stem_names import StemName, stem_at_end, stem_in_folder
+from songsplit.data.stem_names import stem_at_end, stem_in_folder, stems_named
 from songsplit.errors import ConfigError, DataError
 from songsplit.evaluation.projections import Samples
 from songsplit.evaluation.references import (
@@ -29,6 +29,7 @@ from songsplit.evaluation.references import (
     ReferenceSong,
     SongAudio,
     files_digest,
+    refuse_misnamed,
     stems_as_targets,
     total,
 )
@@ -65,9 +66,9 @@ _Filter: TypeAlias = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]
 class System:
     """Something that gives estimates, with the name that it has in results.
 
-    `settings` says, in values of JSON, what the estimates of a song depend on besides its audio.
-    `estimates` gives them by target. Both raise DataError or AudioFileError where there are none.
-    `about` is recorded with the results.
+    `settings` says, in values of JSON, what the estimates of a song depend on besides its audio;
+    a ``remark`` among them is kept with the scores. `estimates` gives them by target. Both raise
+    DataError or AudioFileError where there are none. `about` is recorded with the results.
     """
 
     name: str
@@ -109,28 +110,30 @@ def estimates_system(root: Path) -> System:
 class EstimatesFolder:
     """Stems in files that any program has made.
 
-    A song's stems are files such as ``vocals.wav`` in a folder of the song's name, at any depth
-    below the root, or else files such as ``Song - vocals.wav`` and
-    ``Song_(Instrumental)_model.wav``. Names may differ from the song's in case, in how accents
-    are encoded and in a ``.stem`` at their end. An instrumental is the accompaniment. Nothing is
-    resampled or mixed down.
+    A song's stems are files such as ``vocals.wav`` in a folder of the song's name, or folders
+    such as ``vocals`` in it, at any depth below the root; or else files such as
+    ``Song - vocals.wav``, ``Song_(Instrumental)_model.wav`` and ``vocals/Song.wav``. Names may
+    differ from the song's in case, in how accents are encoded and in a ``.stem`` at their end.
+    An instrumental is the accompaniment. Nothing is resampled or mixed down.
     """
 
     def __init__(self, root: Path) -> None:
-        self.root, self._files, unreadable = files_below(root)
+        self.root, self._all, unreadable = files_below(root)
         for problem in unreadable:
             raise DataError(f"{problem.path}: {problem.text}")
         self.name = self.root.resolve().name or "estimates"
 
     def settings(self, song: ReferenceSong) -> dict[str, Any]:
-        """Give hashes (SHA-256) of the files."""
-        return {"estimate_files": {stem: files_digest(f) for stem, f in self.find(song).items()}}
+        """Give hashes (SHA-256) of the files, and what is remarked of them."""
+        stems, remark = self.find(song)
+        digests = {stem: files_digest(files) for stem, files in stems.items()}
+        return {"estimate_files": digests, "remark": remark}
 
     def estimates(self, song: ReferenceSong, audio: SongAudio) -> Estimates:
-        """Read the stems of a song."""
+        """Read the stems of a song; a DataError says that one of them is another."""
         expected = f"{len(audio.mixture)} channel(s) at {audio.sample_rate} Hz"
         stems = {}
-        for stem, files in self.find(song).items():
+        for stem, files in self.find(song)[0].items():
             parts = []
             for file in files:
                 samples, rate = read_audio(file)
@@ -141,53 +144,92 @@ class EstimatesFolder:
                     )
                 parts.append(samples)
             stems[stem] = total(parts)
-        return stems_as_targets(stems)
+        targets = stems_as_targets(stems)
+        # Where a system finds no vocals, the accompaniment is the mixture.
+        if VOCALS not in targets or targets[VOCALS].any():
+            refuse_misnamed(targets, audio, f"{self.root}, {song.name!r}")
+        return targets
 
-    def find(self, song: ReferenceSong) -> dict[str, list[Path]]:
-        """Find the files of each stem that is used: those in the song's folder, or of its name.
+    def find(self, song: ReferenceSong) -> tuple[dict[str, list[Path]], str]:
+        """Find the files of each stem that is used, and say what is missing or not used.
 
-        Several files are summed only of ``other``, such as guitar and piano. Drums, bass and other
-        are used only if there are all of them, and vocals.
+        Several files are summed only of ``other``, such as guitar and piano, and in a folder
+        that is named for the stem. Drums, bass and other are used only if there are all of them,
+        and vocals, and if no file is left over that may belong to them.
         """
-        name = [_alike(part) for part in PurePath(song.name).parts]
-        in_folder: dict[Path, StemName | None] = {}
-        elsewhere: dict[Path, StemName | None] = {}
-        for file in self._files:
-            # With the name of the root, which may be the folder of a song.
-            folders = (self.name, *file.relative_to(self.root).parts[:-1])
-            at_end = stem_at_end(file.stem)
-            if [_alike(folder) for folder in folders[-len(name) :]] == name:
-                named = stem_in_folder(file.stem, file.parent.name)
-                # A name without a stem is also taken for other.
-                in_folder[file] = at_end if named is not None and named.stem == OTHER else named
-            elif at_end is not None and _alike(at_end.song) == name[-1]:
-                elsewhere[file] = at_end
-        files: dict[str, list[Path]] = defaultdict(list)
-        for file, named in (in_folder or elsewhere).items():
-            if named is None:
-                raise DataError(f"{file}: its name says no stem: rename it or take it away")
-            if named.stem != MIXTURE:
-                files[named.stem].append(file)
+        place, files, unknown = self._files(song)
         for stem, several in files.items():
             twins = len({file.stem.casefold() for file in several}) < len(several)
-            if len(several) > 1 and (twins or stem != OTHER):
+            apart = stem != OTHER and any(_folder_stem(file.parent) != stem for file in several)
+            if len(several) > 1 and (twins or apart):
                 raise DataError(
-                    f"{' and '.join(map(str, several))} are all taken for {stem}: leave one file "
-                    "that holds all of it"
+                    f"{place}: {' and '.join(file.name for file in several)} are all taken for "
+                    f"{stem}: leave one file that holds all of it"
                 )
         if not {VOCALS, INSTRUMENTAL} & set(files):
-            found = ", ".join(file.name for several in files.values() for file in several)
+            found = [file.name for several in files.values() for file in several] + unknown
             title = PurePath(song.name).name
             raise DataError(
-                f"{self.root}: no vocals or accompaniment of {song.name!r} (found: "
-                f"{found or 'no stems'}): name files like '{title}/vocals.wav' or "
-                f"'{title} - vocals.wav'"
+                f"{place}: no vocals or accompaniment of {song.name!r} (found: "
+                f"{', '.join(found) or 'no stems'}): name files like '{title}/vocals.wav', "
+                f"'{title}/vocals/part.wav', 'vocals/{title}.wav' or '{title} - vocals.wav'"
             )
-        if not {VOCALS, *BACKING_PARTS} <= set(files):
-            return {stem: files[stem] for stem in (VOCALS, INSTRUMENTAL) if stem in files}
-        return files
+        remarks = [f"not used, since no stem is named: {', '.join(unknown)}"] if unknown else []
+        parts = [part for part in BACKING_PARTS if part in files]
+        complete = VOCALS in files and len(parts) == len(BACKING_PARTS)
+        if parts and (unknown or not complete):
+            why = "what is not used may belong to them" if complete else "the others are missing"
+            remarks.append(f"{', '.join(parts)} not scored: {why}")
+            files = {stem: several for stem, several in files.items() if stem not in parts}
+        if VOCALS not in files:
+            remarks.append("the vocals are missing: the accompaniment alone is scored")
+        elif not {INSTRUMENTAL, OTHER} & set(files):
+            remarks.append("the accompaniment is missing: vocals alone are scored")
+        return files, "; ".join(remarks)
+
+    def _files(self, song: ReferenceSong) -> tuple[Path, dict[str, list[Path]], list[str]]:
+        """Sort a song's files by stem: those in its folder, or else those that name it."""
+        name = [_alike(part) for part in PurePath(song.name).parts]
+        in_folder: dict[Path, list[tuple[str | None, Path]]] = defaultdict(list)
+        elsewhere: list[tuple[str | None, Path]] = []
+        for file in self._all:
+            # With the name of the root, which may be the folder of a song.
+            folders = [_alike(f) for f in (self.name, *file.relative_to(self.root).parts[:-1])]
+            title, at_end = _alike(file.stem), stem_at_end(file.stem)
+            if folders[-len(name) :] == name:
+                named = stem_in_folder(file.stem, file.parent.name)
+                # A name without a stem is also taken for other.
+                named = at_end if named is not None and named.stem == OTHER else named
+                in_folder[file.parent].append((None if named is None else named.stem, file))
+            elif folders[-len(name) - 1 : -1] == name:
+                in_folder[file.parent.parent].append((_folder_stem(file.parent), file))
+            elif title == name[-1] and (stem := _folder_stem(file.parent)):
+                elsewhere.append((stem, file))
+            elif at_end is not None and _alike(at_end.song) == name[-1]:
+                elsewhere.append((at_end.stem, file))
+            elif title.startswith(name[-1]) and len(stems_named(file.stem[len(name[-1]) :])) > 1:
+                elsewhere.append((None, file))
+        if len(in_folder) > 1:
+            raise DataError(
+                f"{self.root} has more than one folder for {song.name!r}: "
+                f"{' and '.join(map(str, in_folder))}: name the one to score by a longer path"
+            )
+        place, found = next(iter(in_folder.items()), (self.root, elsewhere))
+        files: dict[str, list[Path]] = defaultdict(list)
+        for stem, file in found:
+            if stem is not None and stem != MIXTURE:
+                files[stem].append(file)
+        unknown = [file.relative_to(place).as_posix() for stem, file in found if stem is None]
+        return place, files, unknown
 
 
+def _folder_stem(folder: Path) -> str | None:
+    """Tell the stem that a folder is called, if that is its whole name."""
+    named = stem_at_end(folder.name)
+    return named.stem if named is not None and not named.song else None
+
+
+@cache
 def _alike(name: str) -> str:
     # Programs may name their output after a file X.stem.mp4.
     return folded(name).removesuffix(".stem")

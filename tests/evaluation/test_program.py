@@ -121,6 +121,28 @@ def test_what_is_scored_is_not_scored_again(own: Path, estimates: Path, quick_sc
     assert changed["songs"]["B"] != first["songs"]["B"]
 
 
+def test_scores_of_another_system_of_the_same_name_are_not_replaced_without_a_word(
+    own: Path, estimates: Path, quick_scorer, capsys
+):
+    shutil.copytree("peer", "others/peer")
+    arguments = ["--references", "own songs", "--no-report", "--estimates"]
+    for folder, warned in (("peer", False), ("peer", False), ("others/peer", True)):
+        assert main([*arguments, folder]) == 0
+        assert ("holds the scores of another system" in capsys.readouterr().err) == warned
+
+
+def test_remarks_and_long_titles_are_stored(own: Path, estimates: Path, quick_scorer, capsys):
+    long = "Band/" + "é" * 120
+    for folder in (own, estimates):
+        (folder / "Band").mkdir()
+        (folder / "A").rename(folder / long)
+    write_stems(estimates / long, {"banjo": made_song(7, 1.2)["bass"]})
+    for _ in range(2):
+        assert main(SCORE) == 0
+        assert "no stem is named: banjo.wav" in summary()["systems"]["peer"]["remarks"][long]
+    assert quick_scorer.made == 3
+
+
 def test_an_interrupted_evaluation_goes_on(own: Path, estimates: Path, quick_scorer, monkeypatch):
     with monkeypatch.context() as patch:
         write = program.store_scores

@@ -5,6 +5,7 @@ MUSDB18 and MUSDB18-HQ have the songs, samples and splits that the package musdb
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import pytest
 
 import songsplit.evaluation.references as ours
 from songsplit.data.musdb import validation_names
+from songsplit.data.songs import Song
 from songsplit.errors import DataError
-from songsplit.evaluation.references import musdb_songs, own_songs
+from songsplit.evaluation.references import ReferenceSong, musdb_songs, own_songs
 from songsplit.evaluation.track_scores import FIVE_TARGETS
 
 from .conftest import STEMS, write_stems
@@ -31,6 +33,18 @@ def noise(seed: int, channels: int = 2, samples: int = 9000) -> np.ndarray:
 def touch(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "\N{MUSICAL SYMBOL G CLEF}", "\udcff"])
+def test_names_of_files_are_flat_and_not_too_long(letter: str):
+    long = letter * 250
+    songs = [f"{long}1", f"{long}2", f"{long}/{long}", "A/Song"]
+    names = [ReferenceSong(Song(s, "references", "train", {})).file_name for s in songs]
+    assert len(set(names)) == 4
+    assert names[-1] == "A - Song"
+    for name in names:
+        assert len(os.fsencode(name)) <= 200
+        assert "/" not in name
 
 
 def test_own_songs_keep_their_rate_and_channels(tmp_path: Path):
@@ -73,12 +87,17 @@ def test_parts_that_do_not_agree_are_refused(tmp_path: Path, stem: str, audio, r
         ({"vocals": noise(0) + noise(1)}, "the stem vocals holds the other one too"),
         ({"instrumental": noise(0) + noise(1)}, "the stem instrumental holds the other one"),
         ({"instrumental": 0 * noise(0)}, "the stem instrumental is silent"),
+        # Against a mixture that is there, even the softest other stem tells.
+        (
+            {"vocals": 0.01 * noise(0), "instrumental": noise(1), "mixture": noise(1)},
+            "the file of accompaniment holds the mixture",
+        ),
     ],
 )
 def test_a_stem_that_is_the_mixture_or_silent_is_refused(tmp_path: Path, changed, message):
     write_stems(tmp_path / "A", {"vocals": noise(0), "instrumental": noise(1)} | changed)
     ((song,), _) = own_songs(tmp_path)
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=f"'A': {message}"):
         song.read()
 
 

@@ -13,14 +13,16 @@ from songsplit.data.songs import Song
 from songsplit.errors import DataError
 from songsplit.evaluation.references import ReferenceSong, SongAudio, stems_as_targets
 from songsplit.evaluation.systems import EstimatesFolder
-from songsplit.evaluation.track_scores import FIVE_TARGETS
+from songsplit.evaluation.track_scores import FIVE_TARGETS, TWO_TARGETS
 
 from .conftest import write_stems
 
 NAME = "Àrtist [1] - Ébb"
 FOUR = ("vocals", "drums", "bass", "other")
 STEREO = np.ones((2, 50), dtype=np.float32)
-AUDIO = SongAudio(STEREO, {}, 44100)
+# Unlike all estimates that are made here.
+REFERENCE = 0.3 * STEREO * (-1) ** np.arange(50)
+AUDIO = SongAudio(STEREO, dict.fromkeys(TWO_TARGETS, REFERENCE), 44100)
 SONG = ReferenceSong(Song(NAME, "references", "train", {}))
 
 
@@ -44,50 +46,71 @@ def levels(estimates: Mapping[str, np.ndarray]) -> dict[str, float]:
         # As audio-separator names its output: the word in brackets is the stem.
         ("{0}_(Vocals)_UVR_Kim_Vocal_2", "{0}_(Instrumental)_UVR_Kim_Vocal_2"),
         ("{0}/{0}_(Vocals)_UVR_Kim_Vocal_2", "{0}/{0}_(Instrumental)_UVR_Kim_Vocal_2"),
+        # As in MoisesDB.
+        ("{0}/vocals/part", "{0}/instrumental/part"),
+        ("vocals/{0}", "instrumental/{0}"),
     ],
 )
 def test_stems_as_programs_lay_them_out(tmp_path: Path, vocals: str, backing: str):
     for song in (NAME, "Another song"):
         for path, audio in stems(vocals.format(song), backing.format(song)).items():
             write_stems((tmp_path / path).parent, {Path(path).name: audio})
-    found = EstimatesFolder(tmp_path).estimates(SONG, AUDIO)
-    assert levels(found) == {"vocals": 0.1, "accompaniment": 0.2}
+    folder = EstimatesFolder(tmp_path)
+    assert levels(folder.estimates(SONG, AUDIO)) == {"vocals": 0.1, "accompaniment": 0.2}
+    assert folder.settings(SONG)["remark"] == ""
+
+
+def test_a_stem_may_be_in_several_files_of_its_folder(tmp_path: Path):
+    for stem, audio in stems("vocals", "instrumental").items():
+        write_stems(tmp_path / NAME / stem, {"part": audio})
+    write_stems(tmp_path / NAME / "vocals", {"more": STEREO})
+    write_stems(tmp_path / NAME / "wind", {"more": STEREO})
+    folder = EstimatesFolder(tmp_path)
+    assert levels(folder.estimates(SONG, AUDIO))["vocals"] == 1.1
+    assert "no stem is named: wind/more.wav" in folder.settings(SONG)["remark"]
 
 
 @pytest.mark.parametrize(
-    ("names", "expected"),
+    ("names", "expected", "remark"),
     [
-        (FOUR, (0.1, 0.9, 0.2, 0.3, 0.4)),
+        (FOUR, (0.1, 0.9, 0.2, 0.3, 0.4), ""),
         # As of a system with six stems.
-        ((*FOUR, "guitar", "piano"), (0.1, 2.0, 0.2, 0.3, 1.5)),
+        ((*FOUR, "guitar", "piano"), (0.1, 2.0, 0.2, 0.3, 1.5), ""),
         # A part is no accompaniment.
-        (("vocals", "no_vocals", "bass"), (0.1, 0.2)),
-        (("vocals", "drums", "bass"), (0.1,)),
+        (("vocals", "no_vocals", "bass"), (0.1, 0.2), "bass not scored: the others are missing"),
+        (("vocals", "drums", "bass"), (0.1,), "vocals alone are scored"),
+        # Nothing is taken for a stem, or left out of a sum, only because it lies there.
+        (("vocals", "no_vocals", "take 7"), (0.1, 0.2), "no stem is named: take 7.wav"),
+        ((*FOUR, "banjo"), (0.1,), "vocals alone are scored"),
+        ((*FOUR, "banjo", "accompaniment"), (0.1, 0.6), "no stem is named: banjo.wav"),
     ],
 )
-def test_what_stems_are_there_decides_about_the_targets(tmp_path: Path, names, expected):
+def test_what_stems_are_there_decides_about_the_targets(tmp_path: Path, names, expected, remark):
     write_stems(tmp_path / NAME, stems(*names))
-    found = EstimatesFolder(tmp_path).estimates(SONG, AUDIO)
+    folder = EstimatesFolder(tmp_path)
+    found, said = folder.estimates(SONG, AUDIO), folder.settings(SONG)["remark"]
     assert levels(found) == dict(zip(FIVE_TARGETS, expected, strict=False))
+    assert remark in said
+    assert bool(remark) == bool(said)
 
 
 @pytest.mark.parametrize("further", [(), ("drums", "bass", "other")])
-def test_accompaniment_alone_is_scored(tmp_path: Path, further):
+def test_accompaniment_alone_is_scored_and_told(tmp_path: Path, further):
     write_stems(tmp_path / NAME, stems("no_vocals", *further))
-    assert levels(EstimatesFolder(tmp_path).estimates(SONG, AUDIO)) == {"accompaniment": 0.1}
+    folder = EstimatesFolder(tmp_path)
+    assert levels(folder.estimates(SONG, AUDIO)) == {"accompaniment": 0.1}
+    assert "the accompaniment alone is scored" in folder.settings(SONG)["remark"]
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("lead vocals", "vocals", "no_vocals"), r"lead vocals\.wav and .*vocals\.wav"),
-        (("vocals", "no_vocals", "instrumental"), r"instrumental\.wav and .*no_vocals\.wav"),
+        (("lead vocals", "vocals", "no_vocals"), r"lead vocals\.wav and vocals\.wav"),
+        (("vocals", "no_vocals", "instrumental"), r"instrumental\.wav and no_vocals\.wav"),
         (("vocals", "kick", "snare"), r"are all taken for drums: leave one file"),
-        # Nothing is left out, or taken for a stem, only because it lies there.
-        (("vocals", "no_vocals", "take 7"), r"take 7\.wav: its name says no stem"),
         (("guitar", "piano"), r"no vocals or accompaniment .* \(found: guitar\.wav, piano\.wav\)"),
         (("drums", "bass", "other"), r"\(found: bass\.wav, drums\.wav, other\.wav\)"),
-        ((), r"\(found: no stems\): name files like 'Àrtist \[1\] - Ébb/vocals\.wav'"),
+        (("mixture",), r"\(found: no stems\): name files like 'Àrtist \[1\] - Ébb/vocals\.wav'"),
     ],
 )
 def test_what_is_there_twice_or_missing_is_named(tmp_path: Path, names, message: str):
@@ -100,20 +123,27 @@ def test_what_is_there_twice_or_missing_is_named(tmp_path: Path, names, message:
 
 @pytest.mark.parametrize(
     "folder",
-    [NAME, f"htdemucs/{NAME}", f"a/b/{unicodedata.normalize('NFD', NAME)}", f"{NAME}.stem", "."],
+    [
+        NAME,
+        f"test/{NAME}",
+        f"htdemucs/{NAME}",
+        f"a/b/{unicodedata.normalize('NFD', NAME)}",
+        f"{NAME}.stem",
+        ".",
+    ],
 )
 def test_folder_of_a_song_is_found(tmp_path: Path, folder: str):
     root = tmp_path / (NAME if folder == "." else "peer")
     write_stems(root / folder, stems("vocals", "no_vocals"))
     write_stems(tmp_path / "train" / "Another song", stems("vocals", "no_vocals"))
-    assert EstimatesFolder(root).find(SONG)["vocals"] == [root / folder / "vocals.wav"]
+    assert EstimatesFolder(root).find(SONG)[0]["vocals"] == [root / folder / "vocals.wav"]
 
 
 def test_two_folders_for_a_song_are_refused(tmp_path: Path):
     folders = (NAME, f"test/{NAME}")
     for folder in folders:
         write_stems(tmp_path / folder, stems("vocals", "no_vocals"))
-    with pytest.raises(DataError, match="are all taken for") as caught:
+    with pytest.raises(DataError, match="more than one folder") as caught:
         EstimatesFolder(tmp_path).find(SONG)
     assert all(str(tmp_path / folder) in str(caught.value) for folder in folders)
 
@@ -129,6 +159,29 @@ def test_nothing_is_resampled_or_mixed(tmp_path: Path, channels: int, rate: int,
     write_stems(tmp_path / NAME, dict.fromkeys(("vocals", "no_vocals"), STEREO[:channels]), rate)
     with pytest.raises(DataError, match=message):
         EstimatesFolder(tmp_path).estimates(SONG, AUDIO)
+
+
+@pytest.mark.parametrize("stem", ["vocals", "no_vocals"])
+def test_a_stem_that_is_another_is_refused(tmp_path: Path, stem: str):
+    write_stems(tmp_path / NAME, stems("vocals", "no_vocals") | {stem: STEREO})
+    name = "vocals" if stem == "vocals" else "accompaniment"
+    with pytest.raises(DataError, match=f"Ébb': the file of {name} holds the mixture"):
+        EstimatesFolder(tmp_path).estimates(SONG, AUDIO)
+    # One can also be the other.
+    swapped = SongAudio(STEREO, {"vocals": 0.2 * STEREO, "accompaniment": 0.1 * STEREO}, 44100)
+    write_stems(tmp_path / NAME, stems("vocals", "no_vocals"))
+    with pytest.raises(DataError, match="vocals holds the accompaniment and accomp"):
+        EstimatesFolder(tmp_path).estimates(SONG, swapped)
+    # A system that finds no vocals is right to leave the mixture as it is.
+    write_stems(tmp_path / NAME, {"vocals": 0 * STEREO, "no_vocals": STEREO})
+    EstimatesFolder(tmp_path).estimates(SONG, AUDIO)
+
+
+def test_files_with_the_words_of_two_stems_are_named(tmp_path: Path):
+    for name in (f"{NAME}_vocals_Inst_3", f"{NAME}_instrumental_Kim_Vocal", f"{NAME} 2"):
+        write_stems(tmp_path, stems(name))
+    with pytest.raises(DataError, match=r"found: .*_instrumental_Kim_Vocal\.wav, .*Inst_3\.wav\)"):
+        EstimatesFolder(tmp_path).find(SONG)
 
 
 def test_parts_of_other_lengths_are_not_summed(tmp_path: Path):
