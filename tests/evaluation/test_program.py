@@ -132,7 +132,7 @@ def test_scores_of_another_system_of_the_same_name_are_not_replaced_without_a_wo
 
 
 def test_remarks_and_long_titles_are_stored(own: Path, estimates: Path, quick_scorer, capsys):
-    long = "Band/" + "é" * 120
+    long = "Band/" + "é" * 125
     for folder in (own, estimates):
         (folder / "Band").mkdir()
         (folder / "A").rename(folder / long)
