@@ -2,7 +2,11 @@
 
 import sys
 
-from songsplit.evaluation.program import main
+from songsplit.errors import MissingExtraError
 
 if __name__ == "__main__":
+    try:
+        from songsplit.evaluation.program import main
+    except MissingExtraError as error:
+        sys.exit(f"evaluate.py: {error}")
     sys.exit(main())

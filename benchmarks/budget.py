@@ -7,7 +7,6 @@ is part of it), of that and of all else (transforms, other speeds, cross-fades).
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
@@ -20,11 +19,10 @@ from songsplit import Separator
 from songsplit.inference import QUALITIES, Quality
 from songsplit.models.separation_model import SeparationModel
 
-SECONDS = 60
-RATE = 44100
+SECONDS, RATE, REPETITIONS = 60, 44100, 5
 
 
-def measure(quality: Quality, repetitions: int) -> tuple[float, float]:
+def measure(quality: Quality) -> list[float]:
     """Give milliseconds per second of audio: of the network, and of everything."""
     separator = Separator(quality=quality)
     mixture = 0.1 * np.random.default_rng(0).normal(size=(2, SECONDS * RATE)).astype(np.float32)
@@ -39,27 +37,16 @@ def measure(quality: Quality, repetitions: int) -> tuple[float, float]:
 
     whole = []
     with mock.patch.object(SeparationModel, "foreground_masks", timed):
-        for _ in range(1 + repetitions):
+        for _ in range(1 + REPETITIONS):
             network.append(0.0)
             start = time.perf_counter()
             separator.separate(mixture, RATE)
             whole.append(time.perf_counter() - start)
     # The first time is for warming up.
-    medians = statistics.median(network[1:]), statistics.median(whole[1:])
-    return 1e3 * medians[0] / SECONDS, 1e3 * medians[1] / SECONDS
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5)
-    options = parser.parse_args()
-    write = sys.stdout.write
-    write("| quality | network, ms/s | all, array to array, ms/s |\n|---|---|---|\n")
-    for quality in QUALITIES:
-        network, whole = measure(quality, options.repetitions)
-        write(f"| {quality} | {network:.1f} | {whole:.1f} |\n")
+    return [1e3 * statistics.median(times[1:]) / SECONDS for times in (network, whole)]
 
 
 if __name__ == "__main__":
-    main()
+    sys.stdout.write("| quality | network, ms/s | all, array to array, ms/s |\n|---|---|---|\n")
+    for setting in QUALITIES:
+        sys.stdout.write("| {} | {:.1f} | {:.1f} |\n".format(setting, *measure(setting)))

@@ -25,29 +25,30 @@ from rich.table import Table
 
 from songsplit.data.musdb import SAMPLE_RATE
 from songsplit.evaluation.bss_eval import ReferenceStatistics, frame_sdr
-from songsplit.evaluation.oracles import ideal_ratio_mask
 from songsplit.evaluation.references import musdb_songs
+from songsplit.evaluation.systems import ideal_ratio_mask
 from songsplit.evaluation.track_scores import METRICS, TWO_TARGETS, load_museval, museval_scores
 
 CASES = ("arrays alone", "museval", "SDR alone", "all four", "all four, next system")
+SECONDS, THREADS = 180, 2
 CEILING = 80  # dB; above, all that counts is that both are
 
 
-def prepare(musdb: Path | None, seconds: int) -> NDArray[np.float64]:
+def prepare(musdb: Path | None) -> NDArray[np.float64]:
     """Make references and estimates, shape (2, targets, channels, samples)."""
-    samples = seconds * SAMPLE_RATE
+    samples = SECONDS * SAMPLE_RATE
     if musdb is None:
         rng = np.random.default_rng(0)
-        level = np.repeat(10 ** rng.uniform(-1.5, 0, (2, 1, 4 * seconds)), SAMPLE_RATE // 4, axis=2)
+        level = np.repeat(10 ** rng.uniform(-1.5, 0, (2, 1, 4 * SECONDS)), SAMPLE_RATE // 4, axis=2)
         references = 0.1 * rng.standard_normal((2, 2, level.shape[2])) * level
     else:
-        songs: list[NDArray[np.float64]] = []
+        references = np.zeros((2, 2, 0))
         for song in itertools.cycle(musdb_songs(musdb, "train")):
             stems = song.read().references
-            songs.append(np.stack([stems[name] for name in TWO_TARGETS]).astype(np.float64))
-            if sum(song.shape[2] for song in songs) >= samples:
+            further = np.stack([stems[name] for name in TWO_TARGETS])
+            references = np.concatenate([references, further], axis=2)[:, :, :samples]
+            if references.shape[2] == samples:
                 break
-        references = np.concatenate(songs, axis=2)[:, :, :samples]
     mixture = references.sum(axis=0)
     parts = dict(zip(TWO_TARGETS, references, strict=True))
     masked = ideal_ratio_mask(mixture, parts, power=1.0)
@@ -73,9 +74,7 @@ def measure(case: str, folder: Path) -> None:
         scores = statistics.score(estimates)
     seconds = time.perf_counter() - start
     np.save(folder / f"{case}.npy", scores)
-    # In KiB, but on a Mac in bytes.
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # on Linux
     sys.stdout.write(json.dumps([seconds, peak]))
 
 
@@ -92,8 +91,6 @@ def main() -> None:
     """Run all cases and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--musdb", type=Path, help="songs of the train subset, strung together")
-    parser.add_argument("--seconds", type=int, default=180, help="length (default: 180)")
-    parser.add_argument("--threads", type=int, default=2, help="for computing (default: 2)")
     parser.add_argument("--repeats", type=int, default=3, help="of each case (default: 3)")
     # What one of the new processes has to do.
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
@@ -102,17 +99,17 @@ def main() -> None:
         measure(options.measure[0], Path(options.measure[1]))
         return
     table = Table("what is measured", "best", "peak memory", "largest difference in dB")
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(options.threads))
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS))
     with tempfile.TemporaryDirectory() as folder:
-        np.save(Path(folder, "audio.npy"), prepare(options.musdb, options.seconds))
+        np.save(Path(folder, "audio.npy"), prepare(options.musdb))
         for case in CASES:
             command = [sys.executable, __file__, "--measure", case, folder]
-            runs = [
-                json.loads(subprocess.check_output(command, env=os.environ | threads))
+            outputs = [
+                subprocess.check_output(command, env=os.environ | threads)
                 for _ in range(options.repeats)
             ]
-            seconds, peak = (min(run[0] for run in runs), max(run[1] for run in runs))
-            row = [case, f"{seconds:.2f} s", f"{peak / 1e9:.2f} GB"]
+            seconds, peaks = zip(*map(json.loads, outputs), strict=True)
+            row = [case, f"{min(seconds):.2f} s", f"{max(peaks) / 1e9:.2f} GB"]
             if case not in CASES[:2]:
                 ours, theirs = (np.load(Path(folder, f"{name}.npy")) for name in (case, "museval"))
                 row.append(differences(ours, theirs))

@@ -47,18 +47,13 @@ def power(spectrum: NDArray[np.complex64]) -> Power:
     return np.asarray(np.square(np.abs(spectrum), dtype=np.float64).mean(axis=0))
 
 
-def kurtosis_ratio(estimate: Power, mixture: Power) -> float:
-    """Logarithm of how much spikier the estimate's power is than the mixture's.
+def kurtosis(values: Power) -> float:
+    """Tell how spiky power is: isolated peaks that a mask leaves standing, musical noise, raise it.
 
-    The measure of musical noise of Y. Uemura et al. (2008), "Automatic optimization
-    scheme of spectral subtraction based on musical noise assessment via higher-order
-    statistics": isolated peaks that a mask leaves standing raise it.
+    From Y. Uemura et al. (2008), "Automatic optimization scheme of spectral subtraction based on
+    musical noise assessment via higher-order statistics".
     """
-
-    def kurtosis(values: Power) -> float:
-        return float(np.mean(values**4) / np.mean(values**2) ** 2)
-
-    return float(np.log(kurtosis(estimate) / kurtosis(mixture)))
+    return float(np.mean(values**4) / np.mean(values**2) ** 2)
 
 
 def faults(mixture: Samples, voice: Samples, estimate: Samples, sample_rate: int) -> list[float]:
@@ -66,7 +61,7 @@ def faults(mixture: Samples, voice: Samples, estimate: Samples, sample_rate: int
 
     In dB: power of the estimate relative to that of the mixture where the voice pauses; SDR
     of what lies above `HIGHS`, and how much of the voice's power is kept there; the same of
-    soft frames. The last is :func:`kurtosis_ratio` of pauses.
+    soft frames. The last is the logarithm of the ratio of the :func:`kurtosis` in pauses.
     """
     mixed, true, found = (
         stft(x, sample_rate, nperseg=WINDOW)[2] for x in (mixture, voice, estimate)
@@ -79,69 +74,47 @@ def faults(mixture: Samples, voice: Samples, estimate: Samples, sample_rate: int
     if pause.mean() > 0.02:
         residue, around = power(found)[:, pause], power(mixed)[:, pause]
         result[0] = decibels(residue.sum() / (around.sum() + TINY))
-        result[5] = kurtosis_ratio(residue + TINY, around + TINY)
+        result[5] = float(np.log(kurtosis(residue + TINY) / kurtosis(around + TINY)))
     for column, part in ((1, (slice(None), high)), (3, (slice(None), slice(None), soft))):
         wanted, got = true[part], found[part]
         if wanted.size and np.abs(wanted).max() > 0:
             energy = float(np.square(np.abs(wanted)).sum())
             error = float(np.square(np.abs(got - wanted)).sum())
             kept = float(np.real(np.vdot(wanted, got))) / energy
-            result[column] = decibels(energy / (error + TINY))
-            result[column + 1] = decibels(max(kept, 0.0) ** 2)
+            result[column : column + 2] = (
+                decibels(energy / (error + TINY)),
+                decibels(max(kept, 0.0) ** 2),
+            )
     return result
 
 
 def separation(model: str | None, folder: Path | None) -> Separate:
     """Separate with a model, or read what another program has made."""
-    separator = None if folder else songsplit.Separator(model)
+    if folder is None:
+        separator = songsplit.Separator(model)
+        return lambda _, audio, sample_rate: separator.separate(audio, sample_rate)
 
-    def separate(name: str, audio: Samples, sample_rate: int) -> Mapping[str, Samples]:
-        if separator is not None:
-            return separator.separate(audio, sample_rate)
+    def read(name: str, audio: Samples, sample_rate: int) -> Mapping[str, Samples]:
         stems = {}
         for stem, file in (("vocals", "vocals.wav"), ("instrumental", "accompaniment.wav")):
-            path = Path(str(folder), name, file)
-            stems[stem], rate = read_audio(path)
+            stems[stem], rate = read_audio(path := folder / name / file)
             if (stems[stem].shape, rate) != (audio.shape, sample_rate):
                 raise SystemExit(f"{path}: not of the shape and rate of the mixture")
         return stems
 
-    return separate
+    return read
 
 
-def print_songs(root: Path, separate: Separate, console: Console) -> None:
-    """Measure and print the validation songs of MUSDB18."""
-    heads = ("bleed in pauses", "SDR > 5 kHz", "kept > 5 kHz", "SDR soft", "kept soft", "kurtosis")
-    title = "Vocals of validation songs: medians are over songs that have the place"
+def print_table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[float]]) -> None:
+    """Print a row for each song, and their medians and largest figures."""
     table = Table("song", *(Column(head, justify="right") for head in heads), title=title)
-    rows = []
-    for song in track(musdb_songs(root, "train", "valid"), "songs"):
-        audio = song.read()
-        stems = separate(song.name, audio.mixture, audio.sample_rate)
-        rows.append(
-            faults(audio.mixture, audio.references["vocals"], stems["vocals"], audio.sample_rate)
+    values = [*rows.values()]
+    ends = {"median": np.nanmedian(values, axis=0), "largest": np.nanmax(values, axis=0)}
+    for name, row in {**rows, **ends}.items():
+        table.add_row(
+            name, *(f"{value:.2f}" for value in row), end_section=len(table.rows) == len(rows) - 1
         )
-        table.add_row(song.name, *(f"{value:.1f}" for value in rows[-1]))
-    table.add_section()
-    table.add_row("median", *(f"{value:.2f}" for value in np.nanmedian(rows, axis=0)))
-    console.print(table)
-
-
-def print_leaks(
-    title: str, files: Sequence[Path], silent: str, separate: Separate, console: Console
-) -> None:
-    """Measure and print the power of the stem that should be silent, relative to the mixture."""
-    table = Table("file", Column("dB of the mixture", justify="right"), title=title)
-    values = []
-    for file in track(files, "files"):
-        audio, sample_rate = read_audio(file)
-        stem = separate(file.stem, audio, sample_rate)[silent]
-        values.append(decibels(float(np.square(stem).mean()) / float(np.square(audio).mean())))
-        table.add_row(file.name, f"{values[-1]:.1f}")
-    table.add_section()
-    table.add_row("median", f"{np.median(values):.1f}")
-    table.add_row("worst", f"{np.max(values):.1f}")
-    console.print(table)
+    Console(width=120).print(table)
 
 
 def main() -> None:
@@ -153,16 +126,27 @@ def main() -> None:
     parser.add_argument("--model")
     parser.add_argument("--estimates", type=Path, help="stems that another program made")
     options = parser.parse_args()
-    console = Console(width=120)
     separate = separation(options.model, options.estimates)
     if options.musdb:
-        print_songs(options.musdb, separate, console)
+        rows = {}
+        for song in track(musdb_songs(options.musdb, "train", "valid"), "songs"):
+            audio = song.read()
+            rate = audio.sample_rate
+            vocals = separate(song.name, audio.mixture, rate)["vocals"]
+            rows[song.name] = faults(audio.mixture, audio.references["vocals"], vocals, rate)
+        heads = ("bleed in pauses", "SDR > 5 kHz", "kept > 5 kHz", "SDR soft", "kept soft")
+        print_table("Vocals of validation songs, dB", (*heads, "kurtosis"), rows)
     for title, files, silent in (
         ("Vocals of music without a voice", options.instrumentals, "vocals"),
         ("Instrumental of voices alone", options.singing, "instrumental"),
     ):
         if files:
-            print_leaks(title, files, silent, separate, console)
+            rows = {}
+            for file in track(files, "files"):
+                samples, rate = read_audio(file)
+                stem = separate(file.stem, samples, rate)[silent]
+                rows[file.name] = [decibels(np.square(stem).mean() / np.square(samples).mean())]
+            print_table(title, ["dB of the mixture"], rows)
 
 
 if __name__ == "__main__":

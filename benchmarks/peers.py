@@ -46,8 +46,7 @@ def songsplit(setting: str) -> Run:
     """Files to files, as from the command line."""
     import songsplit
 
-    device, quality = setting.split("-")
-    separator = songsplit.Separator(device=device, quality=cast("Any", quality))
+    separator = songsplit.Separator(device="cpu", quality=cast("Any", setting))
     return lambda song, folder: separator.separate_to_files(song, folder, overwrite=True)
 
 
@@ -58,7 +57,7 @@ def spleeter(setting: str) -> Run:
     return in_memory(Separator(MWF=setting == "wiener", multiprocess=False).separate)
 
 
-def openunmix(setting: str) -> Run:
+def openunmix(_: str) -> Run:
     """Run the vocals target, with the rest of the mixture as instrumental."""
     import types
 
@@ -68,34 +67,31 @@ def openunmix(setting: str) -> Run:
     sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
     from openunmix.model import OpenUnmix, Separator
 
-    device = setting or "cpu"
     target = OpenUnmix(2049, 2, 512, max_bin=1487)
     separator = Separator({"vocals": target}, niter=1, residual=True, n_fft=4096, n_hop=1024)
-    separator.eval().to(device)
+    separator.eval()
 
     def separate(mixture: np.ndarray) -> Stems:
         with torch.inference_mode():
-            found = separator(torch.from_numpy(mixture.T[None]).to(device))[0].cpu().numpy()
-        return {"vocals": found[0].T, "instrumental": found[1].T}
+            vocals, rest = separator(torch.from_numpy(mixture.T[None]))[0].numpy()
+        return {"vocals": vocals.T, "instrumental": rest.T}
 
     return in_memory(separate)
 
 
-def demucs(setting: str) -> Run:
+def demucs(_: str) -> Run:
     """Run HT-Demucs with its default options."""
     import torch
     from demucs.apply import apply_model
     from demucs.htdemucs import HTDemucs
 
-    device = setting or "cpu"
     model = HTDemucs(["drums", "bass", "other", "vocals"], bottom_channels=512, segment=39 / 5)
-    model.eval().to(device)
+    model.eval()
 
     def separate(mixture: np.ndarray) -> Stems:
         with torch.inference_mode():
             audio = torch.from_numpy(mixture.T[None])
-            found = apply_model(model, audio, shifts=1, overlap=0.25, device=device)[0]
-        stems = found.cpu().numpy()
+            stems = apply_model(model, audio, shifts=1, overlap=0.25)[0].numpy()
         return {"vocals": stems[3].T, "instrumental": stems[:3].sum(axis=0).T}
 
     return in_memory(separate)

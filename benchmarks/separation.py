@@ -12,13 +12,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +27,7 @@ from rich.table import Table
 from songsplit.inference import QUALITIES
 
 PEERS = Path(__file__).with_name("peers.py")
-RATE = 44100
+SECONDS, RATE = 180, 44100
 
 
 def measure(python: str, program: str, setting: str, song: Path) -> tuple[float, ...]:
@@ -45,10 +43,9 @@ def measure(python: str, program: str, setting: str, song: Path) -> tuple[float,
         start = ready - begin
         if program == "songsplit":
             # As its users start it.
-            device, quality = setting.split("-")
             command = [python, "-m", "songsplit", str(song), "-o", f"{folder}/whole"]
             begin = time.time()
-            run([*command, "--device", device, "--quality", quality])
+            run([*command, "--device", "cpu", "--quality", setting])
             whole = time.time() - begin
     return whole, start, separation, peak
 
@@ -64,41 +61,31 @@ def run(command: list[str]) -> str:
 def main() -> None:
     """Time what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=int, default=180, help="length of the noise")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args()
-    seconds, device = options.seconds, options.device
-    systems = {f"songsplit {q}": (sys.executable, "songsplit", f"{device}-{q}") for q in QUALITIES}
+    systems: dict[str, tuple[str, str, str]] = {
+        f"songsplit {quality}": (sys.executable, "songsplit", quality) for quality in QUALITIES
+    }
     for text in options.peer:
         name, _, python = text.partition("=")
-        systems[name] = python, name, "" if name == "spleeter" else device
+        systems[name] = python, name, ""
     runs: dict[str, list[tuple[float, ...]]] = {label: [] for label in systems}
     with tempfile.TemporaryDirectory() as folder:
         song = Path(folder, "noise.wav")
         # Stereo, with something in common to both channels.
-        common, own = np.random.default_rng(0).normal(0, 0.1, (2, seconds * RATE, 2))
+        common, own = np.random.default_rng(0).normal(0, 0.1, (2, SECONDS * RATE, 2))
         soundfile.write(song, np.clip(common[:, :1] + own, -1, 1), RATE, subtype="PCM_16")
         # In turns, so that other loads of the machine fall on all alike.
         for _ in range(options.repeat):
             for label, system in systems.items():
                 runs[label].append(measure(*system, song))
-    console = Console(width=100)
-    console.print(
-        f"{seconds} s of stereo, {device}, {os.cpu_count()} cores of "
-        f"{platform.processor() or platform.machine()}, medians of {options.repeat}, "
-        f"{date.today().isoformat()}"
-    )
-    table = Table(
-        "program", "whole process", "until ready", "files to files", "x real time", "peak"
-    )
+    table = Table("program", "whole process", "until ready", "files to files", "peak")
     for label, measured in runs.items():
-        whole, start, separation, peak = (
-            statistics.median(values) for values in zip(*measured, strict=True)
-        )
-        times = (f"{value:.1f} s" for value in (whole, start, separation))
-        table.add_row(label, *times, f"{seconds / separation:.0f}", f"{peak / 1e6:.0f} MB")
+        *times, peak = (statistics.median(values) for values in zip(*measured, strict=True))
+        table.add_row(label, *(f"{value:.1f} s" for value in times), f"{peak / 1e6:.0f} MB")
+    console = Console(width=100)
+    console.print(f"{SECONDS} s of stereo, {os.cpu_count()} cores, medians of {options.repeat}")
     console.print(table)
 
 

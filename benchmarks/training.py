@@ -8,11 +8,10 @@ change the speed, so songs are noise.
 from __future__ import annotations
 
 import argparse
-import platform
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -49,23 +48,16 @@ class Stopwatch(pl.Callback):
         if len(self.ends) > WARM_UP:
             self.waiting += time.perf_counter() - self.ends[-1]
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(self, *_: Any) -> None:
         """Count the step."""
-        if module.device.type != "cpu":
-            torch.accelerator.synchronize(module.device)
         self.ends.append(time.perf_counter())
 
 
-def parsed(config: Path, songs: Path, cache: Path, more: list[str]) -> TrainingCLI:
+def parsed(config: Path, songs: Path, cache: Path) -> TrainingCLI:
     """Build network and data of a config, with made-up songs for its sources."""
     sources = f'{{"noise": {{"kind": "songs", "path": "{songs}"}}}}'
-    return build_cli(
-        [
-            f"--config={config}", f"--data.sources={sources}", f"--data.cache={cache}",
-            "--trainer.logger=false", *more,
-        ],
-        run=False,
-    )  # fmt: skip
+    data = [f"--data.sources={sources}", f"--data.cache={cache}"]
+    return build_cli([f"--config={config}", *data, "--trainer.logger=false"], run=False)
 
 
 def loader_seconds(data: StemDataModule, batches: int) -> float:
@@ -83,16 +75,11 @@ def step_seconds(cli: TrainingCLI, steps: int, loader: Any) -> tuple[float, floa
     """Measure seconds for a step, and the share of them spent waiting for data."""
     watch = Stopwatch()
     names = ("precision", "accelerator", "gradient_clip_val")
-    asked: Any = {name: cli.config["trainer"][name] for name in names}
     off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
-    trainer = pl.Trainer(
-        max_steps=steps + WARM_UP,
-        devices=1,
-        callbacks=[MovingAverage(), watch],
-        limit_val_batches=0,
-        **asked,
-        **cast("Any", dict.fromkeys(off, False)),
-    )
+    settings: Any = {name: cli.config["trainer"][name] for name in names}
+    settings |= {"max_steps": steps + WARM_UP, "devices": 1, "limit_val_batches": 0}
+    settings |= dict.fromkeys(off, False)
+    trainer = pl.Trainer(callbacks=[MovingAverage(), watch], **settings)
     # The module asks its data module for batches; the trainer only needs to know it.
     cli.datamodule.trainer = trainer
     trainer.fit(cli.model, train_dataloaders=loader)
@@ -114,22 +101,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("configs", nargs="*", help="names of configs (default: all)")
     parser.add_argument("--steps", type=int, default=10, help="steps to measure (default: 10)")
-    parser.add_argument(
-        "--batch-size", type=int, help="instead of that of the config, to fit into memory"
-    )
     options = parser.parse_args()
     names = options.configs or sorted(path.stem for path in CONFIGS.glob("*.yaml"))
-    more = [f"--data.batch_size={options.batch_size}"] if options.batch_size else []
-
-    table = Table(
-        "config", "parameters", "batch", "loader alone", "step alone", "both", "waiting for data",
-        "audio per second",
-    )  # fmt: skip
+    heads = ("config", "batch", "loader alone", "step alone", "both", "waiting for data")
+    table = Table(*heads, "audio per second")
     with tempfile.TemporaryDirectory() as folder:
         songs, cache = Path(folder, "songs"), Path(folder, "cache")
         made_up_songs(songs)
         for name in names:
-            cli = parsed(CONFIGS / f"{name}.yaml", songs, cache, more)
+            cli = parsed(CONFIGS / f"{name}.yaml", songs, cache)
             data: StemDataModule = cli.datamodule
             data.prepare_data()
             loading = loader_seconds(data, options.steps)
@@ -139,21 +119,13 @@ def main() -> None:
             alone, _ = step_seconds(cli, options.steps, same)
             both, waiting = step_seconds(cli, options.steps, data.train_dataloader())
             seconds = data.batch_size * data.chunk_samples / data.sample_rate
-            table.add_row(
-                name,
-                f"{sum(p.numel() for p in cli.model.model.parameters()) / 1e6:.2f} M",
-                f"{data.batch_size} x {data.chunk_samples / data.sample_rate:.1f} s",
-                f"{loading * 1e3:.0f} ms",
-                f"{alone * 1e3:.0f} ms",
-                f"{both * 1e3:.0f} ms",
-                f"{waiting:.1%}",
-                f"{seconds / both:.1f} s",
-            )
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+            batch = f"{data.batch_size} x {data.chunk_samples / data.sample_rate:.1f} s"
+            times = (f"{value * 1e3:.0f} ms" for value in (loading, alone, both))
+            rest = f"{waiting:.1%}", f"{seconds / both:.1f} s"
+            table.add_row(name, batch, *times, *rest)
     console = Console(width=120)
     console.print(table)
-    console.print(f"{device or platform.machine()}, {torch.get_num_threads()} threads", end=", ")
-    console.print(f"torch {torch.__version__}, {options.steps} steps each")
+    console.print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -53,16 +51,6 @@ class Host(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-@contextmanager
-def serving(folder: Path, *, isolated: bool) -> Iterator[str]:
-    """Serve a folder and give its address."""
-    handler = partial(Host, directory=str(folder), isolated=isolated)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-
-
 def song(folder: Path) -> Path:
     """Write a song of three minutes."""
     samples, rate = soundfile.read(EXAMPLE, dtype="float32")
@@ -86,10 +74,9 @@ def peak_memory() -> int:
     return max(peaks)
 
 
-def measure(browser: Browser, address: str, path: Path) -> tuple[float, float, int, int]:
-    """Return times real time, seconds to the first samples, peak bytes, and threads."""
-    context = browser.new_context(service_workers="block")
-    page = context.new_page()
+def measure(browser: Browser, address: str, path: Path) -> tuple[float, float, int]:
+    """Return times real time, seconds to the first samples, and peak bytes."""
+    page = browser.new_context(service_workers="block").new_page()
     page.goto(address)
     page.wait_for_timeout(3000)  # a person takes as long to find a song
     start = time.perf_counter()
@@ -101,11 +88,7 @@ def measure(browser: Browser, address: str, path: Path) -> tuple[float, float, i
         if time.perf_counter() - start > TIMEOUT:
             raise SystemExit("the page does not get ready")
         page.wait_for_timeout(20)
-    seconds = time.perf_counter() - start
-    threads = 2 if page.evaluate("crossOriginIsolated") else 1
-    peak = peak_memory()
-    context.close()
-    return SECONDS / seconds, first, peak, threads
+    return SECONDS / (time.perf_counter() - start), first, peak_memory()
 
 
 def main() -> None:
@@ -117,19 +100,23 @@ def main() -> None:
         chromium = shutil.which("chromium") or shutil.which("chromium-browser")
         table = Table("threads", "times real time", "first samples, s", "peak of the page, MB")
         for isolated in (False, True):
+            handler = partial(Host, directory=str(site), isolated=isolated)
             browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-            with serving(site, isolated=isolated) as address:
-                speed, first, peak, threads = measure(browser, address, path)
+            with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+                threading.Thread(target=server.serve_forever, daemon=True).start()
+                address = f"http://127.0.0.1:{server.server_port}/"
+                speed, first, peak = measure(browser, address, path)
+                server.shutdown()
             browser.close()
-            shown = "several" if threads > 1 else "1"
+            shown = "several" if isolated else "1"
             table.add_row(shown, f"{speed:.1f}", f"{first:.2f}", f"{peak / 1e6:.0f}")
         kept = json.loads((site / "api" / "engine").read_text(encoding="utf-8"))["files"]
         contents = [(site / file).read_bytes() for file in kept]
-        raw = sum(len(content) for content in contents)
-        packed = sum(len(gzip.compress(content, 9)) for content in contents)
+    raw = sum(map(len, contents)) / 1e6
+    packed = sum(len(gzip.compress(content, 9)) for content in contents) / 1e6
     console = Console()
     console.print(table)
-    console.print(f"A first visit downloads {raw / 1e6:.1f} MB, {packed / 1e6:.1f} MB with gzip.")
+    console.print(f"A first visit downloads {raw:.1f} MB, {packed:.1f} MB with gzip.")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Signal-to-distortion ratios: BSS Eval v4 (images) as `museval` computes it, uSDR and SI-SDR.
 
-In BSS Eval v4 [1]_ [2]_ an estimate of the stem s is decomposed as
-``e = s + e_spat + e_interf + e_artif``. Let P_s e be the projection of e onto the reference
-delayed by 0 to 511 samples (filters of 512 taps from each channel to each), and P e that onto
-all references likewise:
+In BSS Eval (E. Vincent et al. 2006, version 4 by F.-R. Stöter et al. 2018) an estimate of the
+stem s is decomposed as ``e = s + e_spat + e_interf + e_artif``. Let P_s e be the projection of e
+onto the reference delayed by 0 to 511 samples (filters of 512 taps from each channel to each),
+and P e that onto all references likewise:
 
 * ``e_spat = P_s e - s``, what filters make of the reference,
 * ``e_interf = P e - P_s e``, what they make of the other references,
@@ -13,22 +13,10 @@ The filters are those of the whole song. In each frame, with ``|x|²`` the energ
 of the filters and channels, the measures are in dB the ratios SDR ``|s|² / |e - s|²``,
 ISR ``|s|² / |e_spat|²``, SIR ``|s + e_spat|² / |e_interf|²`` and
 SAR ``|s + e_spat + e_interf|² / |e_artif|²``. SDR needs no filters (`frame_sdr`).
-
-References
-----------
-.. [1] E. Vincent, R. Gribonval and C. Févotte, "Performance measurement in blind audio
-   source separation", IEEE Trans. Audio, Speech and Language Processing, 2006.
-.. [2] F.-R. Stöter, A. Liutkus and N. Ito, "The 2018 signal separation evaluation
-   campaign", LVA/ICA 2018.
-.. [3] Y. Mitsufuji et al., "Music Demixing Challenge 2021", Frontiers in Signal
-   Processing, 2022.
-.. [4] J. Le Roux, S. Wisdom, H. Erdogan and J. R. Hershey, "SDR - half-baked or well
-   done?", ICASSP 2019.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -97,7 +85,7 @@ def frame_sdr(references: Samples, estimates: Samples, window: int, hop: int) ->
 
 
 def usdr(references: Samples, estimates: Samples) -> Floats:
-    """SDR of whole songs, the measure of the Music Demixing Challenge [3]_.
+    """SDR of whole songs, the measure of the Music Demixing Challenge (Y. Mitsufuji et al. 2022).
 
     ``uSDR = 10 log10((|s|² + c) / (|s - e|² + c))`` with energies summed over the song and
     all channels, and ``c = 1e-7``. Arguments and errors are those of `frame_sdr`.
@@ -115,7 +103,7 @@ def usdr(references: Samples, estimates: Samples) -> Floats:
 
 
 def si_sdr(references: Samples, estimates: Samples) -> Floats:
-    """Scale-invariant SDR of whole songs [4]_.
+    """Scale-invariant SDR of whole songs (J. Le Roux et al. 2019).
 
     ``SI-SDR = 10 log10(|a s|² / |a s - e|²)`` with ``a = <e, s> / |s|²``, the factor that
     brings the reference closest to the estimate, one for all channels. Arguments and errors
@@ -160,25 +148,13 @@ class ReferenceStatistics:
     ------
     AudioInputError
         If the shape is another or samples are not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> noise = np.random.default_rng(0).normal(size=(2, 2, 24000))
-    >>> statistics = ReferenceStatistics(noise, window=8000, hop=8000)
-    >>> sdr, isr, sir, sar = statistics.score(0.9 * noise + 0.1 * noise[::-1])
-    >>> sdr.shape
-    (2, 3)
-    >>> bool(np.allclose(sir, 20 * np.log10(9), atol=0.5))
-    True
     """
 
     def __init__(self, references: Samples, window: int, hop: int) -> None:
         check_stack(references, "references")
-        self._references = references
+        self.references = references
         self._window, self._hop = window, hop
         self._spans = frame_spans(references.shape[2], window, hop)
-        self._own: dict[int, NormalEquations] = {}
 
     @property
     def caution(self) -> str:
@@ -187,7 +163,7 @@ class ReferenceStatistics:
         They are not where many filters fit equally well. Channels that are copies of others, as
         of vocals in mono, do not matter.
         """
-        targets, channels, samples = self._references.shape
+        targets, channels, samples = self.references.shape
         signals = targets * channels
         if samples < signals * FILTER_LENGTH:
             return f"the song is too short for filters of {FILTER_LENGTH} taps"
@@ -205,76 +181,62 @@ class ReferenceStatistics:
             "(export them with 16 bits), or one of them is made of the others by filters"
         )
 
-    def score(self, estimates: Samples, targets: Sequence[int] | None = None) -> Floats:
-        """Score estimates.
-
-        Parameters
-        ----------
-        estimates : ndarray, shape (estimated targets, channels, samples)
-            Estimates of the references, or of some of them.
-        targets : sequence of int, optional
-            Which references are estimated, in the order of `estimates`; all by default.
+    def score(self, estimates: Samples) -> Floats:
+        """Score estimates of the references, which are of the same shape.
 
         Returns
         -------
-        ndarray of float64, shape (4, estimated targets, frames)
+        ndarray of float64, shape (4, targets, frames)
             SDR, ISR, SIR and SAR in dB, with NaN and infinity as from `frame_sdr`.
         """
-        chosen = list(range(len(self._references))) if targets is None else list(targets)
-        references = self._references if targets is None else self._references[chosen]
-        sdr = frame_sdr(references, estimates, self._window, self._hop)
-        sdr[:, self.silent_frames] = np.nan
+        sdr = frame_sdr(self.references, estimates, self._window, self._hop)
         scored = np.flatnonzero(~np.isnan(sdr).any(axis=0))
         scores = np.full((4, *sdr.shape), np.nan)
         scores[0] = sdr
         if scored.size:
-            scores[1:, :, scored] = self._filtered(estimates, chosen, scored)
+            scores[1:, :, scored] = self._filtered(estimates, scored)
         return scores
 
-    def _filtered(self, estimates: Samples, targets: list[int], scored: NDArray[np.intp]) -> Floats:
-        window = min(self._window, estimates.shape[2])
-        n_fft = even_fast_length(window + FILTER_LENGTH - 1)
-        channels = estimates.shape[1]
-        rows = self._references.reshape(-1, self._references.shape[2])
-        products = lagged_products(rows, estimates.reshape(-1, estimates.shape[2]), FILTER_LENGTH)
+    def _filtered(self, estimates: Samples, scored: NDArray[np.intp]) -> Floats:
+        targets, channels, samples = estimates.shape
+        n_fft = even_fast_length(min(self._window, samples) + FILTER_LENGTH - 1)
+        rows = self.references.reshape(-1, samples)
+        products = lagged_products(rows, estimates.reshape(-1, samples), FILTER_LENGTH)
         # From all references to all estimates, and from each reference to the estimate of it.
         whole = spectra(self._all.solve(products), n_fft)
-        own = []
-        for index, target in enumerate(targets):
-            inputs = slice(target * channels, (target + 1) * channels)
-            outputs = slice(index * channels, (index + 1) * channels)
-            if target not in self._own:
-                self._own[target] = NormalEquations(self._correlations[inputs, inputs])
-            own.append(spectra(self._own[target].solve(products[inputs, outputs]), n_fft))
+        pairs = products.reshape(targets, channels, targets, channels, FILTER_LENGTH)
+        own = [spectra(self._each[n].solve(pairs[n, :, n]), n_fft) for n in range(targets)]
 
         def score(frame: np.intp) -> Floats:
-            reference = spectra(self._references[:, :, self._spans[frame]], n_fft)
+            reference = spectra(self.references[:, :, self._spans[frame]], n_fft)
             estimate = spectra(estimates[:, :, self._spans[frame]], n_fft)
-            return _ratios(reference, estimate, targets, whole, own)
+            return _ratios(reference, estimate, whole, own)
 
         return np.stack(in_threads(score, scored), axis=-1)
 
     @cached_property
     def _correlations(self) -> Floats:
-        rows = self._references.reshape(-1, self._references.shape[2])
+        rows = self.references.reshape(-1, self.references.shape[2])
         return lagged_products(rows, rows, FILTER_LENGTH)
 
     @cached_property
     def silent_frames(self) -> NDArray[np.bool_]:
         """In which frames a reference is silent, shape (frames,)."""
-        return np.array([silent(self._references[:, :, span]).any() for span in self._spans])
+        return np.array([silent(self.references[:, :, span]).any() for span in self._spans])
 
     @cached_property
     def _all(self) -> NormalEquations:
         return NormalEquations(self._correlations)
 
+    @cached_property
+    def _each(self) -> list[NormalEquations]:
+        targets, channels, _ = self.references.shape
+        pairs = self._correlations.reshape(targets, channels, targets, channels, FILTER_LENGTH)
+        return [NormalEquations(pairs[n, :, n]) for n in range(targets)]
+
 
 def frame_spans(samples: int, window: int, hop: int) -> list[slice]:
     """Where the frames of a song lie; a rest shorter than a frame is dropped, as in museval."""
-    if min(samples, window, hop) < 1:
-        raise AudioInputError(
-            f"{samples} samples in frames of {window} every {hop}: all three must be at least 1"
-        )
     count = 1 if window >= samples else (samples - window) // hop + 1
     return [slice(n * hop, min(n * hop + window, samples)) for n in range(count)]
 
@@ -321,20 +283,18 @@ def _energies(references: Samples, estimates: Samples) -> Floats:
     return sums
 
 
-def _ratios(
-    reference: Spectra, estimate: Spectra, targets: list[int], whole: Spectra, own: list[Spectra]
-) -> Floats:
+def _ratios(reference: Spectra, estimate: Spectra, whole: Spectra, own: list[Spectra]) -> Floats:
+    """ISR, SIR and SAR of a frame from its spectra and those of the filters."""
+    targets, channels, bins = reference.shape
     # Energies of |s|², |e_spat|², |s + e_spat|², |e_interf|², |P e|², |e_artif|².
-    energies = np.zeros((6, len(targets)))
-    sources = reference.reshape(-1, reference.shape[2])
-    channels = reference.shape[1]
-    for index, target in enumerate(targets):
-        for channel in range(channels):
-            s = reference[target, channel]
-            near = filtered_sum(reference[target], own[index][:, channel])
-            far = filtered_sum(sources, whole[:, index * channels + channel])
-            parts = s, near - s, near, far - near, far, estimate[index, channel] - far
-            energies[:, index] += [spectral_energy(part) for part in parts]
+    energies = np.zeros((6, targets))
+    sources = reference.reshape(-1, bins)
+    for target, channel in np.ndindex(targets, channels):
+        s = reference[target, channel]
+        near = filtered_sum(reference[target], own[target][:, channel])
+        far = filtered_sum(sources, whole[:, target * channels + channel])
+        parts = s, near - s, near, far - near, far, estimate[target, channel] - far
+        energies[:, target] += [spectral_energy(part) for part in parts]
     good, bad = energies[::2], energies[1::2]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios: Floats = 10 * np.log10(np.where(bad == 0, np.inf, good / bad))

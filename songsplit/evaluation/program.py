@@ -1,4 +1,10 @@
-"""The program ``evaluate.py``: scores a model or separated stems, or compares two results."""
+"""The program ``evaluate.py``: scores a model or separated stems, or compares two results.
+
+The scores of each song are a JSON file in the format of museval 0.4.1 (``musdb.schema.json``,
+with more keys beside its own), so that museval's own tools can read a folder of them:
+``museval.EvalStore().add_eval_dir("<output>/<system>")``. A file also holds all that its scores
+depend on; a song whose file was written under the same conditions is not scored again.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +14,42 @@ import json
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from songsplit import __version__
-from songsplit.errors import MissingExtraError, SongsplitError
+from songsplit.data.musdb import Subset
+from songsplit.errors import AudioFileError, AudioInputError, ConfigError, DataError, SongsplitError
+from songsplit.evaluation.references import ReferenceSong, musdb_songs, own_songs
+from songsplit.evaluation.summary import print_comparison, print_results, say, summarize, write_csv
+from songsplit.evaluation.systems import System, estimates_system, model_system, yardsticks
+from songsplit.evaluation.track_scores import (
+    FIVE_TARGETS,
+    METRICS,
+    TWO_TARGETS,
+    WHOLE_MEASURES,
+    Backend,
+    TrackScorer,
+    TrackScores,
+    load_museval,
+)
+from songsplit.files import output_errors, write_json
 from songsplit.inference import QUALITIES
+from songsplit.models.weights import DEFAULT_MODEL
+from songsplit.progress import track
 
-if TYPE_CHECKING:
-    from songsplit.data.musdb import Subset
-    from songsplit.evaluation.references import ReferenceSong
+# Errors of one song. The others are scored all the same.
+_SONG_ERRORS = (AudioFileError, AudioInputError, DataError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Wide enough for all columns also where the output goes to a file.
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
-        return _compare(options, console) if options.compare else _evaluate(options, console)
+        if options.compare:
+            first, second = options.compare
+            print_comparison(first, second, console)
+            return 0
+        return _evaluate(options, console)
     except SongsplitError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
@@ -50,35 +79,40 @@ def _fail(text: str, status: int) -> int:
 
 
 def _evaluate(options: argparse.Namespace, console: Console) -> int:
-    # Slow to import, and --help should be quick.
-    from songsplit.evaluation.scoring import evaluate_songs
-    from songsplit.evaluation.summary import print_results, say, summarize, write_csv
-    from songsplit.evaluation.systems import estimates_system, model_system
-    from songsplit.files import write_json
-
+    if options.backend == "museval":
+        load_museval()
+    if not options.no_report:
+        from songsplit.evaluation.report import write_report  # matplotlib is slow to import
     songs, label, data = _songs(options)
     if options.estimates:
         candidate = estimates_system(options.estimates)
     else:
-        candidate = model_system(options.model, options.device, options.quality or "balanced")
+        candidate = model_system(options.model, options.device, options.quality)
+    names = [candidate.name, *(yardstick.name for yardstick in yardsticks(TWO_TARGETS))]
+    if candidate.name in names[1:]:
+        raise ConfigError(
+            f"{candidate.name!r} is the name of a yardstick: give the model or folder another name"
+        )
     output: Path = options.output or Path("runs", "evaluation", f"{candidate.name}-{label}")
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):
         old = json.loads((output / "summary.json").read_text(encoding="utf-8"))
         if any(old.get(key) != value for key, value in candidate.about.items()):
             sys.stderr.write(
-                f"warning: {output} holds the scores of another {candidate.name!r}, which are "
+                f"warning: {output} holds the scores of another system or model, which are "
                 "replaced: --output keeps both\n"
             )
-    # Songs of two data sets may have the same name.
-    beside = output.absolute().parent / f"yardsticks-{label}"
-    results, digests = evaluate_songs(
-        songs,
-        candidate,
-        output,
-        options.yardsticks or beside,
-        backend=options.backend,
-        jobs=options.jobs,
-    )
+    # All models share the scores of the yardsticks. Songs of two data sets may have the same name.
+    shared = output.absolute().parent / f"yardsticks-{label}"
+    results: dict[str, dict[str, TrackScores]] = {name: {} for name in names}
+    digests: dict[str, str] = {}
+    for song in track(songs, "scoring"):
+        try:
+            for name, scores in _score_song(song, candidate, output, shared, options.backend):
+                results[name][song.name] = scores
+                digests[song.name] = song.digest
+        except _SONG_ERRORS as error:
+            for name in names:
+                results[name].setdefault(song.name, TrackScores({}, {}, str(error)))
     about = {
         **candidate.about,
         "data": data,
@@ -88,25 +122,11 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
     }
     systems = summarize(results)
     write_json(output / "summary.json", {**about, "songs": digests, "systems": systems})
-    write_csv(output / "scores.csv", results)
+    write_csv(output / "scores.csv", systems)
     print_results(systems, console)
     say(console, f"stored in {output}")
     if not options.no_report:
-        try:
-            from songsplit.evaluation.report import write_report
-        except MissingExtraError as error:
-            say(console, f"no report: {error}")
-        else:
-            # The song in the middle of the ranking by SDR.
-            scores = results[candidate.name]
-            sdr = {song: scores[song.name].value("vocals", "SDR") for song in songs}
-            ranked = sorted((s for s in songs if not math.isnan(sdr[s])), key=sdr.__getitem__)
-            example = None
-            if ranked:
-                song = ranked[len(ranked) // 2]
-                audio = song.read()
-                example = song.name, audio, candidate.estimates(song, audio)[0]["vocals"]
-            say(console, f"report: {write_report(output, results, systems, about, example)}")
+        say(console, f"report: {write_report(output, systems, about)}")
     failed = [song for song in songs if not all(r[song.name].frames for r in results.values())]
     if failed:
         return _fail(
@@ -119,10 +139,8 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
 
 def _songs(options: argparse.Namespace) -> tuple[list[ReferenceSong], str, dict[str, Any]]:
     """Give the songs, a name for folders of their scores, and what is recorded of them."""
-    from songsplit.evaluation.references import musdb_songs, own_songs
-
     if options.musdb:
-        subset: Subset = options.subset or "test"
+        subset: Subset = options.subset
         split = options.split
         songs = musdb_songs(options.musdb, subset, split)
         name = "MUSDB18" if len(songs[0].files) == 1 else "MUSDB18-HQ"
@@ -138,31 +156,102 @@ def _songs(options: argparse.Namespace) -> tuple[list[ReferenceSong], str, dict[
     return songs, f"{folder.name[:50]}-{digest}", {"name": folder.name, "songs": len(songs)}
 
 
-def _compare(options: argparse.Namespace, console: Console) -> int:
-    from songsplit.evaluation.compare import compare, print_comparison
-    from songsplit.files import write_json
+def _score_song(
+    song: ReferenceSong, candidate: System, output: Path, shared: Path, backend: Backend
+) -> Iterator[tuple[str, TrackScores]]:
+    """Load the scores of all systems on a song, or score and store those that are missing."""
+    audio = cache(song.read)
+    scorer = cache(lambda: TrackScorer(audio().references, audio().sample_rate, backend=backend))
 
-    comparison = compare(*options.compare)
-    print_comparison(comparison, console)
-    if options.output is not None:
-        write_json(options.output, comparison)
-    return 0
+    def scores_of(system: System, folder: Path) -> TrackScores:
+        path = folder / system.name.replace(" ", "-") / song.subset / f"{song.file_name}.json"
+        try:
+            conditions = {"backend": backend, "reference_sha256": song.digest}
+            settings = {"songsplit": __version__, **conditions, **system.settings(song)}
+            if (known := load_scores(path, settings)) is not None:
+                return known
+            scores = scorer().score(system.estimates(song, audio()))
+        except _SONG_ERRORS:
+            # museval's tools would count the scores of an earlier run.
+            with output_errors(path):
+                path.unlink(missing_ok=True)
+            raise
+        remarks = filter(None, (settings.get("remark"), scores.remark))
+        scores = replace(scores, remark="; ".join(remarks))
+        store_scores(path, scores, settings)
+        # A later run reads the same digits.
+        return load_scores(path, settings) or scores
+
+    judged = scores_of(candidate, output)
+    yield candidate.name, judged
+    targets = FIVE_TARGETS if set(judged.targets) - set(TWO_TARGETS) else TWO_TARGETS
+    for yardstick in yardsticks(targets):
+        yield yardstick.name, scores_of(yardstick, shared)
+
+
+def store_scores(path: Path, scores: TrackScores, settings: Mapping[str, Any]) -> None:
+    """Write scores, rounded to 5 decimals and with NaN for infinite as museval does."""
+    targets = [
+        {
+            "name": target,
+            "frames": [
+                {
+                    "time": float(index),
+                    "duration": 1.0,
+                    "metrics": {name: _rounded(measures[name][index]) for name in METRICS},
+                }
+                for index in range(len(measures["SDR"]))
+            ],
+        }
+        for target, measures in scores.frames.items()
+    ]
+    whole = {
+        target: {name: _rounded(values[name]) for name in WHOLE_MEASURES}
+        for target, values in scores.whole.items()
+    }
+    content = {
+        "targets": targets,
+        # The version whose format this is; what made the scores is in the settings.
+        "museval_version": "0.4.1",
+        "settings": dict(settings),
+        "remark": scores.remark,
+        "whole": whole,
+    }
+    write_json(path, content)
+
+
+def load_scores(path: Path, settings: Mapping[str, Any]) -> TrackScores | None:
+    """Read what `store_scores` wrote; None if it is missing, damaged or of other settings."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["settings"] == settings:
+            frames = {
+                target["name"]: {
+                    name: np.array([frame["metrics"][name] for frame in target["frames"]], float)
+                    for name in METRICS
+                }
+                for target in content["targets"]
+            }
+            return TrackScores(frames, content["whole"], content["remark"])
+    return None
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 5) if math.isfinite(value) else math.nan
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     options = parser.parse_args(arguments)
     given = [name for name, value in vars(options).items() if value != parser.get_default(name)]
-    other = [name for name in given if name not in ("compare", "output")]
-    if options.compare and other:
-        parser.error(f"--{other[0].replace('_', '-')} does not go with --compare")
-    if options.references and (options.subset or options.split):
+    if options.compare and len(given) > 1:
+        parser.error("no other option goes with --compare")
+    if options.references and {"subset", "split"} & {*given}:
         parser.error("--subset and --split go with --musdb, not with --references")
     if options.split and options.subset != "train":
         parser.error(f"--split {options.split} is a part of the train songs: add --subset train")
-    for option in ("device", "quality"):
-        if options.estimates and option in given:
-            parser.error(f"--{option} goes with --model, not with --estimates")
+    if options.estimates and {"device", "quality"} & {*given}:
+        parser.error("--device and --quality go with --model, not with --estimates")
     return options
 
 
@@ -170,64 +259,47 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evaluate.py",
         description=(
-            "Score vocals and accompaniment (and drums, bass and other, where they are "
-            "separated) with BSS Eval v4, the SDR, ISR, SIR and SAR of museval, and with uSDR "
-            "and SI-SDR of whole songs, all in dB. The mixture as it is, the ideal ratio mask "
-            "and the multichannel Wiener filter are scored beside, as floor and ceilings."
+            "Score vocals and accompaniment (and drums, bass and other, where they are separated) "
+            "by SDR, ISR, SIR and SAR as museval does, and by uSDR and SI-SDR of whole songs, in "
+            "dB. Floor and ceilings are scored too: the mixture, the ideal ratio mask and the "
+            "multichannel Wiener filter."
         ),
         epilog=(
-            "Scores are stored song by song. When started again, songs that were scored under "
-            "the same conditions are skipped. Test songs are for the final score: choose "
-            "between models with --subset train --split valid."
+            "Songs that were scored under the same conditions before are skipped. Test songs are "
+            "for the final score: choose between models with --subset train --split valid."
         ),
     )
-
-    def add(name: str, text: str, to: Any = parser, **options: Any) -> None:
-        to.add_argument(name, help=text, **options)
-
+    add = parser.add_argument
     task = parser.add_mutually_exclusive_group(required=True)
-    add("--musdb", "the folder that holds train and test of MUSDB18 or MUSDB18-HQ", task, type=Path)
+    text = "the folder that holds train and test of MUSDB18 or MUSDB18-HQ"
+    task.add_argument("--musdb", type=Path, metavar="DIR", help=text)
     text = "songs of your own: a folder for each, with vocals and instrumental, or four stems"
-    add("--references", text, task, type=Path, metavar="DIR")
+    task.add_argument("--references", type=Path, metavar="DIR", help=text)
     text = "say how much better B is than A, song by song: two folders of scores"
-    add("--compare", text, task, type=Path, nargs=2, metavar=("A", "B"))
+    task.add_argument("--compare", type=Path, nargs=2, metavar=("A", "B"), help=text)
 
     system = parser.add_mutually_exclusive_group()
     text = "a model that comes with songsplit, or a file (default: default)"
-    add("--model", text, system, metavar="NAME_OR_PATH")
+    system.add_argument("--model", metavar="NAME_OR_PATH", default=DEFAULT_MODEL, help=text)
     text = (
         "stems that any system has made: a folder for each song, named like the song, or files "
         "such as 'Song - vocals.wav'"
     )
-    add("--estimates", text, system, type=Path, metavar="DIR")
+    system.add_argument("--estimates", type=Path, metavar="DIR", help=text)
 
-    add("--quality", "setting of the model (default: balanced)", choices=QUALITIES)
-    add("--subset", "songs of MUSDB18 to score (default: test)", choices=("train", "test"))
+    text = "setting of the model (default: balanced)"
+    add("--quality", choices=QUALITIES, default="balanced", help=text)
+    text = "songs of MUSDB18 to score (default: test)"
+    add("--subset", choices=("train", "test"), default="test", help=text)
     text = "part of the train songs: musdb's 14 validation songs, or the others (default: all)"
-    add("--split", text, choices=("train", "valid"))
+    add("--split", choices=("train", "valid"), help=text)
     text = (
         "what computes SDR, ISR, SIR and SAR; museval gives the same numbers, is slower and needs "
         "the program ffmpeg (default: songsplit)"
     )
-    add("--backend", text, choices=("songsplit", "museval"), default="songsplit")
-    text = "songs to score at once, each of which takes memory of its own (default: 1)"
-    add("--jobs", text, type=_positive, default=1, metavar="N")
-    add("--device", "where the model runs: cpu, cuda, mps, ... (default: the fastest)")
-    text = (
-        "folder for scores and report (default: runs/evaluation/MODEL-DATA); with --compare a "
-        "JSON file"
-    )
-    add("--output", text, type=Path, metavar="PATH")
-    text = (
-        "folder for the scores of mixture, mask and filter, which all models on the same songs "
-        "share (default: yardsticks-DATA beside the output)"
-    )
-    add("--yardsticks", text, type=Path, metavar="DIR")
-    add("--no-report", "leave out the HTML report and its figures", action="store_true")
+    add("--backend", choices=("songsplit", "museval"), default="songsplit", help=text)
+    add("--device", help="where the model runs: cpu, cuda, mps, ... (default: the fastest)")
+    text = "folder for scores and report (default: runs/evaluation/MODEL-DATA)"
+    add("--output", type=Path, metavar="DIR", help=text)
+    add("--no-report", action="store_true", help="leave out the HTML report and its figures")
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be a number from 1 up")
-    return int(text)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial, reduce
+from functools import cache, cached_property, reduce
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from songsplit.audio import read_streams
-from songsplit.data.decoding import Audio, stream_of
+from songsplit.data.decoding import Audio, check_pair, stream_of
 from songsplit.data.folders import Finding, is_stem_file, require_songs, scan_folder
 from songsplit.data.musdb import SAMPLE_RATE, Subset, scan_musdb, validation_names
 from songsplit.data.songs import (
@@ -32,8 +32,7 @@ from songsplit.naming import shortened
 
 Estimates: TypeAlias = dict[str, Samples]
 
-# Bytes. Systems allow 255, of which extensions take some.
-_LONGEST_NAME = 200
+_LONGEST_NAME = 200  # bytes of a file's name, of which systems allow 255, extensions included
 
 
 @dataclass(frozen=True)
@@ -47,41 +46,82 @@ class SongAudio:
     mixture: Audio
     references: Mapping[str, Samples]
     sample_rate: int
-    remark: str = ""
 
 
 @dataclass(frozen=True)
 class ReferenceSong:
-    """A song whose true stems are known, before any of it is read.
+    """A song whose true stems are known.
 
-    `subset` is the folder that its scores go to.
+    `subset` is the folder that its scores go to. A song of MUSDB18 has the mixture as released,
+    which need not be the sum of the stems.
     """
 
-    name: str
-    subset: str
-    files: tuple[Path, ...]
-    read: Callable[[], SongAudio]
+    song: Song
+    subset: Subset = "test"
+    is_musdb: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name, which has slashes where songs lie in folders of folders."""
+        return self.song.name
 
     @property
     def file_name(self) -> str:
-        """The name without folders, as museval's tools want it; cut if it is long."""
+        """The name without folders, as museval's tools want it; shortened if it is long."""
         return shortened(self.name.replace("/", " - "), _LONGEST_NAME)
 
+    @property
+    def files(self) -> list[Path]:
+        """All files of the song."""
+        parts = self._parts()
+        order: Iterable[str] = STEM_FILE_STREAMS if self.is_musdb else parts
+        return list(dict.fromkeys(part.path for name in order for part in parts.get(name, ())))
+
+    def _parts(self) -> dict[str, tuple[AudioPart, ...]]:
+        mixture = self.song.mixture
+        return {**self.song.stems, **({} if mixture is None else {MIXTURE: (mixture,)})}
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the content of the song's files."""
         return files_digest(self.files)
 
-
-def files_digest(files: Sequence[Path]) -> str:
-    """SHA-256 over the content of files in order, not over their names."""
-    digest = hashlib.sha256()
-    for path in files:
-        try:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    return digest.hexdigest()
+    def read(self) -> SongAudio:
+        """Read mixture and stems; a DataError or AudioFileError says why that is not possible."""
+        song, streams_of = self.song, cache(read_streams)
+        audio: dict[AudioPart, Audio] = {}
+        first, expected = song.parts[0].path, ""
+        for part in (part for parts in self._parts().values() for part in parts):
+            streams, rate = streams_of(part.path)
+            audio[part] = stream_of(part, streams)
+            channels, samples = audio[part].shape
+            found = f"{samples} samples in {channels} channel(s) at {rate} Hz"
+            expected = expected or found
+            if found != expected:
+                raise DataError(
+                    f"{part.path} holds {found}, but {first} {expected}: export all parts of the "
+                    "song alike"
+                )
+        if self.is_musdb and is_stem_file(first):
+            audio = {part: _in_16_bits(samples) for part, samples in audio.items()}
+        stems = {stem: total([audio[part] for part in parts]) for stem, parts in song.stems.items()}
+        mixture = total([*stems.values()]) if song.mixture is None else audio[song.mixture]
+        if song.subtracts:
+            stems[INSTRUMENTAL] = mixture - stems[VOCALS]
+        read = SongAudio(mixture, stems_as_targets(stems), rate)
+        if not self.is_musdb:
+            place = f"{first.parent}, {song.name!r}"
+            try:
+                check_pair(stems)
+            except DataError as error:
+                raise DataError(f"{place}: {error}") from error
+            refuse_misnamed(read.references, read, place)
+        elif song.mixture is None or (channels, rate) != (2, SAMPLE_RATE):
+            raise DataError(
+                f"{first}: {channels} channel(s) at {rate} Hz, or no mixture, where MUSDB18 has "
+                f"all in stereo at {SAMPLE_RATE} Hz: download the song again"
+            )
+        return read
 
 
 def musdb_songs(
@@ -102,48 +142,14 @@ def musdb_songs(
         songs = [song for song in songs if (song.name in valid) == (split == "valid")]
         if not songs:
             raise DataError(f"{root}: no song of {subset!r} belongs to split {split!r} of MUSDB18")
-    return [
-        ReferenceSong(
-            song.name, subset, _files(song, STEM_FILE_STREAMS), partial(_read_musdb, song)
-        )
-        for song in songs
-    ]
+    return [ReferenceSong(song, subset, is_musdb=True) for song in songs]
 
 
 def own_songs(folder: Path) -> tuple[list[ReferenceSong], list[Finding]]:
     """List the songs that `scan_folder` finds, and what it should have found but did not."""
     scan = scan_folder(folder, "references")
-    songs = [
-        ReferenceSong(song.name, "test", _files(song, _parts(song)), partial(_read_own, song))
-        for song in require_songs(folder, scan)
-    ]
+    songs = [ReferenceSong(song) for song in require_songs(folder, scan)]
     return songs, [finding for finding in scan.problems if finding.severity != "info"]
-
-
-def _parts(song: Song) -> dict[str, tuple[AudioPart, ...]]:
-    mixture = {} if song.mixture is None else {MIXTURE: (song.mixture,)}
-    return {**song.stems, **mixture}
-
-
-def _files(song: Song, order: Iterable[str]) -> tuple[Path, ...]:
-    parts = _parts(song)
-    return tuple(dict.fromkeys(part.path for name in order for part in parts.get(name, ())))
-
-
-def _read_musdb(song: Song) -> SongAudio:
-    """Read a song with the mixture as released, which need not be the sum of the stems."""
-    audio = _read(song)
-    path = song.parts[0].path
-    channels, rate = len(audio.mixture), audio.sample_rate
-    if song.mixture is None or audio.remark or (channels, rate) != (2, SAMPLE_RATE):
-        raise DataError(
-            f"{path}: {channels} channel(s) at {rate} Hz, or no mixture like the stems, where "
-            f"MUSDB18 has all five in stereo at {SAMPLE_RATE} Hz: download the song again"
-        )
-    if not is_stem_file(path):
-        return audio
-    stems = {name: _in_16_bits(audio.references[name]) for name in (VOCALS, *BACKING_PARTS)}
-    return SongAudio(_in_16_bits(audio.mixture), stems_as_targets(stems), rate)
 
 
 def _in_16_bits(audio: Audio) -> Audio:
@@ -152,67 +158,40 @@ def _in_16_bits(audio: Audio) -> Audio:
     return steps / np.float32(32768)
 
 
-def _read_own(song: Song) -> SongAudio:
-    audio = _read(song)
-    place = f"{song.parts[0].path.parent}, {song.name!r}"
-    for name in TWO_TARGETS:
-        if not audio.references[name].any():
-            raise DataError(f"{place}: {name} silent throughout: check which file is which stem")
-    refuse_misnamed(audio.references, audio, place)
-    return audio
-
-
-def _read(song: Song) -> SongAudio:
-    streams_of = cache(read_streams)
-    audio: dict[AudioPart, Audio] = {}
-    formats: dict[AudioPart, str] = {}
-    for part in (part for parts in _parts(song).values() for part in parts):
-        streams, rate = streams_of(part.path)
-        audio[part] = stream_of(part, streams)
-        channels, samples = audio[part].shape
-        formats[part] = f"{samples} samples in {channels} channel(s) at {rate} Hz"
-    first, *others = song.parts
-    for part in others:
-        if formats[part] != formats[first]:
-            raise DataError(
-                f"{part.path} holds {formats[part]}, but {first.path} {formats[first]}: export "
-                "all parts of the song alike"
-            )
-    stems = {stem: total([audio[part] for part in parts]) for stem, parts in song.stems.items()}
-    remark = ""
-    mixture = total([*stems.values()])
-    if song.mixture is not None and formats[song.mixture] == formats[first]:
-        mixture = audio[song.mixture]
-    elif song.mixture is not None:
-        remark = (
-            f"{song.mixture.path.name} holds {formats[song.mixture]}, unlike the stems: their sum "
-            "was separated instead"
-        )
-    if song.subtracts:
-        stems[INSTRUMENTAL] = mixture - stems[VOCALS]
-    return SongAudio(mixture, stems_as_targets(stems), streams_of(first.path)[1], remark)
+def files_digest(files: Sequence[Path]) -> str:
+    """SHA-256 over the content of files in order, not over their names."""
+    digest = hashlib.sha256()
+    for path in files:
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    return digest.hexdigest()
 
 
 def refuse_misnamed(stems: Mapping[str, Samples], song: SongAudio, place: str) -> None:
     """Raise DataError if vocals or accompaniment are the mixture, or each is the other."""
-    mixture, references = song.mixture, song.references
-    samples = min(audio.shape[1] for audio in (mixture, *stems.values()))
+    samples = min(audio.shape[1] for audio in (song.mixture, *stems.values()))
 
     def error(name: str, true: Samples) -> float:
         return float(np.square(stems[name][:, :samples] - true[:, :samples]).sum())
 
-    energy = {name: float(np.square(references[name]).sum()) for name in TWO_TARGETS}
+    pair = {
+        name: other
+        for name, other in zip(TWO_TARGETS, TWO_TARGETS[::-1], strict=True)
+        if name in stems
+    }
     holds = {}
-    for name, other in (TWO_TARGETS, TWO_TARGETS[::-1]):
-        if name in stems:
-            as_other = error(name, references[other])
-            # Where the other stem is silent, the mixture is right.
-            if error(name, mixture) < 1e-3 * energy[other]:
-                holds = {name: "mixture"}
-                break
-            if as_other < error(name, references[name]) and as_other < 0.5 * energy[other]:
-                holds[name] = other
-    if "mixture" in holds.values() or len(holds) == len(set(TWO_TARGETS) & set(stems)):
+    for name, other in pair.items():
+        true, false = song.references[name], song.references[other]
+        energy = float(np.square(false).sum())
+        # Where the other stem is silent, the mixture is right.
+        if error(name, song.mixture) < 1e-3 * energy:
+            holds[name] = "mixture"
+        elif error(name, false) < min(error(name, true), 0.5 * energy):
+            holds[name] = other
+    if "mixture" in holds.values() or len(holds) == len(pair):
         found = " and ".join(f"{name} holds the {what}" for name, what in holds.items())
         raise DataError(f"{place}: the file of {found}: check which file is which stem")
 
@@ -234,10 +213,10 @@ def stems_as_targets(stems: Mapping[str, Samples]) -> Estimates:
 
 def total(parts: Sequence[Samples]) -> Samples:
     """Sum stems; a DataError says that they differ in length."""
-    lengths = {part.shape[1] for part in parts}
+    lengths = sorted({part.shape[1] for part in parts})
     if len(lengths) > 1:
         raise DataError(
-            f"stems of {' and '.join(map(str, sorted(lengths)))} samples cannot be summed: export "
-            "them alike"
+            f"stems of {' and '.join(map(str, lengths))} samples cannot be summed: export them "
+            "alike"
         )
     return reduce(np.add, parts)

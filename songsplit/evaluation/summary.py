@@ -1,9 +1,10 @@
-"""Summing up scores over songs: as values for a file, as CSV, and as tables on a terminal."""
+"""Summing up scores over songs and comparing two systems: as values, as CSV, and as tables."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,16 +16,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from songsplit.evaluation.scoring import Results
-from songsplit.evaluation.track_scores import ALL_MEASURES, FIVE_TARGETS, METRICS
+from songsplit.errors import DataError
+from songsplit.evaluation.track_scores import ALL_MEASURES, FIVE_TARGETS, METRICS, TrackScores
 from songsplit.files import write_text
 from songsplit.naming import printable
 
-OVERALL_HEADINGS = ("SDR", "mean", "25 %", "75 %", *ALL_MEASURES[1:], "mean uSDR", "songs")
-
-Figure: TypeAlias = float | int | None
-# Values by system, of which the first is judged.
+# Scores by system, of which the first is judged, and by song.
+Results: TypeAlias = Mapping[str, Mapping[str, TrackScores]]
+# What `summarize` gives, in the same order.
 Summary: TypeAlias = Mapping[str, Mapping[str, Any]]
+
+_SIGNED = "+.2f"
+# With fewer songs, neither an interval nor a test says anything.
+_MIN_PAIRS = 3
 
 
 def summarize(results: Results) -> dict[str, dict[str, Any]]:
@@ -49,27 +53,26 @@ def summarize(results: Results) -> dict[str, dict[str, Any]]:
         for system, songs in results.items()
     }
     judged = next(iter(found.values()))["songs"]
-    everything = [song for content in found.values() for song in content["songs"].values()]
-    targets = {target for song in judged.values() for target in song}
-    targets = targets or {target for song in everything for target in song}
+    everything = [song for songs in results.values() for song in songs.values()]
+    targets = {target for song in everything for target in song.targets}
     for target in sorted(targets, key=FIVE_TARGETS.index):
         for content in found.values():
             content["overall"][target] = {}
             for measure in ALL_MEASURES:
-                figures = _figures(content["songs"], target, measure)
-                compared = _figures(judged, target, measure).keys() or figures.keys()
+                figures = figures_of(content["songs"], target, measure)
+                compared = figures_of(judged, target, measure).keys() or figures.keys()
                 values = [value for song, value in figures.items() if song in compared]
                 content["overall"][target][measure] = _statistics(values)
     return found
 
 
-def _figures(songs: Mapping[str, Any], target: str, measure: str) -> dict[str, float]:
+def figures_of(songs: Mapping[str, Any], target: str, measure: str) -> dict[str, float]:
     """Give the figures of the songs that have one."""
     figures = {name: song.get(target, {}).get(measure) for name, song in songs.items()}
     return {name: value for name, value in figures.items() if value is not None}
 
 
-def _statistics(values: list[float]) -> dict[str, Figure]:
+def _statistics(values: list[float]) -> dict[str, float | int | None]:
     names = ("lower_quartile", "median", "upper_quartile")
     quartiles = np.quantile(values, [0.25, 0.5, 0.75]) if values else [math.nan] * 3
     mean = float(np.mean(values)) if values else math.nan
@@ -80,22 +83,17 @@ def _statistics(values: list[float]) -> dict[str, Figure]:
     }
 
 
-def write_csv(path: Path, results: Results) -> None:
+def write_csv(path: Path, summary: Summary) -> None:
     """Write a row for each system, song and target; cells are empty where there is no figure."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    columns = ("system", "song", "target", *ALL_MEASURES, "frames", "frames_scored", "remark")
-    writer.writerow(columns)
-    for system, songs in results.items():
-        for name, scores in songs.items():
-            if not scores.targets:
-                nothing = [""] * (len(columns) - 3)
-                writer.writerow([system, name, *nothing, scores.remark])
-            for target in scores.targets:
-                figures = [_finite(scores.value(target, measure)) for measure in ALL_MEASURES]
-                sdr = scores.frames[target]["SDR"]
-                counts = [sdr.size, np.count_nonzero(np.isfinite(sdr))]
-                writer.writerow([system, name, target, *figures, *counts, scores.remark])
+    writer = csv.DictWriter(text, ("system", "song", "target", *ALL_MEASURES, "remark"))
+    writer.writeheader()
+    for system, content in summary.items():
+        for song, targets in content["songs"].items():
+            row = {"system": system, "song": song, "remark": content["remarks"].get(song)}
+            # A song that could not be scored has a row, too.
+            for target, figures in targets.items() or [("", {})]:
+                writer.writerow({**row, "target": target, **figures})
     write_text(path, text.getvalue())
 
 
@@ -104,17 +102,23 @@ def print_results(summary: Summary, console: Console) -> None:
     judged, content = next(iter(summary.items()))
     columns = (*METRICS, "uSDR")
     for target in content["overall"]:
-        rows = (
-            (name, *(cell(scores.get(target, {}).get(m)) for m in columns))
+        rows = [
+            [name, *(cell(scores.get(target, {}).get(m)) for m in columns)]
             for name, scores in content["songs"].items()
-        )
-        print_table(console, f"{judged}, {target}, song by song (dB)", ("song", *columns), rows)
+        ]
+        _print_table(console, f"{judged}, {target}, song by song (dB)", ("song", *columns), rows)
+    medians = ALL_MEASURES[1:]
+    heads = ("system", "SDR", "mean", "25 %", "75 %", *medians, "mean uSDR", "songs")
     for target in content["overall"]:
-        rows = (
-            (system, *overall_row(found["overall"][target])) for system, found in summary.items()
-        )
-        heads = ("system", *OVERALL_HEADINGS)
-        print_table(console, f"{target}, medians over songs (dB)", heads, rows)
+        rows = []
+        for system, found in summary.items():
+            measures = found["overall"][target]
+            sdr = measures["SDR"]
+            figures = [sdr[key] for key in ("median", "mean", "lower_quartile", "upper_quartile")]
+            figures += [measures[measure]["median"] for measure in medians]
+            cells = map(cell, [*figures, measures["uSDR"]["mean"]])
+            rows.append([system, *cells, str(sdr["songs"])])
+        _print_table(console, f"{target}, medians over songs (dB)", heads, rows)
     # Most remarks are about the song, and the same for all systems.
     remarks: dict[tuple[str, str, str], list[str]] = {}
     for system, found in summary.items():
@@ -125,16 +129,90 @@ def print_results(summary: Summary, console: Console) -> None:
         say(console, f"{kind}: {name} ({', '.join(systems)}): {remark}")
 
 
-def overall_row(measures: Mapping[str, Mapping[str, Figure]]) -> list[str]:
-    """Write the statistics of a system in a target as the cells of a row."""
-    sdr = measures["SDR"]
-    keys = ("median", "mean", "lower_quartile", "upper_quartile")
-    medians = [measures[measure]["median"] for measure in ALL_MEASURES[1:]]
-    figures = [*(sdr[key] for key in keys), *medians, measures["uSDR"]["mean"]]
-    return [*map(cell, figures), str(sdr["songs"])]
+def print_comparison(first: Path, second: Path, console: Console) -> None:
+    """Compare the first systems of two summaries on the songs that both have scores of.
+
+    The differences are B - A in dB. There is the 95 % bootstrap interval of the mean
+    (percentiles of 10 000 resamples, always the same ones), and the two-sided p value of the
+    Wilcoxon signed-rank test.
+    """
+    a, b = _read(first), _read(second)
+    common = [song for song in a["scores"] if song in b["scores"]]
+    if not common:
+        raise DataError(
+            f"{first} and {second} have no song with scores in common: score both systems on the "
+            "same songs"
+        )
+    different = [song for song in common if a["songs"].get(song) != b["songs"].get(song)]
+    if different:
+        raise DataError(
+            f"{first} and {second}: the audio of {', '.join(map(repr, different[:3]))} differs "
+            "between the two: score both systems against the same references"
+        )
+    say(console, f"A: {a['name']}, B: {b['name']}")
+    if a["settings"] != b["settings"]:
+        say(
+            console,
+            f"warning: A was scored with {a['settings']}, B with {b['settings']}: small "
+            "differences may come from that",
+        )
+    heads = ("measure", "songs", "median", "mean", "95 % interval", "p", "better/worse/equal")
+    sdr: dict[str, dict[str, float]] = {}
+    for target in FIVE_TARGETS:
+        rows = []
+        for measure in ALL_MEASURES:
+            old, new = (figures_of(found["scores"], target, measure) for found in (a, b))
+            # Summaries have 5 decimals: rounding errors are no difference between songs.
+            by_song = {s: round(new[s] - old[s], 5) for s in common if s in old and s in new}
+            if by_song:
+                rows.append([measure, *_difference(list(by_song.values()))])
+            if by_song and measure == "SDR":
+                sdr[target] = by_song
+        if rows:
+            _print_table(console, f"{target}, B - A (dB)", heads, rows)
+    rows = [[song, *(cell(d.get(song), _SIGNED) for d in sdr.values())] for song in common]
+    _print_table(console, "SDR song by song, B - A (dB)", ("song", *sdr), rows)
+    for song in sorted(set(a["scores"]) ^ set(b["scores"])):
+        say(console, f"scored in one of the two alone, and left out: {song}")
+    console.print(
+        "interval: bootstrap of the mean; p: Wilcoxon signed-rank test of each measure by "
+        "itself, not corrected for their number"
+    )
 
 
-def print_table(
+def _read(path: Path) -> dict[str, Any]:
+    """Read a summary, and add name and scores of its first system."""
+    file = path / "summary.json" if path.is_dir() else path
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        name, system = next(iter(content["systems"].items()))
+        scores = {song: targets for song, targets in system["songs"].items() if targets}
+        return {**content, "name": name, "scores": scores, "settings": dict(content["settings"])}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        raise DataError(
+            f"{file}: not a summary of scores ({error}): give a folder that this version's "
+            "evaluate.py wrote"
+        ) from error
+
+
+def _difference(values: Sequence[float]) -> list[str]:
+    """Write what is known of the differences of songs as the cells of a row."""
+    from scipy.stats import bootstrap, wilcoxon  # slow to import
+
+    interval, p = "-", "-"
+    if len(values) >= _MIN_PAIRS:
+        found = bootstrap((values,), np.mean, n_resamples=10_000, method="percentile", rng=0)
+        interval = " to ".join(cell(end, _SIGNED) for end in found.confidence_interval)
+    changed = [value for value in values if value != 0]
+    if len(changed) >= _MIN_PAIRS:
+        p = f"{wilcoxon(changed).pvalue:.2g}"
+    middle, mean = (cell(float(of(values)), _SIGNED) for of in (np.median, np.mean))
+    won, lost = sum(value > 0 for value in values), sum(value < 0 for value in values)
+    counts = f"{won}/{lost}/{len(values) - won - lost}"
+    return [str(len(values)), middle, mean, interval, p, counts]
+
+
+def _print_table(
     console: Console, title: str, heads: Sequence[str], rows: Iterable[Iterable[str]]
 ) -> None:
     """Print a table with a column of names and columns of figures."""
@@ -156,9 +234,9 @@ def _plain(text: str) -> Text:
     return Text(printable(text))  # no markup in names
 
 
-def cell(value: Figure) -> str:
+def cell(value: float | None, form: str = ".2f") -> str:
     """Write a figure in dB, "-" for none."""
-    return "-" if value is None else f"{value:.2f}"
+    return "-" if value is None else format(value, form)
 
 
 def _finite(value: float) -> float | None:

@@ -1,21 +1,28 @@
-"""Systems to score: a model, stems in files, and the yardsticks that know the true stems."""
+"""Systems to score: a model, stems in files, and yardsticks that are made from the true stems.
+
+The yardsticks show how far masks and filters can get. Vocals and accompaniment are two sources.
+Drums, bass and other are three of four sources, the fourth being the vocals. Memory does not grow
+with the song.
+"""
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, reduce
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from songsplit.audio import read_audio
-from songsplit.data.decoding import Audio
 from songsplit.data.folders import files_below
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS
 from songsplit.data.stem_names import stem_at_end, stem_in_folder, stems_named
 from songsplit.errors import ConfigError, DataError
-from songsplit.evaluation.oracles import ideal_ratio_mask, wiener_filter
 from songsplit.evaluation.projections import Samples
 from songsplit.evaluation.references import (
     Estimates,
@@ -26,75 +33,71 @@ from songsplit.evaluation.references import (
     stems_as_targets,
     total,
 )
+from songsplit.evaluation.track_scores import ACCOMPANIMENT, TWO_TARGETS
 from songsplit.inference import Quality
-from songsplit.models.weights import DEFAULT_MODEL, load_model
+from songsplit.models.weights import load_model
 from songsplit.naming import folded
 from songsplit.separator import Separator
+
+N_FFT = 4096
+HOP = 1024
+
+# Samples of a stretch, and those around it, in which frames reach into it.
+_STRETCH = 128 * HOP
+_AROUND = N_FFT
+# Not songsplit.dsp.stft, which is float32 by design: a yardstick is kept exact.
+_TRANSFORM: Any = {
+    "n_fft": N_FFT,
+    "hop_length": HOP,
+    "window": torch.hann_window(N_FFT, dtype=torch.float64),
+}
+
+# Relative level of white noise in each bin, shared equally among the sources. It keeps the inverse
+# finite for sources that are alike in all channels, and for silence.
+_NOISE = 1e-10
+_NOISE_FLOOR = 1e-30
+
+# From the spectra of mixture and sources, (channels, bins, frames) each, those of the
+# estimates of all sources but the last.
+_Filter: TypeAlias = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]
 
 
 @dataclass(frozen=True)
 class System:
     """Something that gives estimates, with the name that it has in results.
 
-    `settings` says, in values of JSON, what the estimates of a song depend on besides its audio.
-    `estimates` gives them by target, and a remark on them or nothing. Both raise DataError or
-    AudioFileError where there are none. `about` is recorded with the results.
+    `settings` says, in values of JSON, what the estimates of a song depend on besides its audio;
+    a ``remark`` among them is kept with the scores. `estimates` gives them by target. Both raise
+    DataError or AudioFileError where there are none. `about` is recorded with the results.
     """
 
     name: str
     settings: Callable[[ReferenceSong], dict[str, Any]]
-    estimates: Callable[[ReferenceSong, SongAudio], tuple[Estimates, str]]
+    estimates: Callable[[ReferenceSong, SongAudio], Estimates]
     about: Mapping[str, Any]
 
 
-def model_system(
-    model: str | None = None,
-    device: str | None = None,
-    quality: Quality = "balanced",
-) -> System:
+def model_system(model: str, device: str | None, quality: Quality) -> System:
     """Give a separation model, which gets the mixture at the song's own rate and channels."""
-    wanted = model or DEFAULT_MODEL
-    stored = load_model(wanted)
+    stored = load_model(model)
     separator = Separator(stored.model, device, quality=quality)
     stems = separator.targets
     if VOCALS not in stems or len(stems) < 2:
         raise ConfigError(
-            f"the model {wanted!r} gives {', '.join(stems)}: evaluate one that gives vocals "
+            f"the model {model!r} gives {', '.join(stems)}: evaluate one that gives vocals "
             "and an instrumental, or vocals and the other stems"
         )
-    # One song at a time goes through the network, others are scored meanwhile.
-    lock = threading.Lock()
 
-    def estimates(_: ReferenceSong, audio: SongAudio) -> tuple[Estimates, str]:
-        with lock:
-            return stems_as_targets(separator.separate(audio.mixture, audio.sample_rate)), ""
+    def estimates(_: ReferenceSong, audio: SongAudio) -> Estimates:
+        return stems_as_targets(separator.separate(audio.mixture, audio.sample_rate))
 
     # Kinds of devices compute in different precision.
-    settings = {
-        "model_sha256": stored.digest,
-        "quality": quality,
-        "device": separator.device.partition(":")[0],
-    }
-    name = Path(wanted).stem if Path(wanted).is_file() else wanted
+    kind = separator.device.partition(":")[0]
+    settings = {"model_sha256": stored.digest, "quality": quality, "device": kind}
+    name = Path(model).stem if Path(model).is_file() else model
     name += "" if quality == "balanced" else f"-{quality}"
     about = {"model": {"name": name, "sha256": stored.digest, "quality": quality}}
     return System(name, lambda _: settings, estimates, about)
-
-
-def yardsticks(targets: Sequence[str]) -> list[System]:
-    """Give the mixture as it is, the ideal ratio mask and the multichannel Wiener filter."""
-
-    def system(name: str, oracle: Callable[[Samples, Mapping[str, Samples]], Estimates]) -> System:
-        def estimates(_: ReferenceSong, audio: SongAudio) -> tuple[Estimates, str]:
-            return oracle(audio.mixture, {name: audio.references[name] for name in targets}), ""
-
-        return System(name, lambda _: {"targets": list(targets)}, estimates, {})
-
-    return [
-        system("mixture", lambda mixture, parts: dict.fromkeys(parts, mixture)),
-        system("ideal ratio mask", ideal_ratio_mask),
-        system("multichannel Wiener filter", wiener_filter),
-    ]
 
 
 def estimates_system(root: Path) -> System:
@@ -115,40 +118,44 @@ class EstimatesFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root, files, unreadable = files_below(root)
+        self.root, self._all, unreadable = files_below(root)
         for problem in unreadable:
             raise DataError(f"{problem.path}: {problem.text}")
         self.name = self.root.resolve().name or "estimates"
-        # With the names of their folders, for the root may be the folder of a song.
-        self._all = [
-            (file, [_alike(part) for part in (self.name, *file.relative_to(self.root).parts[:-1])])
-            for file in files
-        ]
 
     def settings(self, song: ReferenceSong) -> dict[str, Any]:
         """Give hashes (SHA-256) of the files, and what is remarked of them."""
         stems, remark = self.find(song)
         digests = {stem: files_digest(files) for stem, files in stems.items()}
-        return {"estimate_files": digests, "estimate_remark": remark}
+        return {"estimate_files": digests, "remark": remark}
 
-    def estimates(self, song: ReferenceSong, audio: SongAudio) -> tuple[Estimates, str]:
-        """Read the stems of a song."""
-        files, remark = self.find(song)
-        stems = {
-            stem: total([_read(file, audio) for file in several]) for stem, several in files.items()
-        }
-        found = stems_as_targets(stems)
+    def estimates(self, song: ReferenceSong, audio: SongAudio) -> Estimates:
+        """Read the stems of a song; a DataError says that one of them is another."""
+        expected = f"{len(audio.mixture)} channel(s) at {audio.sample_rate} Hz"
+        stems = {}
+        for stem, files in self.find(song)[0].items():
+            parts = []
+            for file in files:
+                samples, rate = read_audio(file)
+                if (found := f"{len(samples)} channel(s) at {rate} Hz") != expected:
+                    raise DataError(
+                        f"{file} has {found}, but the song {expected}: separate the song at its "
+                        "own rate with all of its channels"
+                    )
+                parts.append(samples)
+            stems[stem] = total(parts)
+        targets = stems_as_targets(stems)
         # Where a system finds no vocals, the accompaniment is the mixture.
-        if VOCALS not in found or found[VOCALS].any():
-            place = f"{self.root}, {song.name!r}"
-            refuse_misnamed(found, audio, place)
-        return found, remark
+        if VOCALS not in targets or targets[VOCALS].any():
+            refuse_misnamed(targets, audio, f"{self.root}, {song.name!r}")
+        return targets
 
     def find(self, song: ReferenceSong) -> tuple[dict[str, list[Path]], str]:
         """Find the files of each stem that is used, and say what is missing or not used.
 
         Several files are summed only of ``other``, such as guitar and piano, and in a folder
-        that is named for the stem.
+        that is named for the stem. Drums, bass and other are used only if there are all of them,
+        and vocals, and if no file is left over that may belong to them.
         """
         place, files, unknown = self._files(song)
         for stem, several in files.items():
@@ -159,16 +166,15 @@ class EstimatesFolder:
                     f"{place}: {' and '.join(file.name for file in several)} are all taken for "
                     f"{stem}: leave one file that holds all of it"
                 )
-        found = [file.name for several in files.values() for file in several] + unknown
         if not {VOCALS, INSTRUMENTAL} & set(files):
+            found = [file.name for several in files.values() for file in several] + unknown
+            title = PurePath(song.name).name
             raise DataError(
-                f"{place}: neither vocals nor accompaniment (found: "
-                f"{', '.join(found) or 'no stems'}): name the files vocals and accompaniment, or "
-                "vocals, drums, bass and other"
+                f"{place}: no vocals or accompaniment of {song.name!r} (found: "
+                f"{', '.join(found) or 'no stems'}): name files like '{title}/vocals.wav', "
+                f"'{title}/vocals/part.wav', 'vocals/{title}.wav' or '{title} - vocals.wav'"
             )
-        remarks = []
-        if unknown:
-            remarks.append(f"not used, since no stem is named: {', '.join(unknown)}")
+        remarks = [f"not used, since no stem is named: {', '.join(unknown)}"] if unknown else []
         parts = [part for part in BACKING_PARTS if part in files]
         complete = VOCALS in files and len(parts) == len(BACKING_PARTS)
         if parts and (unknown or not complete):
@@ -186,10 +192,15 @@ class EstimatesFolder:
         name = [_alike(part) for part in PurePath(song.name).parts]
         in_folder: dict[Path, list[tuple[str | None, Path]]] = defaultdict(list)
         elsewhere: list[tuple[str | None, Path]] = []
-        for file, folders in self._all:
+        for file in self._all:
+            # With the name of the root, which may be the folder of a song.
+            folders = [_alike(f) for f in (self.name, *file.relative_to(self.root).parts[:-1])]
             title, at_end = _alike(file.stem), stem_at_end(file.stem)
             if folders[-len(name) :] == name:
-                in_folder[file.parent].append((_stem(file), file))
+                named = stem_in_folder(file.stem, file.parent.name)
+                # A name without a stem is also taken for other.
+                named = at_end if named is not None and named.stem == OTHER else named
+                in_folder[file.parent].append((None if named is None else named.stem, file))
             elif folders[-len(name) - 1 : -1] == name:
                 in_folder[file.parent.parent].append((_folder_stem(file.parent), file))
             elif title == name[-1] and (stem := _folder_stem(file.parent)):
@@ -204,12 +215,6 @@ class EstimatesFolder:
                 f"{' and '.join(map(str, in_folder))}: name the one to score by a longer path"
             )
         place, found = next(iter(in_folder.items()), (self.root, elsewhere))
-        if not found:
-            title = PurePath(song.name).name
-            raise DataError(
-                f"{self.root}: no stems of {song.name!r}: name files like '{title}/vocals.wav', "
-                f"'{title}/vocals/part.wav', 'vocals/{title}.wav' or '{title} - vocals.wav'"
-            )
         files: dict[str, list[Path]] = defaultdict(list)
         for stem, file in found:
             if stem is not None and stem != MIXTURE:
@@ -218,35 +223,149 @@ class EstimatesFolder:
         return place, files, unknown
 
 
-def _stem(file: Path) -> str | None:
-    """Tell the stem of a file in the folder of its song."""
-    named = stem_in_folder(file.stem, file.parent.name)
-    if named is not None and named.stem == OTHER:
-        # A name without a stem is also taken for other.
-        named = stem_at_end(file.stem)
-    return named.stem if named is not None else None
-
-
 def _folder_stem(folder: Path) -> str | None:
     """Tell the stem that a folder is called, if that is its whole name."""
     named = stem_at_end(folder.name)
     return named.stem if named is not None and not named.song else None
 
 
+@cache
 def _alike(name: str) -> str:
     # Programs may name their output after a file X.stem.mp4.
     return folded(name).removesuffix(".stem")
 
 
-def _read(path: Path, song: SongAudio) -> Audio:
-    samples, rate = read_audio(path)
-    found, wanted = (
-        f"{len(audio)} channel(s) at {hertz} Hz"
-        for audio, hertz in ((samples, rate), (song.mixture, song.sample_rate))
+def yardsticks(targets: Sequence[str]) -> list[System]:
+    """Give the mixture as it is, the ideal ratio mask and the multichannel Wiener filter."""
+
+    def system(name: str, oracle: Callable[[Samples, Mapping[str, Samples]], Estimates]) -> System:
+        def estimates(_: ReferenceSong, audio: SongAudio) -> Estimates:
+            return oracle(audio.mixture, {name: audio.references[name] for name in targets})
+
+        return System(name, lambda _: {"targets": list(targets)}, estimates, {})
+
+    return [
+        system("mixture", lambda mixture, parts: dict.fromkeys(parts, mixture)),
+        system("ideal ratio mask", ideal_ratio_mask),
+        system("multichannel Wiener filter", wiener_filter),
+    ]
+
+
+def ideal_ratio_mask(
+    mixture: Samples, references: Mapping[str, Samples], power: float = 2.0
+) -> dict[str, Samples]:
+    """Multiply the spectrum by ``|S_j|^p / (|S_1|^p + |S_2|^p + ...)`` in each channel.
+
+    `references` are vocals and accompaniment, or these and drums, bass and other, all of the
+    mixture's shape (channels, samples). There is an estimate of each, of the mixture's type;
+    vocals and accompaniment sum to the mixture. (A. Liutkus and R. Badeau 2015)
+    """
+
+    def apply(mixed: Tensor, sources: Sequence[Tensor]) -> list[Tensor]:
+        powers = [source.abs() ** power for source in sources]
+        whole = reduce(torch.add, powers)
+        masks = [torch.where(whole > 0, part / whole, 1 / len(powers)) for part in powers[:-1]]
+        return [mask * mixed for mask in masks]
+
+    return _estimates(mixture, references, lambda _: apply)
+
+
+def wiener_filter(mixture: Samples, references: Mapping[str, Samples]) -> dict[str, Samples]:
+    """Filter the mixture with the multichannel Wiener filter, the MWF of SiSEC 2018.
+
+    Under the local Gaussian model (N. Q. K. Duong et al. 2010) the short-time spectrum
+    ``s_j(f, t)`` of source j, a vector over C channels, has the covariance ``v_j(f, t) R_j(f)``.
+    Of the sum x of the sources, the best linear estimate of one is
+    ``v_j R_j (v_1 R_1 + v_2 R_2 + ...)^-1 x``, here with ``v_j(f, t) = |s_j(f, t)|² / C`` and
+    ``R_j(f) = sum_t s_j s_j^H / sum_t v_j``.
+    """
+    return _estimates(mixture, references, _make_wiener_filter)
+
+
+def _make_wiener_filter(sources: Sequence[Samples]) -> _Filter:
+    spatial = [_spatial_covariance(source) for source in sources]
+
+    def apply(mixed: Tensor, spectra: Sequence[Tensor]) -> list[Tensor]:
+        covariances = [_power(s) * r for s, r in zip(spectra, spatial, strict=True)]
+        whole = reduce(torch.add, covariances)
+        levels = whole.diagonal().real  # (bins, frames, channels)
+        noise = _NOISE * levels.mean(dim=-1) + _NOISE_FLOOR
+        for channel in range(len(mixed)):
+            whole[channel, channel] += noise
+        whitened = _solve(whole, mixed)
+        rest = noise / len(spectra) * whitened
+        # A matrix times a vector.
+        return [(covariance * whitened).sum(dim=1) + rest for covariance in covariances[:-1]]
+
+    return apply
+
+
+def _spatial_covariance(source: Samples) -> Tensor:
+    """Give R_j, shape (channels, channels, bins, 1); identity where there is silence."""
+    covariance, power = torch.zeros(()), torch.zeros(())
+    # From the first frame that has a part of the song to the last.
+    for start in range(-N_FFT // 2, source.shape[1] + N_FFT // 2, _STRETCH):
+        around = _AROUND // HOP
+        spectrum = _spectrum(source, start)[:, :, around : around + _STRETCH // HOP]
+        covariance = covariance + torch.einsum("cft,dft->cdf", spectrum, spectrum.conj())
+        power = power + _power(spectrum).sum(dim=-1)
+    identity = torch.eye(len(source), dtype=torch.complex128)[:, :, None]
+    return torch.where(power > 0, covariance / power, identity)[..., None]
+
+
+def _power(spectrum: Tensor) -> Tensor:
+    return (spectrum.real.square() + spectrum.imag.square()).mean(dim=0)
+
+
+def _solve(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Solve ``matrix @ x = vector`` for each frame and bin, changing `matrix`.
+
+    Gaussian elimination, which needs no pivoting as the matrices are Hermitian and positive
+    definite; for millions of tiny systems many times faster than `torch.linalg.solve`. The
+    shapes are (channels, channels, bins, frames) and (channels, bins, frames).
+    """
+    solution = vector.clone()
+    channels = len(vector)
+    for k in range(channels):
+        for row in range(k + 1, channels):
+            factor = matrix[row, k] / matrix[k, k].real
+            matrix[row, k + 1 :] -= factor * matrix[k, k + 1 :]
+            solution[row] -= factor * solution[k]
+    for k in reversed(range(channels)):
+        known = (matrix[k, k + 1 :] * solution[k + 1 :]).sum(dim=0)
+        solution[k] = (solution[k] - known) / matrix[k, k].real
+    return solution
+
+
+def _estimates(
+    mixture: Samples,
+    references: Mapping[str, Samples],
+    make_filter: Callable[[Sequence[Samples]], _Filter],
+) -> dict[str, Samples]:
+    estimates: dict[str, Samples] = {}
+    four_sources = (*BACKING_PARTS, VOCALS)
+    for names in (four_sources, TWO_TARGETS) if OTHER in references else (TWO_TARGETS,):
+        sources = [references[name] for name in names]
+        separate = make_filter(sources)
+        found = [np.empty_like(mixture) for _ in sources[:-1]]
+        for start in range(0, mixture.shape[1], _STRETCH):
+            spectra = [_spectrum(audio, start) for audio in (mixture, *sources)]
+            for estimate, spectrum in zip(found, separate(spectra[0], spectra[1:]), strict=True):
+                stretch = estimate[:, start : start + _STRETCH]
+                samples = torch.istft(spectrum, **_TRANSFORM)[:, _AROUND:]
+                stretch[:] = samples[:, : stretch.shape[1]].numpy()
+        estimates |= zip(names, found, strict=False)
+    estimates[ACCOMPANIMENT] = mixture - estimates[VOCALS]
+    return {target: estimates[target] for target in references}
+
+
+def _spectrum(audio: Samples, start: int) -> Tensor:
+    """Short-time spectrum of a stretch and what is around it, with zeros beyond the ends."""
+    first, end = start - _AROUND, start + _STRETCH + _AROUND
+    cut = audio[:, max(first, 0) : end].astype(np.float64)
+    before = max(-first, 0)
+    padded = np.pad(cut, ((0, 0), (before, end - first - before - cut.shape[1])))
+    spectrum: Tensor = torch.stft(
+        torch.from_numpy(padded), **_TRANSFORM, pad_mode="constant", return_complex=True
     )
-    if found != wanted:
-        raise DataError(
-            f"{path} has {found}, but the song {wanted}: separate the song at its own rate with "
-            "all of its channels"
-        )
-    return samples
+    return spectrum

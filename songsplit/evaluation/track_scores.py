@@ -59,20 +59,10 @@ class TrackScores:
         return tuple(self.frames)
 
     def value(self, target: str, measure: str) -> float:
-        """Give the figure of the song in one measure.
+        """Give the figure of a target in SDR, ISR, SIR, SAR, uSDR or SI-SDR, in dB.
 
-        Parameters
-        ----------
-        target : str
-            A target, scored or not.
-        measure : str
-            SDR, ISR, SIR, SAR, uSDR or SI-SDR.
-
-        Returns
-        -------
-        float
-            The figure in dB, NaN if there is none. Of the first four it is the median over
-            the seconds that have a finite score: as in museval, perfect seconds do not count.
+        Of the first four it is the median over the seconds that have a finite score: as in
+        museval, perfect seconds do not count. It is NaN if there is none.
         """
         if measure in WHOLE_MEASURES:
             return self.whole.get(target, {}).get(measure, float("nan"))
@@ -90,8 +80,7 @@ class TrackScorer:
     estimate of either vocals or accompaniment all targets are one group.
 
     If a stem sounds and its estimate is silent throughout, the song counts with 0 dB in all
-    measures: museval gives no scores there, so that a system that gives up on hard songs would
-    have better medians.
+    measures. By museval's rule it would not count, which favours systems that give up on it.
 
     Parameters
     ----------
@@ -110,8 +99,6 @@ class TrackScorer:
         If shapes disagree or samples are not finite.
     ConfigError
         If there is no such backend.
-    MissingExtraError, DataError
-        If museval is not installed, or lacks the ffmpeg program.
     """
 
     def __init__(
@@ -123,8 +110,6 @@ class TrackScorer:
     ) -> None:
         if backend not in get_args(Backend):
             raise ConfigError(f"backend {backend!r}: choose one of {get_args(Backend)}")
-        if backend == "museval":
-            load_museval()
         self._backend, self._rate = backend, sample_rate
         self._references = {target: np.asarray(audio) for target, audio in references.items()}
         shapes = {target: audio.shape for target, audio in self._references.items()}
@@ -154,6 +139,8 @@ class TrackScorer:
         AudioInputError
             If there is no estimate to score, if channels differ in number from those of the
             references, or if samples are not finite.
+        MissingExtraError, DataError
+            If museval is not installed, lacks the ffmpeg program or has no scores of the song.
         """
         targets = [target for target in self._references if target in estimates]
         if not targets:
@@ -182,71 +169,6 @@ class TrackScorer:
             {target: frames[target] for target in targets}, whole, "; ".join(dict.fromkeys(remarks))
         )
 
-    def _group_scores(
-        self, group: Sequence[str], estimates: Mapping[str, Samples], remarks: list[str]
-    ) -> Floats:
-        others = _partners(group, self._references)
-        together = (*group, *others)
-        if together not in self._statistics:
-            references = np.stack([self._references[target] for target in together])
-            self._statistics[together] = ReferenceStatistics(references, self._rate, self._rate)
-        statistics = self._statistics[together]
-        scores = np.full((4, len(group), len(statistics.silent_frames)), np.nan)
-        names = ", ".join(group)
-        mute = [name for name in together if _mute(self._references[name])]
-        if mute:
-            remarks.append(
-                f"no SDR, ISR, SIR and SAR of {names}: the reference of {', '.join(mute)} is "
-                "silent throughout (channels that sum to zero count as silent)"
-            )
-            return scores
-        given_up = [index for index, name in enumerate(group) if _mute(estimates[name])]
-        if given_up:
-            scores[:, given_up] = np.where(statistics.silent_frames, np.nan, 0.0)
-            remarks.append(
-                f"the estimate of {', '.join(group[index] for index in given_up)} is silent "
-                "throughout and counts with 0 dB"
-            )
-        chosen = [index for index in range(len(group)) if index not in given_up]
-        if not chosen:
-            return scores
-        stack = np.stack([estimates[group[index]] for index in chosen])
-        if self._backend == "museval":
-            scores[:, chosen] = self._museval_scores([group[n] for n in chosen], stack, remarks)
-        else:
-            if others:
-                remarks.append(f"{names} scored without an estimate of {' and '.join(others)}")
-            scores[:, chosen] = statistics.score(stack, chosen)
-            if np.isfinite(scores[:, chosen]).any() and statistics.caution:
-                remarks.append(f"ISR, SIR and SAR are not to be relied on: {statistics.caution}")
-        frames = scores.shape[2]
-        missing = np.isnan(scores[0, chosen]).any(axis=0) & ~statistics.silent_frames
-        if missing.any() and not missing.all():
-            remarks.append(
-                f"{names}: {missing.sum()} of {frames} windows not scored, because an estimate is "
-                "silent there"
-            )
-        for name, values in zip(group, scores[0], strict=True):
-            if perfect := np.count_nonzero(values == np.inf):
-                remarks.append(
-                    f"{name}: {perfect} of {frames} windows perfect, which medians leave out"
-                )
-        return scores
-
-    def _museval_scores(
-        self, targets: Sequence[str], estimates: Samples, remarks: list[str]
-    ) -> Floats:
-        references = np.stack([self._references[target] for target in targets])
-        why = f"{targets[0]} is the only target"
-        if len(targets) > 1:
-            try:
-                return museval_scores(references, estimates, self._rate, self._rate)
-            except (np.linalg.LinAlgError, AttributeError) as error:
-                # museval 0.4.1 looks for the former in a module that numpy 2.4 does not have.
-                why = f"the references depend linearly on each other ({error})"
-        remarks.append(f"museval scores nothing: {why}")
-        return np.full((4, 1, 1), np.nan)
-
     def _fitted(self, target: str, estimate: Samples, remarks: list[str]) -> Samples:
         channels, samples = self._references[target].shape
         if estimate.ndim != 2 or len(estimate) != channels or not estimate.size:
@@ -255,16 +177,56 @@ class TrackScorer:
                 f"samples) = ({channels}, {samples}), as the reference"
             )
         check_stack(estimate[np.newaxis], f"the estimate of {target}")
-        difference = estimate.shape[1] - samples
-        seconds = abs(difference) / self._rate
-        if difference > 0:
-            remarks.append(f"estimate of {target} {seconds:.3f} s longer: cut at the end")
-        elif difference < 0:
+        excess = estimate.shape[1] - samples
+        if excess:
             remarks.append(
-                f"estimate of {target} {seconds:.3f} s shorter: continued with zeros, so that "
-                "whole seconds that it lacks do not count"
+                f"estimate of {target} {abs(excess) / self._rate:.3f} s "
+                + ("longer: cut at the end" if excess > 0 else "shorter: continued with zeros")
             )
-        return np.pad(estimate, ((0, 0), (0, max(0, -difference))))[:, :samples]
+        return np.pad(estimate, ((0, 0), (0, max(0, -excess))))[:, :samples]
+
+    def _group_scores(
+        self, group: Sequence[str], estimates: Mapping[str, Samples], remarks: list[str]
+    ) -> Floats:
+        """Score targets together, shape (4, targets, frames)."""
+        others = _partners(group, self._references)
+        together = (*group, *others)
+        if together not in self._statistics:
+            references = np.stack([self._references[target] for target in together])
+            self._statistics[together] = ReferenceStatistics(references, self._rate, self._rate)
+        statistics = self._statistics[together]
+        names = ", ".join(group)
+        if mute := _silent(self._references, together):
+            remarks.append(
+                f"no SDR, ISR, SIR and SAR of {names}: the reference of {', '.join(mute)} is "
+                "silent throughout (channels that sum to zero count as silent)"
+            )
+            return np.full((4, len(group), len(statistics.silent_frames)), np.nan)
+        given_up = _silent(estimates, group)
+        # References stand in for missing estimates, which do not matter to the other targets.
+        stand_in = {*given_up, *others}
+        stack = np.stack([(self._references if n in stand_in else estimates)[n] for n in together])
+        if self._backend == "museval":
+            scores = museval_scores(statistics.references, stack, self._rate, self._rate)
+        else:
+            scores = statistics.score(stack)
+            if np.isfinite(scores).any() and statistics.caution:
+                remarks.append(f"ISR, SIR and SAR are not to be relied on: {statistics.caution}")
+        scores = scores[:, : len(group)]
+        if others:
+            remarks.append(f"{names} scored without an estimate of {' and '.join(others)}")
+        if given_up:
+            scores[:, np.isin(group, given_up)] = np.where(statistics.silent_frames, np.nan, 0.0)
+            remarks.append(
+                f"the estimate of {', '.join(given_up)} is silent throughout and counts with 0 dB"
+            )
+        missing = np.isnan(scores[0]).any(axis=0) & ~statistics.silent_frames
+        if missing.any() and not missing.all():
+            remarks.append(
+                f"{names}: {missing.sum()} of {len(missing)} windows not scored, because an "
+                "estimate is silent there"
+            )
+        return scores
 
 
 def score_track(
@@ -276,46 +238,38 @@ def score_track(
 ) -> TrackScores:
     """Score one system on one song: :class:`TrackScorer` in one call.
 
-    Parameters
-    ----------
-    references, estimates : mapping of str to ndarray, shape (channels, samples)
-        True and estimated audio by target.
-    sample_rate, backend
-        As for :class:`TrackScorer`.
-
-    Returns
-    -------
-    TrackScores
-        The measures are defined in :mod:`songsplit.evaluation.bss_eval`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from songsplit.evaluation import score_track
-    >>> noise = np.random.default_rng(0).normal(size=(2, 2, 24000))
-    >>> references = {"vocals": noise[0], "accompaniment": noise[1]}
-    >>> estimates = {"vocals": noise[0] + 0.1 * noise[1], "accompaniment": 0.9 * noise[1]}
-    >>> scores = score_track(references, estimates, 8000)
-    >>> round(scores.value("vocals", "SDR")), round(scores.value("accompaniment", "SI-SDR")) > 100
-    (20, True)
+    Parameters and errors are those of :class:`TrackScorer` and its `score`; the measures are
+    defined in :mod:`songsplit.evaluation.bss_eval`.
     """
     return TrackScorer(references, sample_rate, backend=backend).score(estimates)
 
 
 def museval_scores(references: Samples, estimates: Samples, window: int, hop: int) -> Floats:
-    """SDR, ISR, SIR and SAR by the package museval, shape (4, targets, frames)."""
+    """SDR, ISR, SIR and SAR by the package museval, shape (4, targets, frames).
+
+    A DataError says that museval has no scores of such references.
+    """
+    if len(references) == 1:
+        raise DataError("museval scores no target by itself: give an estimate of another one")
+    pair = (np.moveaxis(audio.astype(np.float64), 1, 2) for audio in (references, estimates))
     with warnings.catch_warnings():
         # museval uses scipy.fftpack, which is deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
-        *measures, _ = load_museval().metrics.bss_eval(
-            *(np.moveaxis(audio.astype(np.float64), 1, 2) for audio in (references, estimates)),
-            window=window,
-            hop=hop,
-            compute_permutation=False,
-            filters_len=FILTER_LENGTH,
-            framewise_filters=False,
-            bsseval_sources_version=False,
-        )
+        try:
+            *measures, _ = load_museval().metrics.bss_eval(
+                *pair,
+                window=window,
+                hop=hop,
+                compute_permutation=False,
+                filters_len=FILTER_LENGTH,
+                framewise_filters=False,
+                bsseval_sources_version=False,
+            )
+        except (np.linalg.LinAlgError, AttributeError) as error:
+            # museval 0.4.1 looks for the former in a module that numpy 2.4 does not have.
+            raise DataError(
+                f"museval cannot score references that depend linearly on each other ({error})"
+            ) from error
     return np.stack(measures)
 
 
@@ -333,8 +287,8 @@ def load_museval() -> Any:
     return museval
 
 
-def _mute(audio: Samples) -> bool:
-    return bool(silent(audio[np.newaxis])[0])
+def _silent(audio: Mapping[str, Samples], names: Sequence[str]) -> list[str]:
+    return [name for name in names if silent(audio[name][np.newaxis])[0]]
 
 
 def _groups(targets: Sequence[str]) -> list[list[str]]:
@@ -348,7 +302,6 @@ def _partners(group: Sequence[str], references: Mapping[str, Samples]) -> list[s
     """Name the references that a single estimate is scored against besides its own."""
     if len(group) > 1:
         return []
-    other = {VOCALS: ACCOMPANIMENT, ACCOMPANIMENT: VOCALS}.get(group[0])
-    if other in references:
-        return [str(other)]
+    if group[0] in TWO_TARGETS and set(TWO_TARGETS) <= set(references):
+        return [target for target in TWO_TARGETS if target != group[0]]
     return [target for target in references if target not in (group[0], ACCOMPANIMENT)]

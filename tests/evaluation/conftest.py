@@ -86,7 +86,7 @@ class _QuickScorer:
 @pytest.fixture
 def quick_scorer(monkeypatch: pytest.MonkeyPatch) -> type[_QuickScorer]:
     """Replace scoring, where scores do not matter; `made` counts the songs that were scored."""
-    monkeypatch.setattr("songsplit.evaluation.scoring.TrackScorer", _QuickScorer)
+    monkeypatch.setattr("songsplit.evaluation.program.TrackScorer", _QuickScorer)
     monkeypatch.setattr(_QuickScorer, "made", 0)
     return _QuickScorer
 

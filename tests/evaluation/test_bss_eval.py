@@ -8,8 +8,8 @@ import pytest
 from songsplit.data.musdb import SAMPLE_RATE
 from songsplit.errors import AudioInputError
 from songsplit.evaluation import ReferenceStatistics, frame_sdr, si_sdr, usdr
-from songsplit.evaluation.oracles import ideal_ratio_mask
 from songsplit.evaluation.references import musdb_songs
+from songsplit.evaluation.systems import ideal_ratio_mask
 from songsplit.evaluation.track_scores import TWO_TARGETS, museval_scores
 
 RATE = 8000
@@ -145,15 +145,7 @@ def test_unusable_references_are_refused(references: np.ndarray, message: str):
         ReferenceStatistics(references, RATE, RATE)
 
 
-@pytest.mark.parametrize(
-    "measure",
-    [
-        usdr,
-        si_sdr,
-        lambda r, e: frame_sdr(r, e, RATE, RATE),
-        lambda r, e: ReferenceStatistics(r, RATE, RATE).score(e),
-    ],
-)
+@pytest.mark.parametrize("measure", [usdr, si_sdr, lambda r, e: frame_sdr(r, e, RATE, RATE)])
 def test_unusable_estimates_are_refused(measure):
     for unlike in (ESTIMATES[:, :, 1:], ESTIMATES[:1]):
         with pytest.raises(AudioInputError, match="same shape"):
@@ -162,11 +154,6 @@ def test_unusable_estimates_are_refused(measure):
     broken = changed(ESTIMATES, 1, 0, np.where(np.arange(ESTIMATES.shape[2]) < 34000, 0, np.nan))
     with pytest.raises(AudioInputError, match="estimates hold"):
         measure(REFERENCES, broken)
-
-
-def test_frames_without_samples_are_refused():
-    with pytest.raises(AudioInputError, match="at least 1"):
-        ReferenceStatistics(REFERENCES, RATE, 0)
 
 
 @pytest.mark.parametrize("where", [0, 1234, RATE - 1])

@@ -6,23 +6,20 @@ import csv
 import io
 import json
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from songsplit.evaluation import scoring
-from songsplit.evaluation.program import main
-from songsplit.evaluation.scoring import load_scores, store_scores
+from songsplit.evaluation import program
+from songsplit.evaluation.program import load_scores, main, store_scores
 from songsplit.models.weights import save_weights
 from tests.models.tiny import tiny_model
 
 from .conftest import scores_of, write_stems
 from .conftest import song as made_song
 
-ROOT = Path(__file__).parents[2]
 YARDSTICKS = ("mixture", "ideal ratio mask", "multichannel Wiener filter")
 
 
@@ -89,9 +86,7 @@ def test_from_songs_to_table_and_files(hq_root: Path, save_model, quick_scorer, 
     assert len(list(yardsticks.glob("*/test/*.json"))) == 6
     with (output / "scores.csv").open(newline="", encoding="utf-8") as file:
         assert len(list(csv.DictReader(file))) == 2 * 2 * 4
-    printed = capsys.readouterr().out
-    for text in ("Band - Song's End", "mixture", f"{sdr['small']:.2f}"):
-        assert text in printed
+    assert f"{sdr['small']:.2f}" in capsys.readouterr().out
 
 
 def test_model_of_four_stems_on_own_songs(own: Path, save_model, quick_scorer, capsys):
@@ -100,22 +95,20 @@ def test_model_of_four_stems_on_own_songs(own: Path, save_model, quick_scorer, c
     assert "drums, bass" in capsys.readouterr().err
     path, _ = save_model("drums", "bass", "other", "vocals")
     arguments = ["--references", str(own), "--model", path, "--no-report"]
-    assert main([*arguments, "--output", "mine", "--yardsticks", "shared"]) == 0
+    assert main([*arguments, "--output", "mine"]) == 0
     for system in ("small", "multichannel Wiener filter"):
         songs = summary("mine")["systems"][system]["songs"]
         assert (len(songs["A"]), set(songs["C"])) == (5, {"vocals", "accompaniment"})
-    assert Path("shared/mixture/test/A.json").is_file()
 
 
 def test_what_is_scored_is_not_scored_again(own: Path, estimates: Path, quick_scorer):
-    assert main([*SCORE, "--jobs", "2"]) == 0
+    assert main(SCORE) == 0
     first = summary()
     assert quick_scorer.made == 3
     assert main(SCORE) == 0
     assert quick_scorer.made == 3
     assert summary()["systems"] == first["systems"]
-    assert main(["--compare", "out", "out/summary.json", "--output", "difference.json"]) == 0
-    assert json.loads(Path("difference.json").read_text())["songs"] == ["A", "B", "C"]
+    assert main(["--compare", "out", "out/summary.json"]) == 0
     # An estimate, a reference, and a damaged file: each is scored again, and nothing else.
     write_stems(estimates / "A", {"vocals": made_song(5, 1.2)["vocals"]})
     write_stems(own / "B", {"bass": made_song(6, 1.2)["bass"]})
@@ -133,27 +126,38 @@ def test_scores_of_another_system_of_the_same_name_are_not_replaced_without_a_wo
 ):
     shutil.copytree("peer", "others/peer")
     arguments = ["--references", "own songs", "--no-report", "--estimates"]
-    assert main([*arguments, "peer"]) == 0
-    assert "warning" not in capsys.readouterr().err
-    assert main([*arguments, "others/peer"]) == 0
-    assert "holds the scores of another 'peer'" in capsys.readouterr().err
+    for folder, warned in (("peer", False), ("peer", False), ("others/peer", True)):
+        assert main([*arguments, folder]) == 0
+        assert ("holds the scores of another system" in capsys.readouterr().err) == warned
+
+
+def test_remarks_and_long_titles_are_stored(own: Path, estimates: Path, quick_scorer, capsys):
+    long = "Band/" + "é" * 125
+    for folder in (own, estimates):
+        (folder / "Band").mkdir()
+        (folder / "A").rename(folder / long)
+    write_stems(estimates / long, {"banjo": made_song(7, 1.2)["bass"]})
+    for _ in range(2):
+        assert main(SCORE) == 0
+        assert "no stem is named: banjo.wav" in summary()["systems"]["peer"]["remarks"][long]
+    assert quick_scorer.made == 3
 
 
 def test_an_interrupted_evaluation_goes_on(own: Path, estimates: Path, quick_scorer, monkeypatch):
     with monkeypatch.context() as patch:
-        write = scoring.store_scores
+        write = program.store_scores
 
         def interrupted(path: Path, *given: object) -> None:
             if path.stem == "B":
                 raise KeyboardInterrupt
             write(path, *given)
 
-        patch.setattr(scoring, "store_scores", interrupted)
+        patch.setattr(program, "store_scores", interrupted)
         assert main(SCORE) == 130
     assert Path("out/peer/test/A.json").is_file()
     before = quick_scorer.made
     assert main(SCORE) == 0
-    assert 1 <= quick_scorer.made - before <= 2
+    assert quick_scorer.made - before == 2
 
 
 def test_songs_that_cannot_be_scored_are_named_and_the_others_are_scored(
@@ -167,7 +171,7 @@ def test_songs_that_cannot_be_scored_are_named_and_the_others_are_scored(
     capsys.readouterr()
     assert main(SCORE) == 1
     captured = capsys.readouterr()
-    assert "no stems of 'B'" in captured.out
+    assert "accompaniment of 'B'" in captured.out
     assert "bass.wav" in captured.out
     assert "2 of 3 songs could not be scored" in captured.err
     assert "warning: own songs/notes.wav" in captured.err
@@ -199,16 +203,6 @@ def test_museval_reads_the_scores_that_are_stored(tmp_path: Path):
     assert load_scores(tmp_path / "test" / "a.json", {"model": "y"}) is None
 
 
-def test_without_matplotlib_there_is_no_report_and_no_error(
-    own: Path, estimates: Path, quick_scorer, monkeypatch, capsys
-):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "songsplit.evaluation.report", raising=False)
-    assert main(SCORE[:-1]) == 0
-    assert "'songsplit[eval]'" in capsys.readouterr().out
-    assert not Path("out/report.html").exists()
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -235,14 +229,11 @@ def test_errors_are_one_line_and_a_status(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--references . --jobs 0", "--jobs"),
-        ("", "--musdb"),
-        ("--references . --musdb .", "not allowed with"),
         ("--references . --subset train", "go with --musdb"),
         ("--musdb . --split valid", "add --subset train"),
         ("--musdb . --model m --estimates .", "not allowed with"),
-        ("--musdb . --estimates . --device cpu", "--device goes with --model"),
-        ("--compare a b --no-report", "--no-report does not go"),
+        ("--musdb . --estimates . --device cpu", "go with --model"),
+        ("--compare a b --no-report", "no other option"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(capsys, arguments: str, message: str):
@@ -250,18 +241,6 @@ def test_options_that_make_no_sense_are_refused(capsys, arguments: str, message:
         main(arguments.split())
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
-
-
-def test_help_is_quick():
-    code = (
-        "import runpy, sys; sys.argv = ['evaluate.py', '--help']\n"
-        "try: runpy.run_path('evaluate.py', run_name='__main__')\n"
-        "except SystemExit: print(sorted({'torch', 'matplotlib', 'scipy'} & set(sys.modules)))"
-    )
-    command = [sys.executable, "-c", code]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "--references" in run.stdout
-    assert run.stdout.splitlines()[-1] == "[]"
 
 
 def test_names_that_the_terminal_cannot_show(own: Path, estimates: Path, quick_scorer, monkeypatch):
