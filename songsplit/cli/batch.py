@@ -13,11 +13,9 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from songsplit.audio import clear_stale_parts
-from songsplit.cli.finished import from_stems
 from songsplit.cli.inputs import Song, standard_input
-from songsplit.cli.plan import Outcome, Planner, Request, failure
-from songsplit.cli.records import write_records
-from songsplit.naming import Files, is_plain
+from songsplit.cli.plan import Outcome, Planner, Request, failure, write_records
+from songsplit.naming import Files
 
 if TYPE_CHECKING:
     from songsplit.cli.display import BatchDisplay
@@ -36,10 +34,9 @@ class Stopped(KeyboardInterrupt):
 
 
 class Batch:
-    """Separates songs, whatever happens to single ones of them.
+    """Separates songs, whatever happens to single ones of them, and shows what became of each.
 
-    `load` gives the separator and is called when a song needs it. `outcomes` tells what became
-    of each song, in the order in which they were finished.
+    `load` gives the separator and is called when a song needs it.
     """
 
     def __init__(
@@ -48,37 +45,32 @@ class Batch:
         self._request, self._load, self._display = request, load, display
         self._stopped: Stopped | None = None
         self._in_pipe = False
-        self.outcomes: list[Outcome] = []
 
-    def run(self, songs: Sequence[Song], *, jobs: int = 1, dry_run: bool = False) -> None:
-        """Separate songs, `jobs` of them at once; results do not depend on that.
+    def run(self, songs: Sequence[Song]) -> None:
+        """Plan songs, separate them and record their results.
 
         A model or device that cannot be used is an error of ours before any song. An
         interruption raises :class:`Stopped`: songs in work leave no files, others stay.
         """
-        planner = Planner(self._request, songs)
+        planner, options = Planner(self._request, songs), self._request.options
         running: set[Future[Outcome]] = set()
-        with self._heeding_signals(), ThreadPoolExecutor(jobs) as pool:
+        with self._heeding_signals(), ThreadPoolExecutor(options.jobs) as pool:
             try:
                 for song in songs:
                     self._check()
-                    try:
-                        outcome = planner.plan(song)
-                    except Exception as error:
-                        outcome = failure(song, error)
-                    if dry_run or outcome.status != "planned":
-                        self.finish(outcome)
+                    outcome = planner.plan(song)
+                    if options.dry_run or outcome.status != "planned":
+                        self._display.outcome(outcome)
                         continue
-                    if not outcome.finished:
-                        self._load()  # without a model no song fares better
-                    if song.path is None or not is_plain(song.path):
+                    self._load()  # without a model no song fares better
+                    if song.is_plain:
+                        running.add(pool.submit(self._work, song, outcome))
+                    else:
                         # Signals come to this thread, and it may wait for a pipe for ever.
                         self._in_pipe = True
-                        self.finish(self._work(song, outcome))
+                        self._display.outcome(self._work(song, outcome))
                         self._in_pipe = False
-                        continue
-                    running.add(pool.submit(self._work, song, outcome))
-                    while len(running) == jobs:
+                    while len(running) >= options.jobs:
                         running = self._wait(running)
                 while running:
                     running = self._wait(running)
@@ -87,25 +79,18 @@ class Batch:
                 raise
         self._check()
 
-    def finish(self, outcome: Outcome) -> None:
-        """Take note of what became of a song, and show it."""
-        self.outcomes.append(outcome)
-        self._display.outcome(outcome)
-
     def _wait(self, running: set[Future[Outcome]]) -> set[Future[Outcome]]:
         # Windows tells signals only where waiting ends.
         done, rest = wait(running, timeout=1, return_when=FIRST_COMPLETED)
         for future in done:
-            self.finish(future.result())
+            self._display.outcome(future.result())
         return rest
 
     def _work(self, song: Song, planned: Outcome) -> Outcome:
-        request = self._request
-        start = time.monotonic()
-        seconds = 0.0
+        request, start, seconds = self._request, time.monotonic(), 0.0
         try:
             # What runs that were killed left there.
-            for folder in {path.parent for path in planned.paths}:
+            for folder in {path.parent for path in planned.files}:
                 clear_stale_parts(folder)
             with self._display.song(str(song)) as report:
 
@@ -115,26 +100,21 @@ class Batch:
                     seconds = done
                     report(done, total, left)
 
-                if planned.finished:
-                    files = Files(planned.files, planned.picture)
-                    saved = from_stems(planned.finished, request, song, files, progress)
-                else:
-                    saved = self._load().separate_to_files(
-                        standard_input() if song.path is None else song.path,
-                        request.place(song),
-                        mix=request.mix,
-                        filename=request.template,
-                        output=request.output,
-                        picture=request.picture,
-                        overwrite=request.overwrite,
-                        sound_track=request.sound_track,
-                        progress=progress,
-                    )
-            only_drawn = planned.finished and request.mix is None
-            if song.path is not None and is_plain(song.path) and not only_drawn:
+                saved = self._load().separate_to_files(
+                    standard_input() if song.path is None else song.path,
+                    request.place(song),
+                    mix=request.mix,
+                    filename=request.template,
+                    output=request.output,
+                    picture=request.options.plot,
+                    overwrite=request.options.overwrite,
+                    sound_track=request.options.track,
+                    progress=progress,
+                )
+            if song.path is not None and song.is_plain:
                 # Results are good without their records.
                 with suppress(OSError):
-                    write_records(saved.values(), song.path, request.settings, saved.gain_db)
+                    write_records(saved.values(), song.path, request.settings)
         except Exception as error:
             # Decoders turn an interruption of reading into errors of their own.
             self._check()
@@ -142,8 +122,7 @@ class Batch:
         return replace(
             planned,
             status="done",
-            files=saved,
-            picture=saved.picture,
+            files=Files(saved, saved.picture),
             seconds=seconds,
             elapsed=time.monotonic() - start,
             gain_db=saved.gain_db,

@@ -76,7 +76,9 @@ class BatchDisplay:
     """Shows how a batch of songs goes; to be used in a ``with`` statement.
 
     On a terminal there is a bar for every song in work and, if there are several, one for
-    all; elsewhere, such as in a log, there is a line for every song and no more.
+    all; elsewhere, such as in a log, there is a line for every song and no more. At the end a
+    line counts what became of several songs. `outcomes` has them in the order in which they were
+    finished.
     """
 
     def __init__(self, options: Options, songs: int) -> None:
@@ -86,7 +88,8 @@ class BatchDisplay:
         if options.quality == "best":
             self._writing /= 3
         self._working: list[_Work] = []
-        self._worked = self._finished = 0
+        self._worked = 0
+        self.outcomes: list[Outcome] = []
         self._live: Any = None
         if sys.stderr.isatty() and not options.quiet:
             # rich takes a while to import and is needed only on terminals.
@@ -107,6 +110,8 @@ class BatchDisplay:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if len(self.outcomes) > 1:
+            self._summary()
         if self._live is not None:
             self._live.stop()
 
@@ -124,9 +129,9 @@ class BatchDisplay:
             self._worked += 1
 
     def outcome(self, outcome: Outcome) -> None:
-        """Show what became of a song."""
-        self._finished += 1
-        paths = [str(path) for path in outcome.paths]
+        """Take note of what became of a song, and show it."""
+        self.outcomes.append(outcome)
+        paths = [str(path) for path in outcome.files]
         if outcome.error is not None:
             if self._options.verbose and outcome.cause is not None:
                 say_trace(outcome.cause, self._say)
@@ -144,13 +149,12 @@ class BatchDisplay:
         elif outcome.status in ("done", "planned"):
             self._print(paths)
 
-    def summary(self, outcomes: Sequence[Outcome]) -> None:
-        """Count what was done, skipped and failed."""
+    def _summary(self) -> None:
         elapsed = time.monotonic() - self._start
-        statuses = [outcome.status for outcome in outcomes]
+        statuses = [outcome.status for outcome in self.outcomes]
         counts = [f"{statuses.count(s)} {s}" for s in _STATUSES if s in statuses]
         words = f"{', '.join(counts)} in {clock(elapsed)}"
-        seconds = sum(outcome.seconds or 0 for outcome in outcomes if outcome.status == "done")
+        seconds = sum(outcome.seconds or 0 for outcome in self.outcomes if outcome.status == "done")
         if seconds and elapsed:
             words += f", {seconds / elapsed:.1f}x real time"
         self._say(words)
@@ -191,15 +195,15 @@ class BatchDisplay:
             table.add_row(Text(name), bar, f"{share:4.0%}", words)
 
         working = [*self._working]
-        shares = [work.share for work in working]
+        shares, finished = [work.share for work in working], len(self.outcomes)
         if self._songs > 1:
-            done = self._finished + sum(shares)
+            done = finished + sum(shares)
             worked, elapsed = self._worked + sum(shares), time.monotonic() - self._start
             left = _left(elapsed / worked * (self._songs - done)) if worked > 0.05 else ""
-            add(f"{self._finished} of {self._songs} songs", done / self._songs, left)
+            add(f"{finished} of {self._songs} songs", done / self._songs, left)
         for work, share in zip(working, shares, strict=True):
             add(work.name, share, work.words(share))
-        if not working and self._finished < self._songs:
+        if not working and finished < self._songs:
             add("getting ready", 0, "")
         return table
 

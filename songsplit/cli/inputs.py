@@ -43,6 +43,11 @@ class Song:
         """Name of the file without its extension."""
         return "stdin" if self.path is None else track_name(self.path)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the song can be read again, which pipes and devices cannot."""
+        return self.path is not None and is_plain(self.path)
+
     def __str__(self) -> str:
         return "standard input" if self.path is None else str(self.path)
 
