@@ -17,6 +17,7 @@ import typer
 
 from songsplit.errors import ConfigError, SongsplitError
 from songsplit.naming import printable
+from songsplit.progress import clock
 
 if TYPE_CHECKING:
     from songsplit.cli.options import Options
@@ -252,10 +253,3 @@ class _Work:
 
 def _left(seconds: float) -> str:
     return f"{clock(math.ceil(seconds))} left"
-
-
-def clock(seconds: float) -> str:
-    """Write a duration as 3:24 or 1:03:24."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
