@@ -6,10 +6,11 @@ import math
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Report: TypeAlias = Callable[[float, float | None, float | None], None]
 Progress: TypeAlias = bool | Report
