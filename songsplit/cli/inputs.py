@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import sys
@@ -15,14 +14,12 @@ from urllib.parse import unquote, urlsplit
 
 from songsplit.audio.finding import audio_files
 from songsplit.errors import AudioFileError
-from songsplit.naming import folded, is_plain, track_name
+from songsplit.naming import is_plain, track_name
 
 STANDARD_INPUT = "-"
 
 _PLAYLISTS = frozenset([".m3u", ".m3u8"])
-_OTHER_LISTS = frozenset([".txt", ".pls", ".xspf", ".asx", ".wpl", ".cue"])
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|www\.")
-_MAX_PLAYLIST_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,6 @@ def _unreadable(name: object, error: Exception) -> AudioFileError:
 
 def _songs(name: str, *, several: bool) -> _Items:
     path = Path(name)
-    suffix = path.suffix.lower()
     if name == STANDARD_INPUT:
         yield Song(None)
     elif not name:
@@ -124,14 +120,9 @@ def _songs(name: str, *, several: bool) -> _Items:
     elif path.is_dir():
         # Discs of an album have tracks of the same names.
         yield from _in_folder(path, Path(path.resolve().name) if several else Path())
-    elif suffix in _PLAYLISTS and path.is_file():
+    elif path.suffix.lower() in _PLAYLISTS and path.is_file():
         for entry in _entries(path):
             yield from _with_errors(f"{name}: {entry}", _listed(path, entry))
-    elif suffix in _OTHER_LISTS and path.is_file():
-        raise AudioFileError(
-            f"{name}: this kind of list is not read: give files, folders, or a playlist that "
-            "ends in .m3u or .m3u8 and has a file on each line"
-        )
     elif _ADDRESS.match(name) and not path.exists():
         raise AudioFileError(
             f"{name}: songsplit downloads nothing: download the song and give its file"
@@ -153,17 +144,15 @@ def _in_folder(folder: Path, above: Path) -> _Items:
 
 def _entries(file: Path) -> list[str]:
     """Return the lines of a playlist that name files."""
-    with file.open("rb") as opened:
-        data = opened.read(_MAX_PLAYLIST_BYTES + 1)
-    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    if len(data) > _MAX_PLAYLIST_BYTES or (b"\0" in data[:4096] and not wide):
+    data = file.read_bytes()
+    if b"\0" in data:
         raise ValueError("this is no list of files")
     try:
-        text = data.decode("utf-16" if wide else "utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         # What old programs write.
-        text = data.removeprefix(b"\xef\xbb\xbf").decode("cp1252", "replace")
-    lines = [re.sub(r'^"(.+)"$', r"\1", line.strip()) for line in text.splitlines()]
+        text = data.decode("cp1252", "replace")
+    lines = [line.strip() for line in text.splitlines()]
     entries = [line for line in lines if line and not line.startswith("#")]
     if not entries:
         raise AudioFileError(f"{file}: the list names no files; write one on each line")
@@ -171,59 +160,26 @@ def _entries(file: Path) -> list[str]:
 
 
 def _listed(file: Path, entry: str) -> _Items:
-    """Yield what an entry of a playlist names: a song, or the songs of a folder."""
-    listed = _on_disk(Path(file.parent, _local_name(file, entry)))
-    if listed.is_dir():
-        # A list with "/" in it would take every song on the machine.
-        if file.resolve().is_relative_to(listed.resolve()):
-            raise AudioFileError(
-                f"{file}: {entry} is the folder that the list itself lies in; list the songs in it"
-            )
-        yield from _in_folder(listed, Path(listed.name))
-    elif not is_plain(listed):
-        raise AudioFileError(f"{file}: {entry} is a pipe or a device; give it to songsplit itself")
-    else:
-        yield Song(listed)
-
-
-def _local_name(file: Path, entry: str) -> str:
-    """Return the name of a file on this system that an entry of a playlist means."""
+    """Yield the song that an entry of a playlist names."""
     if entry.lower().startswith("file:"):
+        from urllib.request import url2pathname  # takes a while to import
+
         address = urlsplit(entry)
         if address.netloc not in ("", "localhost"):
             raise AudioFileError(f"{file}: {entry} is on another machine; copy it to this one")
-        entry = unquote(address.path)
-        if re.match(r"/[A-Za-z]:", entry) and os.name == "nt":
-            entry = entry[1:]
+        names = [url2pathname(address.path)]
     elif _ADDRESS.match(entry):
         raise AudioFileError(
             f"{file}: {entry} is an address; songsplit downloads nothing: list files"
         )
-    # Lists from Windows have its separators.
-    if "\\" in entry and not os.path.lexists(file.parent / entry):
-        entry = entry.replace("\\", "/")
-    return entry
-
-
-def _on_disk(path: Path) -> Path:
-    """Return the file that a path means: itself, or what other programs and systems call so.
-
-    Some write addresses (``My%20Song.wav``), letters in another case, or accents in another
-    Unicode form.
-    """
-    for name in (path, Path(unquote(str(path)))):
-        found = Path(name.anchor)
-        for part in name.relative_to(found).parts:
-            if not os.path.lexists(found / part):
-                if not found.is_dir():
-                    break
-                part = _names(found, found.stat().st_mtime_ns).get(folded(part), part)
-            found /= part
-        if os.path.lexists(found):
-            return found
-    return path
-
-
-@functools.lru_cache(64)
-def _names(folder: Path, modified: int) -> dict[str, str]:
-    return {folded(path.name): path.name for path in sorted(folder.iterdir())}
+    else:
+        # Lists from Windows have its separators, and some programs write addresses of files.
+        plain = entry.replace("\\", "/")
+        names = [plain, entry, unquote(plain), unquote(entry)]
+    paths = [Path(file.parent, name) for name in names]
+    path = next(filter(os.path.lexists, paths), paths[0])
+    if not is_plain(path):
+        raise AudioFileError(
+            f"{file}: {entry} is a folder, a pipe or a device; give it to songsplit itself"
+        )
+    yield Song(path)
