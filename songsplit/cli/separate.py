@@ -17,7 +17,7 @@ import typer
 from typer import Option
 
 from songsplit.cli.display import FAILED, BatchDisplay, say
-from songsplit.cli.options import MUTE, Options, Songs, guide, level, semitones, tempo, with_options
+from songsplit.cli.options import MUTE, Options, Songs, guide, level, tempo, with_options
 from songsplit.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -104,9 +104,7 @@ def practice(
     ] = 1.0,
     key: Annotated[
         float,
-        Option(
-            parser=semitones, metavar="SEMITONES", help="Up, or down if negative: -2, for example."
-        ),
+        Option(metavar="SEMITONES", help="Up, or down if negative: -2, for example."),
     ] = 0.0,
 ) -> None:
     """Write each song without vocals, at another tempo or key.
