@@ -63,7 +63,7 @@ class Mix:
     key: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_levels(self.gains, ConfigError)
+        check_gains(self.gains, self.gains, ConfigError)
         if not 0.25 <= self.tempo <= 4:
             raise ConfigError(f"the tempo cannot be {self.tempo}: use 0.25 to 4")
         if not abs(self.key) <= 24:
@@ -75,16 +75,15 @@ class Mix:
         return self.tempo != 1 or self.key != 0
 
 
-def check_gains(gains: Mapping[str, Any], stems: Collection[str]) -> None:
-    """Raise AudioInputError for unknown stems and for gains that are not numbers up to 200 dB."""
-    for name in gains:
-        if name not in stems:
-            raise AudioInputError(f"there is no stem {name!r}, only {', '.join(stems)}")
-    _check_levels(gains, AudioInputError)
-
-
-def _check_levels(gains: Mapping[str, Any], problem: type[SongsplitError]) -> None:
+def check_gains(
+    gains: Mapping[str, Any],
+    stems: Collection[str],
+    problem: type[SongsplitError] = AudioInputError,
+) -> None:
+    """Raise an error for unknown stems and for gains that are not numbers up to 200 dB."""
     for name, gain in gains.items():
+        if name not in stems:
+            raise problem(f"there is no stem {name!r}, only {', '.join(stems)}")
         is_number = isinstance(gain, Real) and not isinstance(gain, bool)
         if not (is_number and float(gain) <= _MAX_GAIN):  # NaN is not either
             raise problem(f"the gain of {name} must be at most {_MAX_GAIN:g} dB, not {gain!r}")

@@ -25,7 +25,7 @@ def test_fields_are_filled_in() -> None:
     values = {"track": "a", "stem": "vocals", "artist": "Jo", "title": "T"}
     assert fill_template("{artist}/{title} - {stem}", values) == Path("Jo/T - vocals")
     assert fill_template("{album}/{track}", values) == Path("unknown/a")
-    assert fill_template("./{stem}.{ext}", values) == Path("vocals")
+    assert fill_template("./{stem}", values) == Path("vocals")
     assert fill_template("{title}", {"track": "a", "title": " "}) == Path("a")
     assert fill_template("a:b/con/{stem}. ", {"stem": "vocals"}) == Path("a_b/_con/vocals")
 

@@ -82,8 +82,7 @@ app.add_typer(data_app, name="data")
 @app.command("app")
 def open_page(
     songs: Annotated[
-        list[Path] | None,
-        Argument(metavar="[SONG]...", exists=True, dir_okay=False, show_default=False),
+        list[Path] | None, Argument(metavar="[SONG]...", exists=True, dir_okay=False)
     ] = None,
     port: Annotated[
         int, Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
@@ -97,17 +96,14 @@ def open_page(
             metavar="FOLDER",
             help="Instead, write the page as a site for any web server: it separates songs in "
             "its visitors' browsers. Needs the extra: pip install 'songsplit[onnx]'.",
-            show_default=False,
         ),
     ] = None,
     model: Annotated[
         str | None,
-        Option(
-            "--model", "-m", help="Model of the site: a name or a file.", show_default="default"
-        ),
+        Option("--model", "-m", help="Of the site: a name or a file.", show_default="default"),
     ] = None,
     device: Annotated[
-        str | None, Option(help="Compute device: cpu, cuda or mps.", show_default="automatic")
+        str | None, Option(help="cpu, cuda or mps.", show_default="the fastest")
     ] = None,
 ) -> None:
     """Open a page in the browser: drop a song in, hear each stem on its own.
@@ -148,17 +144,11 @@ def open_page(
 @app.command("models")
 def list_models() -> None:
     """List the models that come with songsplit, and on what terms."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     for model in songsplit.list_models():
-        table = Table("", "", show_header=False, box=None, title=model.name, title_justify="left")
+        size = f"{model.path.stat().st_size / 1e6:.1f} MB"
+        typer.echo(f"{model.name}\n  file: {model.path} ({size})")
         for key in ("description", "scores", "training", "data", "terms"):
-            # As plain text: brackets in it are no markup.
-            table.add_row(key, Text(str(model.card[key])))
-        table.add_row("file", Text(f"{model.path} ({model.path.stat().st_size / 1e6:.1f} MB)"))
-        Console().print(table)
+            typer.echo(f"  {key}: {model.card[key]}")
 
 
 @app.command("export")
@@ -167,17 +157,10 @@ def export_model(
         Path, Argument(help="A .ckpt file of a training run; for .onnx, a model or its file.")
     ],
     output: Annotated[
-        Path,
-        Argument(
-            metavar="OUT.safetensors|OUT.onnx", help="The weights file, or network file, to write."
-        ),
+        Path, Argument(metavar="OUT.safetensors|OUT.onnx", help="The file to write.")
     ],
-    card: Annotated[
-        Path | None, Option(help="JSON file with more to record of the model.", show_default=False)
-    ] = None,
-    licence: Annotated[
-        str | None, Option(help="Terms that the weights are under.", show_default=False)
-    ] = None,
+    card: Annotated[Path | None, Option(help="JSON file with more to record of the model.")] = None,
+    licence: Annotated[str | None, Option(help="Terms that the weights are under.")] = None,
     name: Annotated[
         str | None, Option(help="Name of the model.", show_default="that of the file")
     ] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from songsplit.separator import Separator
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # not all systems have all
-_MOST_SIGNALS = 3
 
 
 class Stopped(KeyboardInterrupt):
@@ -140,14 +138,9 @@ class Batch:
         No file is half named there. Only work on a pipe, which may never go on, is broken off
         at once.
         """
-        signals = 0
 
         def note(number: int, frame: FrameType | None) -> None:
-            nonlocal signals
-            signals += 1
             self._stopped = self._stopped or Stopped(number)
-            if signals > _MOST_SIGNALS:  # whoever insists does not want to wait for a check
-                os._exit(128 + number)
             if self._in_pipe:
                 self._in_pipe = False  # a second signal must not disturb the removal of files
                 raise self._stopped

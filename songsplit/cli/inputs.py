@@ -52,8 +52,6 @@ class Song:
 Problem: TypeAlias = tuple[str, AudioFileError]
 """What the user named, and why songs of it could not be listed."""
 
-_Items: TypeAlias = Iterator[Song | AudioFileError]
-
 
 def find_songs(names: Iterable[str]) -> tuple[list[Song], list[Problem]]:
     """List the songs that names stand for, each once, in the order of the names.
@@ -66,11 +64,14 @@ def find_songs(names: Iterable[str]) -> tuple[list[Song], list[Problem]]:
     names = list(names)
     several = sum(map(os.path.isdir, names)) > 1
     for name in names:
-        for item in _with_errors(name, _songs(name, several=several)):
-            if isinstance(item, Song):
-                found.setdefault(item.path and identity(item.path), item)
-            else:
-                problems.append((name, item))
+        try:
+            for item in _songs(name, several=several):
+                if isinstance(item, Song):
+                    found.setdefault(item.path and identity(item.path), item)
+                else:
+                    problems.append((name, item))
+        except (AudioFileError, OSError, ValueError) as error:
+            problems.append((name, _problem(name, error)))
     return list(found.values()), problems
 
 
@@ -96,22 +97,15 @@ def identity(path: Path) -> object:
     return (status.st_dev, status.st_ino) if status.st_ino else path.resolve()
 
 
-def _with_errors(name: str, items: _Items) -> _Items:
-    """Pass songs on, and an error as the last item."""
-    try:
-        yield from items
-    except AudioFileError as error:
-        yield error
-    except (OSError, ValueError) as error:
-        yield _unreadable(name, error)
-
-
-def _unreadable(name: object, error: Exception) -> AudioFileError:
+def _problem(name: object, error: Exception) -> AudioFileError:
+    if isinstance(error, AudioFileError):
+        return error
     reason = getattr(error, "strerror", None) or error
     return AudioFileError(f"{name}: cannot be read ({reason}); check the name and its permissions")
 
 
-def _songs(name: str, *, several: bool) -> _Items:
+def _songs(name: str, *, several: bool) -> Iterator[Song | AudioFileError]:
+    """Yield the songs that a name stands for, and what keeps single ones from being listed."""
     path = Path(name)
     if name == STANDARD_INPUT:
         yield Song(None)
@@ -122,7 +116,10 @@ def _songs(name: str, *, several: bool) -> _Items:
         yield from _in_folder(path, Path(path.resolve().name) if several else Path())
     elif path.suffix.lower() in _PLAYLISTS and path.is_file():
         for entry in _entries(path):
-            yield from _with_errors(f"{name}: {entry}", _listed(path, entry))
+            try:
+                yield _listed(path, entry)
+            except (AudioFileError, OSError, ValueError) as error:
+                yield _problem(f"{name}: {entry}", error)
     elif _ADDRESS.match(name) and not path.exists():
         raise AudioFileError(
             f"{name}: songsplit downloads nothing: download the song and give its file"
@@ -131,11 +128,11 @@ def _songs(name: str, *, several: bool) -> _Items:
         yield Song(path)
 
 
-def _in_folder(folder: Path, above: Path) -> _Items:
+def _in_folder(folder: Path, above: Path) -> Iterator[Song | AudioFileError]:
     errors: list[OSError] = []
     songs = audio_files(folder, errors.append)
     for error in errors:
-        yield _unreadable(error.filename or folder, error)
+        yield _problem(error.filename or folder, error)
     if not songs and not errors:
         raise AudioFileError(f"{folder}: the folder has no audio files; name another")
     for path in songs:
@@ -159,8 +156,8 @@ def _entries(file: Path) -> list[str]:
     return entries
 
 
-def _listed(file: Path, entry: str) -> _Items:
-    """Yield the song that an entry of a playlist names."""
+def _listed(file: Path, entry: str) -> Song:
+    """Return the song that an entry of a playlist names."""
     if entry.lower().startswith("file:"):
         from urllib.request import url2pathname  # takes a while to import
 
@@ -182,4 +179,4 @@ def _listed(file: Path, entry: str) -> _Items:
         raise AudioFileError(
             f"{file}: {entry} is a folder, a pipe or a device; give it to songsplit itself"
         )
-    yield Song(path)
+    return Song(path)

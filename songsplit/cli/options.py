@@ -63,7 +63,6 @@ Songs = Annotated[
     Argument(
         metavar="SONG...",
         help="Audio or video files, folders, .m3u playlists, - for standard input.",
-        show_default=False,
     ),
 ]
 Json = Annotated[bool, Option("--json", help="Print a line of JSON for every song.")]
@@ -73,31 +72,16 @@ Json = Annotated[bool, Option("--json", help="Print a line of JSON for every son
 class Options:
     """What the user chose; a field for each option."""
 
-    output: Annotated[Path, Option("--output", "-o", "--out", help="Folder for the results.")] = (
-        Path()
-    )
+    output: Annotated[Path, Option("--output", "-o", "--out", help="Folder for results.")] = Path()
     output_format: Annotated[
-        Format,
-        Option(
-            "--format",
-            "-f",
-            case_sensitive=False,
-            help="Kind of file; stem.mp4 is for DJ programs.",
-        ),
+        Format, Option("--format", "-f", case_sensitive=False, help="stem.mp4 is for DJ programs.")
     ] = "wav"
     bit_depth: Annotated[
-        BitDepth | None,
-        Option(help="Of WAV and FLAC.", show_default="24; 16 for WAV of 16-bit songs"),
+        BitDepth | None, Option(help="Of WAV and FLAC.", show_default="24, or a song's 16 for WAV")
     ] = None
     bitrate: Annotated[
         int | None,
-        Option(
-            "--bitrate",
-            "-b",
-            metavar="KBIT/S",
-            help="Of the other formats, in kbit/s for stereo.",
-            show_default="320 for MP3, 256 for M4A and OGG, 192 for Opus",
-        ),
+        Option("--bitrate", "-b", metavar="KBIT/S", help="For stereo.", show_default="192 to 320"),
     ] = None
     filename: Annotated[
         str | None,
@@ -109,27 +93,18 @@ class Options:
     plot: Annotated[bool, Option("--plot", help="Also draw spectrograms and waveforms.")] = False
     overwrite: Annotated[
         bool,
-        Option(
-            "--overwrite/--skip-existing",
-            help="Replace results that are there, or keep them and skip the song.",
-        ),
+        Option("--overwrite/--skip-existing", help="Replace results, or keep them and skip songs."),
     ] = False
     model: Annotated[
         str | None,
-        Option(
-            "--model", "-m", help="Name of a model, or a .safetensors file.", show_default="default"
-        ),
+        Option("--model", "-m", help="A name, or a .safetensors file.", show_default="default"),
     ] = None
     quality: Annotated[Quality, Option(help="Best takes 3x as long.")] = "balanced"
     device: Annotated[
-        str | None,
-        Option(
-            "--device", "-d", help="Compute on: cpu, cuda, mps, ...", show_default="the fastest"
-        ),
+        str | None, Option("--device", "-d", help="cpu, cuda or mps.", show_default="the fastest")
     ] = None
     track: Annotated[
-        int | None,
-        Option(metavar="NUMBER", help="Sound track of a film, from 1.", min=1, show_default=False),
+        int | None, Option(metavar="NUMBER", help="Sound track of a film, from 1.", min=1)
     ] = None
     jobs: Annotated[
         int, Option("--jobs", "-j", min=1, help="Songs to have in work at once. Each takes memory.")

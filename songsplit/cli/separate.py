@@ -29,15 +29,13 @@ _STEMS = ("vocals", "instrumental")  # of the default model
 # The options that have a meaning where nothing is written to files.
 _ABOUT_SOUND = ("model", "quality", "device", "quiet", "verbose")
 
-_option = functools.partial(Option, metavar="LEVEL")
 _Guide = Annotated[
     float,
-    _option(
-        parser=guide, help="Keep the vocals as a guide, at -18dB for example.", show_default="off"
-    ),
+    Option(metavar="LEVEL", parser=guide, help="As a guide: -18dB, say.", show_default="off"),
 ]
 _Level = Annotated[
-    float, _option(parser=level, help="For example +3dB, or off.", show_default="0dB")
+    float,
+    Option(metavar="LEVEL", parser=level, help="For example +3dB, or off.", show_default="0dB"),
 ]
 
 
@@ -45,16 +43,13 @@ _Level = Annotated[
 def split(
     songs: Songs,
     options: Options,
-    stem: Annotated[
-        str | None, Option(metavar="STEM", help="Write only this stem.", show_default=False)
-    ] = None,
+    stem: Annotated[str | None, Option(metavar="STEM", help="Write only this stem.")] = None,
     stdout: Annotated[
         str | None,
         Option(
             metavar="STEM",
             help="Write this stem of one song to standard output, as WAV, while the song is "
             "still being read; write no files.",
-            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -100,11 +95,10 @@ def practice(
     vocals: _Guide = MUTE,
     tempo: Annotated[
         float,
-        Option(parser=tempo, metavar="SHARE", help="For example 80%, or 0.8.", show_default="100%"),
+        Option(metavar="SHARE", parser=tempo, help="For example 80%, or 0.8.", show_default="100%"),
     ] = 1.0,
     key: Annotated[
-        float,
-        Option(metavar="SEMITONES", help="Up, or down if negative: -2, for example."),
+        float, Option(metavar="SEMITONES", help="Up, or down if negative: -2, for example.")
     ] = 0.0,
 ) -> None:
     """Write each song without vocals, at another tempo or key.
