@@ -26,8 +26,6 @@ def files():
     [
         ("practice --tempo 80%", "practice --tempo 60%", "tempo 0.8, not 0.6"),
         ("karaoke", "karaoke --vocals -18dB", "vocals off, not -18 dB"),
-        ("remix --instrumental 3", "remix --vocals 3", "instrumental +3 dB, not +0 dB"),
-        ("split --bit-depth 16", "split --bit-depth 32f", "bit depth 16, not 32f"),
         ("split", "split --model open", "not open ("),
         ("split", "split --plot", "is there but song/picture.png is not"),
         ("split", "split --quality best", "quality balanced, not best"),
@@ -93,9 +91,8 @@ def test_one_stem(song):
     result = run(song, "--stem", "vocals", *exact)
     assert result.stdout.split() == ["song/vocals.wav"]
     run(song, "--stem", "instrumental", *exact)
-    for stem in STEMS:
-        alone, beside = (Path(folder, "song", f"{stem}.wav") for folder in (".", "both"))
-        assert alone.read_bytes() == beside.read_bytes()
+    for name in ("vocals.wav", "instrumental.wav"):
+        assert Path("song", name).read_bytes() == Path("both/song", name).read_bytes()
     assert "kept: " in run(song, *exact).stderr
     assert "only vocals, instrumental" in run(song, "--stem", "drums", code=2).stderr
     run(song, "--stem", "vocals", "-f", "stem.mp4", code=2)
