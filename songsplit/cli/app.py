@@ -12,7 +12,6 @@ import webbrowser
 from contextlib import suppress
 from difflib import get_close_matches
 from io import TextIOWrapper
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -42,10 +41,6 @@ class _DefaultCommandGroup(TyperGroup):
                 close = get_close_matches(args[0].lower(), self.commands, 1, 0.7)
                 advice = f"did you mean {close[0]}?" if close else "songsplit --help lists commands"
                 ctx.fail(f"{args[0]!r}: no command and no file of that name; {advice}")
-            for before, name in pairwise(args):
-                is_value = before.startswith("-")
-                if name in self.commands and not is_value and not os.path.lexists(name):
-                    ctx.fail(f"the command comes first: songsplit {name} ...")
             args = [_DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 

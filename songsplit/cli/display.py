@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -41,10 +41,9 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
-def say_trace(error: BaseException, say: Callable[[str], None]) -> None:
-    """Say where an error came from."""
-    for line in "".join(traceback.format_exception(error)).splitlines():
-        say(line)
+def _trace(error: BaseException | None) -> list[str]:
+    """Return lines that say where an error came from."""
+    return "".join(traceback.format_exception(error)).splitlines()
 
 
 @contextmanager
@@ -55,8 +54,8 @@ def telling_errors(*, verbose: bool = False) -> Iterator[None]:
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
     except SongsplitError as error:
-        if verbose:
-            say_trace(error, say)
+        for line in _trace(error) if verbose else ():
+            say(line)
         say(f"songsplit: {error}")
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt as stop:
@@ -134,8 +133,8 @@ class BatchDisplay:
         self.outcomes.append(outcome)
         paths = [str(path) for path in outcome.files]
         if outcome.error is not None:
-            if self._options.verbose and outcome.cause is not None:
-                say_trace(outcome.cause, self._say)
+            for line in _trace(outcome.cause) if self._options.verbose else ():
+                self._say(line)
             self._say(f"songsplit: {outcome.error}", always=True)
         elif outcome.status == "skipped":
             self._say(f"  kept: {', '.join(paths)} (already there; --overwrite replaces it)")
@@ -151,11 +150,10 @@ class BatchDisplay:
             self._print(paths)
 
     def _summary(self) -> None:
-        elapsed = time.monotonic() - self._start
-        statuses = [outcome.status for outcome in self.outcomes]
+        elapsed, statuses = time.monotonic() - self._start, [o.status for o in self.outcomes]
         counts = [f"{statuses.count(s)} {s}" for s in _STATUSES if s in statuses]
         words = f"{', '.join(counts)} in {clock(elapsed)}"
-        seconds = sum(outcome.seconds or 0 for outcome in self.outcomes if outcome.status == "done")
+        seconds = sum(o.seconds or 0 for o in self.outcomes if o.status == "done")
         if seconds and elapsed:
             words += f", {seconds / elapsed:.1f}x real time"
         self._say(words)
@@ -195,17 +193,18 @@ class BatchDisplay:
             bar = ProgressBar(total=1, completed=share, width=24)
             table.add_row(Text(name), bar, f"{share:4.0%}", words)
 
-        working = [*self._working]
-        shares, finished = [work.share for work in working], len(self.outcomes)
+        rows = [(work.name, *work.state()) for work in [*self._working]]
+        finished = len(self.outcomes)
         if self._songs > 1:
-            done = finished + sum(shares)
-            worked, elapsed = self._worked + sum(shares), time.monotonic() - self._start
-            left = _left(elapsed / worked * (self._songs - done)) if worked > 0.05 else ""
-            add(f"{finished} of {self._songs} songs", done / self._songs, left)
-        for work, share in zip(working, shares, strict=True):
-            add(work.name, share, work.words(share))
-        if not working and finished < self._songs:
-            add("getting ready", 0, "")
+            share = sum(share for _, share, _ in rows)
+            worked, elapsed = self._worked + share, time.monotonic() - self._start
+            rest = self._songs - finished - share
+            left = _left(elapsed / worked * rest) if worked > 0.05 else ""
+            add(f"{finished} of {self._songs} songs", 1 - rest / self._songs, left)
+        if not rows and finished < self._songs:
+            rows = [("getting ready", 0.0, "")]
+        for row in rows:
+            add(*row)
         return table
 
 
@@ -227,28 +226,25 @@ class _Work:
             self._at, self._step = time.monotonic(), done - self._done
         self._done, self._total = done, total
 
-    @property
-    def share(self) -> float:
-        """Share of the work: what was last reported, and what that speed has done since."""
-        if not self._total:
-            return 0.0
-        took, since = max(self._at - self._start, 1e-3), time.monotonic() - self._at
-        if self._done >= self._total:
-            done = 1 + min(since / took, self._writing)
-        else:
-            speed = self._done / took if self._done else _USUAL_SPEED
-            done = (self._done + min(speed * since, self._step)) / self._total
-        return min(0.99, done / (1 + self._writing))
+    def state(self) -> tuple[float, str]:
+        """Return the share of the work that is done, and in words how fast it goes.
 
-    def words(self, share: float) -> str:
-        """Put into words how fast it goes and how long it will take."""
-        if not self._done or not share:
-            return ""
-        words = f"{self._done / max(self._at - self._start, 1e-3):.1f}x real time"
-        if self._total is not None and self._done >= self._total:
-            words = "writing"
-        elapsed = time.monotonic() - self._start
-        return words if share >= 0.99 else f"{words}, {_left(elapsed / share - elapsed)}"
+        The share is what was last reported, and what that speed has done since.
+        """
+        if not self._total:
+            return 0.0, ""
+        elapsed, since = time.monotonic() - self._start, time.monotonic() - self._at
+        took = max(self._at - self._start, 1e-3)
+        speed = self._done / took if self._done else _USUAL_SPEED
+        if self._done < self._total:
+            words = f"{speed:.1f}x real time" if self._done else ""
+            done = (self._done + min(speed * since, self._step)) / self._total
+        else:
+            words, done = "writing", 1 + min(since / took, self._writing)
+        share = min(0.99, done / (1 + self._writing))
+        if words and share < 0.99:
+            words += f", {_left(elapsed / share - elapsed)}"
+        return share, words
 
 
 def _left(seconds: float) -> str:

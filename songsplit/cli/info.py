@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,10 +53,9 @@ def info(
     from songsplit.cli.inputs import find_songs
 
     found, problems = find_songs(songs)
+    unlisted = [{"file": name, "error": str(error)} for name, error in problems]
     failed = False
-
-    def tell(facts: dict[str, Any]) -> None:
-        nonlocal failed
+    for facts in chain(unlisted, (_facts(song, music=music) for song in found)):
         if "error" in facts:
             failed = True
             say(f"songsplit: {facts['error']}")
@@ -63,22 +63,20 @@ def info(
             typer.echo(json.dumps(facts, ensure_ascii=False))
         elif "error" not in facts:
             typer.echo("\n  ".join(map(printable, _lines(facts))))
-
-    for name, problem in problems:
-        tell({"file": name, "error": str(problem)})
-    for song in found:
-        try:
-            facts = _facts(song, music=music)
-        except MissingExtraError:
-            raise
-        except SongsplitError as error:
-            facts = {"file": str(song), "error": str(error)}
-        tell(facts)
     if failed:
         raise typer.Exit(FAILED)
 
 
 def _facts(song: Song, *, music: bool) -> dict[str, Any]:
+    try:
+        return _read(song, music=music)
+    except MissingExtraError:
+        raise
+    except SongsplitError as error:
+        return {"file": str(song), "error": str(error)}
+
+
+def _read(song: Song, *, music: bool) -> dict[str, Any]:
     """Read all of a file, or of standard input."""
     import numpy as np
 

@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 from urllib.parse import unquote, urlsplit
@@ -76,14 +75,9 @@ def find_songs(names: Iterable[str]) -> tuple[list[Song], list[Problem]]:
 
 
 def standard_input() -> BinaryIO:
-    """Return standard input, unless it is a terminal or empty."""
+    """Return standard input, unless it is a terminal."""
     if sys.stdin.isatty():
         raise AudioFileError("standard input is a terminal: send a file or a program's output")
-    if isinstance(sys.stdin.buffer, BufferedReader) and not sys.stdin.buffer.peek(1):
-        raise AudioFileError(
-            "standard input is empty: did the program before the pipe fail? Else send a file, or "
-            "name it"
-        )
     return sys.stdin.buffer
 
 

@@ -173,11 +173,8 @@ class Planner:
         """Refuse results that would replace a song, or another song's results."""
         for path in paths:
             if os.path.lexists(path) and (owner := self._inputs.get(identity(path))):
-                raise OutputError(
-                    f"{song}: its result {path} would replace "
-                    f"{'the song itself' if owner is song else 'a song that is to be separated'}"
-                    ": use another folder"
-                )
+                whom = "the song itself" if owner is song else "a song that is to be separated"
+                raise OutputError(f"{song}: {path} would replace {whom}: use another folder")
             # As file systems compare names that take "A" for "a".
             owner = self._owners.setdefault(folded(str(path)), song)
             if owner is not song:

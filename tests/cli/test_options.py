@@ -123,13 +123,6 @@ def test_tempo_and_key(song, monkeypatch):
     assert "songsplit[plots]" in run("info", "scale.wav", "--music", code=1).stderr
 
 
-def test_the_command_comes_first(song):
-    result = run(song, "karaoke", code=2)
-    assert "songsplit karaoke ..." in result.stderr
-    run(song, "-o", "data", "-d", "cpu")
-    assert Path("data/song/vocals.wav").exists()
-
-
 def test_what_is_not_installed_is_missed_before_the_work(song, monkeypatch):
     monkeypatch.setitem(sys.modules, "python_stretch", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
@@ -148,11 +141,11 @@ def test_bars_move_evenly_between_reports(monkeypatch):
     for now in range(1, 20):
         if now in (5, 10):  # ten seconds of audio in each, then the files are written
             work.report(10 * now, 100, None)
-        shares.append(work.share)
+        shares.append(work.state()[0])
     steps = np.diff(shares)
     assert steps.min() > 0
     assert steps.max() < 0.2
-    assert work.words(work.share) == "writing, 0:01 left"
+    assert work.state()[1] == "writing, 0:01 left"
 
 
 @pytest.mark.slow
