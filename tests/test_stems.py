@@ -47,12 +47,6 @@ def test_remix_of_tensors_gives_a_tensor(stems):
     np.testing.assert_allclose(out.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("gain", [np.nan, np.inf, 1e6, 3j, "loud", None, True])
-def test_remix_refuses_gains_that_are_none(stems, gain):
-    with pytest.raises(AudioInputError, match="vocals"):
-        stems.remix(vocals=gain)
-
-
 @pytest.mark.parametrize("folder", ["x" * 300, "nul\0byte", "file"])
 def test_impossible_folders_are_refused(stems, tmp_path, folder):
     (tmp_path / "file").touch()

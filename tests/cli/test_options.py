@@ -7,22 +7,18 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from songsplit.audio.formats import FormatName
 from songsplit.cli import app
-from songsplit.cli.display import _Work
-from songsplit.cli.options import Format, level, tempo
+from songsplit.cli.options import level, tempo
 from songsplit.models.weights import load_weights
 from tests.cli.conftest import ROOT, run
-from tests.training.test_export import PROVENANCE, checkpoint
+from tests.training.test_export import checkpoint
 
 
 def test_names_do_not_steer_the_terminal(song):
@@ -41,31 +37,20 @@ def test_levels_and_tempos():
     assert tempo(" 1.25") == 1.25
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("songsplit kar", "karaoke"),
-        ("songsplit word --format fl", "flac"),
-    ],
-)
-def test_completion(monkeypatch, words, expected):
+def test_completion(monkeypatch):
     monkeypatch.setenv("_SONGSPLIT_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", words)
-    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
-    assert CliRunner().invoke(app, [], prog_name="songsplit").stdout.split() == [expected]
+    monkeypatch.setenv("COMP_WORDS", "songsplit word --format fl")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    assert CliRunner().invoke(app, [], prog_name="songsplit").stdout.split() == ["flac"]
 
 
 def test_export(tmp_path):
     card = tmp_path / "card.json"
-    card.write_text(json.dumps({"name": "from the card", "licence": "none", "who": "me"}))
-    out = tmp_path / "my model.safetensors"
-    last = checkpoint(tmp_path / "last.ckpt")
+    card.write_text(json.dumps({"name": "from the card", "who": "me"}))
+    out, last = tmp_path / "my model.safetensors", checkpoint(tmp_path / "last.ckpt")
     result = run("export", last, out, "--card", card, "--licence", "CC0", "--name", "mine")
-    assert load_weights(out).card == {
-        "name": "mine", "licence": "CC0", "who": "me", "steps": 1200, "provenance": PROVENANCE
-    }  # fmt: skip
-    assert " MB)" in result.stdout
-    assert "SHA-256 " in result.stdout
+    own = {"name": "mine", "licence": "CC0", "who": "me"}
+    assert load_weights(out).card.items() >= own.items()
     assert f"songsplit song.mp3 --model '{out}'" in result.stdout
     assert "already there" in run("export", last, out, code=1).stderr
     run("export", last, out, "--overwrite")
@@ -81,10 +66,6 @@ def test_what_needs_no_torch_imports_none_and_help_nothing_slow(song):
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment)
-
-
-def test_names_of_formats_are_those_of_the_library():
-    assert get_args(Format) == get_args(FormatName)
 
 
 def test_verbose(song):
@@ -130,22 +111,6 @@ def test_what_is_not_installed_is_missed_before_the_work(song, monkeypatch):
     assert result.stderr.count("songsplit[practice]") == 1
     assert "songsplit[plots]" in run(song, "--plot", "--dry-run", code=1).stderr
     run("practice", song, "--dry-run")
-
-
-def test_bars_move_evenly_between_reports(monkeypatch):
-    now = 0.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    work = _Work("song", writing=1.0)
-    work.report(0, 100, None)
-    shares = []
-    for now in range(1, 20):
-        if now in (5, 10):  # ten seconds of audio in each, then the files are written
-            work.report(10 * now, 100, None)
-        shares.append(work.state()[0])
-    steps = np.diff(shares)
-    assert steps.min() > 0
-    assert steps.max() < 0.2
-    assert work.state()[1] == "writing, 0:01 left"
 
 
 @pytest.mark.slow

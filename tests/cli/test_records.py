@@ -109,14 +109,11 @@ def test_another_sound_track_of_a_film(song):
             film.mux(stream.encode(frame))
     told = run("film.mkv", "-d", "cpu")
     assert told.stderr.count("of 2 sound tracks, the first is read") == 1
-    assert "of 2 sound tracks" in run("info", "film.mkv").stdout
     assert len(json.loads(run("info", "film.mkv", "--json").stdout)["tracks"]) == 2
     refused = run("film.mkv", "--track", "2", code=1)
     assert "sound track default, not 2" in refused.stderr
     assert "sound tracks" not in run("film.mkv", "--track", "2", "-o", "x", "-d", "cpu").stderr
-    levels = [
-        sum(soundfile.read(Path(folder, "film", f"{stem}.wav"))[0].mean() for stem in STEMS)
-        for folder in (".", "x")
-    ]
-    np.testing.assert_allclose(levels, np.array([1000, 2000]) / 2**15, rtol=1e-3)
+    for folder, level in (("film", 1000), ("x/film", 2000)):
+        total = sum(soundfile.read(path)[0].mean() for path in Path(folder).glob("*.wav"))
+        assert total * 2**15 == pytest.approx(level, rel=1e-3)
     assert "from 1 to 2" in run("film.mkv", "--track", "3", "--dry-run", code=1).stderr
