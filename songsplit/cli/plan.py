@@ -269,7 +269,7 @@ def write_records(results: Iterable[Path], song: Path, settings: Mapping[str, st
             "settings": dict(settings),
         }
         with (folder / _RECORDS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write("\n" + json.dumps(record))  # the line before may be cut off
 
 
 def without_results(songs: Sequence[Song]) -> list[Song]:
