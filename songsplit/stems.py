@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from html import escape
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from songsplit.audio.formats import FormatName, OutputFormat
 
 _MAX_GAIN = 200.0  # dB; float32 would overflow soon after
-
-MixName: TypeAlias = Literal["karaoke", "acapella", "remix", "practice"]
-"""What the command line calls its mixes."""
 
 MUTE = -math.inf
 """The gain in dB of what is left out."""

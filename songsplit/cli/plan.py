@@ -198,56 +198,43 @@ class Planner:
 
     def _misfit(self, result: Path, song: Song) -> str | None:
         """Say in which way a result that is there is not what is asked of this song."""
-        record = _Record.read(result)
+        record = _record(result)
         if record is None or song.path is None:
             return "is there, and nothing says whether it was made from this song"
-        if not record.is_of(song.path):
-            return f"was made from another song, or from its older version ({record.source})"
-        old, new, default = record.settings, self._request.settings, "default"
+        status, source = song.path.stat(), record["source"]
+        in_place = song.path.resolve() == source
+        # A song that was moved is still the same.
+        is_same = in_place or status.st_mtime_ns == record.get("modified")
+        if status.st_size != record.get("size") or not is_same:
+            return f"was made from another song, or from its older version ({source})"
+        old, new, default = record["settings"], self._request.settings, "default"
         names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
         words = [f"{n} {old.get(n, default)}, not {new.get(n, default)}" for n in names]
         return f"was made with other settings: {', '.join(words)}" if words else None
 
 
-@dataclass(frozen=True)
-class _Record:
-    """The song and the settings that a result was made from."""
-
-    source: Path
-    size: int  # of the song, in bytes
-    modified: int  # when the song was, in nanoseconds
-    settings: Mapping[str, str]
-
-    def is_of(self, song: Path) -> bool:
-        """Say whether a song is the one, in its place or moved to another."""
-        status = song.stat()
-        in_place = song.resolve() == self.source
-        return status.st_size == self.size and (in_place or status.st_mtime_ns == self.modified)
-
-    @staticmethod
-    def read(result: Path) -> _Record | None:
-        """Return the record of a result; None if there is none or the result was changed since."""
-        try:
-            file = result.parent / _RECORDS
-            status = file.stat()
-            size, record = _records(file, status.st_mtime_ns, status.st_size)[result.name]
-            return record if size == result.stat().st_size else None
-        except (KeyError, OSError, ValueError):
-            return None
+def _record(result: Path) -> dict[str, Any] | None:
+    """Return the record of a result; None if there is none or the result was changed since."""
+    with suppress(KeyError, OSError, ValueError):
+        file = result.parent / _RECORDS
+        status = file.stat()
+        record = _records(file, status.st_mtime_ns, status.st_size)[result.name]
+        if record["bytes"] == result.stat().st_size:
+            return record
+    return None
 
 
 @functools.lru_cache(64)
-def _records(file: Path, modified: int, size: int) -> dict[str, tuple[int, _Record]]:
-    """Read the records of a folder, by the names of results, with the sizes of these."""
+def _records(file: Path, modified: int, size: int) -> dict[str, dict[str, Any]]:
+    """Read the records of a folder, by the names of results."""
     records = {}
     for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
         # A line that is cut off, or anybody's, says nothing.
-        with suppress(ValueError, TypeError, KeyError, OSError):
+        with suppress(ValueError, TypeError, KeyError, AttributeError, OSError):
             read = json.loads(line)
-            settings = {str(name): str(value) for name, value in dict(read["settings"]).items()}
-            source = Path(file.parent, read["source"]).resolve()
-            record = _Record(source, int(read["size"]), int(read["modified"]), settings)
-            records[str(read["result"])] = read["bytes"], record
+            read["source"] = Path(file.parent, read["source"]).resolve()
+            read["settings"] = {str(name): str(value) for name, value in read["settings"].items()}
+            records[str(read["result"])] = read
     return records
 
 
@@ -275,6 +262,6 @@ def write_records(results: Iterable[Path], song: Path, settings: Mapping[str, st
 def without_results(songs: Sequence[Song]) -> list[Song]:
     """Leave out files found in folders that were made from others of the songs."""
     sources = {song.path.resolve() for song in songs if song.path}
-    records = {song: _Record.read(song.path) for song in songs if song.found and song.path}
-    results = {song for song, record in records.items() if record and record.source in sources}
-    return [song for song in songs if song not in results]
+    records = [_record(song.path) if song.found and song.path else None for song in songs]
+    pairs = zip(songs, records, strict=True)
+    return [song for song, record in pairs if record is None or record["source"] not in sources]

@@ -23,7 +23,7 @@ from songsplit.errors import ConfigError, OutputError
 if TYPE_CHECKING:
     from songsplit.cli.plan import Request
     from songsplit.separator import Separator
-    from songsplit.stems import Mix, MixName
+    from songsplit.stems import Mix
 
 _STEMS = ("vocals", "instrumental")  # of the default model
 # The options that have a meaning where nothing is written to files.
@@ -111,7 +111,7 @@ def practice(
 def _separate(
     names: Sequence[str],
     options: Options,
-    name: MixName | None = None,
+    name: str | None = None,
     *,
     stem: str | None = None,
     tempo: float = 1.0,
