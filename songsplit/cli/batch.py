@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from songsplit.separator import Separator
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # not all systems have all
+_MOST_SIGNALS = 3
 
 
 class Stopped(KeyboardInterrupt):
@@ -139,8 +142,12 @@ class Batch:
         at once.
         """
 
+        signals = itertools.count(1)
+
         def note(number: int, frame: FrameType | None) -> None:
             self._stopped = self._stopped or Stopped(number)
+            if next(signals) > _MOST_SIGNALS:  # whoever insists does not want to wait for a check
+                os._exit(128 + number)
             if self._in_pipe:
                 self._in_pipe = False  # a second signal must not disturb the removal of files
                 raise self._stopped
