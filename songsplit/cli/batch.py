@@ -141,7 +141,6 @@ class Batch:
         No file is half named there. Only work on a pipe, which may never go on, is broken off
         at once.
         """
-
         signals = itertools.count(1)
 
         def note(number: int, frame: FrameType | None) -> None:
