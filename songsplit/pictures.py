@@ -110,7 +110,7 @@ class Overview:
         # Narrow bands have no bin of their own: there are fewer bands then.
         self._bins = np.unique(np.round(_hertz(mels) * self._frame / sample_rate).astype(np.intp))
         self.edges = self._bins * (sample_rate / self._frame)
-        self._held: FloatArray | None = None  # samples that wait for the rest of their frame
+        self._held = np.zeros((1, 0), np.float32)  # samples that wait for the rest of their frame
         self._powers = np.zeros((2 * _COLUMNS, len(self._bins) - 1))  # sums over frames
         self._peaks = np.zeros(2 * _COLUMNS)
         self._frames, self._merged = 0, 1  # frames in all, and in each column
@@ -118,7 +118,7 @@ class Overview:
     def add(self, block: FloatArray) -> None:
         """Take float32 ``(channels, n)``."""
         self.seconds += block.shape[1] / self._rate
-        held = block if self._held is None else np.concatenate([self._held, block], axis=1)
+        held = np.concatenate([self._held, block], axis=1) if self._held.size else block
         while held.shape[1] >= self._frame:
             self._add_frame(held[:, : self._frame])
             held = held[:, self._frame // 2 :]
@@ -126,9 +126,9 @@ class Overview:
 
     def finished(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return powers in dB, shape (bands, columns), and the peak of each column."""
-        held = np.zeros((1, 0), np.float32) if self._held is None else self._held
-        if held.shape[1] > self._frame // 2 or not self._frames:
-            self._add_frame(np.pad(held, ((0, 0), (0, self._frame - held.shape[1]))))
+        missing = self._frame - self._held.shape[1]
+        if missing < self._frame // 2 or not self._frames:
+            self._add_frame(np.pad(self._held, ((0, 0), (0, missing))))
         frames = np.bincount(np.arange(self._frames) // self._merged)
         powers = self._powers[: len(frames)].T / frames
         full_scale = (self._window.sum() / 2) ** 2

@@ -91,21 +91,20 @@ class BatchDisplay:
         self._worked = 0
         self.outcomes: list[Outcome] = []
         self._live: Any = None
-        if sys.stderr.isatty() and not options.quiet:
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty() and not self._options.quiet:
             # rich takes a while to import and is needed only on terminals.
             from rich.console import Console
             from rich.live import Live
 
             self._live = Live(
-                get_renderable=self._bars,
                 console=Console(stderr=True),
+                get_renderable=self._bars,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
             self._live.start()
         return self
 

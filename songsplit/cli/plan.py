@@ -128,7 +128,7 @@ class Planner:
     """Decides song by song what is to be done."""
 
     def __init__(self, request: Request, songs: Iterable[Song]) -> None:
-        self._request = request
+        self._request, self._settings = request, request.settings  # of the weights as they are now
         self._owners: dict[str, Song] = {}
         self._inputs = {identity(song.path): song for song in songs if song.path is not None}
 
@@ -207,7 +207,7 @@ class Planner:
         is_same = in_place or status.st_mtime_ns == record.get("modified")
         if status.st_size != record.get("size") or not is_same:
             return f"was made from another song, or from its older version ({source})"
-        old, new, default = record["settings"], self._request.settings, "default"
+        old, new, default = record["settings"], self._settings, "default"
         names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
         words = [f"{n} {old.get(n, default)}, not {new.get(n, default)}" for n in names]
         return f"was made with other settings: {', '.join(words)}" if words else None
