@@ -66,17 +66,16 @@ def fill_template(template: str, values: Mapping[str, str]) -> Path:
     given = {"title": values.get("track", ""), **{k: v for k, v in values.items() if v.strip()}}
     known = {field: _FORBIDDEN.sub("_", given.get(field) or _UNKNOWN).strip() for field in FIELDS}
 
-    def filled(part: str, limit: int) -> str:
-        # The stem stays whole: it is what tells results apart.
-        shown = {k: v if k == "stem" else shortened(v, limit) for k, v in known.items()}
-        return file_name(_BRACES.sub(lambda found: shown[found[1]], part))
+    def filled(part: str) -> str:
+        # The longest values that fit. The stem stays whole: it is what tells results apart.
+        for limit in range(_MAX_BYTES, _LEAST_BYTES - 1, -1):
+            shown = {k: v if k == "stem" else shortened(v, limit) for k, v in known.items()}
+            name = file_name(part.format_map(shown))
+            if len(_encoded(name)) <= _MAX_BYTES:
+                break
+        return name
 
-    def fitting(part: str) -> str:
-        limits = range(_MAX_BYTES, _LEAST_BYTES, -1)
-        fits = (limit for limit in limits if len(_encoded(filled(part, limit))) <= _MAX_BYTES)
-        return filled(part, next(fits, _LEAST_BYTES))
-
-    return Path(*map(fitting, Path(template).parts))
+    return Path(*map(filled, Path(template).parts))
 
 
 @dataclass(frozen=True)
