@@ -91,11 +91,8 @@ def test_an_interruption_while_a_pipe_gives_nothing(song):
     ("arguments", "told"),
     [
         (("split", "--format", "xyz"), "stem.mp4"),
-        (("split", "--quality", "fast"), "balanced"),
         (("split", "--stdout", "drums"), "only vocals, instrumental"),
-        (("remix", "--vocals", "300"), "300"),
         (("practice", "--tempo", "fast"), "such as 80%"),
-        (("practice", "--key", "99"), "99"),
         (("karaoke", "--vocals", "+18"), "say -18dB"),
         (("split", "-o", "out.mp3"), "say -o out --format mp3"),
     ],
