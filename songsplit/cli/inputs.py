@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 from songsplit.audio.finding import audio_files
 from songsplit.errors import AudioFileError
-from songsplit.naming import is_plain, track_name
+from songsplit.naming import folded, is_plain, track_name
 
 STANDARD_INPUT = "-"
 
 _PLAYLISTS = frozenset([".m3u", ".m3u8"])
+_OTHER_LISTS = frozenset([".txt", ".pls", ".xspf", ".asx", ".wpl", ".cue"])
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|www\.")
 
 
@@ -75,9 +78,11 @@ def find_songs(names: Iterable[str]) -> tuple[list[Song], list[Problem]]:
 
 
 def standard_input() -> BinaryIO:
-    """Return standard input, unless it is a terminal."""
+    """Return standard input, unless it is a terminal or empty."""
     if sys.stdin.isatty():
         raise AudioFileError("standard input is a terminal: send a file or a program's output")
+    if isinstance(sys.stdin.buffer, BufferedReader) and not sys.stdin.buffer.peek(1):
+        raise AudioFileError("standard input is empty: did the program before the pipe fail?")
     return sys.stdin.buffer
 
 
@@ -114,6 +119,11 @@ def _songs(name: str, *, several: bool) -> Iterator[Song | AudioFileError]:
                 yield _listed(path, entry)
             except (AudioFileError, OSError, ValueError) as error:
                 yield _problem(f"{name}: {entry}", error)
+    elif path.suffix.lower() in _OTHER_LISTS and path.is_file():
+        raise AudioFileError(
+            f"{name}: this kind of list is not read: give files, folders, or a playlist that "
+            "ends in .m3u or .m3u8 and has a file on each line"
+        )
     elif _ADDRESS.match(name) and not path.exists():
         raise AudioFileError(
             f"{name}: songsplit downloads nothing: download the song and give its file"
@@ -167,10 +177,27 @@ def _listed(file: Path, entry: str) -> Song:
         # Lists from Windows have its separators, and some programs write addresses of files.
         plain = entry.replace("\\", "/")
         names = [plain, entry, unquote(plain), unquote(entry)]
-    paths = [Path(file.parent, name) for name in names]
+    paths = [_on_disk(Path(file.parent, name)) for name in names]
     path = next(filter(os.path.lexists, paths), paths[0])
     if not is_plain(path):
         raise AudioFileError(
             f"{file}: {entry} is a folder, a pipe or a device; give it to songsplit itself"
         )
     return Song(path)
+
+
+def _on_disk(path: Path) -> Path:
+    """Return the file of that name, or else of one in another letter case or Unicode form."""
+    found = Path(path.anchor)
+    for part in path.relative_to(found).parts:
+        if not os.path.lexists(found / part):
+            if not found.is_dir():
+                return path
+            part = _names(found, found.stat().st_mtime_ns).get(folded(part), part)
+        found /= part
+    return found
+
+
+@functools.lru_cache(64)
+def _names(folder: Path, modified: int) -> dict[str, str]:
+    return {folded(path.name): path.name for path in sorted(folder.iterdir())}

@@ -6,11 +6,11 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 import typer
 from typer import Argument, Option
@@ -24,6 +24,21 @@ BitDepth: TypeAlias = Literal["16", "24", "32f"]
 Quality: TypeAlias = Literal["balanced", "best"]
 
 MUTE = -math.inf
+_FORMATS = get_args(Format)
+_DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "hpu", "mtia")
+# What people call formats and devices that have another name here.
+_OTHER_NAMES = {"aac": "m4a", "mp4": "m4a", "alac": "m4a", "vorbis": "ogg", "stem": "stem.mp4"}
+_OTHER_NAMES |= {"gpu": "cuda (NVIDIA, AMD) or mps (Apple)"}
+_FASTEST = 4.0
+
+
+def _one_of(names: Sequence[str], text: str) -> str:
+    """Return a known name in lower case; the number of a device may follow it."""
+    name = text.strip().lower()
+    if name.partition(":")[0] not in names:
+        advice = _OTHER_NAMES.get(name) or f"one of {', '.join(names)}"
+        raise typer.BadParameter(f"there is no {text!r}: use {advice}")
+    return name
 
 
 def _number(text: object, pattern: str, what: str) -> float:
@@ -55,7 +70,17 @@ def guide(text: str | float) -> float:
 def tempo(text: str | float) -> float:
     """Read a tempo such as ``80%`` or ``0.8``."""
     value = _number(text, r"([\d.]+)\s*%?", "a tempo: give a share, such as 80% or 0.8")
-    return value / 100 if str(text).strip().endswith("%") else value
+    if str(text).strip().endswith("%"):
+        return value / 100
+    if value > _FASTEST:
+        raise typer.BadParameter(f"{text!r} is that many times as fast: say {value:g}%")
+    return value
+
+
+def semitones(text: str | float) -> float:
+    """Read how far the key moves, such as ``-2``."""
+    what = "a number of semitones: give how far to go up, or down if negative, such as -2"
+    return _number(text, r"([+-]?[\d.]+)", what)
 
 
 Songs = Annotated[
@@ -74,7 +99,15 @@ class Options:
 
     output: Annotated[Path, Option("--output", "-o", "--out", help="Folder for results.")] = Path()
     output_format: Annotated[
-        Format, Option("--format", "-f", case_sensitive=False, help="stem.mp4 is for DJ programs.")
+        Format,
+        Option(
+            "--format",
+            "-f",
+            parser=lambda text: _one_of(_FORMATS, text),
+            metavar="|".join(_FORMATS),
+            autocompletion=lambda: list(_FORMATS),
+            help="stem.mp4 is for DJ programs.",
+        ),
     ] = "wav"
     bit_depth: Annotated[
         BitDepth | None, Option(help="Of WAV and FLAC.", show_default="24, or a song's 16 for WAV")
@@ -101,7 +134,15 @@ class Options:
     ] = None
     quality: Annotated[Quality, Option(help="Best takes 3x as long.")] = "balanced"
     device: Annotated[
-        str | None, Option("--device", "-d", help="cpu, cuda or mps.", show_default="the fastest")
+        str | None,
+        Option(
+            "--device",
+            "-d",
+            parser=lambda text: _one_of(_DEVICES, text),
+            metavar="NAME",
+            help="cpu, cuda or mps.",
+            show_default="the fastest",
+        ),
     ] = None
     track: Annotated[
         int | None, Option(metavar="NUMBER", help="Sound track of a film, from 1.", min=1)

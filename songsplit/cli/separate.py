@@ -17,7 +17,7 @@ import typer
 from typer import Option
 
 from songsplit.cli.display import FAILED, BatchDisplay, say
-from songsplit.cli.options import MUTE, Options, Songs, guide, level, tempo, with_options
+from songsplit.cli.options import MUTE, Options, Songs, guide, level, semitones, tempo, with_options
 from songsplit.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -98,7 +98,10 @@ def practice(
         Option(metavar="SHARE", parser=tempo, help="For example 80%, or 0.8.", show_default="100%"),
     ] = 1.0,
     key: Annotated[
-        float, Option(metavar="SEMITONES", help="Up, or down if negative: -2, for example.")
+        float,
+        Option(
+            metavar="SEMITONES", parser=semitones, help="Up, or down if negative: -2, for example."
+        ),
     ] = 0.0,
 ) -> None:
     """Write each song without vocals, at another tempo or key.

@@ -81,7 +81,11 @@ def test_old_playlists_in_another_encoding(folder: Path) -> None:
     [
         ("My%20Song.wav", "My Song.wav"),
         ("50%20 literally.wav", "50%20 literally.wav"),
-        ("50%2520%20literally.wav", "50%20 literally.wav"),
+        ("50%2520%20LITERALLY.wav", "50%20 literally.wav"),
+        ("caf\u00e9.ogg", "cafe\u0301.ogg"),
+        ("CAFE\u0301.ogg", "cafe\u0301.ogg"),
+        ("sub FOLDER\\two #1.WAV", "Sub Folder/Two #1.wav"),
+        ("sub folder/../stra\u00dfe.mp3", "Sub Folder/../STRASSE.mp3"),
         ("Sub%20Folder\\Two%20%231.wav", "Sub Folder/Two #1.wav"),
         ("{folder}/Sub%20Folder/Two%20%231.wav", "Sub Folder/Two #1.wav"),
         ("file://{folder}/My%20Song.wav", "My Song.wav"),
@@ -89,9 +93,10 @@ def test_old_playlists_in_another_encoding(folder: Path) -> None:
     ],
 )
 def test_names_as_other_programs_and_systems_write_them(folder: Path, entry, name) -> None:
-    for path in ("My Song.wav", "Sub Folder/Two #1.wav", "50%20 literally.wav"):
+    for path in ("My Song.wav", "Sub Folder/Two #1.wav", "50%20 literally.wav", "STRASSE.mp3"):
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).touch()
+    (folder / "cafe\u0301.ogg").touch()
     (folder / "list.m3u8").write_text(entry.format(folder=folder), encoding="utf-8")
     assert [song.path for song in songs_of(folder / "list.m3u8")] == [folder / name]
 
@@ -117,7 +122,12 @@ def test_what_cannot_be_listed_is_named_and_the_rest_is_found(folder: Path, tmp_
     (tmp_path / "empty").mkdir()
     (folder / "binary.m3u").write_bytes(bytes(100))
     (folder / "none.m3u").write_text("#EXTM3U\n")
+    (folder / "lyrics.txt").write_text("b.mp3\n")
+    (folder / "list.pls").write_text("b.mp3\n")
     for name, reason in (
+        (folder / "lyrics.txt", ".m3u or .m3u8"),
+        (folder / "list.pls", ".m3u or .m3u8"),
+        ("www.youtube.com/watch?v=x", "downloads nothing"),
         ("", "variable of the shell"),
         ("https://example.org/song.mp3", "downloads nothing"),
         ("x" * 5000, "cannot be read"),

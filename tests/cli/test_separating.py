@@ -54,6 +54,7 @@ def program(command):
         ("songsplit song.flac -d cpu >&-", 0, "song"),
         ("songsplit song.flac -d cpu --stdout vocals >&-", 1, "standard output is closed"),
         ("songsplit - -d cpu <&-", 1, "empty"),
+        ("true | songsplit - --stdout vocals", 1, "did the program before the pipe fail"),
     ],
 )
 def test_full_and_closed_streams(song, command, status, told):
@@ -90,10 +91,14 @@ def test_an_interruption_while_a_pipe_gives_nothing(song):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("split", "--format", "aac"), "use m4a"),
         (("split", "--format", "xyz"), "stem.mp4"),
+        (("split", "--device", "gpu"), "use cuda"),
         (("split", "--stdout", "drums"), "only vocals, instrumental"),
         (("practice", "--tempo", "fast"), "such as 80%"),
-        (("karaoke", "--vocals", "+18"), "say -18dB"),
+        (("practice", "--tempo", "80"), "say 80%"),
+        (("practice", "--key", "Am"), "such as -2"),
+        (("karaoke", "--vocals", "18"), "say -18dB"),
         (("split", "-o", "out.mp3"), "say -o out --format mp3"),
     ],
 )
