@@ -6,17 +6,23 @@ import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from songsplit.audio import clear_stale_parts
+from songsplit.audio import StemFilesWriter, clear_stale_parts, open_audio, read_tags
+from songsplit.audio.arrays import FloatArray
 from songsplit.cli.inputs import Song, standard_input
 from songsplit.cli.plan import Outcome, Planner, Request, failure, write_records
+from songsplit.files import write_whole
 from songsplit.naming import Files
+from songsplit.pictures import SongPicture
+from songsplit.progress import Report
+from songsplit.stems import SavedStems, mixed
 
 if TYPE_CHECKING:
     from songsplit.cli.display import BatchDisplay
@@ -63,7 +69,8 @@ class Batch:
                     if options.dry_run or outcome.status != "planned":
                         self._display.outcome(outcome)
                         continue
-                    self._load()  # without a model no song fares better
+                    if not outcome.finished:
+                        self._load()  # without a model no song fares better
                     if song.is_plain:
                         running.add(pool.submit(self._work, song, outcome))
                     else:
@@ -101,21 +108,25 @@ class Batch:
                     seconds = done
                     report(done, total, left)
 
-                saved = self._load().separate_to_files(
-                    standard_input() if song.path is None else song.path,
-                    request.place(song),
-                    mix=request.mix,
-                    filename=request.template,
-                    output=request.output,
-                    picture=request.options.plot,
-                    overwrite=request.options.overwrite,
-                    sound_track=request.options.track,
-                    progress=progress,
-                )
-            if song.path is not None and song.is_plain:
+                if planned.finished:
+                    saved = _from_stems(planned.finished, request, song, planned.files, progress)
+                else:
+                    saved = self._load().separate_to_files(
+                        standard_input() if song.path is None else song.path,
+                        request.place(song),
+                        mix=request.mix,
+                        filename=request.template,
+                        output=request.output,
+                        picture=request.options.plot,
+                        overwrite=request.options.overwrite,
+                        sound_track=request.options.track,
+                        progress=progress,
+                    )
+            only_drawn = planned.finished and request.mix is None
+            if song.path is not None and song.is_plain and not only_drawn:
                 # Results are good without their records.
                 with suppress(OSError):
-                    write_records(saved.values(), song.path, request.settings)
+                    write_records(saved.values(), song.path, request.settings, saved.gain_db)
         except Exception as error:
             # Decoders turn an interruption of reading into errors of their own.
             self._check()
@@ -160,3 +171,51 @@ class Batch:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+
+def _from_stems(
+    stems: Mapping[str, Path], request: Request, song: Song, files: Files, progress: Report
+) -> SavedStems:
+    """Write a mix, or else only the picture, of stems that an earlier run wrote."""
+    with ExitStack() as stack:
+        # In a stem file, stems are the tracks after the mixture.
+        is_stem_file = len({*stems.values()}) < len(stems)
+        readers = [
+            stack.enter_context(open_audio(path, track=number if is_stem_file else None))
+            for number, path in enumerate(stems.values(), 2)
+        ]
+        about = readers[0].info
+        rate, seconds = about.sample_rate, about.seconds
+
+        def blocks() -> Iterator[Mapping[str, FloatArray]]:
+            done = 0
+            for parts in zip(*(reader.blocks(rate) for reader in readers), strict=True):
+                done += parts[0].shape[1]
+                yield dict(zip(stems, parts, strict=True))
+                progress(done / rate, seconds, None)
+
+        drawing = SongPicture(song.track, [*stems], rate) if files.picture else None
+        shown = drawing.watching(blocks()) if drawing else blocks()
+        gain, problems = 1.0, []
+        if request.mix is None:
+            for _ in shown:
+                pass
+            if drawing and files.picture:
+                write_whole(files.picture, drawing.png())
+        else:
+            writer = StemFilesWriter(
+                files.stems,
+                rate,
+                about.channels,
+                output=request.output,
+                tags=read_tags(song.path) if song.path else None,
+                guarded=True,
+                alive=lambda: progress(seconds or 0.0, seconds, None),
+            )
+            with writer:
+                for block in mixed(shown, request.mix, rate, about.channels):
+                    writer.write(block)
+                if drawing and files.picture:
+                    writer.add_file(files.picture, drawing.png())
+            gain, problems = writer.gain, writer.problems
+    return SavedStems(files.stems, gain=gain, problems=problems, picture=files.picture)

@@ -23,6 +23,9 @@ from songsplit.stems import Mix
 Status: TypeAlias = Literal["done", "planned", "skipped", "failed"]
 
 _RECORDS = ".songsplit.jsonl"  # a hidden file in each folder that holds results
+_STEMS_NAME = "{track}/{stem}"
+_OF_STEMS = ("model", "quality", "sound track")  # settings that say how stems sound
+_DEPTHS = ("16", "default", "24", "32f")  # from coarse to fine
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class Outcome:
     notes: Sequence[str] = ()
     error: str | None = None
     cause: BaseException | None = None
+    finished: Mapping[str, Path] | None = None  # stems that need not be separated again
 
     def as_json(self) -> dict[str, Any]:
         """Return what programs want to know, ready for JSON."""
@@ -86,12 +90,13 @@ class Request:
         """How results are called."""
         if self.options.filename is not None:
             return self.options.filename
-        if self._is_new_mix:
+        if self.is_new_mix:
             return "{track} ({stem})"
-        return "{track}" if self.output.holds_all else "{track}/{stem}"
+        return "{track}" if self.output.holds_all else _STEMS_NAME
 
     @property
-    def _is_new_mix(self) -> bool:
+    def is_new_mix(self) -> bool:
+        """Whether the mix is not one of the stems."""
         return self.mix is not None and self.mix.name not in self.stems
 
     def place(self, song: Song) -> Path:
@@ -116,7 +121,7 @@ class Request:
         }
         if options.track is not None:
             settings["sound track"] = str(options.track)
-        if self.mix is not None and self._is_new_mix:
+        if self.mix is not None and self.is_new_mix:
             for stem in self.stems:
                 gain = self.mix.gains.get(stem, 0.0)
                 settings[stem] = "off" if gain == MUTE else f"{gain:+g} dB"
@@ -164,10 +169,40 @@ class Planner:
         )
         self._claim(song, files)
         status: Status = "planned"
-        if not request.options.overwrite and any(map(os.path.lexists, files)):
+        if request.options.overwrite or not any(map(os.path.lexists, files)):
+            finished = self._finished_stems(song)
+        elif request.mix is None and files.picture and not os.path.lexists(files.picture):
+            self._check_kept(song, Files(files.stems))
+            finished = files.stems
+        else:
             self._check_kept(song, files)
-            status = "skipped"
-        return Outcome(str(song), status, files, seconds, notes=notes)
+            status, finished = "skipped", None
+        return Outcome(str(song), status, files, seconds, notes=notes, finished=finished)
+
+    def _finished_stems(self, song: Song) -> Mapping[str, Path] | None:
+        """Return lossless stems that an earlier run wrote and that the mix can be made of."""
+        request, asked = self._request, self._settings
+        if not (song.path and request.mix and request.is_new_mix) or request.mix.is_stretched:
+            return None
+        known = {name: asked[name] for name in _OF_STEMS if name in asked}
+        depths = _DEPTHS[_DEPTHS.index(asked["bit depth"]) :]
+        for kind in ("wav", "flac"):
+            files = {"format": kind, "bit rate": "default"}
+            fitting = [known | files | {"bit depth": depth} for depth in depths]
+            folder, output = request.options.output / song.below, OutputFormat(kind)
+            stems = result_files(
+                folder, request.stems, output, filename=_STEMS_NAME, track=song.track
+            ).stems
+            records = [_record(path) for path in stems.values()]
+            if all(
+                record
+                and _is_of(record, song.path)
+                and record["settings"] in fitting
+                and record.get("gain_db") == 0
+                for record in records
+            ):
+                return stems
+        return None
 
     def _claim(self, song: Song, paths: Iterable[Path]) -> None:
         """Refuse results that would replace a song, or another song's results."""
@@ -201,16 +236,19 @@ class Planner:
         record = _record(result)
         if record is None or song.path is None:
             return "is there, and nothing says whether it was made from this song"
-        status, source = song.path.stat(), record["source"]
-        in_place = song.path.resolve() == source
-        # A song that was moved is still the same.
-        is_same = in_place or status.st_mtime_ns == record.get("modified")
-        if status.st_size != record.get("size") or not is_same:
-            return f"was made from another song, or from its older version ({source})"
+        if not _is_of(record, song.path):
+            return f"was made from another song, or from its older version ({record['source']})"
         old, new, default = record["settings"], self._settings, "default"
         names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
         words = [f"{n} {old.get(n, default)}, not {new.get(n, default)}" for n in names]
         return f"was made with other settings: {', '.join(words)}" if words else None
+
+
+def _is_of(record: Mapping[str, Any], song: Path) -> bool:
+    """Say whether a song is the one that a record tells of, in its place or moved to another."""
+    status = song.stat()
+    is_same = song.resolve() == record["source"] or status.st_mtime_ns == record.get("modified")
+    return is_same and status.st_size == record.get("size")
 
 
 def _record(result: Path) -> dict[str, Any] | None:
@@ -238,7 +276,9 @@ def _records(file: Path, modified: int, size: int) -> dict[str, dict[str, Any]]:
     return records
 
 
-def write_records(results: Iterable[Path], song: Path, settings: Mapping[str, str]) -> None:
+def write_records(
+    results: Iterable[Path], song: Path, settings: Mapping[str, str], gain_db: float
+) -> None:
     """Remember what results were made from. A later record takes the place of an earlier one."""
     status = song.stat()
     for result in dict.fromkeys(results):
@@ -254,6 +294,7 @@ def write_records(results: Iterable[Path], song: Path, settings: Mapping[str, st
             "size": status.st_size,
             "modified": status.st_mtime_ns,
             "settings": dict(settings),
+            "gain_db": gain_db,
         }
         with (folder / _RECORDS).open("a", encoding="utf-8") as file:
             file.write("\n" + json.dumps(record))  # the line before may be cut off

@@ -144,6 +144,8 @@ def test_a_dry_run_does_nothing(songs: list[Song], tmp_path: Path) -> None:
     run(tmp_path / "out", songs[:1])
     songs[1].path.write_bytes(b"no audio")
     before = contents(tmp_path)
+    outcomes = run(tmp_path / "out", songs, load=never, plot=True, dry_run=True)
+    assert counts(outcomes) == "5 planned, 1 failed"  # one of them lacks only the picture
     outcomes = run(tmp_path / "out", songs, load=never, dry_run=True)
     assert counts(outcomes) == "4 planned, 1 skipped, 1 failed"
     planned = next(o for o in outcomes if o.status == "planned")

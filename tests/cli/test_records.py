@@ -8,13 +8,25 @@ import shutil
 from pathlib import Path
 
 import av
+import mutagen
 import numpy as np
 import pytest
 import soundfile
 
+from songsplit import Separator
 from tests.cli.conftest import run
 
 STEMS = ("vocals", "instrumental")
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Return a function after whose call nothing can be separated."""
+
+    def refuse(*arguments, **options):
+        raise AssertionError("nothing is to be separated")
+
+    return lambda: monkeypatch.setattr(Separator, "separate_to_files", refuse)
 
 
 def files():
@@ -27,7 +39,7 @@ def files():
         ("practice --tempo 80%", "practice --tempo 60%", "tempo 0.8, not 0.6"),
         ("karaoke", "karaoke --vocals -18dB", "vocals off, not -18 dB"),
         ("split", "split --model open", "not open ("),
-        ("split", "split --plot", "is there but song/picture.png is not"),
+        ("karaoke", "karaoke --plot", "is there but song (picture).png is not"),
         ("split", "split --quality best", "quality balanced, not best"),
         ("karaoke --filename a", "acapella --filename a", "instrumental +0 dB, not off"),
     ],
@@ -97,6 +109,56 @@ def test_one_stem(song):
     assert "only vocals, instrumental" in run(song, "--stem", "drums", code=2).stderr
     run(song, "--stem", "vocals", "-f", "stem.mp4", code=2)
     run(song, "--stem", "vocals", "--stdout", "vocals", code=2)
+
+
+def test_a_picture_of_finished_stems(song, no_model):
+    pytest.importorskip("matplotlib")
+    pictures = {}
+    for form in ("wav", "mp3", "stem.mp4"):
+        run(song, "-f", form, "-o", form[:4], "--plot", "-d", "cpu")
+        [picture] = Path(form[:4]).rglob("*.png")
+        pictures[form] = picture, picture.stat().st_size
+    no_model()
+    for form, (picture, size) in pictures.items():
+        picture.unlink()
+        run(song, "-f", form, "-o", form[:4], "--plot")
+        assert picture.stat().st_size == pytest.approx(size, rel=0.3)
+        assert "kept: " in run(song, "-f", form, "-o", form[:4], "--plot").stderr
+    assert "other settings" in run(song, "-o", "wav", "--quality", "best", "--plot", code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["karaoke --vocals -18dB", "acapella", "remix --vocals +3dB --plot"]
+)
+def test_mixes_of_finished_stems(song, no_model, line):
+    verb, *options = f"{line} --bit-depth 24".split()
+    run(verb, song, *options, "-o", "direct", "-d", "cpu")
+    run(song, "--bit-depth", "24", "-d", "cpu")
+    no_model()
+    run(verb, song, *options)
+    results = [Path(folder, f"song ({verb}).wav") for folder in ("direct", ".")]
+    direct, mixed = (soundfile.read(path)[0] for path in results)
+    np.testing.assert_allclose(mixed, direct, atol=2**-22)
+    assert [str(mutagen.File(path)["TIT2"]) for path in results] == [f"T.N.T. ({verb})"] * 2
+    assert "kept: " in run(verb, song, *options).stderr
+
+
+def test_stems_that_are_no_parts_of_the_song_are_not_mixed(song, no_model):
+    run(song, "-o", "turned", "-d", "cpu")
+    records = Path("turned/song/.songsplit.jsonl")
+    records.write_text(records.read_text().replace('"gain_db": 0.0', '"gain_db": -1.0'))
+    for stem in STEMS:
+        run("remix", song, "--vocals", "-6dB", "--filename", f"{{track}}/{stem}", "-d", "cpu")
+    no_model()
+    for folder in ("turned", "."):
+        assert "AssertionError" in run("karaoke", song, "-o", folder, code=1).stderr
+
+
+@pytest.mark.parametrize("change", ["-f mp3", "--quality best", "--model open", "--bit-depth 16"])
+def test_stems_that_are_not_as_a_mix_needs_them(song, no_model, change):
+    run(song, *change.split(), "-d", "cpu")
+    no_model()
+    assert "AssertionError" in run("karaoke", song, code=1).stderr
 
 
 def test_another_sound_track_of_a_film(song):
