@@ -34,7 +34,7 @@ _FASTEST = 4.0
 
 def _one_of(names: Sequence[str], text: str) -> str:
     """Return a known name in lower case; the number of a device may follow it."""
-    name = text.strip().lower()
+    name = text.strip().lower().removeprefix(".")
     if name.partition(":")[0] not in names:
         advice = _OTHER_NAMES.get(name) or f"one of {', '.join(names)}"
         raise typer.BadParameter(f"there is no {text!r}: use {advice}")

@@ -18,7 +18,7 @@ PROGRAM = f"'{sys.executable}' -m songsplit"
 
 
 def test_a_missing_song_is_not_hidden_by_an_old_result(song):
-    run(song, "-d", "cpu", "-f", "flac", "--bit-depth", "16")
+    run(song, "-d", "cpu", "-f", ".FLAC", "--bit-depth", "16")
     assert soundfile.info("song/vocals.flac").subtype == "PCM_16"
     song.unlink()
     assert "no such file" in run(song, "-f", "flac", code=1).stderr
