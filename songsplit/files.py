@@ -152,17 +152,13 @@ def clear_stale_parts(folder: Path) -> None:
     with suppress(OSError):
         for part in folder.glob(f"{TEMPORARY_PREFIX}*"):
             with suppress(OSError):
-                if _is_stale(part):
+                is_stale = time.time() - part.lstat().st_mtime > _STALE_SECONDS
+                if part.is_file():
+                    with part.open("rb+") as file:
+                        # The lock ends with the file; nobody waits for it (see WholeFiles.create).
+                        is_stale = _lock(file.fileno(), unknown=is_stale)
+                if is_stale:
                     part.unlink()
-
-
-def _is_stale(part: Path) -> bool:
-    is_old = time.time() - part.lstat().st_mtime > _STALE_SECONDS
-    if sys.platform == "win32" or not part.is_file():
-        return is_old
-    with part.open("rb+") as file:
-        # The lock ends with the file; nobody waits for it (see WholeFiles.create).
-        return _lock(file.fileno(), unknown=is_old)
 
 
 def _lock(handle: int, *, unknown: bool = True) -> bool:

@@ -29,8 +29,8 @@ _UNKNOWN = "unknown"
 _MAX_BYTES = 180  # of a part of a path, of which most file systems take 255
 _LEAST_BYTES = 24  # of a shortened value
 _BRACES = re.compile(r"\{([^{}]*)\}|[{}]")
-# What no file name may hold on one of the common systems.
-_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+# What no file name may hold on one of the common systems, and halves of characters.
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udc7f\udd00-\udfff]')
 # Control characters, line ends, changes of the direction of writing, halves of characters.
 _STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
@@ -64,19 +64,18 @@ def fill_template(template: str, values: Mapping[str, str]) -> Path:
     Long values are shortened, with a mark of the whole at their end so that two names remain two.
     """
     given = {"title": values.get("track", ""), **{k: v for k, v in values.items() if v.strip()}}
-    known = {field: _legal(given.get(field) or _UNKNOWN).strip() for field in FIELDS}
+    known = {field: _FORBIDDEN.sub("_", given.get(field) or _UNKNOWN).strip() for field in FIELDS}
 
-    def filled(part: str, limit: int) -> str:
-        # The stem stays whole: it is what tells results apart.
-        shown = {k: v if k == "stem" else shortened(v, limit) for k, v in known.items()}
-        return file_name(_BRACES.sub(lambda found: shown[found[1]], part))
+    def filled(part: str) -> str:
+        # The longest values that fit. The stem stays whole: it is what tells results apart.
+        for limit in range(_MAX_BYTES, _LEAST_BYTES - 1, -1):
+            shown = {k: v if k == "stem" else shortened(v, limit) for k, v in known.items()}
+            name = file_name(part.format_map(shown))
+            if len(_encoded(name)) <= _MAX_BYTES:
+                break
+        return name
 
-    def fitting(part: str) -> str:
-        limits = range(_MAX_BYTES, _LEAST_BYTES, -1)
-        fits = (limit for limit in limits if len(_encoded(filled(part, limit))) <= _MAX_BYTES)
-        return filled(part, next(fits, _LEAST_BYTES))
-
-    return Path(*map(fitting, Path(template.removesuffix(EXTENSION)).parts))
+    return Path(*map(filled, Path(template).parts))
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def result_files(
     values = {key: fields[key][0] for key in ("artist", "title", "album") if fields.get(key)}
 
     # A template may end with the extension itself.
-    filename = filename.removesuffix(f".{output.name}")
+    filename = filename.removesuffix(EXTENSION).removesuffix(f".{output.name}")
 
     def path(stem: str, extension: str) -> Path:
         path = Path(folder, fill_template(filename, {**values, "track": track, "stem": stem}))
@@ -168,23 +167,13 @@ def folded(name: str) -> str:
 
 def file_name(text: str) -> str:
     """Turn any text into a name that all common file systems take."""
-    name = _legal(text).rstrip(". ")
-    if not name.strip("."):
-        return "_" * max(len(name), 1)
-    return f"_{name}" if _RESERVED.fullmatch(name) else name
+    name = _FORBIDDEN.sub("_", text).rstrip(". ")
+    return f"_{name}" if not name or _RESERVED.fullmatch(name) else name
 
 
 def printable(text: str) -> str:
     """Escape what would steer a terminal, as Python does: names and tags may hold anything."""
     return _STEERING.sub(lambda found: repr(found[0])[1:-1], text)
-
-
-def _legal(text: str) -> str:
-    try:
-        _encoded(text)
-    except UnicodeEncodeError:
-        text = text.encode("utf-8", "replace").decode("utf-8")
-    return _FORBIDDEN.sub("_", text)
 
 
 def shortened(value: str, size: int) -> str:

@@ -97,8 +97,8 @@ class SongPicture:
 class Overview:
     """Spectrogram and waveform of audio that comes block by block, in some thousand columns.
 
-    Memory does not grow with the length: where there are too many columns, each pair of them
-    becomes one. `edges` are the ends of the bands in Hz, `seconds` what has come so far.
+    Memory does not grow with the length: when all columns are full, each pair of them becomes one.
+    `edges` are the ends of the bands in Hz, `seconds` what has come so far.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -110,49 +110,44 @@ class Overview:
         # Narrow bands have no bin of their own: there are fewer bands then.
         self._bins = np.unique(np.round(_hertz(mels) * self._frame / sample_rate).astype(np.intp))
         self.edges = self._bins * (sample_rate / self._frame)
-        self._held: FloatArray | None = None
-        self._columns: list[FloatArray] = []  # power of each band, and the peak
-        self._pending: list[FloatArray] = []
-        self._merged = 1  # frames in a column
+        self._held = np.zeros((1, 0), np.float32)  # samples that wait for the rest of their frame
+        self._powers = np.zeros((2 * _COLUMNS, len(self._bins) - 1))  # sums over frames
+        self._peaks = np.zeros(2 * _COLUMNS)
+        self._frames, self._merged = 0, 1  # frames in all, and in each column
 
     def add(self, block: FloatArray) -> None:
         """Take float32 ``(channels, n)``."""
         self.seconds += block.shape[1] / self._rate
-        joined = block if self._held is None else np.concatenate([self._held, block], axis=1)
-        start = 0
-        while start + self._frame <= joined.shape[1]:
-            self._add_frame(joined[:, start : start + self._frame])
-            start += self._frame // 2
-        self._held = joined[:, start:]
+        held = np.concatenate([self._held, block], axis=1) if self._held.size else block
+        while held.shape[1] >= self._frame:
+            self._add_frame(held[:, : self._frame])
+            held = held[:, self._frame // 2 :]
+        self._held = held
 
-    def finished(self) -> tuple[FloatArray, FloatArray]:
+    def finished(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return powers in dB, shape (bands, columns), and the peak of each column."""
-        held = np.zeros((1, 0), np.float32) if self._held is None else self._held
-        if held.shape[1] > self._frame // 2 or not (self._columns or self._pending):
-            self._add_frame(np.pad(held, ((0, 0), (0, self._frame - held.shape[1]))))
-        if self._pending:
-            self._columns.append(_joined(self._pending))
-        columns = np.stack(self._columns, axis=1)
+        missing = self._frame - self._held.shape[1]
+        if missing < self._frame // 2 or not self._frames:
+            self._add_frame(np.pad(self._held, ((0, 0), (0, missing))))
+        frames = np.bincount(np.arange(self._frames) // self._merged)
+        powers = self._powers[: len(frames)].T / frames
         full_scale = (self._window.sum() / 2) ** 2
-        return 10 * np.log10(columns[:-1] / full_scale + 1e-12), columns[-1]
+        return 10 * np.log10(powers / full_scale + 1e-12), self._peaks[: len(frames)]
 
     def _add_frame(self, frame: FloatArray) -> None:
         # Of each channel by itself: opposite ones must not cancel.
         spectrum = (np.abs(np.fft.rfft(frame * self._window)) ** 2).mean(axis=0)
         powers = np.add.reduceat(spectrum[: self._bins[-1]], self._bins[:-1]) / np.diff(self._bins)
-        self._pending.append(np.append(powers, np.abs(frame).max()).astype(np.float32))
-        if len(self._pending) == self._merged:
-            self._columns.append(_joined(self._pending))
-            self._pending = []
-        if len(self._columns) == 2 * _COLUMNS:
-            pairs = zip(self._columns[::2], self._columns[1::2], strict=True)
-            self._columns = [_joined(pair) for pair in pairs]
+        if self._frames == len(self._peaks) * self._merged:
+            half = len(self._peaks) // 2
+            self._powers[:half] = self._powers[::2] + self._powers[1::2]
+            self._peaks[:half] = np.maximum(self._peaks[::2], self._peaks[1::2])
+            self._powers[half:], self._peaks[half:] = 0, 0
             self._merged *= 2
-
-
-def _joined(columns: Sequence[FloatArray]) -> FloatArray:
-    """Return the mean powers and the largest peak."""
-    return np.append(np.mean(columns, axis=0)[:-1], np.max(columns, axis=0)[-1])
+        column = self._frames // self._merged
+        self._powers[column] += powers
+        self._peaks[column] = max(self._peaks[column], np.abs(frame).max())
+        self._frames += 1
 
 
 def _mel(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from html import escape
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from songsplit.audio.formats import FormatName, OutputFormat
 
 _MAX_GAIN = 200.0  # dB; float32 would overflow soon after
-
-MixName: TypeAlias = Literal["karaoke", "acapella", "remix", "practice"]
-"""What the command line calls its mixes."""
 
 MUTE = -math.inf
 """The gain in dB of what is left out."""
@@ -63,7 +60,7 @@ class Mix:
     key: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_levels(self.gains, ConfigError)
+        check_gains(self.gains, self.gains, ConfigError)
         if not 0.25 <= self.tempo <= 4:
             raise ConfigError(f"the tempo cannot be {self.tempo}: use 0.25 to 4")
         if not abs(self.key) <= 24:
@@ -75,16 +72,15 @@ class Mix:
         return self.tempo != 1 or self.key != 0
 
 
-def check_gains(gains: Mapping[str, Any], stems: Collection[str]) -> None:
-    """Raise AudioInputError for unknown stems and for gains that are not numbers up to 200 dB."""
-    for name in gains:
-        if name not in stems:
-            raise AudioInputError(f"there is no stem {name!r}, only {', '.join(stems)}")
-    _check_levels(gains, AudioInputError)
-
-
-def _check_levels(gains: Mapping[str, Any], problem: type[SongsplitError]) -> None:
+def check_gains(
+    gains: Mapping[str, Any],
+    stems: Collection[str],
+    problem: type[SongsplitError] = AudioInputError,
+) -> None:
+    """Raise an error for unknown stems and for gains that are not numbers up to 200 dB."""
     for name, gain in gains.items():
+        if name not in stems:
+            raise problem(f"there is no stem {name!r}, only {', '.join(stems)}")
         is_number = isinstance(gain, Real) and not isinstance(gain, bool)
         if not (is_number and float(gain) <= _MAX_GAIN):  # NaN is not either
             raise problem(f"the gain of {name} must be at most {_MAX_GAIN:g} dB, not {gain!r}")

@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from songsplit import Mix, OutputFormat, Stems
-from songsplit.errors import AudioInputError, OutputError, OutputExistsError
+from songsplit.errors import AudioInputError, OutputError
 
 
 @pytest.fixture
@@ -23,10 +23,7 @@ def stems(rng):
 
 def test_is_a_read_only_mapping(stems):
     assert list(stems) == ["vocals", "instrumental"]
-    assert len(stems) == 2
     assert stems["vocals"] is stems.vocals
-    assert stems["instrumental"] is stems.instrumental
-    assert dict(stems).keys() == stems.keys()
     with pytest.raises(TypeError):
         stems["vocals"] = 0
     with pytest.raises(AttributeError):
@@ -39,6 +36,7 @@ def test_is_a_read_only_mapping(stems):
     assert not hasattr(Stems({"drums": stems.vocals}, 8000), "vocals")
     assert list(copy.deepcopy(stems)) == list(pickle.loads(pickle.dumps(stems))) == list(stems)
     assert stems == stems
+    assert set(stems) < set(dir(stems))
 
 
 def test_remix_of_tensors_gives_a_tensor(stems):
@@ -49,39 +47,20 @@ def test_remix_of_tensors_gives_a_tensor(stems):
     np.testing.assert_allclose(out.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("gain", [np.nan, np.inf, 1e6, 3j, "loud", None, True])
-def test_remix_refuses_gains_that_are_none(stems, gain):
-    with pytest.raises(AudioInputError, match="vocals"):
-        stems.remix(vocals=gain)
-
-
-@pytest.mark.parametrize("ndim", [1, 2])
-def test_save(stems, tmp_path, ndim):
-    if ndim == 1:
-        stems = Stems({name: torch.from_numpy(stem[0]) for name, stem in stems.items()}, 8000)
-    paths = stems.save(tmp_path / "a" / "b", output=OutputFormat("wav", bit_depth="32f"))
-    assert [p.name for p in paths.values()] == ["vocals.wav", "instrumental.wav"]
-    for name, path in paths.items():
-        samples, rate = soundfile.read(path, dtype="float32")
-        assert rate == stems.sample_rate
-        np.testing.assert_array_equal(samples.T, np.asarray(stems[name]))
-
-
-def test_save_keeps_what_is_there(stems, tmp_path):
-    (tmp_path / "vocals.wav").write_text("precious")
-    with pytest.raises(OutputExistsError, match=r"vocals\.wav"):
-        stems.save(tmp_path)
-    assert (tmp_path / "vocals.wav").read_text() == "precious"
-    assert not (tmp_path / "instrumental.wav").exists()
-    stems.save(tmp_path, overwrite=True)
-    assert soundfile.info(tmp_path / "vocals.wav").frames == 500
-
-
 @pytest.mark.parametrize("folder", ["x" * 300, "nul\0byte", "file"])
 def test_impossible_folders_are_refused(stems, tmp_path, folder):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError):
         stems.save(tmp_path / folder)
+
+
+def test_save_takes_tensors_of_one_dimension(stems, tmp_path):
+    mono = Stems({name: torch.from_numpy(stem[0]) for name, stem in stems.items()}, 8000)
+    paths = mono.save(tmp_path / "a" / "b", output=OutputFormat("wav", bit_depth="32f"))
+    for name, path in paths.items():
+        samples, rate = soundfile.read(path, dtype="float32")
+        assert rate == 8000
+        np.testing.assert_array_equal(samples, mono[name].numpy())
 
 
 def test_save_writes_a_mix(tmp_path):
@@ -105,7 +84,3 @@ def test_notebooks_show_a_player_for_each_stem(shape):
     for _, data in players:
         info = soundfile.info(io.BytesIO(base64.b64decode(data)))
         assert (info.frames, info.samplerate) == (40000, 16000)
-
-
-def test_editors_complete_the_names_of_stems(stems):
-    assert set(stems) < set(dir(stems))

@@ -1,25 +1,30 @@
-"""The ``songsplit`` command."""
+"""The ``songsplit`` command, and what it does besides separating songs and telling of files."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
+import signal
 import sys
+import threading
+import webbrowser
 from contextlib import suppress
 from difflib import get_close_matches
 from io import TextIOWrapper
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 from typer.core import TyperGroup
 
 import songsplit
-from songsplit.cli import models, page, separate
-from songsplit.cli.display import telling_errors
+from songsplit.cli import separate
+from songsplit.cli.display import say, telling_errors
 from songsplit.cli.info import info
 from songsplit.data.commands import app as data_app
+from songsplit.errors import MissingExtraError, OutputExistsError
 
 _DEFAULT_COMMAND = "split"
 _OWN_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
@@ -36,12 +41,8 @@ class _DefaultCommandGroup(TyperGroup):
                 close = get_close_matches(args[0].lower(), self.commands, 1, 0.7)
                 advice = f"did you mean {close[0]}?" if close else "songsplit --help lists commands"
                 ctx.fail(f"{args[0]!r}: no command and no file of that name; {advice}")
-            for before, name in pairwise(args):
-                is_value = before.startswith("-")
-                if name in self.commands and not is_value and not os.path.lexists(name):
-                    ctx.fail(f"the command comes first: songsplit {name} ...")
             args = [_DEFAULT_COMMAND, *args]
-        return super().parse_args(ctx, [_guarded(argument) for argument in args])
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         with telling_errors():
@@ -54,12 +55,6 @@ class _DefaultCommandGroup(TyperGroup):
         records = [record for p in shown if (record := p.get_help_record(ctx))]
         with formatter.section("Options"):
             formatter.write_dl(records)
-
-
-def _guarded(argument: str) -> str:
-    """Take a file whose name begins with a dash for a file, not for an option."""
-    is_file = argument.startswith("-") and "." in argument and Path(argument).is_file()
-    return f"./{argument}" if is_file else argument
 
 
 app = typer.Typer(
@@ -75,11 +70,128 @@ app.command()(separate.karaoke)
 app.command()(separate.acapella)
 app.command()(separate.remix)
 app.command()(separate.practice)
-app.command("app")(page.app)
 app.command()(info)
-app.command("models")(models.list_models)
-app.command("export")(models.export)
 app.add_typer(data_app, name="data")
+
+
+@app.command("app")
+def open_page(
+    songs: Annotated[
+        list[Path] | None, Argument(metavar="[SONG]...", exists=True, dir_okay=False)
+    ] = None,
+    port: Annotated[
+        int, Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
+    ] = 0,
+    browser: Annotated[
+        bool, Option("--browser/--no-browser", help="Open the page in the browser.")
+    ] = True,
+    export: Annotated[
+        Path | None,
+        Option(
+            metavar="FOLDER",
+            help="Instead, write the page as a site for any web server: it separates songs in "
+            "its visitors' browsers.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        Option("--model", "-m", help="Of the site: a name or a file.", show_default="default"),
+    ] = None,
+    device: Annotated[
+        str | None, Option(help="cpu, cuda or mps.", show_default="the fastest")
+    ] = None,
+) -> None:
+    """Open a page in the browser: drop a song in, hear each stem on its own.
+
+    Songs are separated on this machine and never leave it. Ctrl-C ends the page.
+    """
+    if export is not None:
+        from songsplit.web.site import export_site
+
+        export_site(export, model)
+        typer.echo(export)
+        return
+    if model is not None:
+        raise typer.BadParameter("--model is for --export; on the page, Settings choose the model")
+    from songsplit.web.server import PageServer
+
+    try:
+        server = PageServer(songs or (), port=port, device=device)
+    except OSError as error:
+        raise typer.BadParameter(f"port {port}: {error.strerror}; choose another") from error
+    with server:
+        # However it ends, no song that was uploaded stays on the disk.
+        for name in ("SIGTERM", "SIGHUP"):  # not all systems have both
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, signal.default_int_handler)
+        typer.echo(server.address)
+        say("The page is at the address above. Ctrl-C ends it.")
+        threading.Thread(target=server.get_ready, daemon=True).start()
+        if browser:
+            webbrowser.open(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("The page is closed.")
+
+
+@app.command("models")
+def list_models() -> None:
+    """List the models that come with songsplit, and on what terms."""
+    for model in songsplit.list_models():
+        size = f"{model.path.stat().st_size / 1e6:.1f} MB"
+        typer.echo(f"{model.name}\n  file: {model.path} ({size})")
+        for key in ("description", "scores", "training", "data", "terms"):
+            typer.echo(f"  {key}: {model.card[key]}")
+
+
+@app.command("export")
+def export_model(
+    checkpoint: Annotated[
+        Path, Argument(help="A .ckpt file of a training run; for .onnx, a model or its file.")
+    ],
+    output: Annotated[
+        Path, Argument(metavar="OUT.safetensors|OUT.onnx", help="The file to write.")
+    ],
+    card: Annotated[Path | None, Option(help="JSON file with more to record of the model.")] = None,
+    licence: Annotated[str | None, Option(help="Terms that the weights are under.")] = None,
+    name: Annotated[
+        str | None, Option(help="Name of the model.", show_default="that of the file")
+    ] = None,
+    sharpness: Annotated[
+        float, Option(help="Below 1, masks become softer; about 0.6 gives the best SDR.")
+    ] = 1.0,
+    overwrite: Annotated[
+        bool, Option("--overwrite", help="Replace a file that is already there.")
+    ] = False,
+) -> None:
+    """Turn a training checkpoint into a model file that --model takes.
+
+    The file records what the model was trained on and how. A model becomes an ONNX file for
+    other programs: songsplit export default default.onnx. That needs the extra onnx.
+    """
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("torch", "torch") from error
+    if output.suffix == ".onnx":
+        from songsplit.files import write_whole
+        from songsplit.models.onnx import onnx_network
+        from songsplit.models.weights import load_model
+
+        if output.exists() and not overwrite:
+            raise OutputExistsError(f"{output} is already there: use --overwrite, or another name")
+        write_whole(output, onnx_network(load_model(str(checkpoint))))
+        typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
+        return
+    from songsplit.training.export import export_checkpoint, read_card
+
+    given = read_card(card) if card else {}
+    given |= {k: v for k, v in (("licence", licence), ("name", name)) if v is not None}
+    sha256 = export_checkpoint(checkpoint, given, output, sharpness=sharpness, overwrite=overwrite)
+    typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)\nSHA-256 {sha256}")
+    typer.echo(f"use it with: songsplit song.mp3 --model {shlex.quote(str(output))}")
 
 
 def _show_version(wanted: bool) -> None:
@@ -91,7 +203,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show version.")
+        bool, Option("--version", callback=_show_version, is_eager=True, help="Show version.")
     ] = False,
 ) -> None:
     """Split songs into vocals and instrumental, on this machine, offline.

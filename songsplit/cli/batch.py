@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from songsplit.audio import clear_stale_parts
-from songsplit.cli.finished import from_stems
+from songsplit.audio import StemFilesWriter, clear_stale_parts, open_audio, read_tags
+from songsplit.audio.arrays import FloatArray
 from songsplit.cli.inputs import Song, standard_input
-from songsplit.cli.plan import Outcome, Planner, Request, failure
-from songsplit.cli.records import write_records
-from songsplit.naming import Files, is_plain
+from songsplit.cli.plan import Outcome, Planner, Request, failure, write_records
+from songsplit.files import write_whole
+from songsplit.naming import Files
+from songsplit.pictures import SongPicture
+from songsplit.progress import Report
+from songsplit.stems import SavedStems, mixed
 
 if TYPE_CHECKING:
     from songsplit.cli.display import BatchDisplay
@@ -36,10 +41,9 @@ class Stopped(KeyboardInterrupt):
 
 
 class Batch:
-    """Separates songs, whatever happens to single ones of them.
+    """Separates songs, whatever happens to single ones of them, and shows what became of each.
 
-    `load` gives the separator and is called when a song needs it. `outcomes` tells what became
-    of each song, in the order in which they were finished.
+    `load` gives the separator and is called when a song needs it.
     """
 
     def __init__(
@@ -48,37 +52,33 @@ class Batch:
         self._request, self._load, self._display = request, load, display
         self._stopped: Stopped | None = None
         self._in_pipe = False
-        self.outcomes: list[Outcome] = []
 
-    def run(self, songs: Sequence[Song], *, jobs: int = 1, dry_run: bool = False) -> None:
-        """Separate songs, `jobs` of them at once; results do not depend on that.
+    def run(self, songs: Sequence[Song]) -> None:
+        """Plan songs, separate them and record their results.
 
         A model or device that cannot be used is an error of ours before any song. An
         interruption raises :class:`Stopped`: songs in work leave no files, others stay.
         """
-        planner = Planner(self._request, songs)
+        planner, options = Planner(self._request, songs), self._request.options
         running: set[Future[Outcome]] = set()
-        with self._heeding_signals(), ThreadPoolExecutor(jobs) as pool:
+        with self._heeding_signals(), ThreadPoolExecutor(options.jobs) as pool:
             try:
                 for song in songs:
                     self._check()
-                    try:
-                        outcome = planner.plan(song)
-                    except Exception as error:
-                        outcome = failure(song, error)
-                    if dry_run or outcome.status != "planned":
-                        self.finish(outcome)
+                    outcome = planner.plan(song)
+                    if options.dry_run or outcome.status != "planned":
+                        self._display.outcome(outcome)
                         continue
                     if not outcome.finished:
                         self._load()  # without a model no song fares better
-                    if song.path is None or not is_plain(song.path):
+                    if song.is_plain:
+                        running.add(pool.submit(self._work, song, outcome))
+                    else:
                         # Signals come to this thread, and it may wait for a pipe for ever.
                         self._in_pipe = True
-                        self.finish(self._work(song, outcome))
+                        self._display.outcome(self._work(song, outcome))
                         self._in_pipe = False
-                        continue
-                    running.add(pool.submit(self._work, song, outcome))
-                    while len(running) == jobs:
+                    while len(running) >= options.jobs:
                         running = self._wait(running)
                 while running:
                     running = self._wait(running)
@@ -87,25 +87,18 @@ class Batch:
                 raise
         self._check()
 
-    def finish(self, outcome: Outcome) -> None:
-        """Take note of what became of a song, and show it."""
-        self.outcomes.append(outcome)
-        self._display.outcome(outcome)
-
     def _wait(self, running: set[Future[Outcome]]) -> set[Future[Outcome]]:
         # Windows tells signals only where waiting ends.
         done, rest = wait(running, timeout=1, return_when=FIRST_COMPLETED)
         for future in done:
-            self.finish(future.result())
+            self._display.outcome(future.result())
         return rest
 
     def _work(self, song: Song, planned: Outcome) -> Outcome:
-        request = self._request
-        start = time.monotonic()
-        seconds = 0.0
+        request, start, seconds = self._request, time.monotonic(), 0.0
         try:
             # What runs that were killed left there.
-            for folder in {path.parent for path in planned.paths}:
+            for folder in {path.parent for path in planned.files}:
                 clear_stale_parts(folder)
             with self._display.song(str(song)) as report:
 
@@ -116,8 +109,7 @@ class Batch:
                     report(done, total, left)
 
                 if planned.finished:
-                    files = Files(planned.files, planned.picture)
-                    saved = from_stems(planned.finished, request, song, files, progress)
+                    saved = _from_stems(planned.finished, request, song, planned.files, progress)
                 else:
                     saved = self._load().separate_to_files(
                         standard_input() if song.path is None else song.path,
@@ -125,13 +117,13 @@ class Batch:
                         mix=request.mix,
                         filename=request.template,
                         output=request.output,
-                        picture=request.picture,
-                        overwrite=request.overwrite,
-                        sound_track=request.sound_track,
+                        picture=request.options.plot,
+                        overwrite=request.options.overwrite,
+                        sound_track=request.options.track,
                         progress=progress,
                     )
             only_drawn = planned.finished and request.mix is None
-            if song.path is not None and is_plain(song.path) and not only_drawn:
+            if song.path is not None and song.is_plain and not only_drawn:
                 # Results are good without their records.
                 with suppress(OSError):
                     write_records(saved.values(), song.path, request.settings, saved.gain_db)
@@ -142,8 +134,7 @@ class Batch:
         return replace(
             planned,
             status="done",
-            files=saved,
-            picture=saved.picture,
+            files=Files(saved, saved.picture),
             seconds=seconds,
             elapsed=time.monotonic() - start,
             gain_db=saved.gain_db,
@@ -161,13 +152,11 @@ class Batch:
         No file is half named there. Only work on a pipe, which may never go on, is broken off
         at once.
         """
-        signals = 0
+        signals = itertools.count(1)
 
         def note(number: int, frame: FrameType | None) -> None:
-            nonlocal signals
-            signals += 1
             self._stopped = self._stopped or Stopped(number)
-            if signals > _MOST_SIGNALS:  # whoever insists does not want to wait for a check
+            if next(signals) > _MOST_SIGNALS:  # whoever insists does not want to wait for a check
                 os._exit(128 + number)
             if self._in_pipe:
                 self._in_pipe = False  # a second signal must not disturb the removal of files
@@ -182,3 +171,51 @@ class Batch:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+
+def _from_stems(
+    stems: Mapping[str, Path], request: Request, song: Song, files: Files, progress: Report
+) -> SavedStems:
+    """Write a mix, or else only the picture, of stems that an earlier run wrote."""
+    with ExitStack() as stack:
+        # In a stem file, stems are the tracks after the mixture.
+        is_stem_file = len({*stems.values()}) < len(stems)
+        readers = [
+            stack.enter_context(open_audio(path, track=number if is_stem_file else None))
+            for number, path in enumerate(stems.values(), 2)
+        ]
+        about = readers[0].info
+        rate, seconds = about.sample_rate, about.seconds
+
+        def blocks() -> Iterator[Mapping[str, FloatArray]]:
+            done = 0
+            for parts in zip(*(reader.blocks(rate) for reader in readers), strict=True):
+                done += parts[0].shape[1]
+                yield dict(zip(stems, parts, strict=True))
+                progress(done / rate, seconds, None)
+
+        drawing = SongPicture(song.track, [*stems], rate) if files.picture else None
+        shown = drawing.watching(blocks()) if drawing else blocks()
+        gain, problems = 1.0, []
+        if request.mix is None:
+            for _ in shown:
+                pass
+            if drawing and files.picture:
+                write_whole(files.picture, drawing.png())
+        else:
+            writer = StemFilesWriter(
+                files.stems,
+                rate,
+                about.channels,
+                output=request.output,
+                tags=read_tags(song.path) if song.path else None,
+                guarded=True,
+                alive=lambda: progress(seconds or 0.0, seconds, None),
+            )
+            with writer:
+                for block in mixed(shown, request.mix, rate, about.channels):
+                    writer.write(block)
+                if drawing and files.picture:
+                    writer.add_file(files.picture, drawing.png())
+            gain, problems = writer.gain, writer.problems
+    return SavedStems(files.stems, gain=gain, problems=problems, picture=files.picture)

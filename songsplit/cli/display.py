@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +17,7 @@ import typer
 
 from songsplit.errors import ConfigError, SongsplitError
 from songsplit.naming import printable
+from songsplit.progress import clock
 
 if TYPE_CHECKING:
     from songsplit.cli.options import Options
@@ -40,10 +41,9 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
-def say_trace(error: BaseException, say: Callable[[str], None]) -> None:
-    """Say where an error came from."""
-    for line in "".join(traceback.format_exception(error)).splitlines():
-        say(line)
+def _trace(error: BaseException | None) -> list[str]:
+    """Return lines that say where an error came from."""
+    return "".join(traceback.format_exception(error)).splitlines()
 
 
 @contextmanager
@@ -54,8 +54,8 @@ def telling_errors(*, verbose: bool = False) -> Iterator[None]:
     except ConfigError as error:
         raise typer.BadParameter(str(error)) from error
     except SongsplitError as error:
-        if verbose:
-            say_trace(error, say)
+        for line in _trace(error) if verbose else ():
+            say(line)
         say(f"songsplit: {error}")
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt as stop:
@@ -76,7 +76,9 @@ class BatchDisplay:
     """Shows how a batch of songs goes; to be used in a ``with`` statement.
 
     On a terminal there is a bar for every song in work and, if there are several, one for
-    all; elsewhere, such as in a log, there is a line for every song and no more.
+    all; elsewhere, such as in a log, there is a line for every song and no more. At the end a
+    line counts what became of several songs. `outcomes` has them in the order in which they were
+    finished.
     """
 
     def __init__(self, options: Options, songs: int) -> None:
@@ -86,27 +88,29 @@ class BatchDisplay:
         if options.quality == "best":
             self._writing /= 3
         self._working: list[_Work] = []
-        self._worked = self._finished = 0
+        self._worked = 0
+        self.outcomes: list[Outcome] = []
         self._live: Any = None
-        if sys.stderr.isatty() and not options.quiet:
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty() and not self._options.quiet:
             # rich takes a while to import and is needed only on terminals.
             from rich.console import Console
             from rich.live import Live
 
             self._live = Live(
-                get_renderable=self._bars,
                 console=Console(stderr=True),
+                get_renderable=self._bars,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
             self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if len(self.outcomes) > 1:
+            self._summary()
         if self._live is not None:
             self._live.stop()
 
@@ -124,12 +128,12 @@ class BatchDisplay:
             self._worked += 1
 
     def outcome(self, outcome: Outcome) -> None:
-        """Show what became of a song."""
-        self._finished += 1
-        paths = [str(path) for path in outcome.paths]
+        """Take note of what became of a song, and show it."""
+        self.outcomes.append(outcome)
+        paths = [str(path) for path in outcome.files]
         if outcome.error is not None:
-            if self._options.verbose and outcome.cause is not None:
-                say_trace(outcome.cause, self._say)
+            for line in _trace(outcome.cause) if self._options.verbose else ():
+                self._say(line)
             self._say(f"songsplit: {outcome.error}", always=True)
         elif outcome.status == "skipped":
             self._say(f"  kept: {', '.join(paths)} (already there; --overwrite replaces it)")
@@ -144,13 +148,11 @@ class BatchDisplay:
         elif outcome.status in ("done", "planned"):
             self._print(paths)
 
-    def summary(self, outcomes: Sequence[Outcome]) -> None:
-        """Count what was done, skipped and failed."""
-        elapsed = time.monotonic() - self._start
-        statuses = [outcome.status for outcome in outcomes]
+    def _summary(self) -> None:
+        elapsed, statuses = time.monotonic() - self._start, [o.status for o in self.outcomes]
         counts = [f"{statuses.count(s)} {s}" for s in _STATUSES if s in statuses]
         words = f"{', '.join(counts)} in {clock(elapsed)}"
-        seconds = sum(outcome.seconds or 0 for outcome in outcomes if outcome.status == "done")
+        seconds = sum(o.seconds or 0 for o in self.outcomes if o.status == "done")
         if seconds and elapsed:
             words += f", {seconds / elapsed:.1f}x real time"
         self._say(words)
@@ -190,17 +192,18 @@ class BatchDisplay:
             bar = ProgressBar(total=1, completed=share, width=24)
             table.add_row(Text(name), bar, f"{share:4.0%}", words)
 
-        working = [*self._working]
-        shares = [work.share for work in working]
+        rows = [(work.name, *work.state()) for work in [*self._working]]
+        finished = len(self.outcomes)
         if self._songs > 1:
-            done = self._finished + sum(shares)
-            worked, elapsed = self._worked + sum(shares), time.monotonic() - self._start
-            left = _left(elapsed / worked * (self._songs - done)) if worked > 0.05 else ""
-            add(f"{self._finished} of {self._songs} songs", done / self._songs, left)
-        for work, share in zip(working, shares, strict=True):
-            add(work.name, share, work.words(share))
-        if not working and self._finished < self._songs:
-            add("getting ready", 0, "")
+            share = sum(share for _, share, _ in rows)
+            worked, elapsed = self._worked + share, time.monotonic() - self._start
+            rest = self._songs - finished - share
+            left = _left(elapsed / worked * rest) if worked > 0.05 else ""
+            add(f"{finished} of {self._songs} songs", 1 - rest / self._songs, left)
+        if not rows and finished < self._songs:
+            rows = [("getting ready", 0.0, "")]
+        for row in rows:
+            add(*row)
         return table
 
 
@@ -222,36 +225,26 @@ class _Work:
             self._at, self._step = time.monotonic(), done - self._done
         self._done, self._total = done, total
 
-    @property
-    def share(self) -> float:
-        """Share of the work: what was last reported, and what that speed has done since."""
-        if not self._total:
-            return 0.0
-        took, since = max(self._at - self._start, 1e-3), time.monotonic() - self._at
-        if self._done >= self._total:
-            done = 1 + min(since / took, self._writing)
-        else:
-            speed = self._done / took if self._done else _USUAL_SPEED
-            done = (self._done + min(speed * since, self._step)) / self._total
-        return min(0.99, done / (1 + self._writing))
+    def state(self) -> tuple[float, str]:
+        """Return the share of the work that is done, and in words how fast it goes.
 
-    def words(self, share: float) -> str:
-        """Put into words how fast it goes and how long it will take."""
-        if not self._done or not share:
-            return ""
-        words = f"{self._done / max(self._at - self._start, 1e-3):.1f}x real time"
-        if self._total is not None and self._done >= self._total:
-            words = "writing"
-        elapsed = time.monotonic() - self._start
-        return words if share >= 0.99 else f"{words}, {_left(elapsed / share - elapsed)}"
+        The share is what was last reported, and what that speed has done since.
+        """
+        if not self._total:
+            return 0.0, ""
+        elapsed, since = time.monotonic() - self._start, time.monotonic() - self._at
+        took = max(self._at - self._start, 1e-3)
+        speed = self._done / took if self._done else _USUAL_SPEED
+        if self._done < self._total:
+            words = f"{speed:.1f}x real time" if self._done else ""
+            done = (self._done + min(speed * since, self._step)) / self._total
+        else:
+            words, done = "writing", 1 + min(since / took, self._writing)
+        share = min(0.99, done / (1 + self._writing))
+        if words and share < 0.99:
+            words += f", {_left(elapsed / share - elapsed)}"
+        return share, words
 
 
 def _left(seconds: float) -> str:
     return f"{clock(math.ceil(seconds))} left"
-
-
-def clock(seconds: float) -> str:
-    """Write a duration as 3:24 or 1:03:24."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -5,31 +5,30 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from songsplit.cli.display import FAILED, clock, say
+from songsplit.cli.display import FAILED, say
 from songsplit.cli.options import Json, Songs
 from songsplit.errors import MissingExtraError, SongsplitError
 from songsplit.naming import printable
+from songsplit.progress import clock
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from songsplit.cli.inputs import Song
+
 _BLOCK_SECONDS = 4
 _MUSIC_SECONDS = 180  # that tempo and key are estimated from
 _MUSIC_RATE = 22050
 _TAGS = ("artist", "title", "album", "tracknumber", "date")
-# Files of which nearly all bytes are audio.
-_AUDIO_ONLY = (".mp3", ".m4a", ".aac", ".ogg", ".oga", ".opus", ".wma", ".mp2", ".ac3")
-_CODECS = {
-    "aac": "AAC", "alac": "ALAC", "mp3float": "MP3", "vorbis": "Vorbis", "opus": "Opus",
-    "pcm_16": "16 bits", "pcm_24": "24 bits", "float": "32-bit floating point",
-    "pcm_s16le": "16 bits", "pcm_s24le": "24 bits", "pcm_f32le": "32-bit floating point",
-}  # fmt: skip
+_AUDIO_ONLY = (".mp3", ".m4a", ".ogg", ".opus")  # nearly all bytes of such files are audio
+_CODECS = {"mp3float": "MP3", "pcm_16": "16 bits", "pcm_24": "24 bits", "float": "32-bit float"}
 _CHANNELS = {1: "mono", 2: "stereo"}
 _KEYS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 # How well notes fit into keys of C, as listeners judged (Krumhansl and Kessler 1982).
@@ -51,23 +50,15 @@ def info(
     All of a file is read, so damage is found too.
     """
     # Slow to import, and --help should be quick.
-    from songsplit.cli.inputs import Problem, Song, find_songs
+    from songsplit.cli.inputs import find_songs
 
     found, problems = find_songs(songs)
+    unlisted = [{"file": name, "error": str(error)} for name, error in problems]
     failed = False
-    items: list[Song | Problem] = [*problems, *found]
-    for item in items:
-        try:
-            if not isinstance(item, Song):
-                raise item[1]
-            facts = _facts(item.path, music=music)
-        except MissingExtraError:
-            raise
-        except SongsplitError as error:
+    for facts in chain(unlisted, (_facts(song, music=music) for song in found)):
+        if "error" in facts:
             failed = True
-            say(f"songsplit: {error}")
-            name = str(item) if isinstance(item, Song) else item[0]
-            facts = {"file": name, "error": str(error)}
+            say(f"songsplit: {facts['error']}")
         if json_:
             typer.echo(json.dumps(facts, ensure_ascii=False))
         elif "error" not in facts:
@@ -76,20 +67,28 @@ def info(
         raise typer.Exit(FAILED)
 
 
-def _facts(path: Path | None, *, music: bool) -> dict[str, Any]:
+def _facts(song: Song, *, music: bool) -> dict[str, Any]:
+    try:
+        return _read(song, music=music)
+    except MissingExtraError:
+        raise
+    except SongsplitError as error:
+        return {"file": str(song), "error": str(error)}
+
+
+def _read(song: Song, *, music: bool) -> dict[str, Any]:
     """Read all of a file, or of standard input."""
     import numpy as np
 
     from songsplit.audio import Tags, open_audio, read_tags
     from songsplit.cli.inputs import standard_input
-    from songsplit.naming import is_plain
 
     # Pipes give what they have once only.
-    plain = path if path is not None and is_plain(path) else None
+    plain = song.path if song.is_plain else None
     tags = Tags() if plain is None else read_tags(plain)
     samples, peak, power = 0, 0.0, 0.0
     heard = []
-    with open_audio(standard_input() if path is None else path) as reader:
+    with open_audio(standard_input() if song.path is None else song.path) as reader:
         about = reader.info
         for block in reader.blocks(_BLOCK_SECONDS * about.sample_rate):
             if music and samples < _MUSIC_SECONDS * about.sample_rate:
@@ -150,18 +149,15 @@ def _music(mono: NDArray[np.float32], sample_rate: int) -> dict[str, Any]:
 def _lines(facts: dict[str, Any]) -> Iterator[str]:
     """Put facts into lines of words."""
     yield facts["file"]
-    container, _, codec = facts["format"].rpartition(" ")
-    codec = _CODECS.get(codec.lower(), codec)
+    container, _, codec = facts["format"].lower().rpartition(" ")
+    codec = _CODECS.get(codec, codec.upper())
     # FFmpeg names several containers at once, where the name of the file is more exact.
-    suffix = Path(facts["file"]).suffix[1:].lower()
-    names = container.lower().split(",")
+    names, suffix = container.split(","), Path(facts["file"]).suffix[1:].lower()
     container = (suffix if suffix in names else names[0]).upper()
-    words = [container if container == codec.upper() else f"{container} ({codec})"]
-    if facts["kilobits"]:
-        words.append(f"{facts['kilobits']} kbit/s")
+    kind = container if container == codec else f"{container} ({codec})"
+    rate = f", {facts['kilobits']} kbit/s" if facts["kilobits"] else ""
     channels = _CHANNELS.get(facts["channels"], f"{facts['channels']} channels")
-    words.append(f"{facts['sample_rate'] / 1000:g} kHz {channels}")
-    yield ", ".join([*words, clock(facts["seconds"])])
+    yield f"{kind}{rate}, {facts['sample_rate'] / 1000:g} kHz {channels}, {clock(facts['seconds'])}"
     if facts["peak_db"] is not None:
         yield f"level: peak {facts['peak_db']} dB, RMS {facts['rms_db']} dB"
     if facts.get("key"):

@@ -22,7 +22,6 @@ STANDARD_INPUT = "-"
 _PLAYLISTS = frozenset([".m3u", ".m3u8"])
 _OTHER_LISTS = frozenset([".txt", ".pls", ".xspf", ".asx", ".wpl", ".cue"])
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|www\.")
-_MAX_PLAYLIST_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,17 @@ class Song:
         """Name of the file without its extension."""
         return "stdin" if self.path is None else track_name(self.path)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the song can be read again, which pipes and devices cannot."""
+        return self.path is not None and is_plain(self.path)
+
     def __str__(self) -> str:
         return "standard input" if self.path is None else str(self.path)
 
 
 Problem: TypeAlias = tuple[str, AudioFileError]
 """What the user named, and why songs of it could not be listed."""
-
-_Items: TypeAlias = Iterator[Song | AudioFileError]
 
 
 def find_songs(names: Iterable[str]) -> tuple[list[Song], list[Problem]]:
@@ -64,11 +66,14 @@ def find_songs(names: Iterable[str]) -> tuple[list[Song], list[Problem]]:
     names = list(names)
     several = sum(map(os.path.isdir, names)) > 1
     for name in names:
-        for item in _with_errors(name, _songs(name, several=several)):
-            if isinstance(item, Song):
-                found.setdefault(item.path and identity(item.path), item)
-            else:
-                problems.append((name, item))
+        try:
+            for item in _songs(name, several=several):
+                if isinstance(item, Song):
+                    found.setdefault(item.path and identity(item.path), item)
+                else:
+                    problems.append((name, item))
+        except (AudioFileError, OSError, ValueError) as error:
+            problems.append((name, _problem(name, error)))
     return list(found.values()), problems
 
 
@@ -77,10 +82,7 @@ def standard_input() -> BinaryIO:
     if sys.stdin.isatty():
         raise AudioFileError("standard input is a terminal: send a file or a program's output")
     if isinstance(sys.stdin.buffer, BufferedReader) and not sys.stdin.buffer.peek(1):
-        raise AudioFileError(
-            "standard input is empty: did the program before the pipe fail? Else send a file, or "
-            "name it"
-        )
+        raise AudioFileError("standard input is empty: did the program before the pipe fail?")
     return sys.stdin.buffer
 
 
@@ -94,24 +96,16 @@ def identity(path: Path) -> object:
     return (status.st_dev, status.st_ino) if status.st_ino else path.resolve()
 
 
-def _with_errors(name: str, items: _Items) -> _Items:
-    """Pass songs on, and an error as the last item."""
-    try:
-        yield from items
-    except AudioFileError as error:
-        yield error
-    except (OSError, ValueError) as error:
-        yield _unreadable(name, error)
-
-
-def _unreadable(name: object, error: Exception) -> AudioFileError:
+def _problem(name: object, error: Exception) -> AudioFileError:
+    if isinstance(error, AudioFileError):
+        return error
     reason = getattr(error, "strerror", None) or error
     return AudioFileError(f"{name}: cannot be read ({reason}); check the name and its permissions")
 
 
-def _songs(name: str, *, several: bool) -> _Items:
+def _songs(name: str, *, several: bool) -> Iterator[Song | AudioFileError]:
+    """Yield the songs that a name stands for, and what keeps single ones from being listed."""
     path = Path(name)
-    suffix = path.suffix.lower()
     if name == STANDARD_INPUT:
         yield Song(None)
     elif not name:
@@ -119,10 +113,13 @@ def _songs(name: str, *, several: bool) -> _Items:
     elif path.is_dir():
         # Discs of an album have tracks of the same names.
         yield from _in_folder(path, Path(path.resolve().name) if several else Path())
-    elif suffix in _PLAYLISTS and path.is_file():
+    elif path.suffix.lower() in _PLAYLISTS and path.is_file():
         for entry in _entries(path):
-            yield from _with_errors(f"{name}: {entry}", _listed(path, entry))
-    elif suffix in _OTHER_LISTS and path.is_file():
+            try:
+                yield _listed(path, entry)
+            except (AudioFileError, OSError, ValueError) as error:
+                yield _problem(f"{name}: {entry}", error)
+    elif path.suffix.lower() in _OTHER_LISTS and path.is_file():
         raise AudioFileError(
             f"{name}: this kind of list is not read: give files, folders, or a playlist that "
             "ends in .m3u or .m3u8 and has a file on each line"
@@ -135,11 +132,11 @@ def _songs(name: str, *, several: bool) -> _Items:
         yield Song(path)
 
 
-def _in_folder(folder: Path, above: Path) -> _Items:
+def _in_folder(folder: Path, above: Path) -> Iterator[Song | AudioFileError]:
     errors: list[OSError] = []
     songs = audio_files(folder, errors.append)
     for error in errors:
-        yield _unreadable(error.filename or folder, error)
+        yield _problem(error.filename or folder, error)
     if not songs and not errors:
         raise AudioFileError(f"{folder}: the folder has no audio files; name another")
     for path in songs:
@@ -148,75 +145,57 @@ def _in_folder(folder: Path, above: Path) -> _Items:
 
 def _entries(file: Path) -> list[str]:
     """Return the lines of a playlist that name files."""
-    with file.open("rb") as opened:
-        data = opened.read(_MAX_PLAYLIST_BYTES + 1)
-    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    if len(data) > _MAX_PLAYLIST_BYTES or (b"\0" in data[:4096] and not wide):
+    data = file.read_bytes()
+    if b"\0" in data:
         raise ValueError("this is no list of files")
     try:
-        text = data.decode("utf-16" if wide else "utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         # What old programs write.
-        text = data.removeprefix(b"\xef\xbb\xbf").decode("cp1252", "replace")
-    lines = [re.sub(r'^"(.+)"$', r"\1", line.strip()) for line in text.splitlines()]
+        text = data.decode("cp1252", "replace")
+    lines = [line.strip() for line in text.splitlines()]
     entries = [line for line in lines if line and not line.startswith("#")]
     if not entries:
         raise AudioFileError(f"{file}: the list names no files; write one on each line")
     return entries
 
 
-def _listed(file: Path, entry: str) -> _Items:
-    """Yield what an entry of a playlist names: a song, or the songs of a folder."""
-    listed = _on_disk(Path(file.parent, _local_name(file, entry)))
-    if listed.is_dir():
-        # A list with "/" in it would take every song on the machine.
-        if file.resolve().is_relative_to(listed.resolve()):
-            raise AudioFileError(
-                f"{file}: {entry} is the folder that the list itself lies in; list the songs in it"
-            )
-        yield from _in_folder(listed, Path(listed.name))
-    elif not is_plain(listed):
-        raise AudioFileError(f"{file}: {entry} is a pipe or a device; give it to songsplit itself")
-    else:
-        yield Song(listed)
-
-
-def _local_name(file: Path, entry: str) -> str:
-    """Return the name of a file on this system that an entry of a playlist means."""
+def _listed(file: Path, entry: str) -> Song:
+    """Return the song that an entry of a playlist names."""
     if entry.lower().startswith("file:"):
+        from urllib.request import url2pathname  # takes a while to import
+
         address = urlsplit(entry)
         if address.netloc not in ("", "localhost"):
             raise AudioFileError(f"{file}: {entry} is on another machine; copy it to this one")
-        entry = unquote(address.path)
-        if re.match(r"/[A-Za-z]:", entry) and os.name == "nt":
-            entry = entry[1:]
+        names = [url2pathname(address.path)]
     elif _ADDRESS.match(entry):
         raise AudioFileError(
             f"{file}: {entry} is an address; songsplit downloads nothing: list files"
         )
-    # Lists from Windows have its separators.
-    if "\\" in entry and not os.path.lexists(file.parent / entry):
-        entry = entry.replace("\\", "/")
-    return entry
+    else:
+        # Lists from Windows have its separators, and some programs write addresses of files.
+        plain = entry.replace("\\", "/")
+        names = [plain, entry, unquote(plain), unquote(entry)]
+    paths = [_on_disk(Path(file.parent, name)) for name in names]
+    path = next(filter(os.path.lexists, paths), paths[0])
+    if not is_plain(path):
+        raise AudioFileError(
+            f"{file}: {entry} is a folder, a pipe or a device; give it to songsplit itself"
+        )
+    return Song(path)
 
 
 def _on_disk(path: Path) -> Path:
-    """Return the file that a path means: itself, or what other programs and systems call so.
-
-    Some write addresses (``My%20Song.wav``), letters in another case, or accents in another
-    Unicode form.
-    """
-    for name in (path, Path(unquote(str(path)))):
-        found = Path(name.anchor)
-        for part in name.relative_to(found).parts:
-            if not os.path.lexists(found / part):
-                if not found.is_dir():
-                    break
-                part = _names(found, found.stat().st_mtime_ns).get(folded(part), part)
-            found /= part
-        if os.path.lexists(found):
-            return found
-    return path
+    """Return the file of that name, or else of one in another letter case or Unicode form."""
+    found = Path(path.anchor)
+    for part in path.relative_to(found).parts:
+        if not os.path.lexists(found / part):
+            if not found.is_dir():
+                return path
+            part = _names(found, found.stat().st_mtime_ns).get(folded(part), part)
+        found /= part
+    return found
 
 
 @functools.lru_cache(64)

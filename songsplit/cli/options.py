@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,19 +24,20 @@ BitDepth: TypeAlias = Literal["16", "24", "32f"]
 Quality: TypeAlias = Literal["balanced", "best"]
 
 MUTE = -math.inf
-_FASTEST = 4.0
-_DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "hpu", "mtia")
 _FORMATS = get_args(Format)
-# What people call formats that have another name here.
+_DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "hpu", "mtia")
+# What people call formats and devices that have another name here.
 _OTHER_NAMES = {"aac": "m4a", "mp4": "m4a", "alac": "m4a", "vorbis": "ogg", "stem": "stem.mp4"}
+_OTHER_NAMES |= {"gpu": "cuda (NVIDIA, AMD) or mps (Apple)"}
+_FASTEST = 4.0
 
 
-def format_name(text: str) -> str:
-    """Read the name of a format."""
+def _one_of(names: Sequence[str], text: str) -> str:
+    """Return a known name in lower case; the number of a device may follow it."""
     name = text.strip().lower().removeprefix(".")
-    if name not in _FORMATS:
-        advice = _OTHER_NAMES.get(name) or f"one of {', '.join(_FORMATS)}"
-        raise typer.BadParameter(f"there is no format {text!r}: use {advice}")
+    if name.partition(":")[0] not in names:
+        advice = _OTHER_NAMES.get(name) or f"one of {', '.join(names)}"
+        raise typer.BadParameter(f"there is no {text!r}: use {advice}")
     return name
 
 
@@ -48,14 +49,9 @@ def _number(text: object, pattern: str, what: str) -> float:
     raise typer.BadParameter(f"{text!r} is not {what}")
 
 
-def kilobits(text: str | int) -> int:
-    """Read a bit rate such as ``320`` or ``320k``."""
-    return int(_number(text, r"(\d+)k?", "a bit rate: give kbit/s, such as 320"))
-
-
 def level(text: str | float) -> float:
     """Read a level such as ``-18dB``, ``+3`` or ``off``, in dB."""
-    if str(text).strip().lower() in ("off", "mute", "none", "-inf"):
+    if str(text).strip().lower() in ("off", "-inf"):
         return MUTE
     return _number(text, r"([+-]?[\d.]+)\s*(db)?", "a level: give dB, such as -18dB, or off")
 
@@ -71,12 +67,6 @@ def guide(text: str | float) -> float:
     return value
 
 
-def semitones(text: str | float) -> float:
-    """Read how far the key moves, such as ``-2``."""
-    what = "a number of semitones: give how far to go up, or down if negative, such as -2"
-    return _number(text, r"([+-]?[\d.]+)", what)
-
-
 def tempo(text: str | float) -> float:
     """Read a tempo such as ``80%`` or ``0.8``."""
     value = _number(text, r"([\d.]+)\s*%?", "a tempo: give a share, such as 80% or 0.8")
@@ -87,14 +77,10 @@ def tempo(text: str | float) -> float:
     return value
 
 
-def device(name: str) -> str:
-    """Read the name of a device, such as ``cuda:1``."""
-    if name.partition(":")[0] not in _DEVICES:
-        raise typer.BadParameter(
-            f"there is no device {name!r}: use cuda (NVIDIA, AMD), mps (Apple) or cpu; without "
-            "the option, the fastest is taken"
-        )
-    return name
+def semitones(text: str | float) -> float:
+    """Read how far the key moves, such as ``-2``."""
+    what = "a number of semitones: give how far to go up, or down if negative, such as -2"
+    return _number(text, r"([+-]?[\d.]+)", what)
 
 
 Songs = Annotated[
@@ -102,7 +88,6 @@ Songs = Annotated[
     Argument(
         metavar="SONG...",
         help="Audio or video files, folders, .m3u playlists, - for standard input.",
-        show_default=False,
     ),
 ]
 Json = Annotated[bool, Option("--json", help="Print a line of JSON for every song.")]
@@ -112,34 +97,24 @@ Json = Annotated[bool, Option("--json", help="Print a line of JSON for every son
 class Options:
     """What the user chose; a field for each option."""
 
-    output: Annotated[Path, Option("--output", "-o", "--out", help="Folder for the results.")] = (
-        Path()
-    )
+    output: Annotated[Path, Option("--output", "-o", "--out", help="Folder for results.")] = Path()
     output_format: Annotated[
         Format,
         Option(
             "--format",
             "-f",
-            parser=format_name,
+            parser=lambda text: _one_of(_FORMATS, text),
             metavar="|".join(_FORMATS),
             autocompletion=lambda: list(_FORMATS),
-            help="Kind of file; stem.mp4 is for DJ programs.",
+            help="stem.mp4 is for DJ programs.",
         ),
     ] = "wav"
     bit_depth: Annotated[
-        BitDepth | None,
-        Option(help="Of WAV and FLAC.", show_default="24; 16 for WAV of 16-bit songs"),
+        BitDepth | None, Option(help="Of WAV and FLAC.", show_default="24, or a song's 16 for WAV")
     ] = None
     bitrate: Annotated[
         int | None,
-        Option(
-            "--bitrate",
-            "-b",
-            parser=kilobits,
-            metavar="KBIT/S",
-            help="Of the other formats, in kbit/s for stereo.",
-            show_default="320 for MP3, 256 for M4A and OGG, 192 for Opus",
-        ),
+        Option("--bitrate", "-b", metavar="KBIT/S", help="For stereo.", show_default="192 to 320"),
     ] = None
     filename: Annotated[
         str | None,
@@ -151,16 +126,11 @@ class Options:
     plot: Annotated[bool, Option("--plot", help="Also draw spectrograms and waveforms.")] = False
     overwrite: Annotated[
         bool,
-        Option(
-            "--overwrite/--skip-existing",
-            help="Replace results that are there, or keep them and skip the song.",
-        ),
+        Option("--overwrite/--skip-existing", help="Replace results, or keep them and skip songs."),
     ] = False
     model: Annotated[
         str | None,
-        Option(
-            "--model", "-m", help="Name of a model, or a .safetensors file.", show_default="default"
-        ),
+        Option("--model", "-m", help="A name, or a .safetensors file.", show_default="default"),
     ] = None
     quality: Annotated[Quality, Option(help="Best takes 3x as long.")] = "balanced"
     device: Annotated[
@@ -168,15 +138,14 @@ class Options:
         Option(
             "--device",
             "-d",
-            parser=device,
+            parser=lambda text: _one_of(_DEVICES, text),
             metavar="NAME",
-            help="Compute on: cpu, cuda, mps, ...",
+            help="cpu, cuda or mps.",
             show_default="the fastest",
         ),
     ] = None
     track: Annotated[
-        int | None,
-        Option(metavar="NUMBER", help="Sound track of a film, from 1.", min=1, show_default=False),
+        int | None, Option(metavar="NUMBER", help="Sound track of a film, from 1.", min=1)
     ] = None
     jobs: Annotated[
         int, Option("--jobs", "-j", min=1, help="Songs to have in work at once. Each takes memory.")

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from songsplit.audio import open_audio, read_tags
-from songsplit.audio.formats import OutputFormat
+from songsplit.audio import OutputFormat, open_audio, read_tags
 from songsplit.cli.inputs import Song, identity
-from songsplit.cli.records import read_record
-from songsplit.errors import AudioFileError, OutputError, SongsplitError
-from songsplit.naming import Files, folded, is_plain, result_files
+from songsplit.cli.options import MUTE, Options
+from songsplit.errors import OutputError, SongsplitError
+from songsplit.models.weights import DEFAULT_MODEL, registry
+from songsplit.naming import Files, folded, result_files
 from songsplit.stems import Mix
-
-ONE_EACH, FOLDER_EACH = "{track} ({stem})", "{track}/{stem}"
-"""How results are called by default: a single mix, and stems."""
 
 Status: TypeAlias = Literal["done", "planned", "skipped", "failed"]
 
-_TOLERANCE = 0.02, 1.0  # share, and seconds, by which estimates of a duration are wrong
+_RECORDS = ".songsplit.jsonl"  # a hidden file in each folder that holds results
+_STEMS_NAME = "{track}/{stem}"
+_OF_STEMS = ("model", "quality", "sound track")  # settings that say how stems sound
+_DEPTHS = ("16", "default", "24", "32f")  # from coarse to fine
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,7 @@ class Outcome:
 
     song: str
     status: Status
-    files: Mapping[str, Path] = field(default_factory=dict)  # by stem
-    picture: Path | None = None
+    files: Files = field(default_factory=lambda: Files({}))
     seconds: float | None = None  # duration of the song, where it is known
     elapsed: float = 0.0  # seconds that the work took
     gain_db: float = 0.0  # what all stems were turned down by, 0 or less
@@ -40,18 +43,13 @@ class Outcome:
     cause: BaseException | None = None
     finished: Mapping[str, Path] | None = None  # stems that need not be separated again
 
-    @property
-    def paths(self) -> list[Path]:
-        """All files, each once."""
-        return [*Files(self.files, self.picture)]
-
     def as_json(self) -> dict[str, Any]:
         """Return what programs want to know, ready for JSON."""
         return {
             "song": self.song,
             "status": self.status,
-            "files": {name: str(path) for name, path in self.files.items()},
-            "picture": self.picture and str(self.picture),
+            "files": {name: str(path) for name, path in self.files.stems.items()},
+            "picture": self.files.picture and str(self.files.picture),
             "seconds": self.seconds and round(self.seconds, 3),
             "elapsed": round(self.elapsed, 3),
             "gain_db": round(self.gain_db, 3),
@@ -71,56 +69,92 @@ def failure(song: object, error: Exception) -> Outcome:
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted of every song; fields are as for ``Separator.separate_to_files``.
+    """What is wanted of every song: `stems` are what the model separates, `mix` is made of them.
 
-    Without `overwrite`, songs whose results are all there are skipped if they were made with
-    the same `settings`. Without `filename`, results have their default names, in folders like
-    those of the songs.
+    A mix that is called like a stem is that stem alone.
     """
 
-    folder: Path
-    stems: tuple[str, ...]  # what the model separates
+    options: Options
+    stems: tuple[str, ...]
     mix: Mix | None = None
-    filename: str | None = None
-    output: OutputFormat = field(default_factory=OutputFormat)
-    picture: bool = False
-    overwrite: bool = False
-    sound_track: int | None = None
-    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def output(self) -> OutputFormat:
+        """Kind of file of the results."""
+        return OutputFormat(
+            self.options.output_format, self.options.bit_depth, self.options.bitrate
+        )
 
     @property
     def template(self) -> str:
-        """How results are called; a mix that is called like a stem is that stem alone."""
-        stems = "{track}" if self.output.holds_all else FOLDER_EACH
-        is_stem = self.mix is None or self.mix.name in self.stems
-        return self.filename or (stems if is_stem else ONE_EACH)
+        """How results are called."""
+        if self.options.filename is not None:
+            return self.options.filename
+        if self.is_new_mix:
+            return "{track} ({stem})"
+        return "{track}" if self.output.holds_all else _STEMS_NAME
+
+    @property
+    def is_new_mix(self) -> bool:
+        """Whether the mix is not one of the stems."""
+        return self.mix is not None and self.mix.name not in self.stems
 
     def place(self, song: Song) -> Path:
-        """Return the folder below which results of a song go."""
+        """Return the folder below which results of a song go: folders like those of the songs."""
         # Who names folders in the template has an order of their own.
-        own = self.filename is not None and "/" in self.filename
-        return self.folder if own else self.folder / song.below
+        own = "/" in (self.options.filename or "")
+        return self.options.output if own else self.options.output / song.below
+
+    @functools.cached_property
+    def settings(self) -> dict[str, str]:
+        """What results of one name can differ in, in words."""
+        options, model = self.options, self.options.model or DEFAULT_MODEL
+        # A model of the same name with other weights, as of a later version, is another one.
+        known = registry()
+        digest = (
+            known[model].weights.sha256
+            if model in known
+            else sha256(Path(model).read_bytes()).hexdigest()
+        )
+        settings = {
+            "model": f"{model} ({digest[:8]})",
+            "quality": options.quality,
+            "format": options.output_format,
+            "bit depth": options.bit_depth or "default",
+            "bit rate": str(options.bitrate or "default"),
+        }
+        if options.track is not None:
+            settings["sound track"] = str(options.track)
+        if self.mix is not None and self.is_new_mix:
+            for stem in self.stems:
+                gain = self.mix.gains.get(stem, 0.0)
+                settings[stem] = "off" if gain == MUTE else f"{gain:+g} dB"
+            settings |= {"tempo": f"{self.mix.tempo:.4g}", "key": f"{self.mix.key:+g}"}
+        return settings
 
 
 class Planner:
     """Decides song by song what is to be done."""
 
     def __init__(self, request: Request, songs: Iterable[Song]) -> None:
-        self._request = request
+        self._request, self._settings = request, request.settings  # of the weights as they are now
         self._owners: dict[str, Song] = {}
         self._inputs = {identity(song.path): song for song in songs if song.path is not None}
 
     def plan(self, song: Song) -> Outcome:
-        """Return an outcome "planned", or "skipped" where all results are there.
+        """Return an outcome "planned", "skipped" where all results are there, or "failed"."""
+        try:
+            return self._plan(song)
+        except Exception as error:
+            return failure(song, error)
 
-        A song that cannot be read, or whose results cannot be written, is a SongsplitError.
-        """
+    def _plan(self, song: Song) -> Outcome:
         request, tags, seconds = self._request, None, None
         notes: list[str] = []
         # Pipes give what they have once only.
-        if song.path is not None and is_plain(song.path):
+        if song.path is not None and song.is_plain:
             # A missing song must not be hidden by an old result.
-            with open_audio(song.path, track=request.sound_track) as reader:
+            with open_audio(song.path, track=request.options.track) as reader:
                 seconds = reader.info.seconds
                 notes.extend(reader.info.notes)
                 request.output.check_channels(reader.info.channels)
@@ -135,99 +169,144 @@ class Planner:
             filename=request.template,
             track=song.track,
             tags=tags,
-            picture=request.picture,
+            picture=request.options.plot,
         )
-        try:
-            self._claim(song, files)
-            if request.overwrite or not any(map(os.path.lexists, files)):
-                status: Status = "planned"
-                finished = self._finished_stems(song)
-            elif files.picture and not files.picture.exists() and request.mix is None:
-                self._check_kept(song, seconds, Files(files.stems))
-                status, finished = "planned", files.stems
-            else:
-                self._check_kept(song, seconds, files)
-                status, finished = "skipped", None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise OutputError(
-                f"{song}: results cannot go to {request.place(song)} ({reason}): use another folder"
-            ) from error
-        return Outcome(
-            str(song), status, files.stems, files.picture, seconds, notes=notes, finished=finished
-        )
+        self._claim(song, files)
+        status: Status = "planned"
+        if request.options.overwrite or not any(map(os.path.lexists, files)):
+            finished = self._finished_stems(song)
+        elif request.mix is None and files.picture and not os.path.lexists(files.picture):
+            self._check_kept(song, Files(files.stems))
+            finished = files.stems
+        else:
+            self._check_kept(song, files)
+            status, finished = "skipped", None
+        return Outcome(str(song), status, files, seconds, notes=notes, finished=finished)
+
+    def _finished_stems(self, song: Song) -> Mapping[str, Path] | None:
+        """Return lossless stems that an earlier run wrote and that the mix can be made of."""
+        request, asked = self._request, self._settings
+        if not (song.path and request.mix and request.is_new_mix) or request.mix.is_stretched:
+            return None
+        known = {name: asked[name] for name in _OF_STEMS if name in asked}
+        depths = _DEPTHS[_DEPTHS.index(asked["bit depth"]) :]
+        for kind in ("wav", "flac"):
+            files = {"format": kind, "bit rate": "default"}
+            fitting = [known | files | {"bit depth": depth} for depth in depths]
+            folder, output = request.options.output / song.below, OutputFormat(kind)
+            stems = result_files(
+                folder, request.stems, output, filename=_STEMS_NAME, track=song.track
+            ).stems
+            records = [_record(path) for path in stems.values()]
+            if all(
+                record
+                and _is_of(record, song.path)
+                and record["settings"] in fitting
+                and record.get("gain_db") == 0
+                for record in records
+            ):
+                return stems
+        return None
 
     def _claim(self, song: Song, paths: Iterable[Path]) -> None:
         """Refuse results that would replace a song, or another song's results."""
         for path in paths:
             if os.path.lexists(path) and (owner := self._inputs.get(identity(path))):
-                raise OutputError(
-                    f"{song}: its result {path} would replace "
-                    f"{'the song itself' if owner is song else 'a song that is to be separated'}"
-                    ": use another folder"
-                )
+                whom = "the song itself" if owner is song else "a song that is to be separated"
+                raise OutputError(f"{song}: {path} would replace {whom}: use another folder")
             # As file systems compare names that take "A" for "a".
-            place = folded(str(path))
-            owner = self._owners.setdefault(place, song)
+            owner = self._owners.setdefault(folded(str(path)), song)
             if owner is not song:
                 raise OutputError(
                     f"{song}: {path} is already the result of {owner}: separate this one by "
                     "itself, to another folder, or name files by {artist} or {album}"
                 )
 
-    def _finished_stems(self, song: Song) -> Mapping[str, Path] | None:
-        """Return lossless stems of a song in the output folder that the mix can be made of."""
-        request = self._request
-        if song.path is None or request.mix is None or request.mix.is_stretched:
-            return None
-        for kind in ("wav", "flac"):
-            output = OutputFormat(kind)
-            stems = result_files(
-                request.place(song), request.stems, output, filename=FOLDER_EACH, track=song.track
-            ).stems
-            records = [read_record(path) for path in stems.values()]
-            if all(r and r.is_of(song.path) and r.can_be_mixed(request.settings) for r in records):
-                return stems
-        return None
-
-    def _check_kept(self, song: Song, seconds: float | None, files: Files) -> None:
+    def _check_kept(self, song: Song, files: Files) -> None:
         """Refuse to keep results that are not complete, or not what is asked of this song."""
-        missing = [path for path in files if not os.path.lexists(path)]
-        for path in files:
+        there = [path for path in files if os.path.lexists(path)]
+        missing = [path for path in files if path not in there]
+        for path in there:
             reason = f"is there but {missing[0]} is not" if missing else None
-            if path not in missing and path != files.picture:
-                reason = reason or self._misfit(path, song, seconds)
+            if path != files.picture:
+                reason = reason or self._misfit(path, song)
             if reason:
                 raise OutputError(
                     f"{song}: {path} {reason}; --overwrite replaces it, -o names another folder"
                 )
 
-    def _misfit(self, result: Path, song: Song, seconds: float | None) -> str | None:
+    def _misfit(self, result: Path, song: Song) -> str | None:
         """Say in which way a result that is there is not what is asked of this song."""
-        request, record = self._request, read_record(result)
-        if record is not None and song.path is not None:
-            if not record.is_of(song.path):
-                return f"was made from another song, or from its older version ({record.source})"
-            words = record.differences(request.settings)
-            return f"was made with other settings: {words}" if words else None
-        if seconds is None:
-            return "is already there, made from this song or from another one"
-        # Nothing else is known of results of older versions.
-        expected = seconds / (request.mix.tempo if request.mix else 1)
+        record = _record(result)
+        if record is None or song.path is None:
+            return "is there, and nothing says whether it was made from this song"
+        if not _is_of(record, song.path):
+            return f"was made from another song, or from its older version ({record['source']})"
+        old, new, default = record["settings"], self._settings, "default"
+        names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        words = [f"{n} {old.get(n, default)}, not {new.get(n, default)}" for n in names]
+        return f"was made with other settings: {', '.join(words)}" if words else None
+
+
+def _is_of(record: Mapping[str, Any], song: Path) -> bool:
+    """Say whether a song is the one that a record tells of, in its place or moved to another."""
+    status = song.stat()
+    is_same = song.resolve() == record["source"] or status.st_mtime_ns == record.get("modified")
+    return is_same and status.st_size == record.get("size")
+
+
+def _record(result: Path) -> dict[str, Any] | None:
+    """Return the record of a result; None if there is none or the result was changed since."""
+    with suppress(KeyError, OSError, ValueError):
+        file = result.parent / _RECORDS
+        status = file.stat()
+        record = _records(file, status.st_mtime_ns, status.st_size)[result.name]
+        if record["bytes"] == result.stat().st_size:
+            return record
+    return None
+
+
+@functools.lru_cache(64)
+def _records(file: Path, modified: int, size: int) -> dict[str, dict[str, Any]]:
+    """Read the records of a folder, by the names of results."""
+    records = {}
+    for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
+        # A line that is cut off, or anybody's, says nothing.
+        with suppress(ValueError, TypeError, KeyError, AttributeError, OSError):
+            read = json.loads(line)
+            read["source"] = Path(file.parent, read["source"]).resolve()
+            read["settings"] = {str(name): str(value) for name, value in read["settings"].items()}
+            records[str(read["result"])] = read
+    return records
+
+
+def write_records(
+    results: Iterable[Path], song: Path, settings: Mapping[str, str], gain_db: float
+) -> None:
+    """Remember what results were made from. A later record takes the place of an earlier one."""
+    status = song.stat()
+    for result in dict.fromkeys(results):
+        folder = result.parent
         try:
-            with open_audio(result) as reader:
-                made = reader.info.seconds or expected
-        except AudioFileError:
-            return "is already there but cannot be read"
-        share, least = _TOLERANCE
-        if abs(made - expected) > max(least, share * expected):
-            return f"lasts {made:.1f} s, not {expected:.1f} s: it was made from another song"
-        return None
+            source = os.path.relpath(song.resolve(), folder.resolve())
+        except ValueError:  # another drive of Windows
+            source = str(song.resolve())
+        record = {
+            "result": result.name,
+            "bytes": result.stat().st_size,
+            "source": source,
+            "size": status.st_size,
+            "modified": status.st_mtime_ns,
+            "settings": dict(settings),
+            "gain_db": gain_db,
+        }
+        with (folder / _RECORDS).open("a", encoding="utf-8") as file:
+            file.write("\n" + json.dumps(record))  # the line before may be cut off
 
 
 def without_results(songs: Sequence[Song]) -> list[Song]:
     """Leave out files found in folders that were made from others of the songs."""
     sources = {song.path.resolve() for song in songs if song.path}
-    records = {song: read_record(song.path) for song in songs if song.found and song.path}
-    results = {song for song, record in records.items() if record and record.source in sources}
-    return [song for song in songs if song not in results]
+    records = [_record(song.path) if song.found and song.path else None for song in songs]
+    pairs = zip(songs, records, strict=True)
+    return [song for song, record in pairs if record is None or record["source"] not in sources]

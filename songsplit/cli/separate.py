@@ -9,9 +9,7 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,21 +23,19 @@ from songsplit.errors import ConfigError, OutputError
 if TYPE_CHECKING:
     from songsplit.cli.plan import Request
     from songsplit.separator import Separator
-    from songsplit.stems import Mix, MixName
+    from songsplit.stems import Mix
 
 _STEMS = ("vocals", "instrumental")  # of the default model
 # The options that have a meaning where nothing is written to files.
 _ABOUT_SOUND = ("model", "quality", "device", "quiet", "verbose")
 
-_option = functools.partial(Option, metavar="LEVEL")
 _Guide = Annotated[
     float,
-    _option(
-        parser=guide, help="Keep the vocals as a guide, at -18dB for example.", show_default="off"
-    ),
+    Option(metavar="LEVEL", parser=guide, help="As a guide: -18dB, say.", show_default="off"),
 ]
 _Level = Annotated[
-    float, _option(parser=level, help="For example +3dB, or off.", show_default="0dB")
+    float,
+    Option(metavar="LEVEL", parser=level, help="For example +3dB, or off.", show_default="0dB"),
 ]
 
 
@@ -47,16 +43,13 @@ _Level = Annotated[
 def split(
     songs: Songs,
     options: Options,
-    stem: Annotated[
-        str | None, Option(metavar="STEM", help="Write only this stem.", show_default=False)
-    ] = None,
+    stem: Annotated[str | None, Option(metavar="STEM", help="Write only this stem.")] = None,
     stdout: Annotated[
         str | None,
         Option(
             metavar="STEM",
             help="Write this stem of one song to standard output, as WAV, while the song is "
             "still being read; write no files.",
-            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -102,12 +95,12 @@ def practice(
     vocals: _Guide = MUTE,
     tempo: Annotated[
         float,
-        Option(parser=tempo, metavar="SHARE", help="For example 80%, or 0.8.", show_default="100%"),
+        Option(metavar="SHARE", parser=tempo, help="For example 80%, or 0.8.", show_default="100%"),
     ] = 1.0,
     key: Annotated[
         float,
         Option(
-            parser=semitones, metavar="SEMITONES", help="Up, or down if negative: -2, for example."
+            metavar="SEMITONES", parser=semitones, help="Up, or down if negative: -2, for example."
         ),
     ] = 0.0,
 ) -> None:
@@ -121,7 +114,7 @@ def practice(
 def _separate(
     names: Sequence[str],
     options: Options,
-    name: MixName | None = None,
+    name: str | None = None,
     *,
     stem: str | None = None,
     tempo: float = 1.0,
@@ -139,15 +132,10 @@ def _separate(
     found, problems = find_songs(names)
     songs = without_results(found)
     with BatchDisplay(options, len(problems) + len(songs)) as display:
-        batch = Batch(request, load, display)
-        try:
-            for problem, error in problems:
-                batch.finish(failure(problem, error))
-            batch.run(songs, jobs=options.jobs, dry_run=options.dry_run)
-        finally:
-            if len(batch.outcomes) > 1:
-                display.summary(batch.outcomes)
-    if any(outcome.error for outcome in batch.outcomes):
+        for problem, error in problems:
+            display.outcome(failure(problem, error))
+        Batch(request, load, display).run(songs)
+    if any(outcome.error for outcome in display.outcomes):
         raise typer.Exit(FAILED)
 
 
@@ -167,8 +155,7 @@ def _stream(names: Sequence[str], options: Options, stem: str) -> None:
     if sys.stdout.isatty() or getattr(sys.stdout, "name", None) == os.devnull:
         raise OutputError("standard output is closed or a terminal: send it to a file or a program")
     separator = _load(options)
-    if stem not in separator.targets:
-        raise ConfigError(f"there is no stem {stem!r}, only {', '.join(separator.targets)}")
+    _check_stem(stem, separator.targets)
     source = standard_input() if names[0] == STANDARD_INPUT else Path(names[0])
     writer: WavStream | None = None
     for stems in separator.stream(source):
@@ -193,18 +180,15 @@ def _request(
 ) -> Request:
     """Check what can be checked before the work, and say what is wanted of every song."""
     from songsplit.audio import AUDIO_SUFFIXES, Stretcher
-    from songsplit.audio.formats import OutputFormat
     from songsplit.cli.plan import Request
     from songsplit.naming import check_template
     from songsplit.stems import Mix
 
     stems = _STEMS if options.model is None else load().targets
-    settings = _settings(options, mix, stems)
     if stem is not None:
-        if stem not in stems:
-            raise ConfigError(f"there is no stem {stem!r}, only {', '.join(stems)}")
-        # Made like a mix, with the settings of stems.
+        _check_stem(stem, stems)
         mix = Mix(stem, {other: MUTE for other in stems if other != stem})
+    request = Request(options, stems, mix)
     if mix is not None and mix.is_stretched:
         Stretcher(44100, 1, tempo=mix.tempo, key=mix.key)  # is it installed?
     if options.plot:
@@ -217,47 +201,13 @@ def _request(
             f"{folder} looks like a file: -o names the folder for results, and --format the kind "
             f"of file: say -o {folder.with_suffix('')} --format {folder.suffix[1:]}"
         )
-    output = OutputFormat(options.output_format, options.bit_depth, options.bitrate)
-    if mix is not None and output.holds_all:
-        raise ConfigError(f"{output.name} holds all stems: give another format for one mixed file")
-    if options.filename is not None:
-        check_template(options.filename, several=mix is None and not output.holds_all)
-    return Request(
-        folder=folder,
-        stems=stems,
-        mix=mix,
-        filename=options.filename,
-        output=output,
-        picture=options.plot,
-        overwrite=options.overwrite,
-        sound_track=options.track,
-        settings=settings,
-    )
+    holds_all = request.output.holds_all
+    if mix is not None and holds_all:
+        raise ConfigError(f"{request.output.name} holds all stems: use another format for one file")
+    check_template(request.template, several=mix is None and not holds_all)
+    return request
 
 
-def _settings(options: Options, mix: Mix | None, stems: Sequence[str]) -> dict[str, str]:
-    """Put into words what results of one name can differ in."""
-    from songsplit.models.weights import registry
-
-    model = options.model or "default"
-    # A model of the same name with other weights, as of a later version, is another one.
-    known = registry()
-    if model in known:
-        model += f" ({known[model].weights.sha256[:8]})"
-    elif model.endswith(".safetensors"):
-        with suppress(OSError):
-            model += f" ({sha256(Path(model).read_bytes()).hexdigest()[:8]})"
-    settings = {
-        "model": model,
-        "quality": options.quality,
-        "format": options.output_format,
-        "bit depth": options.bit_depth or "default",
-        "bit rate": str(options.bitrate or "default"),
-    }
-    if options.track is not None:
-        settings["sound track"] = str(options.track)
-    if mix is not None:
-        gains = {stem: mix.gains.get(stem, 0.0) for stem in stems}
-        levels = {stem: "off" if gain == MUTE else f"{gain:+g} dB" for stem, gain in gains.items()}
-        settings |= {**levels, "tempo": f"{mix.tempo:.4g}", "key": f"{mix.key:+g}"}
-    return settings
+def _check_stem(stem: str, stems: Sequence[str]) -> None:
+    if stem not in stems:
+        raise ConfigError(f"there is no stem {stem!r}, only {', '.join(stems)}")

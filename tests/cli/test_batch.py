@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from songsplit.audio import OutputFormat, StemFilesWriter, open_audio
+from songsplit.audio import StemFilesWriter, open_audio
 from songsplit.cli.batch import Batch, Stopped
 from songsplit.cli.inputs import Song, find_songs
+from songsplit.cli.options import Options
 from songsplit.cli.plan import Outcome, Request, without_results
-from songsplit.errors import ModelError
 from songsplit.naming import result_files, track_name
 from songsplit.stems import Mix, SavedStems
 
 STEMS = ("vocals", "instrumental")
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 
 
 class Halver:
@@ -38,24 +39,18 @@ class Halver:
         stems = STEMS if mix is None else (mix.name,)
         track = track_name(getattr(audio, "name", audio))
         with open_audio(audio) as reader:
-            files = result_files(
-                folder, stems, output, filename=filename, track=track, picture=picture
-            )
+            files = result_files(folder, stems, output, filename=filename, track=track).stems
             rate, channels = reader.info.sample_rate, reader.info.channels
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
-            with StemFilesWriter(files.stems, rate, channels, output=output) as writer:
+            with StemFilesWriter(files, rate, channels, output=output) as writer:
                 for number, block in enumerate(reader.blocks(1000)):
                     progress(number * 1000 / rate, reader.info.seconds, None)
                     time.sleep(0.001)
                     writer.write(dict.fromkeys(stems, block / 2))
-                if files.picture is not None:
-                    writer.add_file(files.picture, b"\x89PNG")
             progress(9000 / rate, reader.info.seconds, None)
             self.at_once -= 1
-        return SavedStems(
-            files.stems, gain=writer.gain, problems=writer.problems, picture=files.picture
-        )
+        return SavedStems(files, gain=writer.gain, problems=writer.problems)
 
 
 class Quiet:
@@ -82,13 +77,11 @@ def songs(tmp_path: Path) -> list[Song]:
     return made
 
 
-def batch(folder: Path, load=Halver, display=None, **changes) -> Batch:
-    return Batch(Request(folder, STEMS, **changes), load, display or Quiet())
-
-
-def run(made: Batch, songs: list[Song], **options) -> list[Outcome]:
-    made.run(without_results(songs), **options)
-    return made.outcomes
+def run(folder: Path, songs: list[Song], *, load=Halver, display=None, mix=None, **options):
+    display = display or Quiet()
+    request = Request(Options(output=folder, **options), STEMS, mix)
+    Batch(request, load, display).run(without_results(songs))
+    return display.outcomes
 
 
 def never() -> Halver:
@@ -112,19 +105,16 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_several_at_once_give_the_same(songs: list[Song], tmp_path: Path) -> None:
-    halver = Halver()
     for jobs in (1, 4):
-        outcomes = run(batch(tmp_path / str(jobs), lambda: halver), songs, jobs=jobs)
+        halver = Halver()
+        outcomes = run(tmp_path / str(jobs), songs, load=lambda made=halver: made, jobs=jobs)
         assert counts(outcomes) == "6 done"
         assert (halver.most_at_once > 1) == (jobs > 1)
     assert contents(tmp_path / "1") == contents(tmp_path / "4")
     assert len(contents(tmp_path / "1")) == 12
 
 
-@pytest.mark.parametrize("jobs", [1, 3])
-def test_bad_songs_and_faults_of_ours_stop_no_others(
-    songs: list[Song], tmp_path: Path, jobs: int
-) -> None:
+def test_bad_songs_and_faults_of_ours_stop_no_others(songs: list[Song], tmp_path: Path) -> None:
     class Faulty(Halver):
         def separate_to_files(self, audio, folder, **options):
             if audio == songs[0].path:
@@ -133,7 +123,7 @@ def test_bad_songs_and_faults_of_ours_stop_no_others(
 
     songs[1].path.write_bytes(b"no audio")
     songs[2].path.unlink()
-    outcomes = run(batch(tmp_path / "out", Faulty), songs, jobs=jobs)
+    outcomes = run(tmp_path / "out", songs, load=Faulty, jobs=3)
     errors = {Path(o.song).stem: o.error for o in outcomes if o.status == "failed"}
     assert errors.keys() == {"0", "1", "2"}
     assert all(song in error for song, error in errors.items())
@@ -142,115 +132,74 @@ def test_bad_songs_and_faults_of_ours_stop_no_others(
     assert len(contents(tmp_path / "out")) == 6
 
 
-def test_results_of_older_versions_are_kept_if_they_are_as_long(
-    songs: list[Song], tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
-    run(batch(out), songs[:1])
-    (out / "0" / ".songsplit.jsonl").unlink()
-    old = out / "0" / "vocals.wav"
-    soundfile.write(old, np.zeros((9000, 2)), 44100)
-    assert counts(run(batch(out, never), songs[:1])) == "1 skipped"
-    soundfile.write(old, np.zeros((44100 * 5, 2)), 44100)
-    assert "made from another song" in run(batch(out), songs[:1])[0].error
-    old.write_bytes(b"no audio")
-    assert "cannot be read" in run(batch(out), songs[:1])[0].error
-
-
 def test_what_a_killed_run_left_is_removed(songs: list[Song], tmp_path: Path) -> None:
     left = tmp_path / "out" / "0" / ".songsplit-left"
     left.parent.mkdir(parents=True)
     left.touch()
-    assert counts(run(batch(tmp_path / "out"), songs[:1])) == "1 done"
+    assert counts(run(tmp_path / "out", songs[:1])) == "1 done"
     assert not left.exists()
 
 
 def test_a_dry_run_does_nothing(songs: list[Song], tmp_path: Path) -> None:
-    run(batch(tmp_path / "out"), songs[:1])
-    before = contents(tmp_path)
+    run(tmp_path / "out", songs[:1])
     songs[1].path.write_bytes(b"no audio")
-    before["in/1.wav"] = b"no audio"
-
-    outcomes = run(batch(tmp_path / "out", never, picture=True), songs, dry_run=True)
+    before = contents(tmp_path)
+    outcomes = run(tmp_path / "out", songs, load=never, plot=True, dry_run=True)
     assert counts(outcomes) == "5 planned, 1 failed"  # one of them lacks only the picture
-    outcomes = run(batch(tmp_path / "out", never), songs, dry_run=True)
+    outcomes = run(tmp_path / "out", songs, load=never, dry_run=True)
     assert counts(outcomes) == "4 planned, 1 skipped, 1 failed"
     planned = next(o for o in outcomes if o.status == "planned")
-    assert planned.files == {n: tmp_path / "out" / "2" / f"{n}.wav" for n in STEMS}
+    assert planned.files.stems == {n: tmp_path / "out" / "2" / f"{n}.wav" for n in STEMS}
     assert contents(tmp_path) == before
 
 
 def test_results_never_replace_songs(songs: list[Song], tmp_path: Path) -> None:
-    stem = tmp_path / "in" / "0" / "vocals.wav"
+    folder, stem = tmp_path / "in", tmp_path / "in" / "0" / "vocals.wav"
     stem.parent.mkdir()
     stem.write_bytes(songs[1].path.read_bytes())
-    for options in ({"dry_run": True}, {}):
-        made = batch(tmp_path / "in", overwrite=True)
-        outcomes = run(made, [songs[0], Song(stem)], **options)
+    for dry_run in (True, False):
+        outcomes = run(folder, [songs[0], Song(stem)], overwrite=True, dry_run=dry_run)
         assert outcomes[0].status == "failed"
         assert "would replace a song" in outcomes[0].error
     assert stem.read_bytes() == songs[1].path.read_bytes()
-    [outcome] = run(batch(tmp_path / "in", mix=Mix("karaoke"), filename="{track}"), songs[:1])
+    [outcome] = run(folder, songs[:1], mix=Mix("karaoke"), filename="{track}")
     assert "would replace the song itself" in outcome.error
 
 
 def test_results_among_the_songs_are_not_taken_for_songs(songs: list[Song], tmp_path: Path) -> None:
     folder, custom = tmp_path / "in", {"filename": "{track} {stem}"}
-    stem_files = {"output": OutputFormat("stem.mp4")}
+    stem_files = {"output_format": "stem.mp4"}
     for request in ({}, {"mix": Mix("karaoke")}, stem_files, {}, custom, custom):
-        found, _ = find_songs([str(folder)])
-        assert len(found) >= 6
-        outcomes = run(batch(folder, **request), found)
+        outcomes = run(folder, find_songs([str(folder)])[0], **request)
         assert len(outcomes) == 6
     assert counts(outcomes) == "6 skipped"
     # Stem files by themselves are songs.
     (tmp_path / "musdb").mkdir()
     for path in folder.glob("*.stem.mp4"):
         path.rename(tmp_path / "musdb" / path.name)
-    found, _ = find_songs([str(tmp_path / "musdb")])
-    assert len(run(batch(tmp_path / "musdb"), found)) == len(found) == 6
+    assert len(run(tmp_path / "musdb", find_songs([str(tmp_path / "musdb")])[0])) == 6
     # Somebody's own songs of such names are songs.
     own = folder / "album" / "vocals.wav"
     own.parent.mkdir()
     own.write_bytes(songs[0].path.read_bytes())
-    found, _ = find_songs([str(folder)])
-    assert len(run(batch(folder, filename="{track} {stem}"), found)) == 7
+    assert len(run(folder, find_songs([str(folder)])[0], **custom)) == 7
 
 
-def test_where_results_cannot_go(songs: list[Song], tmp_path: Path) -> None:
-    outcomes = run(batch(tmp_path / ("x" * 300)), songs[:2])
-    assert counts(outcomes) == "2 failed"
-    assert "x" * 300 in outcomes[0].error
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_named_pipe_is_read_once(songs: list[Song], tmp_path: Path, jobs: int) -> None:
+@needs_pipes
+def test_a_named_pipe_is_read_once(songs: list[Song], tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.wav"
     os.mkfifo(pipe)
     content = songs[0].path.read_bytes()
-    writer = threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True)
-    writer.start()
-    outcomes = run(batch(tmp_path / "out"), [Song(pipe), songs[1]], jobs=jobs)
-    assert counts(outcomes) == "2 done"
+    threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True).start()
+    assert counts(run(tmp_path / "out", [Song(pipe), songs[1]], jobs=2)) == "2 done"
     # Nobody can tell whether the next song that comes through it is the same.
-    [outcome] = run(batch(tmp_path / "out"), [Song(pipe)])
-    assert outcome.status == "failed"
-
-
-def test_without_a_model_there_is_one_error(songs: list[Song], tmp_path: Path) -> None:
-    def load() -> Halver:
-        raise ModelError("no such model")
-
-    for jobs in (1, 2):
-        with pytest.raises(ModelError, match="no such model"):
-            run(batch(tmp_path / "out", load), songs, jobs=jobs)
+    assert counts(run(tmp_path / "out", [Song(pipe)])) == "1 failed"
 
 
 class StoppedAtTheThird(Quiet):
-    """Sends a signal to the program, in the middle of a song."""
+    """Sends signals to the program, in the middle of a song."""
 
-    def __init__(self, number: int, times: int = 1) -> None:
+    def __init__(self, number: int, times: int) -> None:
         super().__init__()
         self.left, self.number = times, number
 
@@ -265,8 +214,7 @@ class StoppedAtTheThird(Quiet):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are otherwise there")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, 1), (signal.SIGTERM, 2)])
 def test_stopping_leaves_whole_songs_only(
     songs: list[Song], tmp_path: Path, jobs: int, number: int
 ) -> None:
@@ -275,7 +223,7 @@ def test_stopping_leaves_whole_songs_only(
     display = StoppedAtTheThird(number, times=2)
     try:
         with pytest.raises(Stopped) as stopped:
-            run(batch(tmp_path / "out", display=display), songs, jobs=jobs)
+            run(tmp_path / "out", songs, display=display, jobs=jobs)
         assert signal.getsignal(number) == signal.SIG_DFL
     finally:
         signal.signal(number, before)
@@ -284,14 +232,12 @@ def test_stopping_leaves_whole_songs_only(
     assert not any(".songsplit" in name for name in there)
     assert {Path(name).parts[0] for name in there} >= {Path(o.song).stem for o in display.outcomes}
     assert len(there) < 12
-    assert threading.active_count() < 3 + jobs
-    assert "skipped" in counts(run(batch(tmp_path / "out"), songs))
+    assert "skipped" in counts(run(tmp_path / "out", songs))
     assert len(contents(tmp_path / "out")) == 12
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-@pytest.mark.parametrize("content", [b"", 20_000], ids=["opening", "reading"])
-def test_waiting_for_a_pipe_is_broken_off(songs: list[Song], tmp_path: Path, content) -> None:
+@needs_pipes
+def test_waiting_for_a_pipe_is_broken_off(songs: list[Song], tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.wav"
     os.mkfifo(pipe)
     main = threading.main_thread().ident
@@ -303,25 +249,13 @@ def test_waiting_for_a_pipe_is_broken_off(songs: list[Song], tmp_path: Path, con
         for _ in range(2):
             if not ended.wait(1.0):
                 signal.pthread_kill(main, signal.SIGINT)
-        ended.wait(10)
 
-    def stop() -> None:
-        if content:
-            with pipe.open("wb") as file:
-                file.write(songs[0].path.read_bytes()[:content])
-                file.flush()
-                interrupt()
-        else:
-            interrupt()
-
-    thread = threading.Thread(target=stop)
+    thread = threading.Thread(target=interrupt)
     thread.start()
     try:
         with pytest.raises(Stopped):
-            run(batch(tmp_path / "out"), [Song(pipe)])
+            run(tmp_path / "out", [Song(pipe)])
     finally:
         ended.set()
         thread.join()
-    assert contents(tmp_path) == {
-        f"in/{n}.wav": songs[n].path.read_bytes() for n in range(len(songs))
-    }
+    assert not contents(tmp_path / "out")

@@ -59,16 +59,16 @@ def test_standard_input_and_what_is_not_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    "content",
     [
-        ("list.m3u", "#EXTM3U\n#EXTINF:1,d\nb.mp3\n\nsub/deep er/d ♫.ogg\n".encode()),
-        ("list.m3u8", "\ufeffb.mp3\r\nsub\\deep er\\d ♫.ogg\r\n".encode()),
-        ("list.M3U", "b.mp3\nsub/deep er/d ♫.ogg".encode("utf-16")),
+        "#EXTM3U\n#EXTINF:1,d\nb.mp3\n\nsub/deep er/d ♫.ogg\n",
+        "\ufeffb.mp3\r\nsub\\deep er\\d ♫.ogg\r\n",
+        "b.mp3\nsub/deep%20er/d%20♫.ogg\nfile://localhost{folder}/sub/../b.mp3",
     ],
 )
-def test_playlists(folder: Path, name: str, content: bytes) -> None:
-    (folder / name).write_bytes(content)
-    assert names(songs_of(folder / name), folder) == ["b.mp3", "sub/deep er/d ♫.ogg"]
+def test_playlists(folder: Path, content: str) -> None:
+    (folder / "list.M3U").write_text(content.format(folder=folder), encoding="utf-8")
+    assert names(songs_of(folder / "list.M3U"), folder) == ["b.mp3", "sub/deep er/d ♫.ogg"]
 
 
 def test_old_playlists_in_another_encoding(folder: Path) -> None:
@@ -80,15 +80,15 @@ def test_old_playlists_in_another_encoding(folder: Path) -> None:
     ("entry", "name"),
     [
         ("My%20Song.wav", "My Song.wav"),
-        ("Sub%20Folder/Two%20%231.wav", "Sub Folder/Two #1.wav"),
         ("50%20 literally.wav", "50%20 literally.wav"),
         ("50%2520%20LITERALLY.wav", "50%20 literally.wav"),
         ("caf\u00e9.ogg", "cafe\u0301.ogg"),
         ("CAFE\u0301.ogg", "cafe\u0301.ogg"),
         ("sub FOLDER\\two #1.WAV", "Sub Folder/Two #1.wav"),
-        ("Sub%20Folder\\Two%20%231.wav", "Sub Folder/Two #1.wav"),
         ("sub folder/../stra\u00dfe.mp3", "Sub Folder/../STRASSE.mp3"),
-        ("sub folder", "Sub Folder/Two #1.wav"),
+        ("Sub%20Folder\\Two%20%231.wav", "Sub Folder/Two #1.wav"),
+        ("{folder}/Sub%20Folder/Two%20%231.wav", "Sub Folder/Two #1.wav"),
+        ("file://{folder}/My%20Song.wav", "My Song.wav"),
         ("gone%20song.wav", "gone%20song.wav"),
     ],
 )
@@ -97,31 +97,19 @@ def test_names_as_other_programs_and_systems_write_them(folder: Path, entry, nam
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).touch()
     (folder / "cafe\u0301.ogg").touch()
-    (folder / "list.m3u8").write_text(f"{entry}\n", encoding="utf-8")
+    (folder / "list.m3u8").write_text(entry.format(folder=folder), encoding="utf-8")
     assert [song.path for song in songs_of(folder / "list.m3u8")] == [folder / name]
-
-
-def test_entries_that_look_like_something_else(folder: Path) -> None:
-    (folder / "b c%.mp3").touch()
-    address = (folder / "b c%.mp3").as_uri()
-    local = address.replace("file://", "file://localhost")
-    (folder / "list.m3u").write_text(f'# mine\n{address}\n{local}\n"b.mp3"\nsub\n')
-    assert names(songs_of(folder / "list.m3u"), folder) == [
-        *("b c%.mp3", "b.mp3", "sub/c.wav", "sub/deep er/d ♫.ogg")
-    ]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 def test_a_bad_entry_leaves_the_songs_after_it(folder: Path) -> None:
-    (folder / "empty").mkdir()
     os.mkfifo(folder / "pipe.wav")
     for entry, reason in (
-        ("empty", "no audio files"),
-        ("n" * 300 + ".mp3", "cannot be read"),
+        ("/", "a folder"),
         ("file://[bad", "cannot be read"),
-        ("http://[bad/x.mp3", "downloads nothing"),
+        ("file://nas/a.mp3", "another machine"),
         ("http://radio.example/x", "downloads nothing"),
-        ("pipe.wav", "pipe or a device"),
+        ("pipe.wav", "a pipe or a device"),
     ):
         (folder / "list.m3u").write_text(f"a.FLAC\n{entry}\nb.mp3\n")
         songs, [(_, error)] = find_songs([str(folder / "list.m3u")])
@@ -130,35 +118,20 @@ def test_a_bad_entry_leaves_the_songs_after_it(folder: Path) -> None:
         assert reason in str(error)
 
 
-@pytest.mark.parametrize(
-    ("name", "told"),
-    [
-        ("https://example.org/song.mp3", "songsplit downloads nothing"),
-        ("www.youtube.com/watch?v=x", "songsplit downloads nothing"),
-        ("lyrics.txt", ".m3u or .m3u8"),
-        ("list.pls", ".m3u or .m3u8"),
-        ("", "variable of the shell"),
-    ],
-)
-def test_names_that_are_no_songs(folder: Path, monkeypatch, name: str, told: str) -> None:
-    monkeypatch.chdir(folder)
-    for other in ("lyrics.txt", "list.pls"):
-        Path(other).write_text("b.mp3\n")
-    songs, [(_, error)] = find_songs([name])
-    assert not songs
-    assert told in str(error)
-
-
 def test_what_cannot_be_listed_is_named_and_the_rest_is_found(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    (folder / "web.m3u").write_text("https://example.org/a.mp3\n")
-    (folder / "far.m3u").write_text("file://nas/a.mp3\n")
     (folder / "binary.m3u").write_bytes(bytes(100))
     (folder / "none.m3u").write_text("#EXTM3U\n")
+    (folder / "lyrics.txt").write_text("b.mp3\n")
+    (folder / "list.pls").write_text("b.mp3\n")
     for name, reason in (
+        (folder / "lyrics.txt", ".m3u or .m3u8"),
+        (folder / "list.pls", ".m3u or .m3u8"),
+        ("www.youtube.com/watch?v=x", "downloads nothing"),
+        ("", "variable of the shell"),
+        ("https://example.org/song.mp3", "downloads nothing"),
+        ("x" * 5000, "cannot be read"),
         (tmp_path / "empty", "no audio files"),
-        (folder / "web.m3u", "downloads nothing"),
-        (folder / "far.m3u", "another machine"),
         (folder / "binary.m3u", "no list"),
         (folder / "none.m3u", "names no files"),
     ):
@@ -178,17 +151,6 @@ def test_several_folders_keep_their_names(folder: Path, tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may read anything")
-def test_a_folder_that_may_not_be_read_is_named(folder: Path) -> None:
-    (folder / "sub").chmod(0)
-    try:
-        songs, [(_, error)] = find_songs([str(folder)])
-    finally:
-        (folder / "sub").chmod(0o755)
-    assert len(songs) == 3
-    assert "sub" in str(error)
-
-
 @given(st.binary(max_size=200))
 def test_no_list_breaks_it(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -196,12 +158,3 @@ def test_no_list_breaks_it(content: bytes) -> None:
         path.write_bytes(content)
         songs, problems = find_songs([str(path)])
     assert songs or problems
-
-
-@pytest.mark.parametrize("entry", ["/", ".", "..", "file:", "\\\\"])
-def test_a_list_does_not_name_the_folder_that_it_lies_in(folder: Path, entry: str) -> None:
-    playlist = folder / "list.m3u"
-    playlist.write_text(f"{entry}\nother.mp3\n", encoding="utf-8")
-    songs, problems = find_songs([str(playlist)])
-    assert [song.path for song in songs] == [folder / "other.mp3"]
-    assert "lies in" in str(problems[0][1])

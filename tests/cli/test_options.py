@@ -7,22 +7,18 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import get_args
 
-import mutagen
 import numpy as np
 import pytest
 import soundfile
-import typer
 from typer.testing import CliRunner
 
-from songsplit.audio.formats import FormatName
 from songsplit.cli import app
-from songsplit.cli.display import _Work
-from songsplit.cli.options import Format, level, tempo
+from songsplit.cli.options import level, tempo
+from songsplit.models.weights import load_weights
 from tests.cli.conftest import ROOT, run
+from tests.training.test_export import checkpoint
 
 
 def test_names_do_not_steer_the_terminal(song):
@@ -34,39 +30,42 @@ def test_names_do_not_steer_the_terminal(song):
         assert not set(result.stderr) & set("\x1b\x07\u202e")
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [("-18dB", -18), ("+3 DB", 3), ("0", 0), (".5db", 0.5), ("off", -np.inf), ("-INF", -np.inf)],
-)
-def test_levels(text, value):
-    assert level(text) == value
-
-
-def test_tempos():
+def test_levels_and_tempos():
+    for text, value in {"-18dB": -18, "+3 DB": 3, "0": 0, ".5db": 0.5, "off": -np.inf}.items():
+        assert level(text) == value
     assert tempo("80%") == pytest.approx(0.8)
     assert tempo(" 1.25") == 1.25
-    with pytest.raises(typer.BadParameter, match="say 80%"):
-        tempo("80")
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("songsplit kar", "karaoke"),
-        ("songsplit new.mp3 --dry", "--dry-run"),
-        ("songsplit word --format fl", "flac"),
-        ("songsplit karaoke new.mp3 --quality be", "best"),
-    ],
-)
-def test_completion(monkeypatch, words, expected):
+def test_completion(monkeypatch):
     monkeypatch.setenv("_SONGSPLIT_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", words)
-    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
-    assert CliRunner().invoke(app, [], prog_name="songsplit").stdout.split() == [expected]
+    monkeypatch.setenv("COMP_WORDS", "songsplit word --format fl")
+    monkeypatch.setenv("COMP_CWORD", "3")
+    assert CliRunner().invoke(app, [], prog_name="songsplit").stdout.split() == ["flac"]
 
 
-def test_names_of_formats_are_those_of_the_library():
-    assert get_args(Format) == get_args(FormatName)
+def test_export(tmp_path):
+    card = tmp_path / "card.json"
+    card.write_text(json.dumps({"name": "from the card", "who": "me"}))
+    out, last = tmp_path / "my model.safetensors", checkpoint(tmp_path / "last.ckpt")
+    result = run("export", last, out, "--card", card, "--licence", "CC0", "--name", "mine")
+    own = {"name": "mine", "licence": "CC0", "who": "me"}
+    assert load_weights(out).card.items() >= own.items()
+    assert f"songsplit song.mp3 --model '{out}'" in result.stdout
+    assert "already there" in run("export", last, out, code=1).stderr
+    run("export", last, out, "--overwrite")
+
+
+def test_what_needs_no_torch_imports_none_and_help_nothing_slow(song):
+    code = (
+        "import sys; from songsplit.cli import app\n"
+        "assert 'numpy' not in sys.modules and 'rich.table' not in sys.modules\n"
+        "try: app(['karaoke', '--dry-run', 'song.flac'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment)
 
 
 def test_verbose(song):
@@ -78,20 +77,14 @@ def test_verbose(song):
 
 
 def test_info(song):
-    tagged = mutagen.File(song)
-    tagged["tracknumber"], tagged["date"] = "3/10", "1975"
-    tagged.save()
     soundfile.write("silence.wav", np.zeros((100, 1)), 8000)
-    run(song, "-d", "cpu", "-f", "mp3")
     run(song, "-d", "cpu", "-f", "m4a", "-b", "128")
-    told = run("info", song, "silence.wav", "song/vocals.mp3", "song/vocals.m4a").stdout
+    told = run("info", song, "silence.wav", "song/vocals.m4a").stdout
     assert "FLAC (16 bits), 44.1 kHz stereo, 0:0" in told
     assert "WAV (16 bits), 8 kHz mono, 0:00" in told
-    assert re.search(r"  MP3, \d+ kbit/s, 44.1 kHz stereo, 0:0", told)
     assert re.search(r"  M4A \(AAC\), \d+ kbit/s, 44.1 kHz stereo, 0:0", told)
-    assert told.count("peak") == 3
-    for line in ("artist: AC/DC", "title: T.N.T.", "track: 3/10", "date: 1975"):
-        assert f"  {line}\n" in told
+    assert told.count("peak") == 2
+    assert "  artist: AC/DC\n" in told
     facts = json.loads(run("info", "silence.wav", "--json").stdout)
     assert facts["peak_db"] is facts["kilobits"] is None
 
@@ -111,13 +104,6 @@ def test_tempo_and_key(song, monkeypatch):
     assert "songsplit[plots]" in run("info", "scale.wav", "--music", code=1).stderr
 
 
-def test_the_command_comes_first(song):
-    result = run(song, "karaoke", code=2)
-    assert "songsplit karaoke ..." in result.stderr
-    run(song, "-o", "data", "-d", "cpu")
-    assert Path("data/song/vocals.wav").exists()
-
-
 def test_what_is_not_installed_is_missed_before_the_work(song, monkeypatch):
     monkeypatch.setitem(sys.modules, "python_stretch", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
@@ -125,22 +111,6 @@ def test_what_is_not_installed_is_missed_before_the_work(song, monkeypatch):
     assert result.stderr.count("songsplit[practice]") == 1
     assert "songsplit[plots]" in run(song, "--plot", "--dry-run", code=1).stderr
     run("practice", song, "--dry-run")
-
-
-def test_bars_move_evenly_between_reports(monkeypatch):
-    now = 0.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    work = _Work("song", writing=1.0)
-    work.report(0, 100, None)
-    shares = []
-    for now in range(1, 20):
-        if now in (5, 10):  # ten seconds of audio in each, then the files are written
-            work.report(10 * now, 100, None)
-        shares.append(work.share)
-    steps = np.diff(shares)
-    assert steps.min() > 0
-    assert steps.max() < 0.2
-    assert work.words(work.share) == "writing, 0:01 left"
 
 
 @pytest.mark.slow
@@ -162,8 +132,6 @@ def test_on_a_terminal_bars_move_evenly_and_results_are_told_once(song):
         for stem in ("vocals", "instrumental"):
             assert lines.count(f"{deep}/{track}/{stem}.mp3") == 1
     assert "2 done, 1 failed in" in done.stdout
-    assert {"gone.flac:", "check", "name", "and", "the", "folder"} <= {*" ".join(lines).split()}
-    assert "getting ready" in next(line for line in lines if "%" in line and "songs" not in line)
     assert re.search(r"[01] of 3 songs .* \d+:\d\d left", text)
     for name in ("of 3 songs", "song.flac"):
         bars = [line for line in lines if name in line and "%" in line]
@@ -172,15 +140,3 @@ def test_on_a_terminal_bars_move_evenly_and_results_are_told_once(song):
         assert len(set(shares)) > 5  # more than there are blocks
         assert len({bar.index("%") for bar in bars}) == 1  # nothing moves sideways
     assert re.search(r"song.flac .* [4-9]\d% writing, \d+:\d\d left", text)
-
-
-def test_a_very_long_path(song):
-    deep = Path(*["d" * 200] * 5)
-    deep.mkdir(parents=True)
-    target = deep / ("n" * 240 + ".flac")
-    target.write_bytes(song.read_bytes())
-    run(target, "-o", deep, "-d", "cpu")
-    [folder] = [p for p in deep.iterdir() if p.is_dir()]
-    assert {p.name for p in folder.iterdir()} >= {"vocals.wav", "instrumental.wav"}
-    result = run("x" * 5000, code=1)
-    assert "cannot be read" in result.stderr

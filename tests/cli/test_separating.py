@@ -9,7 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import soundfile
 
@@ -19,7 +18,7 @@ PROGRAM = f"'{sys.executable}' -m songsplit"
 
 
 def test_a_missing_song_is_not_hidden_by_an_old_result(song):
-    run(song, "-d", "cpu", "-f", "flac", "--bit-depth", "16")
+    run(song, "-d", "cpu", "-f", ".FLAC", "--bit-depth", "16")
     assert soundfile.info("song/vocals.flac").subtype == "PCM_16"
     song.unlink()
     assert "no such file" in run(song, "-f", "flac", code=1).stderr
@@ -32,12 +31,12 @@ def test_odd_names_stay_in_the_output_folder(song):
     assert {p.name for p in (song.parent / "out").iterdir()} == {"...flac", "-o", "sóng ♫"}
 
 
-def program(command, **options):
+def program(command):
     """Run a line of the shell in which ``songsplit`` is the program."""
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", f'songsplit() {{ {PROGRAM} "$@"; }}; {command}'],
         capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **options},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii:strict"},
         check=False,
     )
 
@@ -49,9 +48,9 @@ def program(command, **options):
     [
         ("songsplit song.flac -d cpu >/dev/full", 1, "standard output"),
         ("songsplit song.flac -d cpu --stdout vocals >/dev/full", 1, "standard output"),
-        ("songsplit info song.flac >/dev/full", 1, "standard output"),
         ("songsplit models >/dev/full", 1, "standard output"),
         ("songsplit song.flac -d cpu 2>/dev/full", 0, ""),
+        ("cp song.flac $'caf\\xe9.flac'; songsplit *.flac -d cpu", 0, "caf"),
         ("songsplit song.flac -d cpu >&-", 0, "song"),
         ("songsplit song.flac -d cpu --stdout vocals >&-", 1, "standard output is closed"),
         ("songsplit - -d cpu <&-", 1, "empty"),
@@ -68,50 +67,22 @@ def test_full_and_closed_streams(song, command, status, told):
 
 
 @pytest.mark.slow
-def test_a_name_that_the_terminal_cannot_show(song):
-    odd = song.parent / os.fsdecode(b"caf\xe9.wav")
-    odd.write_bytes(song.read_bytes())
-    result = program("songsplit * -d cpu", PYTHONIOENCODING="ascii:strict")
-    assert result.returncode == 0, result.stderr
-    assert (song.parent / "song" / "vocals.wav").exists()
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches processes otherwise there")
-@pytest.mark.parametrize(
-    ("number", "source", "options"),
-    [
-        (signal.SIGINT, "-", ("--stdout", "vocals")),
-        (signal.SIGINT, "song.wav", ("-o", "out")),
-        (signal.SIGTERM, "song.wav", ("-o", "out", "--jobs", "2")),
-    ],
-)
-def test_an_interruption_leaves_nothing(song, number, source, options):
-    song = song.rename(song.with_suffix(".wav"))
-    seconds = 5 if source == "-" else 600
-    soundfile.write(song, np.zeros((44100 * seconds, 2), np.float32), 44100, subtype="FLOAT")
-    content = bytearray(song.read_bytes())
-    at = content.index(b"data") + 4
-    content[at : at + 4] = b"\xff" * 4  # a stream, whose length is not known
+def test_an_interruption_while_a_pipe_gives_nothing(song):
     with subprocess.Popen(
-        [sys.executable, "-m", "songsplit", source, "--device", "cpu", *options],
+        [sys.executable, "-m", "songsplit", "-", "--device", "cpu", "--stdout", "vocals"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     ) as process:
-        if source == "-":
-            # Less than a chunk: everything is read, and nothing is written yet.
-            process.stdin.write(content)
-            process.stdin.flush()
-            time.sleep(3)  # until it waits for more
-        deadline = time.monotonic() + 60
-        while source != "-" and not list(song.parent.glob("out/*/.*")):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(number)
-        errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 128 + number
+        # Less than a chunk: everything is read, and nothing is written yet.
+        process.stdin.write(song.read_bytes())
+        process.stdin.flush()
+        time.sleep(3)  # until it waits for more
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (130, b"")
     assert b"Traceback" not in errors
     assert b"stopped; " in errors
     assert list(song.parent.rglob("*")) == [song]
@@ -120,22 +91,15 @@ def test_an_interruption_leaves_nothing(song, number, source, options):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("split", "--format", "mp3", "--bit-depth", "16"), "give a bit rate"),
         (("split", "--format", "aac"), "use m4a"),
         (("split", "--format", "xyz"), "stem.mp4"),
-        (("split", "--quality", "fast"), "balanced"),
+        (("split", "--device", "gpu"), "use cuda"),
         (("split", "--stdout", "drums"), "only vocals, instrumental"),
-        (("split", "--bitrate", "much"), "such as 320"),
-        (("remix", "--vocals", "300"), "300"),
         (("practice", "--tempo", "fast"), "such as 80%"),
         (("practice", "--tempo", "80"), "say 80%"),
-        (("practice", "--key", "99"), "99"),
         (("practice", "--key", "Am"), "such as -2"),
-        (("practice", "--vocals", "6"), "say -6dB"),
-        (("karaoke", "--vocals", "+18"), "say -18dB"),
-        (("split", "--device", "gpu"), "use cuda"),
+        (("karaoke", "--vocals", "18"), "say -18dB"),
         (("split", "-o", "out.mp3"), "say -o out --format mp3"),
-        (("split", "-o", "song.flac"), "say -o song --format flac"),
     ],
 )
 def test_wrong_options(song, arguments, told):
@@ -145,30 +109,17 @@ def test_wrong_options(song, arguments, told):
 
 
 @pytest.mark.parametrize(
-    ("word", "advice"),
-    [
-        ("karoke", "did you mean karaoke?"),
-        ("Remix", "did you mean remix?"),
-        *((word, "songsplit --help") for word in ("gui", "help", "listen", "play")),
-    ],
+    ("word", "advice"), [("karoke", "did you mean karaoke?"), ("gui", "songsplit --help")]
 )
 def test_a_word_that_is_no_command_does_nothing(song, word, advice):
     for arguments in ((word, song.name), (word,)):
-        result = run(*arguments, code=2)
-        assert "no command and no file of that name" in result.stderr
-        assert advice in result.stderr
+        told = run(*arguments, code=2).stderr
+        assert "no command and no file of that name" in told
+        assert advice in told
     assert list(song.parent.iterdir()) == [song]
+    run(song.rename(word).name, "-o", "out", "--dry-run")
 
 
-def test_a_song_that_is_called_like_a_word(song):
-    song.rename("play")
-    run("play", "-o", "out", "--dry-run")
-    assert "no such file" in run("nothing/here", "--dry-run", code=1).stderr
-
-
-def test_help_is_short_and_names_commands_first():
+def test_help_names_commands_first_and_options_of_the_default_one():
     shown = run("--help").stdout
-    assert len(shown.splitlines()) <= 60
-    assert shown.index("\nCommands:") < shown.index("\nOptions:")
-    for word in ("song.mp3", "SONG", "--output", "--overwrite", "models", "export", "data"):
-        assert word in shown
+    assert shown.index("\n  karaoke") < shown.index("--output") < shown.index("--version")
