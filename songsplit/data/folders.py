@@ -14,11 +14,11 @@ from songsplit.data.songs import (
     BACKING_PARTS,
     INSTRUMENTAL,
     MIXTURE,
+    STEM_FILE_STREAMS,
     STEM_FILE_SUFFIX,
     VOCALS,
     AudioPart,
     Song,
-    stem_file_song,
 )
 from songsplit.data.stem_names import (
     StemName,
@@ -72,7 +72,9 @@ def scan_folder(folder: Path, source: str) -> FolderScan:
     for file in files:
         if is_stem_file(file):
             name = _relative(file, root)[: -len(STEM_FILE_SUFFIX)]
-            found.append(stem_file_song(name, source, file))
+            streams = {x: AudioPart(file, index) for index, x in enumerate(STEM_FILE_STREAMS)}
+            stems = {stem: (streams[stem],) for stem in (VOCALS, *BACKING_PARTS)}
+            found.append(Song(name, source, "train", stems, streams[MIXTURE]))
         elif folder_stem := _stem_of_folder(file.parent, root):
             by_song[file.parent.parent][file] = folder_stem
         else:
@@ -82,14 +84,14 @@ def scan_folder(folder: Path, source: str) -> FolderScan:
     for path, named in by_song.items():
         # The folder may itself be that of a song.
         name = root.resolve().name if path == root else _relative(path, root)
-        stems = _chosen(named, problems)
-        if VOCALS in stems and len(stems) > 1:
-            parts = {stem: tuple(map(AudioPart, files)) for stem, files in stems.items()}
+        files_of = _chosen(named, problems)
+        if VOCALS in files_of and len(files_of) > 1:
+            parts = {stem: tuple(map(AudioPart, files)) for stem, files in files_of.items()}
             (mixture,) = parts.pop(MIXTURE, (None,))
             found.append(Song(name, source, "train", parts, mixture))
             continue
         lacking = "no vocals: add a file named vocals"
-        if VOCALS in stems:
+        if VOCALS in files_of:
             lacking = "vocals alone: add an instrumental, the other stems or the mixture"
         there = ", ".join(file.name for file in sorted(named))
         problems.append(Finding(path, f"not used, {lacking} (found: {there})", "error"))

@@ -1,53 +1,50 @@
-"""Which stem a file's name says that it holds. This is the only place that tells."""
+"""Which stem a file's name says that it holds. This is the only place that tells.
+
+A stem in brackets counts more than all other words; without one, the last words of the name
+say what it is, and in the folder of a song any of its words.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
 from songsplit.data.songs import INSTRUMENTAL, MIXTURE, OTHER, VOCALS
 
-_SINGING = ("vocals", "vocal", "vox", "vocs", "voc", "voice", "voices", "singing", "singer")
-_VOICES = ("lead", "main", "backing", "background", "back", "bg", "harmony", "double", "doubles")
-_WITHOUT = ("no", "non", "without", "minus", "off")
+_SINGING = ("vocals", "vocal", "vox", "voice", "voices", "singing", "singer")
+_VOICES = ("lead", "main", "backing", "background", "harmony", "double")
+_WITHOUT = ("no", "without", "minus")
 # For each stem, groups of names. Of a song that has files of several groups, the first group
 # is the finished stem, and the others hold the same audio once more.
 _NAMES: dict[str, list[str]] = {
     VOCALS: [
-        "acapella, acapellas, acappella, accapella, a cappella, a capella, cappella",
+        "acapella, acappella, a cappella, a capella",
         ", ".join(" ".join(words) for words in product(["", *_VOICES], _SINGING))
-        + ", bgv, bgvs, bv, bvs, choir, harmonies, ad libs, adlibs, rap",
+        + ", bgv, choir, harmonies, ad libs, adlibs, rap",
     ],
     INSTRUMENTAL: [
-        "instrumental, instrumentals, instrumental mix, instr, inst",
-        "accompaniment, accompaniments, accomp",
+        "instrumental, instrumentals, instrumental mix, inst",
+        "accompaniment, accompaniments",
         ", ".join(" ".join(words) for words in product(_WITHOUT, _SINGING)),
-        "karaoke, minus one, minusone, backing track, backing tracks, backing, playback",
+        "karaoke, minus one, backing track, backing, playback",
     ],
     MIXTURE: [
-        "mixture, mixtures",
-        "mix, full mix, final mix, main mix, stereo mix, original mix, linear mixture, mixdown, "
-        "mix down",
-        "full, full song, original, master, mastered, full master, final master",
+        "mixture",
+        "mix, full mix, final mix, stereo mix, original mix, linear mixture, mixdown",
+        "full, full song, original, master, mastered",
     ],
     "drums": [
-        "drums, drum, drum kit, drumkit, percussion, percussions, perc, bass drum, kick, "
-        "kick drum, snare, snare drum, hihat, hihats, hi hat, hi hats, hats, tom, toms, cymbal, "
-        "cymbals, overhead, overheads, claps",
+        "drums, drum, drum kit, percussion, perc, bass drum, kick, snare, hihat, hi hat, hats, "
+        "tom, toms, cymbal, cymbals, overhead, overheads, claps",
     ],
-    "bass": [
-        "bass, basses, bassline, bass line, bass guitar, electric bass, synth bass, bass synth, "
-        "sub bass, double bass, upright bass",
-    ],
+    "bass": ["bass, bassline, bass line, bass guitar, synth bass, sub bass, double bass"],
     OTHER: [
-        "other, others, rest, residual, residuals, remainder, guitar, guitars, acoustic guitar, "
-        "electric guitar, lead guitar, rhythm guitar, piano, keys, keyboard, keyboards, organ, "
-        "synth, synths, synthesizer, lead synth, pad, pads, strings, violin, cello, brass, "
-        "horns, trumpet, sax, saxophone, flute, woodwinds",
+        "other, others, rest, residual, guitar, guitars, lead guitar, piano, keys, keyboard, "
+        "keyboards, organ, synth, synths, lead synth, pad, pads, strings, violin, cello, brass, "
+        "horns, trumpet, sax, flute",
     ],
 }
 _TABLE = {
@@ -66,17 +63,12 @@ _TABLE |= {
 _LONGEST = max(map(len, _TABLE))
 _WORD = re.compile(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+|\d+")  # LeadVox is two words
 _BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
-_SEPARATOR = re.compile(r"_+| [-\u2013\u2014] ")
-# "Song - no_vocals", but not "I Said No_vocals": there, "no" belongs to the title.
-_JOINED_WITHOUT = re.compile(
-    rf"(?:^|(?<=_)|(?<=[-\u2013\u2014\d] ))(?:{'|'.join(_WITHOUT)})_", re.IGNORECASE
-)
+_DASH = re.compile(r" [-\u2013\u2014] ")
 _NUMBER_AT_END = re.compile(r"[\W\d_]+$")
 _MARKS = " \t-_.,([{<|~\u2013\u2014"
 
 
-@dataclass(frozen=True)
-class StemName:
+class StemName(NamedTuple):
     """What the name of a file says: its stem, and `song`, which stands before the stem.
 
     Of one song's files for one stem, those of the lowest `rank` are used.
@@ -90,22 +82,21 @@ class StemName:
 def stem_at_end(text: str) -> StemName | None:
     """Tell song and stem of ``Song A - Vocals``, ``song_a_drums 2`` or ``Song_(Bass)_v2``.
 
-    A stem in brackets counts more than all other words. The result is None where the name
-    does not end with a stem, names two stems, or says that a stem is missing (``no drums``).
+    The result is None where the name does not end with a stem, has two in brackets, or says
+    that a stem is missing (``no drums``).
     """
     text = unicodedata.normalize("NFC", text)
     if in_brackets := _bracketed(text):
         match = _agreed(in_brackets)
         return match and StemName(match.stem, match.rank, text[: match.start].rstrip(_MARKS))
     text = _NUMBER_AT_END.sub("", text)
-    spaced = _JOINED_WITHOUT.sub(lambda match: match[0][:-1] + " ", text)
-    start = max((match.end() for match in _SEPARATOR.finditer(spaced)), default=0)
-    words = list(_WORD.finditer(text, start))
-    found = _stems_in([word[0].casefold() for word in words])
-    if not found or found[0].end != len(words) or not _agreed(found):
+    # A name does not begin before a dash: "I Said No - vocals".
+    dash = max((match.end() for match in _DASH.finditer(text)), default=0)
+    words = list(_WORD.finditer(text, dash))
+    last, *_ = [*_stems_in([word[0].casefold() for word in words]), None]
+    if last is None or last.end < len(words) or last.stem == _MISSING:
         return None
-    before = text[: words[found[0].start].start()]
-    return StemName(found[0].stem, found[0].rank, before.rstrip(_MARKS))
+    return StemName(last.stem, last.rank, text[: words[last.start].start()].rstrip(_MARKS))
 
 
 def stem_in_folder(text: str, folder: str) -> StemName | None:

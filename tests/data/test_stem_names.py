@@ -17,7 +17,6 @@ from songsplit.data.stem_names import stem_at_end, stem_in_folder
         ("Song - no_vocals", "instrumental", "Song"),
         ("a_song_no_vocals", "instrumental", "a_song"),
         ("01 Without_Vox", "instrumental", "01"),
-        ("I Said No_vocals", "vocals", "I Said No"),
         ("I Said No - vocals", "vocals", "I Said No"),
     ],
 )
