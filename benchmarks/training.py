@@ -131,7 +131,7 @@ def main() -> None:
         for name in names:
             cli = parsed(CONFIGS / f"{name}.yaml", songs, cache, more)
             data: StemDataModule = cli.datamodule
-            data.prepare_data()
+            data.setup()
             loading = loader_seconds(data, options.steps)
             batches = [data.train_batches().batch(0)] * (options.steps + WARM_UP)
             # A list serves as a data set.

@@ -19,7 +19,7 @@ import songsplit
 from songsplit.cli import models, page, separate
 from songsplit.cli.display import telling_errors
 from songsplit.cli.info import info
-from songsplit.data.commands import app as data_app
+from songsplit.data.check import app as data_app
 
 _DEFAULT_COMMAND = "split"
 _OWN_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")

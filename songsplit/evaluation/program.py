@@ -23,7 +23,7 @@ from songsplit.errors import MissingExtraError, SongsplitError
 from songsplit.inference import QUALITIES
 
 if TYPE_CHECKING:
-    from songsplit.data.musdb import Subset
+    from songsplit.data.sources import Subset
     from songsplit.evaluation.references import ReferenceSong
 
 

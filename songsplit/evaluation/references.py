@@ -12,19 +12,20 @@ from typing import TypeAlias
 import numpy as np
 
 from songsplit.audio import read_streams
-from songsplit.data.decoding import Audio, stream_of
 from songsplit.data.folders import Finding, is_stem_file, require_songs, scan_folder
-from songsplit.data.musdb import SAMPLE_RATE, Subset, scan_musdb, validation_names
 from songsplit.data.songs import (
     BACKING_PARTS,
     INSTRUMENTAL,
     MIXTURE,
     STEM_FILE_STREAMS,
     VOCALS,
+    Audio,
     AudioPart,
     Song,
     Split,
+    stream_of,
 )
+from songsplit.data.sources import SAMPLE_RATE, Subset, scan_musdb, validation_names
 from songsplit.errors import DataError
 from songsplit.evaluation.projections import Samples
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 import songsplit.evaluation.references as ours
-from songsplit.data.musdb import validation_names
+from songsplit.data.sources import validation_names
 from songsplit.errors import DataError
 from songsplit.evaluation.references import musdb_songs
 from songsplit.evaluation.track_scores import FIVE_TARGETS
