@@ -23,7 +23,7 @@ from songsplit.augmentation.effect import (
     with_level,
     within,
 )
-from songsplit.augmentation.playback import synthesize
+from songsplit.augmentation.pitch import synthesize
 
 _FRAME = 128  # samples over which the compressor measures a level
 _LOWEST = 20.0  # Hz; what an asymmetrical curve adds below is no sound

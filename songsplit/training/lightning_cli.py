@@ -29,7 +29,6 @@ from songsplit.training.callbacks import (
     checkpoint_folder,
 )
 from songsplit.training.lightning_module import SeparationTraining
-from songsplit.training.losses import LossConfig
 
 _TRAINER_DEFAULTS = {
     "default_root_dir": "runs/my-run",
@@ -42,16 +41,12 @@ _TRAINER_DEFAULTS = {
 
 
 class TrainingCLI(LightningCLI):
-    """Lightning's command line with the callbacks and loggers of a songsplit run.
-
-    Network, loss and data module are ours unless the config names others by ``class_path``.
-    """
+    """Lightning's command line with the callbacks and loggers of a songsplit run."""
 
     def __init__(self, arguments: list[str] | None = None, *, run: bool = True) -> None:
         super().__init__(
             SeparationTraining,
-            pl.LightningDataModule,
-            subclass_mode_data=True,
+            StemDataModule,
             trainer_defaults=_TRAINER_DEFAULTS,
             seed_everything_default=0,
             args=arguments,
@@ -60,16 +55,14 @@ class TrainingCLI(LightningCLI):
             save_config_kwargs={"overwrite": True},
             # A list of all options would push what was wrong off the screen.
             parser_kwargs={
-                name: {"usage": f"train.py {name} [--config FILE] [--key.of.config VALUE ...]"}
-                for name in self.subcommands()
+                "fit": {"usage": "train.py fit [--config FILE] [--key.of.config VALUE ...]"}
             },
         )
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Leave out Lightning's ``test`` and ``predict``, which ``evaluate.py`` is for."""
-        known = LightningCLI.subcommands()
-        return {name: known[name] for name in ("fit", "validate")}
+        """Leave out what ``evaluate.py`` is for."""
+        return {"fit": LightningCLI.subcommands()["fit"]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Give callbacks keys of their own."""
@@ -79,7 +72,6 @@ class TrainingCLI(LightningCLI):
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.set_defaults(
             {
-                "data": {"class_path": f"{StemDataModule.__module__}.StemDataModule"},
                 "early_stopping.monitor": SCORE,
                 "early_stopping.mode": "max",
                 # Validations without a better score; by default, runs go to their end.
@@ -94,12 +86,8 @@ class TrainingCLI(LightningCLI):
             super().parse_arguments(parser, args)
         except UnicodeDecodeError as error:
             raise ConfigError(f"a configuration is not UTF-8 text ({error})") from error
-        if subcommand := self.config.get("subcommand"):
-            options = self.config[subcommand]
-            if subcommand == "fit":
-                _check_plan(options.trainer)
-            elif options.ckpt_path is None and options.model.init_from is None:
-                raise ConfigError("validate needs weights: add --ckpt_path best, last, or a file")
+        if (options := self.config.get("fit")) is not None:
+            _check_plan(options.trainer)
             options.ckpt_path = _checkpoint(options.ckpt_path, options.trainer)
 
     def instantiate_classes(self) -> None:
@@ -110,14 +98,11 @@ class TrainingCLI(LightningCLI):
             raise
         except (ValueError, MisconfigurationException) as error:
             raise ConfigError(f"the configuration cannot be used: {error}") from error
-        if isinstance(self.datamodule, StemDataModule):
-            data, model = self.datamodule, self.model
-            data.targets, data.sample_rate = model.config.targets, model.config.sample_rate
-            # One seed for all: what is drawn, how it is changed, and the first weights.
-            data.seed = int(self._get(self.config, "seed_everything"))
-            data.read_samples = model.augmentation.config.pitch_tempo.read_samples(
-                data.chunk_samples
-            )
+        data, model = self.datamodule, self.model
+        data.targets, data.sample_rate = model.config.targets, model.config.sample_rate
+        # One seed for all: what is drawn, how it is changed, and the first weights.
+        data.seed = int(self._get(self.config, "seed_everything"))
+        data.read_samples = model.augmentation.config.pitch_tempo.read_samples(data.chunk_samples)
 
     def instantiate_trainer(self, **options: Any) -> pl.Trainer:
         """Make the trainer, with TensorBoard and CSV logs if nothing else was asked for."""
@@ -178,7 +163,7 @@ def _checkpoint(wanted: str | None, trainer: Namespace) -> str | None:
 def build_cli(arguments: list[str] | None = None, *, run: bool = True) -> TrainingCLI:
     """Read a command line, by default the process's, and build, or run, what it describes."""
     # Otherwise a class_path would not replace the settings of an earlier config.
-    set_parsing_settings(subclasses_enabled=[MaskUNetConfig, LossConfig])
+    set_parsing_settings(subclasses_enabled=[MaskUNetConfig])
     # Lightning recommends services of its maker at every start; all else that it says stays.
     logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
         lambda record: "Tip: For seamless" not in record.getMessage()

@@ -34,7 +34,7 @@ from songsplit.training.export import CONFIG_KEY, NETWORK_KEY, PROVENANCE_KEY
 from songsplit.training.losses import LossConfig, SeparationLoss
 from songsplit.training.optimizers import Muon
 
-_DEFAULT_AUGMENT = AugmentConfig()
+_DEFAULT_AUGMENT, _DEFAULT_LOSS = AugmentConfig(), LossConfig()
 _OPTIONS = ("optimizer", "learning_rate", "weight_decay", "warmup_steps", "decay_share")
 
 _ADVICE = (
@@ -55,10 +55,8 @@ class SeparationTraining(pl.LightningModule):
         sample rate and front end.
     augment : AugmentConfig
         How training examples are mixed and changed.
-    loss : LossConfig or nn.Module, optional
-        What is minimised: weights of our losses, or a module that is called as
-        :class:`~songsplit.training.losses.SeparationLoss` is, and returns what that does or
-        the loss alone.
+    loss : LossConfig
+        Weights of what is minimised.
     optimizer : {"adamw", "muon"}
         AdamW, or :class:`~songsplit.training.optimizers.Muon`.
     learning_rate : float
@@ -83,7 +81,7 @@ class SeparationTraining(pl.LightningModule):
         self,
         model: MaskUNetConfig | nn.Module | None = None,
         augment: AugmentConfig = _DEFAULT_AUGMENT,
-        loss: LossConfig | nn.Module | None = None,
+        loss: LossConfig = _DEFAULT_LOSS,
         optimizer: Literal["adamw", "muon"] = "adamw",
         learning_rate: PositiveFloat = 2e-3,
         weight_decay: NonNegativeFloat = 1e-2,
@@ -108,12 +106,11 @@ class SeparationTraining(pl.LightningModule):
         self.weight_decay = float(weight_decay)
         self.warmup_steps = int(warmup_steps)
         self.decay_share = float(decay_share)
-        loss = loss or LossConfig()
         self._made_from = {
             "songsplit": songsplit.__version__,
             "commit": _commit(),
             "augmentation": asdict(augment),
-            "loss": asdict(loss) if isinstance(loss, LossConfig) else _class_path(loss),
+            "loss": asdict(loss),
         }
         self.init_from: dict[str, str] | None = None
         if init_from is None:
@@ -132,13 +129,7 @@ class SeparationTraining(pl.LightningModule):
         self.augmentation = Augmentation(
             augment, config.targets, config.sample_rate, self.model.stft.bins
         )
-        self.loss: nn.Module = (
-            SeparationLoss(loss, self.model.stft) if isinstance(loss, LossConfig) else loss
-        )
-        # Two masks add up to one, so the errors of two targets are each other's negative.
-        self._foreground_only = (
-            len(config.targets) == 2 and isinstance(loss, LossConfig) and not loss.magnitude
-        )
+        self.loss = SeparationLoss(loss, self.model.stft)
         self._scores: dict[str, NDArray[np.float64]] = {}
         self._validation: dict[str, float] = {}
         self._former_data: dict[str, Any] = {}
@@ -161,7 +152,8 @@ class SeparationTraining(pl.LightningModule):
         """Return the loss of a batch."""
         targets = self.examples(batch)
         mixture = targets.sum(dim=1)
-        if self._foreground_only:
+        if len(self.config.targets) == 2:
+            # Two masks add up to one, so the errors of two targets are each other's negative.
             masks, targets = self.model.foreground_masks(mixture), targets[:, :1]
         else:
             masks = self.model.masks(mixture)
@@ -171,8 +163,6 @@ class SeparationTraining(pl.LightningModule):
             shapes = f"{(*masks.shape,)} instead of {(*targets.shape,)}"
             raise ConfigError(f"model.model: the masks of {self.network} have the shape {shapes}")
         losses = self.loss(masks * mixture.unsqueeze(1), targets, mixture, batch["samples"])
-        if isinstance(losses, Tensor):
-            losses = {"loss": losses}
         loss: Tensor = losses["loss"]
         self._watch(loss.detach(), batch["number"])
         for name in losses if len(losses) > 2 else ("loss",):
@@ -228,22 +218,19 @@ class SeparationTraining(pl.LightningModule):
         checkpoint[CONFIG_KEY] = self.config.to_json()
         if self.network is not None:
             checkpoint[NETWORK_KEY] = self.network
+        data: StemDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         made_from = {
             **self._made_from,
             **{name: getattr(self, name) for name in _OPTIONS},
             "max_steps": self.trainer.max_steps,
             "validation": self._validation,
             "init_from": self.init_from,
+            "data": {**self._former_data, **data.provenance()},
+            "seed": data.seed,
+            "chunk_samples": data.chunk_samples,
+            "batch_size": data.batch_size * self.trainer.world_size,
+            "sampling": asdict(data.sampling),
         }
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if isinstance(data, StemDataModule):
-            made_from |= {
-                "data": {**self._former_data, **data.provenance()},
-                "seed": data.seed,
-                "chunk_samples": data.chunk_samples,
-                "batch_size": data.batch_size * self.trainer.world_size,
-                "sampling": asdict(data.sampling),
-            }
         checkpoint[PROVENANCE_KEY] = json.dumps(made_from)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -323,12 +310,12 @@ class SeparationTraining(pl.LightningModule):
         number = -1 if self._first_bad is None else int(self._first_bad)
         if number < 0:
             return
-        text = f"the loss of batch {number} is not finite: {_ADVICE}"
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if isinstance(data, StemDataModule):
-            examples = data.train_batches().describe(number)
-            text += ". The batch was made of" + "".join(f"\n  {line}" for line in examples)
-        raise TrainingError(text)
+        data: StemDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        examples = "\n  ".join(data.train_batches().describe(number))
+        raise TrainingError(
+            f"the loss of batch {number} is not finite: {_ADVICE}. The batch was made of\n"
+            f"  {examples}"
+        )
 
 
 def _mean(values: NDArray[np.float64]) -> float:

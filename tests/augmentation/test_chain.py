@@ -10,8 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from songsplit.augmentation import Augmentation, AugmentConfig
-from songsplit.augmentation.mixing import MixConfig
+from songsplit.augmentation import Augmentation, AugmentConfig, MixConfig
 from songsplit.augmentation.pitch import PitchTempo
 from songsplit.augmentation.samples import ChannelSwap, Compression, Polarity, Reverb, Saturation
 from songsplit.data.songs import PART_NAMES

@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from songsplit.augmentation import AugmentConfig
+from songsplit.augmentation import AugmentConfig, MixConfig
 from songsplit.augmentation.effect import Effect
-from songsplit.augmentation.mixing import MixConfig
 from songsplit.errors import ConfigError
 from tests.augmentation.signals import applied, noise, seeded, spectra
 

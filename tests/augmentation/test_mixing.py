@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from songsplit.augmentation.mixing import MixConfig, Mixer
+from songsplit.augmentation import MixConfig, Mixer
 from songsplit.data.songs import PART_NAMES
 from songsplit.errors import ConfigError
 from tests.augmentation.signals import decibels, noise, rms, seeded

@@ -10,8 +10,8 @@ import torch
 from scipy.signal.windows import blackmanharris
 from torch import Tensor
 
-from songsplit.augmentation.pitch import PitchTempo
-from songsplit.augmentation.playback import (
+from songsplit.augmentation.pitch import (
+    PitchTempo,
     change_tempo,
     nearest_rate,
     resample,
