@@ -1,14 +1,13 @@
 """Which stem a file's name says that it holds. This is the only place that tells.
 
-A stem in brackets counts more than all other words; without one, the last words of the name
-say what it is, and in the folder of a song any of its words.
+A stem in brackets counts more than all other words. Without one, the last words of a name tell the
+stem, and in the folder of a song any words, as long as they agree.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ _WITHOUT = ("no", "without", "minus")
 _NAMES: dict[str, list[str]] = {
     VOCALS: [
         "acapella, acappella, a cappella, a capella",
-        ", ".join(" ".join(words) for words in product(["", *_VOICES], _SINGING))
+        ", ".join([*_SINGING, *(" ".join(words) for words in product(_VOICES, _SINGING))])
         + ", bgv, choir, harmonies, ad libs, adlibs, rap",
     ],
     INSTRUMENTAL: [
@@ -48,24 +47,21 @@ _NAMES: dict[str, list[str]] = {
     ],
 }
 _TABLE = {
-    tuple(phrase.split()): (stem, rank)
+    phrase: (stem, rank)
     for stem, groups in _NAMES.items()
     for rank, group in enumerate(groups)
     for phrase in group.split(", ")
 }
 # "No drums" says that a stem is missing, "no vocals" is an instrumental.
 _MISSING = "missing"
-_TABLE |= {
-    (word, *phrase): (_MISSING, 0)
-    for word, phrase in product(_WITHOUT, _TABLE)
-    if (word, *phrase) not in _TABLE
-}
-_LONGEST = max(map(len, _TABLE))
-_WORD = re.compile(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+|\d+")  # LeadVox is two words
-_BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
-_DASH = re.compile(r" [-\u2013\u2014] ")
-_NUMBER_AT_END = re.compile(r"[\W\d_]+$")
-_MARKS = " \t-_.,([{<|~\u2013\u2014"
+_TABLE = {f"{no} {phrase}": (_MISSING, 0) for no, phrase in product(_WITHOUT, _TABLE)} | _TABLE
+_ANY = "|".join(sorted(_TABLE, key=len, reverse=True))
+_NAME = re.compile(rf"(?<!\S)(?:{_ANY})(?!\S)")
+_NAME_IN_BRACKETS = re.compile(rf"(?<=\( )(?:{_ANY})(?=(?: \d+)* \))")
+_NAME_AT_END = re.compile(rf"(?<!\S)(?:{_ANY})(?=[\W\d]*$)")
+# Words, of which LeadVox is two; brackets; and dashes, which no name goes across.
+_TOKEN = re.compile(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+|\d+|[()\[\]{}]|(?<= )[-\u2013\u2014](?= )")
+_TRACK_NUMBER = re.compile(r"^[\d-]+ (?:- )?(?=\S)")
 
 
 class StemName(NamedTuple):
@@ -86,17 +82,14 @@ def stem_at_end(text: str) -> StemName | None:
     that a stem is missing (``no drums``).
     """
     text = unicodedata.normalize("NFC", text)
-    if in_brackets := _bracketed(text):
-        match = _agreed(in_brackets)
-        return match and StemName(match.stem, match.rank, text[: match.start].rstrip(_MARKS))
-    text = _NUMBER_AT_END.sub("", text)
-    # A name does not begin before a dash: "I Said No - vocals".
-    dash = max((match.end() for match in _DASH.finditer(text)), default=0)
-    words = list(_WORD.finditer(text, dash))
-    last, *_ = [*_stems_in([word[0].casefold() for word in words]), None]
-    if last is None or last.end < len(words) or last.stem == _MISSING:
+    plain = _plain(text)
+    in_brackets = list(_NAME_IN_BRACKETS.finditer(plain))
+    match = _agreed(in_brackets or list(_NAME_AT_END.finditer(plain))[:1])
+    if match is None:
         return None
-    return StemName(last.stem, last.rank, text[: words[last.start].start()].rstrip(_MARKS))
+    words_before = plain[: match.start()].count(" ")
+    start = list(_TOKEN.finditer(text))[words_before].start()
+    return StemName(*_TABLE[match[0]], text[:start].rstrip(" \t-_.,([{<|~\u2013\u2014"))
 
 
 def stem_in_folder(text: str, folder: str) -> StemName | None:
@@ -106,77 +99,43 @@ def stem_in_folder(text: str, folder: str) -> StemName | None:
     is a part of ``other``; the name of the song alone is its mixture. The result is None
     where the name has the words of two stems, or says that one is missing (``no drums``).
     """
-    words, song = _without_number(plain_words(text)), _without_number(plain_words(folder))
-    if _whole(song):
-        song = []  # a folder for the takes of one stem
-    if song and words == song:
-        return StemName(MIXTURE, 1, "")
-    found = _bracketed(unicodedata.normalize("NFC", text))
-    if song and words[: len(song)] == song:
-        words = _without_number(words[len(song) :])
-        found = found[: len(found) - len(_bracketed(folder))]
-    match = _agreed(found or _stems_in(words) or [_Match(OTHER, 0, len(words), len(words))])
-    before = words[: match.start] if match and not found else words
-    return match and StemName(match.stem, match.rank, " ".join(before))
+    plain, song = (_TRACK_NUMBER.sub("", _plain(name)) for name in (text, folder))
+    if song and song not in _TABLE:  # not a folder for the takes of one stem
+        if plain == song:
+            return StemName(MIXTURE, 1, "")
+        if plain.startswith(f"{song} "):
+            plain = _TRACK_NUMBER.sub("", plain.removeprefix(f"{song} "))
+    in_brackets = list(_NAME_IN_BRACKETS.finditer(plain))
+    found = in_brackets or list(_NAME.finditer(plain))
+    if not found:
+        return StemName(OTHER, 0, plain)
+    match = _agreed(found)
+    if match is None:
+        return None
+    return StemName(*_TABLE[match[0]], plain if in_brackets else plain[: match.start()].strip("- "))
 
 
 def stems_named(text: str) -> list[str]:
     """Give all stems whose names are in a text, except the mixture, sorted."""
-    return sorted({match.stem for match in _stems_in(plain_words(text))} - {MIXTURE, _MISSING})
+    found = {_TABLE[match[0]][0] for match in _NAME.finditer(_plain(text))}
+    return sorted(found - {MIXTURE, _MISSING})
 
 
 def plain_words(text: str) -> list[str]:
     """Split a name into words and numbers in small letters."""
-    return [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFC", text))]
+    return re.findall(r"\w+", _plain(text))
 
 
-class _Match(NamedTuple):
-    """A stem named by the words, or in brackets by the characters, from `start` to before `end`."""
-
-    stem: str
-    rank: int
-    start: int
-    end: int
+def _plain(text: str) -> str:
+    """Write the words of a name, its brackets and dashes in small letters, with spaces between."""
+    tokens = _TOKEN.findall(unicodedata.normalize("NFC", text))
+    marks = dict.fromkeys("[{", "(") | dict.fromkeys("]}", ")") | dict.fromkeys("\u2013\u2014", "-")
+    return " ".join(marks.get(token, token.casefold()) for token in tokens)
 
 
-def _stems_in(words: Sequence[str]) -> list[_Match]:
-    """Find all names of stems among words in small letters, from the last to the first."""
-    found, end = [], len(words)
-    while end:
-        for start in range(max(0, end - _LONGEST), end):
-            known = _TABLE.get(tuple(words[start:end]))
-            if known is not None:
-                found.append(_Match(*known, start, end))
-                end = start
-                break
-        else:
-            end -= 1
-    return found
-
-
-def _agreed(found: Sequence[_Match]) -> _Match | None:
-    """Give the first that is no mixture, as a "drum mix" is drums; None if stems differ."""
-    stems = {match.stem for match in found} - {MIXTURE}
-    if len(stems) > 1 or _MISSING in stems:
+def _agreed(found: list[re.Match[str]]) -> re.Match[str] | None:
+    """Give the last that is no mixture, as a "drum mix" is drums; None if stems differ."""
+    stems = {_TABLE[match[0]][0] for match in found} - {MIXTURE}
+    if not found or len(stems) > 1 or _MISSING in stems:
         return None
-    return min(found, key=lambda match: match.stem == MIXTURE)
-
-
-def _bracketed(text: str) -> list[_Match]:
-    """Find brackets that hold the name of a stem and nothing else, from the last to the first."""
-    found = []
-    for match in _BRACKETS.finditer(text):
-        if known := _whole([word for word in plain_words(match[1]) if not word.isdigit()]):
-            found.append(_Match(*known, *match.span()))
-    return found[::-1]
-
-
-def _whole(words: Sequence[str]) -> tuple[str, int] | None:
-    """Give stem and rank of words that are the name of a stem and nothing else."""
-    known = _TABLE.get(tuple(words))
-    return known if known and known[0] != _MISSING else None
-
-
-def _without_number(words: list[str]) -> list[str]:
-    """Drop a track number, unless it is all there is."""
-    return words[1:] if len(words) > 1 and words[0].isdigit() else words
+    return max(found, key=lambda match: (_TABLE[match[0]][0] != MIXTURE, match.start()))
