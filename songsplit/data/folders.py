@@ -29,7 +29,7 @@ from songsplit.data.stem_names import (
 )
 from songsplit.errors import DataError
 
-Severity = Literal["error", "warning", "info"]
+Severity = Literal["error", "warning"]
 
 _LOSSY = {".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".oga", ".opus", ".wma", ".mp2", ".webm"}
 _EXPECTED = (
@@ -178,16 +178,16 @@ def _is_complete(named: Mapping[Path, StemName]) -> bool:
 def _chosen(named: Mapping[Path, StemName], problems: list[Finding]) -> dict[str, list[Path]]:
     """Decide which of a song's files are used for which stem."""
 
-    def leave_out(files: Iterable[Path], used: Sequence[Path], severity: Severity) -> None:
+    def leave_out(files: Iterable[Path], used: Sequence[Path]) -> None:
         text = f"not used: {', '.join(file.name for file in used)} taken instead"
-        problems.extend(Finding(file, text, severity) for file in files)
+        problems.extend(Finding(file, text) for file in files)
 
     # Of files that differ in their format alone, one is kept.
     # WAV comes last in the alphabet, and is preferred to FLAC.
     kept: dict[str, Path] = {}
     for file in sorted(named, key=lambda f: (f.suffix.lower() not in _LOSSY, f), reverse=True):
         if (twin := kept.setdefault(str(file.with_suffix("")).casefold(), file)) != file:
-            leave_out([file], [twin], "warning")
+            leave_out([file], [twin])
     stems: dict[str, list[Path]] = {}
     for stem in (VOCALS, INSTRUMENTAL, *BACKING_PARTS, MIXTURE):
         files = sorted(file for file in kept.values() if named[file].stem == stem)
@@ -195,13 +195,12 @@ def _chosen(named: Mapping[Path, StemName], problems: list[Finding]) -> dict[str
             best = min(named[file].rank for file in files)
             used = [file for file in files if named[file].rank == best]
             stems[stem] = used[:1] if stem == MIXTURE else used
-            leave_out([f for f in files if f not in stems[stem]], stems[stem], "warning")
+            leave_out([f for f in files if f not in stems[stem]], stems[stem])
+    # An instrumental holds the same as its parts.
+    parts = [stem for stem in BACKING_PARTS if stem in stems]
     if INSTRUMENTAL in stems:
-        separate = [stem for stem in BACKING_PARTS if stem in stems]
-        dropped = [INSTRUMENTAL] if len(separate) == len(BACKING_PARTS) else separate
-        unused = [file for stem in dropped for file in stems.pop(stem)]
-        used = [f for stem, files in stems.items() if stem not in (VOCALS, MIXTURE) for f in files]
-        leave_out(unused, sorted(used), "info")
+        for stem in [INSTRUMENTAL] if len(parts) == len(BACKING_PARTS) else parts:
+            del stems[stem]
     return stems
 
 

@@ -111,8 +111,7 @@ def find_source(name: str, config: SourceConfig) -> list[Song]:
     path = Path(config.path).expanduser()
     scan = scan_source(name, config.kind, path)
     songs = require_songs(path, scan)
-    problems = [problem for problem in scan.problems if problem.severity != "info"]
-    if problems:
+    if problems := scan.problems:
         warnings.warn(
             f"{path}: {len(problems)} songs or files are left out, such as "
             f"{problems[0].path}: {problems[0].text}. songsplit data check names them all",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from songsplit.training.callbacks import (
     BestCheckpoint,
     LastCheckpoint,
     MovingAverage,
-    Rates,
     Snippets,
     StepsBar,
     checkpoint_folder,
@@ -87,7 +85,8 @@ class TrainingCLI(LightningCLI):
         except UnicodeDecodeError as error:
             raise ConfigError(f"a configuration is not UTF-8 text ({error})") from error
         if (options := self.config.get("fit")) is not None:
-            _check_plan(options.trainer)
+            if options.trainer.max_steps < 1:
+                raise ConfigError("trainer.max_steps must be set: the schedule depends on it")
             options.ckpt_path = _checkpoint(options.ckpt_path, options.trainer)
 
     def instantiate_classes(self) -> None:
@@ -112,7 +111,7 @@ class TrainingCLI(LightningCLI):
             board = TensorBoardLogger(csv.save_dir, name="tensorboard", version=csv.version)
             options["logger"] = [csv, board]
         # BestCheckpoint takes a new score first, and LastCheckpoint then saves it.
-        callbacks = [BestCheckpoint(), Rates(), *_as_list(asked["callbacks"])]
+        callbacks = [BestCheckpoint(), *_as_list(asked["callbacks"])]
         if asked["logger"] is not False:
             callbacks.append(LearningRateMonitor())
         if asked["enable_progress_bar"] is not False:
@@ -123,18 +122,6 @@ class TrainingCLI(LightningCLI):
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _check_plan(trainer: Namespace) -> None:
-    """Refuse here, before any data are read, what Lightning would only find later."""
-    if trainer.max_steps < 1:
-        raise ConfigError("trainer.max_steps must be set: the schedule depends on it")
-    for name in ("val_check_interval", "accumulate_grad_batches", "log_every_n_steps"):
-        value = trainer[name]
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise ConfigError(f"trainer.{name} must be a whole number above zero, not {value}")
-    if (trainer.gradient_clip_val or 0) < 0:
-        raise ConfigError("trainer.gradient_clip_val must not be negative")
 
 
 def _checkpoint(wanted: str | None, trainer: Namespace) -> str | None:
@@ -164,8 +151,4 @@ def build_cli(arguments: list[str] | None = None, *, run: bool = True) -> Traini
     """Read a command line, by default the process's, and build, or run, what it describes."""
     # Otherwise a class_path would not replace the settings of an earlier config.
     set_parsing_settings(subclasses_enabled=[MaskUNetConfig])
-    # Lightning recommends services of its maker at every start; all else that it says stays.
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
-        lambda record: "Tip: For seamless" not in record.getMessage()
-    )
     return TrainingCLI(arguments, run=run)

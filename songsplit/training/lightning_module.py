@@ -75,8 +75,6 @@ class SeparationTraining(pl.LightningModule):
         beginning and pays in long runs on a GPU.
     """
 
-    flops_per_batch = None  # ThroughputMonitor asks for it; operations are not counted
-
     def __init__(
         self,
         model: MaskUNetConfig | nn.Module | None = None,

@@ -136,8 +136,7 @@ def test_scores_and_progress_are_logged_and_training_learns(trained):
     ]
     for score in scores:
         assert len(found[f"valid/{score}"]) == 2
-    for name in ("gradient_norm", "device/samples_per_sec"):
-        assert found[f"train/{name}"], name
+    assert found["train/gradient_norm"]
     assert found["train/loss"][-1] < found["train/loss"][0]
     # Warm-up, and a cosine to zero at the last step.
     rates = found["train/learning_rate/pg1"]
