@@ -118,7 +118,7 @@ def own_songs(folder: Path) -> tuple[list[ReferenceSong], list[Finding]]:
         ReferenceSong(song.name, "test", _files(song, _parts(song)), partial(_read_own, song))
         for song in require_songs(folder, scan)
     ]
-    return songs, [finding for finding in scan.problems if finding.severity != "info"]
+    return songs, scan.problems
 
 
 def _parts(song: Song) -> dict[str, tuple[AudioPart, ...]]:
