@@ -18,7 +18,6 @@ from torch.nn import functional
 from songsplit.augmentation.effect import (
     Effect,
     ItemEffect,
-    Range,
     amplitude,
     choose,
     move,
@@ -36,6 +35,15 @@ _HOP = N_FFT // 4
 _OVERLAP = 4
 _LARGEST_TERM = 200  # leaves no gap above half a semitone between neighbouring rates
 
+_SPEED = 0.12  # largest change of speed, pitch and tempo together, as a share
+_TEMPO = 0.12  # largest change of tempo alone, as a share
+_SEMITONES = 3.0  # largest change of pitch alone
+
+# Of added voices, each as likely as the others, in semitones.
+_INTERVALS = (-12.0, -5.0, -4.0, -3.0, 0.0, 0.0, 0.0, 3.0, 4.0, 5.0, 7.0)
+_LEVEL = (-12.0, 0.0)  # dB of an added voice's level, relative to the singer's
+_DELAY = (0.005, 0.04)  # seconds by which an added voice sings later
+
 
 @dataclass(frozen=True)
 class PitchTempo(Effect):
@@ -49,12 +57,6 @@ class PitchTempo(Effect):
 
     Attributes
     ----------
-    speed : float
-        Largest change of speed, pitch and tempo together, as a share: 0.12 is 12 %.
-    tempo : float
-        Largest change of tempo alone, as a share.
-    semitones : float
-        Largest change of pitch alone.
     vocoded : float
         Share of the changed parts that change tempo alone or pitch alone, each as often
         as the other. These cost about 25 times as much as a change of speed.
@@ -64,9 +66,6 @@ class PitchTempo(Effect):
     """
 
     share: float = field(default=0.25, metadata=within(0, 1))
-    speed: float = field(default=0.12, metadata=within(0, 0.5))
-    tempo: float = field(default=0.12, metadata=within(0, 0.5))
-    semitones: float = field(default=3.0, metadata=within(0, 12))
     vocoded: float = field(default=0.15, metadata=within(0, 1))
     songs: float = field(default=0.0, metadata=within(0, 1))
 
@@ -74,7 +73,7 @@ class PitchTempo(Effect):
         """Return how many samples must be read to get that many out of the effect."""
         if self.share == self.songs == 0:
             return samples
-        return samples_needed(samples, 1 + max(self.speed, self.tempo))
+        return samples_needed(samples, 1 + max(_SPEED, _TEMPO))
 
     def apply(
         self,
@@ -113,21 +112,21 @@ class PitchTempo(Effect):
 
     def _play(self, result: Tensor, audio: Tensor, index: Tensor, amount: Tensor) -> None:
         """Play items at speeds between the slowest, for an amount of -1, and the fastest."""
-        slowest, fastest = 1 - self.speed, 1 + self.speed
+        slowest, fastest = 1 - _SPEED, 1 + _SPEED
         for item in index.tolist():
-            rate = nearest_rate(1 + self.speed * float(amount[item]), slowest, fastest)
+            rate = nearest_rate(1 + _SPEED * float(amount[item]), slowest, fastest)
             result[item] = resample(audio[item], rate, result.shape[-1])
 
     def _vocoded(self, audio: Tensor, pitched: Tensor, amount: Tensor, samples: int) -> Tensor:
         """Change the pitch of some items and the tempo of the others."""
         # For another pitch, the tempo is changed first, such that resampling undoes it.
-        ratio = 2 ** (self.semitones / 12)
+        ratio = 2 ** (_SEMITONES / 12)
         intervals = [
-            nearest_rate(2 ** (self.semitones * step / 12), 1 / ratio, ratio)
+            nearest_rate(2 ** (_SEMITONES * step / 12), 1 / ratio, ratio)
             for step in amount.tolist()
         ]
         slower = torch.tensor([1 / float(interval) for interval in intervals])
-        rates = torch.where(pitched, slower, 1 + self.tempo * amount)
+        rates = torch.where(pitched, slower, 1 + _TEMPO * amount)
         shifted = pitched.nonzero().flatten().tolist()
         highest = max([1.0, *(float(intervals[item]) for item in shifted)])
         played = change_tempo(audio, rates, samples_needed(samples, highest))
@@ -153,22 +152,10 @@ class Harmony(ItemEffect):
         Most voices that are added; from one on, each number is as likely.
     alone : float
         Share of the changed items whose own voice falls silent: a choir without its singer.
-    semitones : tuple of float
-        Intervals of added voices, each as likely as the others.
-    level : tuple of float
-        Range in dB of an added voice's level, relative to the singer's.
-    delay : tuple of float
-        Range in seconds of how much later it sings.
     """
 
     voices: int = field(default=2, metadata=within(1, 8))
     alone: float = field(default=0.0, metadata=within(0, 1))
-    semitones: tuple[float, ...] = field(
-        default=(-12.0, -5.0, -4.0, -3.0, 0.0, 0.0, 0.0, 3.0, 4.0, 5.0, 7.0),
-        metadata=within(-12, 12),
-    )
-    level: Range = field(default=(-12.0, 0.0), metadata=within(-60, 20))
-    delay: Range = field(default=(0.005, 0.04), metadata=within(0, 0.5))
 
     def _draw(self, items: int, generator: Generator) -> tuple[Tensor, ...]:
         """Draw each voice's interval, level, delay and place, and the level of the singer.
@@ -176,12 +163,12 @@ class Harmony(ItemEffect):
         Silent voices have level 0.
         """
         voices = items * self.voices
-        which = torch.randint(len(self.semitones), (voices,), generator=generator)
+        which = torch.randint(len(_INTERVALS), (voices,), generator=generator)
         detuned = uniform(voices, (-0.3, 0.3), generator)
-        steps = torch.tensor(self.semitones)[which]
+        steps = torch.tensor(_INTERVALS)[which]
         steps = torch.where(steps == 0, detuned, steps)
-        level = amplitude(uniform(voices, self.level, generator))
-        delay = uniform(voices, self.delay, generator)
+        level = amplitude(uniform(voices, _LEVEL, generator))
+        delay = uniform(voices, _DELAY, generator)
         place = uniform(voices, (0.0, math.pi / 2), generator)
         count = torch.randint(1, self.voices + 1, (items, 1), generator=generator)
         lead = torch.rand(items, generator=generator) >= self.alone

@@ -61,6 +61,7 @@ def changed_parts(
     """Which parts of a batch are changed, each heard alone: shape (batch, 5)."""
     chain, plain = augmentation(config), augmentation(OFF)
     parts = noise(len(same_song), 5, 2, read_samples(chain))
+    parts *= torch.linspace(0, 1, parts.shape[-1])  # its end is loud enough for any compressor
     changed = []
     for part in range(5):
         alone = torch.zeros_like(parts)
@@ -105,7 +106,7 @@ NOT_DRUMS = [True, True, False, True, True]
         ({"pitch_tempo": PitchTempo(1.0, vocoded=0.0)}, EVERYTHING),
         ({"pitch_tempo": PitchTempo(1.0, vocoded=1.0)}, NOT_DRUMS),
         ({"saturation": Saturation(1.0)}, EVERYTHING),
-        ({"compression": Compression(1.0, (-20, -10))}, EVERYTHING),
+        ({"compression": Compression(1.0)}, EVERYTHING),
         ({"reverb": Reverb(1.0)}, SUNG),
         ({"channel_swap": ChannelSwap(1.0)}, EVERYTHING),
         ({"polarity": Polarity(1.0)}, EVERYTHING),

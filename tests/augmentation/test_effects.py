@@ -17,17 +17,17 @@ BINS = 65
 EFFECTS = {name: type(value) for name, value in vars(AugmentConfig()).items()}
 ON_SPECTROGRAMS = ("equalizer", "filter_curve", "band_limit", "coding")
 NAMES = [name for name in EFFECTS if name not in ("mix", "pitch_tempo")]
-AUDIBLE = {"compression": {"threshold": (-20, -10)}, "reverb": {"pre_delay": (0, 0)}}
 
 
 def make(name: str, share: float) -> Effect:
-    effect: Effect = EFFECTS[name](share=share, **AUDIBLE.get(name, {}))
+    effect: Effect = EFFECTS[name](share=share)
     return effect
 
 
 def some_items(name: str, items: int = 12) -> Tensor:
     if name not in ON_SPECTROGRAMS:
-        return noise(items, 2, 2000)
+        # Loud enough at the end for any compressor, and long enough for any reverberation.
+        return noise(items, 2, 4000) * torch.linspace(0, 1, 4000)
     return spectra(items, *((3,) if name == "coding" else ()), 2, BINS, 5)
 
 

@@ -10,6 +10,7 @@ import torch
 from scipy.signal.windows import blackmanharris
 from torch import Tensor
 
+from songsplit.augmentation import pitch
 from songsplit.augmentation.pitch import (
     PitchTempo,
     change_tempo,
@@ -100,21 +101,25 @@ def intervals(audio: Tensor, frequency: float) -> list[float]:
 
 @pytest.mark.slow
 def test_changes_of_tempo_and_pitch_alone() -> None:
-    config = PitchTempo(1.0, semitones=4.0, vocoded=1.0)
+    config = PitchTempo(1.0, vocoded=1.0)
     audio = changed(config, 1000.0)
     found = intervals(audio, 1000.0)
     same = [interval for interval in found if abs(interval) < 0.5]
     others = [interval for interval in found if abs(interval) >= 0.5]
     assert 3 <= len(same) <= 13
-    assert 150 < max(map(abs, others)) <= 400.5
+    assert 150 < max(map(abs, others)) <= 300.5
     assert max(peak(item[0])[1] for item in audio) < -50
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [{}, {"vocoded": 1.0}, {"speed": 0.5, "vocoded": 0.5}])
-def test_chosen_items_are_filled_to_the_end(settings: dict[str, float]) -> None:
+@pytest.mark.parametrize("vocoded", [0.0, 0.5, 1.0])
+def test_chosen_items_are_filled_to_the_end(
+    vocoded: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # An octave down and half the tempo read the most and the least.
-    config = PitchTempo(1.0, tempo=0.5, semitones=12.0, **settings)
+    for name, amount in {"_SPEED": 0.5, "_TEMPO": 0.5, "_SEMITONES": 12.0}.items():
+        monkeypatch.setattr(pitch, name, amount)
+    config = PitchTempo(1.0, vocoded=vocoded)
     audio = noise(24, 2, config.read_samples(SAMPLES))
     result = changed_by(config, audio, SAMPLES)
     blocks = result.reshape(24, 2, 8, -1).square().mean(dim=(1, 3)).sqrt()
