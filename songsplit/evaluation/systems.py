@@ -10,9 +10,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from songsplit.audio import read_audio
-from songsplit.data.folders import files_below
+from songsplit.data.folders import files_below, stem_at_end, stem_in_folder, stems_named
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS, Audio
-from songsplit.data.stem_names import stem_at_end, stem_in_folder, stems_named
 from songsplit.errors import ConfigError, DataError
 from songsplit.evaluation.oracles import ideal_ratio_mask, wiener_filter
 from songsplit.evaluation.projections import Samples
