@@ -2,7 +2,6 @@
 
 import importlib.util
 import sys
-from pathlib import Path
 
 from songsplit.errors import MissingExtraError, SongsplitError
 
@@ -13,7 +12,6 @@ if __name__ == "__main__":
                 raise MissingExtraError(package, "train")
         from songsplit.training.lightning_cli import build_cli
 
-        sys.path.append(str(Path.cwd()))  # where networks and losses of one's own may lie
         build_cli()
     except (SongsplitError, OSError) as error:
         sys.exit(f"songsplit: {error}")

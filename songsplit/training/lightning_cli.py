@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from jsonargparse import Namespace, set_parsing_settings
+from jsonargparse import Namespace
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -15,7 +15,6 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from songsplit.data.datamodule import StemDataModule
 from songsplit.errors import ConfigError, SongsplitError
-from songsplit.models.config import MaskUNetConfig
 from songsplit.training.callbacks import (
     SCORE,
     AtomicCheckpoints,
@@ -149,6 +148,4 @@ def _checkpoint(wanted: str | None, trainer: Namespace) -> str | None:
 
 def build_cli(arguments: list[str] | None = None, *, run: bool = True) -> TrainingCLI:
     """Read a command line, by default the process's, and build, or run, what it describes."""
-    # Otherwise a class_path would not replace the settings of an earlier config.
-    set_parsing_settings(subclasses_enabled=[MaskUNetConfig])
     return TrainingCLI(arguments, run=run)

@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -30,11 +30,11 @@ from songsplit.inference.runner import Runner
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation_model import SeparationModel
 from songsplit.models.weights import load_weights
-from songsplit.training.export import CONFIG_KEY, NETWORK_KEY, PROVENANCE_KEY
+from songsplit.training.export import CONFIG_KEY, PROVENANCE_KEY
 from songsplit.training.losses import LossConfig, SeparationLoss
 from songsplit.training.optimizers import Muon
 
-_DEFAULT_AUGMENT, _DEFAULT_LOSS = AugmentConfig(), LossConfig()
+_DEFAULT_MODEL, _DEFAULT_AUGMENT, _DEFAULT_LOSS = MaskUNetConfig(), AugmentConfig(), LossConfig()
 _OPTIONS = ("optimizer", "learning_rate", "weight_decay", "warmup_steps", "decay_share")
 
 _ADVICE = (
@@ -48,11 +48,8 @@ class SeparationTraining(pl.LightningModule):
 
     Parameters
     ----------
-    model : MaskUNetConfig or nn.Module, optional
-        Settings of our network, or another network. The latter turns powers of shape (batch,
-        4, config.bins, frames) into masks of shape (batch, targets - 1, 2, config.bins,
-        frames) in [0, 1], and its attribute ``config``, a MaskUNetConfig, describes targets,
-        sample rate and front end.
+    model : MaskUNetConfig
+        Settings of the network.
     augment : AugmentConfig
         How training examples are mixed and changed.
     loss : LossConfig
@@ -77,7 +74,7 @@ class SeparationTraining(pl.LightningModule):
 
     def __init__(
         self,
-        model: MaskUNetConfig | nn.Module | None = None,
+        model: MaskUNetConfig = _DEFAULT_MODEL,
         augment: AugmentConfig = _DEFAULT_AUGMENT,
         loss: LossConfig = _DEFAULT_LOSS,
         optimizer: Literal["adamw", "muon"] = "adamw",
@@ -89,15 +86,7 @@ class SeparationTraining(pl.LightningModule):
         compile: bool = False,
     ) -> None:
         super().__init__()
-        network = model if isinstance(model, nn.Module) else None
-        config = getattr(network, "config", None) if network else model or MaskUNetConfig()
-        if not isinstance(config, MaskUNetConfig):
-            raise ConfigError(
-                f"model.model: {type(network).__name__} needs an attribute config, a "
-                "MaskUNetConfig that describes its front end"
-            )
-        self.config = config
-        self.network = None if network is None else _class_path(network)
+        self.config = model
         self.optimizer = optimizer
         # As plain numbers: others would be pickled into checkpoints by the name of their class.
         self.learning_rate = float(learning_rate)
@@ -112,12 +101,10 @@ class SeparationTraining(pl.LightningModule):
         }
         self.init_from: dict[str, str] | None = None
         if init_from is None:
-            self.model = SeparationModel(config, network)
+            self.model = SeparationModel(model)
         else:
-            if network is not None:
-                raise ConfigError("model.init_from is for our own network: leave it out")
             stored = load_weights(init_from)
-            _refuse_other_network(init_from, stored.model.config, config)
+            _refuse_other_network(init_from, stored.model.config, model)
             self.model = stored.model.train()
             self.init_from = {"file": Path(init_from).name, "sha256": stored.digest}
         # Convolutions on CPUs and tensor cores are fastest with channels stored last.
@@ -125,7 +112,7 @@ class SeparationTraining(pl.LightningModule):
         if compile:
             self.model.unet.compile()
         self.augmentation = Augmentation(
-            augment, config.targets, config.sample_rate, self.model.stft.bins
+            augment, model.targets, model.sample_rate, self.model.stft.bins
         )
         self.loss = SeparationLoss(loss, self.model.stft)
         self._scores: dict[str, NDArray[np.float64]] = {}
@@ -157,9 +144,6 @@ class SeparationTraining(pl.LightningModule):
             masks = self.model.masks(mixture)
         mixture = mixture[:, :, : self.config.bins]
         targets = targets[:, :, :, : self.config.bins]
-        if masks.shape != targets.shape:
-            shapes = f"{(*masks.shape,)} instead of {(*targets.shape,)}"
-            raise ConfigError(f"model.model: the masks of {self.network} have the shape {shapes}")
         losses = self.loss(masks * mixture.unsqueeze(1), targets, mixture, batch["samples"])
         loss: Tensor = losses["loss"]
         self._watch(loss.detach(), batch["number"])
@@ -214,8 +198,6 @@ class SeparationTraining(pl.LightningModule):
                 f"after step {self.global_step} the weights are no longer finite: {_ADVICE}"
             )
         checkpoint[CONFIG_KEY] = self.config.to_json()
-        if self.network is not None:
-            checkpoint[NETWORK_KEY] = self.network
         data: StemDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
         made_from = {
             **self._made_from,
@@ -235,8 +217,6 @@ class SeparationTraining(pl.LightningModule):
         """Refuse checkpoints of another network, and take over what was measured."""
         if CONFIG_KEY not in checkpoint:
             raise ConfigError("ckpt_path is no checkpoint of a songsplit training run")
-        if checkpoint.get(NETWORK_KEY) != self.network:
-            raise ConfigError("ckpt_path holds a network of another class than model.model")
         _refuse_other_network(
             "ckpt_path", MaskUNetConfig.from_json(checkpoint[CONFIG_KEY]), self.config
         )
@@ -320,10 +300,6 @@ def _mean(values: NDArray[np.float64]) -> float:
     """Mean of the values that are finite; NaN if there are none."""
     values = values[np.isfinite(values)]
     return float(values.mean()) if values.size else math.nan
-
-
-def _class_path(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _commit() -> str | None:

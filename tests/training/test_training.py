@@ -18,8 +18,7 @@ from tests.models.tiny import tiny_model
 
 pytest.importorskip("pytorch_lightning", reason="needs the train extra")
 
-from songsplit.errors import ConfigError, ModelError, TrainingError
-from songsplit.models.config import MaskUNetConfig
+from songsplit.errors import ConfigError, TrainingError
 from songsplit.models.weights import load_weights, save_weights
 from songsplit.training.export import PROVENANCE_KEY, export_checkpoint
 from songsplit.training.lightning_cli import build_cli
@@ -220,70 +219,6 @@ def test_a_stopped_run_leaves_its_last_step_to_go_on_from(music, tmp_path, stop)
     fit(music, tmp_path, *longer, "--ckpt_path", "last")
     fit(music, tmp_path / "whole", *longer)
     assert_same_weights(state(tmp_path), state(tmp_path / "whole"))
-
-
-class Quarter(torch.nn.Module):
-    """A network of our own making, which lets the same share of all bins pass."""
-
-    def __init__(self, bins: int = 64) -> None:
-        super().__init__()
-        self.config = MaskUNetConfig(
-            n_fft=512, hop_length=128, bands=((bins, 1),), widths=(1,), bottleneck=0
-        )
-        self.level = torch.nn.Parameter(torch.tensor(-1.0))
-
-    def forward(self, powers):
-        return self.level.sigmoid() * torch.ones_like(powers[:, None, :2])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_a_config_can_name_another_network(music, tmp_path, optimizer):
-    other = tmp_path / "other.yaml"
-    other.write_text(
-        f"model:\n  optimizer: {optimizer}\n"
-        f"  model: {{class_path: {__name__}.Quarter, init_args: {{bins: 128}}}}\n"
-    )
-    # It replaces the network of the first config.
-    plan = ("--trainer.max_steps", "3", "--trainer.val_check_interval", "3")
-    fit(music, tmp_path, "--config", str(other), *plan)
-    saved = state(tmp_path)
-    assert saved["state_dict"]["model.unet.level"] != -1
-    assert logged(tmp_path)["valid/usdr"]
-    with pytest.raises(ModelError, match=r"Quarter: only MaskUNet"):
-        export_checkpoint(tmp_path / "checkpoints" / "last.ckpt", {}, tmp_path / "x.safetensors")
-    with pytest.raises(ConfigError, match="network of another class"):
-        fit(music, tmp_path, "--ckpt_path", "last")
-
-
-class Flat(Quarter):
-    """A network that forgets a dimension, over which masks would be broadcast."""
-
-    def forward(self, powers):
-        return super().forward(powers)[:, 0]
-
-
-class Nameless(torch.nn.Module):
-    """A network that says nothing of its front end."""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("name", "message"), [("Flat", "shape"), ("Nameless", "attribute config")])
-def test_networks_that_cannot_be_trained_are_refused(music, tmp_path, name, message):
-    with pytest.raises(ConfigError, match=rf"model\.model: .*{name}.*{message}"):
-        fit(music, tmp_path, "--model.model", f"{__name__}.{name}", "--trainer.max_steps", "1")
-
-
-@pytest.mark.slow
-def test_a_network_may_lie_in_the_current_folder(tmp_path):
-    (tmp_path / "lab.py").write_text("import torch\nclass Net(torch.nn.Module): pass\n")
-    config = ROOT / "configs" / "smoke.yaml"
-    arguments = ("fit", "--config", str(config), "--model.model", "lab.Net", "--print_config")
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "train.py"), *arguments],
-        cwd=tmp_path, text=True, capture_output=True,
-    )  # fmt: skip
-    assert "class_path: lab.Net" in done.stdout, done.stderr
 
 
 @pytest.mark.slow
