@@ -38,9 +38,9 @@ def check_settings(section: str, settings: Any) -> None:
         low, high = known.metadata["bounds"]
         value = getattr(settings, known.name)
         values = value if isinstance(value, tuple | list) else (value,)
-        holds = bool(values) and all(low <= number <= high for number in values)
+        holds = all(low <= number <= high for number in values)
         needed = f"lie between {low:g} and {high:g}"
-        if isinstance(known.default, tuple) and len(known.default) == 2:
+        if isinstance(known.default, tuple):
             holds = holds and len(values) == 2 and values[0] <= values[1]
             needed = f"be a lowest and a highest value between {low:g} and {high:g}"
         if not holds:
