@@ -10,8 +10,8 @@ if __name__ == "__main__":
         for package in ("pytorch_lightning", "jsonargparse"):
             if importlib.util.find_spec(package) is None:
                 raise MissingExtraError(package, "train")
-        from songsplit.training.lightning_cli import build_cli
+        from songsplit.training.lightning_cli import TrainingCLI
 
-        build_cli()
+        TrainingCLI()
     except (SongsplitError, OSError) as error:
         sys.exit(f"songsplit: {error}")

@@ -38,7 +38,10 @@ _TRAINER_DEFAULTS = {
 
 
 class TrainingCLI(LightningCLI):
-    """Lightning's command line with the callbacks and loggers of a songsplit run."""
+    """Lightning's command line with the callbacks and loggers of a songsplit run.
+
+    It takes arguments, by default the process's, and builds or, with `run`, runs what they say.
+    """
 
     def __init__(self, arguments: list[str] | None = None, *, run: bool = True) -> None:
         super().__init__(
@@ -79,10 +82,7 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; refuse impossible plans, and find the checkpoint, before any data are read."""
-        try:
-            super().parse_arguments(parser, args)
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"a configuration is not UTF-8 text ({error})") from error
+        super().parse_arguments(parser, args)
         if (options := self.config.get("fit")) is not None:
             if options.trainer.max_steps < 1:
                 raise ConfigError("trainer.max_steps must be set: the schedule depends on it")
@@ -144,8 +144,3 @@ def _checkpoint(wanted: str | None, trainer: Namespace) -> str | None:
         # Whatever is wrong with a file, torch has an exception of its own for it.
         raise ConfigError(f"ckpt_path {path} is damaged or no checkpoint ({error})") from error
     return str(path)
-
-
-def build_cli(arguments: list[str] | None = None, *, run: bool = True) -> TrainingCLI:
-    """Read a command line, by default the process's, and build, or run, what it describes."""
-    return TrainingCLI(arguments, run=run)

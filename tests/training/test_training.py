@@ -21,7 +21,7 @@ pytest.importorskip("pytorch_lightning", reason="needs the train extra")
 from songsplit.errors import ConfigError, TrainingError
 from songsplit.models.weights import load_weights, save_weights
 from songsplit.training.export import PROVENANCE_KEY, export_checkpoint
-from songsplit.training.lightning_cli import build_cli
+from songsplit.training.lightning_cli import TrainingCLI
 from songsplit.training.lightning_module import SeparationTraining
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def command(music, folder, *more, config="smoke"):
 
 
 def fit(*arguments, **options):
-    return build_cli(command(*arguments, **options))
+    return TrainingCLI(command(*arguments, **options))
 
 
 def run(music, folder, *more, wait=True):
