@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 from songsplit.data.datamodule import StemDataModule
 from songsplit.data.songs import BACKING_PARTS, VOCALS
 from songsplit.training.callbacks import MovingAverage
-from songsplit.training.lightning_cli import TrainingCLI, build_cli
+from songsplit.training.lightning_cli import TrainingCLI
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 WARM_UP = 3  # steps that do not count: memory is found, kernels are chosen
@@ -59,7 +59,7 @@ class Stopwatch(pl.Callback):
 def parsed(config: Path, songs: Path, cache: Path, more: list[str]) -> TrainingCLI:
     """Build network and data of a config, with made-up songs for its sources."""
     sources = f'{{"noise": {{"kind": "songs", "path": "{songs}"}}}}'
-    return build_cli(
+    return TrainingCLI(
         [
             f"--config={config}", f"--data.sources={sources}", f"--data.cache={cache}",
             "--trainer.logger=false", *more,
