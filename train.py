@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from pathlib import Path
 
 from songsplit.errors import MissingExtraError, SongsplitError
 
@@ -12,6 +13,7 @@ if __name__ == "__main__":
                 raise MissingExtraError(package, "train")
         from songsplit.training.lightning_cli import TrainingCLI
 
+        sys.path.append(str(Path.cwd()))  # where networks and losses of one's own may lie
         TrainingCLI()
     except (SongsplitError, OSError) as error:
         sys.exit(f"songsplit: {error}")

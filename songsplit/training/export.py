@@ -18,9 +18,11 @@ from songsplit.models.separation_model import SeparationModel
 from songsplit.models.unet import encoder_costs
 from songsplit.models.weights import save_weights
 
-# Keys of checkpoints: JSON of the network's MaskUNetConfig, and JSON that says what the weights
-# were made from (code, data with their licences, augmentation, loss, seed, validation scores).
+# Keys of checkpoints: JSON of the network's MaskUNetConfig, the class of a network that is none of
+# ours, and JSON that says what the weights were made from (code, data with their licences,
+# augmentation, loss, seed, validation scores).
 CONFIG_KEY = "songsplit_config"
+NETWORK_KEY = "songsplit_network"
 PROVENANCE_KEY = "songsplit_provenance"
 
 _PREFIX = "model."
@@ -89,6 +91,11 @@ def _load(checkpoint: Path) -> tuple[SeparationModel, dict[str, Any]]:
             if any(entry.compress_type for entry in archive.infolist()):
                 raise ModelError(f"{checkpoint} is compressed: give a .ckpt file as training saves")
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        if NETWORK_KEY in saved:
+            raise ModelError(
+                f"{checkpoint} holds a {saved[NETWORK_KEY]}: only MaskUNet can be exported; load "
+                "its state_dict yourself"
+            )
         config = MaskUNetConfig.from_json(saved[CONFIG_KEY])
         weights = {
             name.removeprefix(_PREFIX): tensor

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from jsonargparse import Namespace
+from jsonargparse import Namespace, set_parsing_settings
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from songsplit.data.datamodule import StemDataModule
 from songsplit.errors import ConfigError, SongsplitError
+from songsplit.models.config import MaskUNetConfig
 from songsplit.training.callbacks import (
     SCORE,
     AtomicCheckpoints,
@@ -26,6 +27,7 @@ from songsplit.training.callbacks import (
     checkpoint_folder,
 )
 from songsplit.training.lightning_module import SeparationTraining
+from songsplit.training.losses import LossConfig
 
 _TRAINER_DEFAULTS = {
     "default_root_dir": "runs/my-run",
@@ -40,13 +42,17 @@ _TRAINER_DEFAULTS = {
 class TrainingCLI(LightningCLI):
     """Lightning's command line with the callbacks and loggers of a songsplit run.
 
+    Network, loss and data module are ours unless the config names others by ``class_path``.
     It takes arguments, by default the process's, and builds or, with `run`, runs what they say.
     """
 
     def __init__(self, arguments: list[str] | None = None, *, run: bool = True) -> None:
+        # Otherwise a class_path would not replace the settings of an earlier config.
+        set_parsing_settings(subclasses_enabled=[MaskUNetConfig, LossConfig])
         super().__init__(
             SeparationTraining,
-            StemDataModule,
+            pl.LightningDataModule,
+            subclass_mode_data=True,
             trainer_defaults=_TRAINER_DEFAULTS,
             seed_everything_default=0,
             args=arguments,
@@ -72,6 +78,7 @@ class TrainingCLI(LightningCLI):
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.set_defaults(
             {
+                "data": {"class_path": f"{StemDataModule.__module__}.StemDataModule"},
                 "early_stopping.monitor": SCORE,
                 "early_stopping.mode": "max",
                 # Validations without a better score; by default, runs go to their end.
@@ -97,6 +104,8 @@ class TrainingCLI(LightningCLI):
         except (ValueError, MisconfigurationException) as error:
             raise ConfigError(f"the configuration cannot be used: {error}") from error
         data, model = self.datamodule, self.model
+        if not isinstance(data, StemDataModule):
+            return
         data.targets, data.sample_rate = model.config.targets, model.config.sample_rate
         # One seed for all: what is drawn, how it is changed, and the first weights.
         data.seed = int(self._get(self.config, "seed_everything"))

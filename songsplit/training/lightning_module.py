@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, NonNegativeInt, PositiveFloat
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -30,11 +30,11 @@ from songsplit.inference.runner import Runner
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.separation_model import SeparationModel
 from songsplit.models.weights import load_weights
-from songsplit.training.export import CONFIG_KEY, PROVENANCE_KEY
+from songsplit.training.export import CONFIG_KEY, NETWORK_KEY, PROVENANCE_KEY
 from songsplit.training.losses import LossConfig, SeparationLoss
 from songsplit.training.optimizers import Muon
 
-_DEFAULT_MODEL, _DEFAULT_AUGMENT, _DEFAULT_LOSS = MaskUNetConfig(), AugmentConfig(), LossConfig()
+_DEFAULT_AUGMENT = AugmentConfig()
 _OPTIONS = ("optimizer", "learning_rate", "weight_decay", "warmup_steps", "decay_share")
 
 _ADVICE = (
@@ -48,12 +48,17 @@ class SeparationTraining(pl.LightningModule):
 
     Parameters
     ----------
-    model : MaskUNetConfig
-        Settings of the network.
+    model : MaskUNetConfig or nn.Module, optional
+        Settings of our network, or another network. The latter turns powers of shape (batch,
+        4, config.bins, frames) into masks of shape (batch, targets - 1, 2, config.bins,
+        frames) in [0, 1], and its attribute ``config``, a MaskUNetConfig, describes targets,
+        sample rate and front end.
     augment : AugmentConfig
         How training examples are mixed and changed.
-    loss : LossConfig
-        Weights of what is minimised.
+    loss : LossConfig or nn.Module, optional
+        What is minimised: weights of our losses, or a module that is called as
+        :class:`~songsplit.training.losses.SeparationLoss` is, and returns what that does or
+        the loss alone.
     optimizer : {"adamw", "muon"}
         AdamW, or :class:`~songsplit.training.optimizers.Muon`.
     learning_rate : float
@@ -74,9 +79,9 @@ class SeparationTraining(pl.LightningModule):
 
     def __init__(
         self,
-        model: MaskUNetConfig = _DEFAULT_MODEL,
+        model: MaskUNetConfig | nn.Module | None = None,
         augment: AugmentConfig = _DEFAULT_AUGMENT,
-        loss: LossConfig = _DEFAULT_LOSS,
+        loss: LossConfig | nn.Module | None = None,
         optimizer: Literal["adamw", "muon"] = "adamw",
         learning_rate: PositiveFloat = 2e-3,
         weight_decay: NonNegativeFloat = 1e-2,
@@ -86,25 +91,36 @@ class SeparationTraining(pl.LightningModule):
         compile: bool = False,
     ) -> None:
         super().__init__()
-        self.config = model
+        network = model if isinstance(model, nn.Module) else None
+        config = getattr(network, "config", None) if network else model or MaskUNetConfig()
+        if not isinstance(config, MaskUNetConfig):
+            raise ConfigError(
+                f"model.model: {type(network).__name__} needs an attribute config, a "
+                "MaskUNetConfig that describes its front end"
+            )
+        self.config = config
+        self.network = None if network is None else _class_path(network)
         self.optimizer = optimizer
         # As plain numbers: others would be pickled into checkpoints by the name of their class.
         self.learning_rate = float(learning_rate)
         self.weight_decay = float(weight_decay)
         self.warmup_steps = int(warmup_steps)
         self.decay_share = float(decay_share)
+        loss = loss or LossConfig()
         self._made_from = {
             "songsplit": songsplit.__version__,
             "commit": _commit(),
             "augmentation": asdict(augment),
-            "loss": asdict(loss),
+            "loss": asdict(loss) if isinstance(loss, LossConfig) else _class_path(loss),
         }
         self.init_from: dict[str, str] | None = None
         if init_from is None:
-            self.model = SeparationModel(model)
+            self.model = SeparationModel(config, network)
         else:
+            if network is not None:
+                raise ConfigError("model.init_from is for our own network: leave it out")
             stored = load_weights(init_from)
-            _refuse_other_network(init_from, stored.model.config, model)
+            _refuse_other_network(init_from, stored.model.config, config)
             self.model = stored.model.train()
             self.init_from = {"file": Path(init_from).name, "sha256": stored.digest}
         # Convolutions on CPUs and tensor cores are fastest with channels stored last.
@@ -112,9 +128,13 @@ class SeparationTraining(pl.LightningModule):
         if compile:
             self.model.unet.compile()
         self.augmentation = Augmentation(
-            augment, model.targets, model.sample_rate, self.model.stft.bins
+            augment, config.targets, config.sample_rate, self.model.stft.bins
         )
-        self.loss = SeparationLoss(loss, self.model.stft)
+        self.loss: nn.Module = (
+            SeparationLoss(loss, self.model.stft) if isinstance(loss, LossConfig) else loss
+        )
+        # Two masks add up to one, so the errors of two targets are each other's negative.
+        self._foreground_only = len(config.targets) == 2 and isinstance(loss, LossConfig)
         self._scores: dict[str, NDArray[np.float64]] = {}
         self._validation: dict[str, float] = {}
         self._former_data: dict[str, Any] = {}
@@ -137,14 +157,18 @@ class SeparationTraining(pl.LightningModule):
         """Return the loss of a batch."""
         targets = self.examples(batch)
         mixture = targets.sum(dim=1)
-        if len(self.config.targets) == 2:
-            # Two masks add up to one, so the errors of two targets are each other's negative.
+        if self._foreground_only:
             masks, targets = self.model.foreground_masks(mixture), targets[:, :1]
         else:
             masks = self.model.masks(mixture)
         mixture = mixture[:, :, : self.config.bins]
         targets = targets[:, :, :, : self.config.bins]
+        if masks.shape != targets.shape:
+            shapes = f"{(*masks.shape,)} instead of {(*targets.shape,)}"
+            raise ConfigError(f"model.model: the masks of {self.network} have the shape {shapes}")
         losses = self.loss(masks * mixture.unsqueeze(1), targets, mixture, batch["samples"])
+        if isinstance(losses, Tensor):
+            losses = {"loss": losses}
         loss: Tensor = losses["loss"]
         self._watch(loss.detach(), batch["number"])
         for name in losses if len(losses) > 2 else ("loss",):
@@ -198,25 +222,33 @@ class SeparationTraining(pl.LightningModule):
                 f"after step {self.global_step} the weights are no longer finite: {_ADVICE}"
             )
         checkpoint[CONFIG_KEY] = self.config.to_json()
-        data: StemDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
+        if self.network is not None:
+            checkpoint[NETWORK_KEY] = self.network
         made_from = {
             **self._made_from,
             **{name: getattr(self, name) for name in _OPTIONS},
             "max_steps": self.trainer.max_steps,
             "validation": self._validation,
             "init_from": self.init_from,
-            "data": {**self._former_data, **data.provenance()},
-            "seed": data.seed,
-            "chunk_samples": data.chunk_samples,
-            "batch_size": data.batch_size * self.trainer.world_size,
-            "sampling": asdict(data.sampling),
+            "data": self._former_data,
         }
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, StemDataModule):
+            made_from |= {
+                "data": {**self._former_data, **data.provenance()},
+                "seed": data.seed,
+                "chunk_samples": data.chunk_samples,
+                "batch_size": data.batch_size * self.trainer.world_size,
+                "sampling": asdict(data.sampling),
+            }
         checkpoint[PROVENANCE_KEY] = json.dumps(made_from)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse checkpoints of another network, and take over what was measured."""
         if CONFIG_KEY not in checkpoint:
             raise ConfigError("ckpt_path is no checkpoint of a songsplit training run")
+        if checkpoint.get(NETWORK_KEY) != self.network:
+            raise ConfigError("ckpt_path holds a network of another class than model.model")
         _refuse_other_network(
             "ckpt_path", MaskUNetConfig.from_json(checkpoint[CONFIG_KEY]), self.config
         )
@@ -288,18 +320,22 @@ class SeparationTraining(pl.LightningModule):
         number = -1 if self._first_bad is None else int(self._first_bad)
         if number < 0:
             return
-        data: StemDataModule = self.trainer.datamodule  # type: ignore[attr-defined]
-        examples = "\n  ".join(data.train_batches().describe(number))
-        raise TrainingError(
-            f"the loss of batch {number} is not finite: {_ADVICE}. The batch was made of\n"
-            f"  {examples}"
-        )
+        text = f"the loss of batch {number} is not finite: {_ADVICE}"
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, StemDataModule):
+            examples = data.train_batches().describe(number)
+            text += ". The batch was made of" + "".join(f"\n  {line}" for line in examples)
+        raise TrainingError(text)
 
 
 def _mean(values: NDArray[np.float64]) -> float:
     """Mean of the values that are finite; NaN if there are none."""
     values = values[np.isfinite(values)]
     return float(values.mean()) if values.size else math.nan
+
+
+def _class_path(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def _commit() -> str | None:

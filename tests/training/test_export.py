@@ -16,6 +16,7 @@ from songsplit.errors import ConfigError, ModelError, OutputError, OutputExistsE
 from songsplit.models.weights import load_weights
 from songsplit.training.export import (
     CONFIG_KEY,
+    NETWORK_KEY,
     PROVENANCE_KEY,
     export_checkpoint,
     read_card,
@@ -155,6 +156,7 @@ HUGE = json.dumps({"widths": [4096] * 7, "bands": [[2048, 1]], "bottleneck": 1})
         ({CONFIG_KEY: tiny_model(widths=(4, 8, 8)).config.to_json()}, "holds another network"),
         ({CONFIG_KEY: HUGE}, "holds another network"),
         ({CONFIG_KEY: HUGE, "state_dict": {"model.x": torch.zeros(1).expand(1 << 40)}}, "another"),
+        ({NETWORK_KEY: "lab.Net"}, r"holds a lab\.Net: only MaskUNet"),
         ({"state_dict": []}, "is no checkpoint"),
         ({"state_dict": {1: torch.zeros(1)}}, "is no checkpoint"),
         ({"state_dict": {"model.x": "text"}}, "holds another network"),

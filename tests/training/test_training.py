@@ -12,13 +12,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from tests.data import recordings
 from tests.models.tiny import tiny_model
 
 pytest.importorskip("pytorch_lightning", reason="needs the train extra")
 
-from songsplit.errors import ConfigError, TrainingError
+import pytorch_lightning as pl
+
+from songsplit.errors import ConfigError, ModelError, TrainingError
+from songsplit.models.config import MaskUNetConfig
 from songsplit.models.weights import load_weights, save_weights
 from songsplit.training.export import PROVENANCE_KEY, export_checkpoint
 from songsplit.training.lightning_cli import TrainingCLI
@@ -220,6 +224,79 @@ def test_a_stopped_run_leaves_its_last_step_to_go_on_from(music, tmp_path, stop)
     assert_same_weights(state(tmp_path), state(tmp_path / "whole"))
 
 
+class Quarter(torch.nn.Module):
+    """A network of our own making, which lets the same share of all bins pass."""
+
+    def __init__(self, bins: int = 64) -> None:
+        super().__init__()
+        self.config = MaskUNetConfig(
+            n_fft=512, hop_length=128, bands=((bins, 1),), widths=(1,), bottleneck=0
+        )
+        self.level = torch.nn.Parameter(torch.tensor(-1.0))
+
+    def forward(self, powers):
+        return self.level.sigmoid() * torch.ones_like(powers[:, None, :2])
+
+
+class Squared(torch.nn.Module):
+    """A loss of our own making."""
+
+    def forward(self, estimates, targets, mixture, samples):
+        return (estimates - targets).abs().square().mean()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_config_can_name_another_network_and_loss(music, tmp_path, optimizer):
+    other = tmp_path / "other.yaml"
+    other.write_text(
+        f"model:\n  optimizer: {optimizer}\n"
+        f"  model: {{class_path: {__name__}.Quarter, init_args: {{bins: 128}}}}\n"
+        f"  loss: {{class_path: {__name__}.Squared}}\n"
+    )
+    # It replaces the network of the first config.
+    plan = ("--trainer.max_steps", "3", "--trainer.val_check_interval", "3")
+    fit(music, tmp_path, "--config", str(other), *plan)
+    saved = state(tmp_path)
+    assert saved["state_dict"]["model.unet.level"] != -1
+    assert json.loads(saved[PROVENANCE_KEY])["loss"].endswith("Squared")
+    assert logged(tmp_path)["valid/usdr"]
+    with pytest.raises(ModelError, match=r"Quarter: only MaskUNet"):
+        export_checkpoint(tmp_path / "checkpoints" / "last.ckpt", {}, tmp_path / "x.safetensors")
+    with pytest.raises(ConfigError, match="network of another class"):
+        fit(music, tmp_path, "--ckpt_path", "last")
+
+
+class Flat(Quarter):
+    """A network that forgets a dimension, over which masks would be broadcast."""
+
+    def forward(self, powers):
+        return super().forward(powers)[:, 0]
+
+
+class Nameless(torch.nn.Module):
+    """A network that says nothing of its front end."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "message"), [("Flat", "shape"), ("Nameless", "attribute config")])
+def test_networks_that_cannot_be_trained_are_refused(music, tmp_path, name, message):
+    with pytest.raises(ConfigError, match=rf"model\.model: .*{name}.*{message}"):
+        fit(music, tmp_path, "--model.model", f"{__name__}.{name}", "--trainer.max_steps", "1")
+
+
+@pytest.mark.slow
+def test_a_network_may_lie_in_the_current_folder(tmp_path):
+    (tmp_path / "lab.py").write_text("import torch\nclass Net(torch.nn.Module): pass\n")
+    config = ROOT / "configs" / "smoke.yaml"
+    arguments = ("fit", "--config", str(config), "--model.model", "lab.Net", "--print_config")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *arguments],
+        cwd=tmp_path, text=True, capture_output=True,
+    )  # fmt: skip
+    assert "class_path: lab.Net" in done.stdout, done.stderr
+
+
 @pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_said_in_a_line(tmp_path):
     (tmp_path / "file").touch()
@@ -235,6 +312,45 @@ def test_a_folder_that_cannot_be_written_is_said_in_a_line(tmp_path):
     last = done.stderr.splitlines()[-1]
     assert last.startswith("songsplit: ")
     assert str(tmp_path / "file") in last
+
+
+class Noises(pl.LightningDataModule):
+    """Data of our own making."""
+
+    def __init__(self, scale: float = 1e-4) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def train_dataloader(self):
+        parts = torch.randint(-9999, 9999, (2, 2, 20000), dtype=torch.int16)
+        present = torch.tensor([[True, False, False, False, True]])
+        batch = {
+            "parts": parts, "scales": present * self.scale, "present": present,
+            "same_song": torch.tensor([False]), "bandwidth": torch.tensor([torch.inf]),
+            "samples": 8192, "number": 0, "seed": 0,
+        }  # fmt: skip
+        return DataLoader([batch] * 9, batch_size=None)
+
+    def val_dataloader(self):
+        return DataLoader([{"name": "a", "stems": torch.rand(2, 2, 50000)}], batch_size=None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [1e-4, 1e36])
+def test_a_config_can_name_another_data_module(tmp_path, scale):
+    other = tmp_path / "other.yaml"
+    other.write_text(
+        f"data: {{class_path: {__name__}.Noises, init_args: {{scale: {scale}}}}}\n"
+        f"trainer: {{max_steps: 2, val_check_interval: 2, default_root_dir: {tmp_path},\n"
+        f"  accelerator: cpu, enable_progress_bar: false}}\n"
+    )
+    arguments = ["fit", "--config", str(ROOT / "configs" / "smoke.yaml"), "--config", str(other)]
+    if scale > 1:
+        with pytest.raises(TrainingError, match="the loss of batch 0 is not finite"):
+            TrainingCLI(arguments)
+    else:
+        TrainingCLI(arguments)
+        assert state(tmp_path)["global_step"] == 2
 
 
 @pytest.mark.slow
