@@ -22,7 +22,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from songsplit.data.songs import VOCALS, Audio, Song, check_pair, decode_stems
+from songsplit.data.songs import VOCALS, Audio, OnBad, Song, check_pair, decode_stems
 from songsplit.errors import AudioFileError, DataError
 from songsplit.files import clear_stale_parts, output_errors, whole_file, write_json
 from songsplit.progress import track
@@ -75,12 +75,16 @@ class Clip:
 
 
 def fill_cache(
-    songs: Sequence[Song], folder: str | os.PathLike[str], sample_rate: int
+    songs: Sequence[Song],
+    folder: str | os.PathLike[str],
+    sample_rate: int,
+    on_bad: OnBad = "skip",
 ) -> list[Clip]:
     """Give the clips of songs, of which those that a folder does not hold are decoded into it.
 
     If another process is filling the folder, this one waits for it. Songs that cannot be used
-    are left out with a warning; a DataError names a source of which none is left.
+    are left out with a warning, or with ``on_bad="stop"`` are a DataError; so is a source of which
+    none is left.
     """
     target = Path(folder).expanduser()
     with output_errors(target), _locked(target):
@@ -91,6 +95,9 @@ def fill_cache(
     for song, error in zip(songs, clips, strict=True):
         if isinstance(error, Exception):
             text = f"{song.source}/{song.name}: {error}"
+            if on_bad == "stop":
+                bad = len(songs) - len(made)
+                raise DataError(f"{bad} of {len(songs)} songs cannot be used, such as {text}")
             if song.source in missing:
                 raise DataError(
                     f"no song of the source {song.source!r} can be used, such as {text}"

@@ -19,7 +19,7 @@ from songsplit.data.sampling import (
     ValidationClips,
     WholeClip,
 )
-from songsplit.data.songs import INSTRUMENTAL, VOCALS
+from songsplit.data.songs import INSTRUMENTAL, VOCALS, OnBad
 from songsplit.data.sources import SourceConfig, find_source
 from songsplit.errors import ConfigError
 
@@ -45,6 +45,8 @@ class StemDataModule(pl.LightningDataModule):
     seed : int
         Decides which chunks are drawn.
     sampling : SamplingConfig
+    on_bad : {"skip", "stop"}
+        Whether songs that cannot be used are named and left out, or end the training.
     read_samples : int or None
         Samples to read for an example, more than ``chunk_samples`` where augmentation
         shortens it. Set by ``train.py``.
@@ -61,6 +63,7 @@ class StemDataModule(pl.LightningDataModule):
     workers: int = 1
     seed: int = 0
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    on_bad: OnBad = "skip"
     read_samples: int | None = None
     targets: tuple[str, ...] = (VOCALS, INSTRUMENTAL)
     sample_rate: int = 44100
@@ -79,8 +82,12 @@ class StemDataModule(pl.LightningDataModule):
     def setup(self, stage: str = "fit") -> None:
         """Find the songs and decode what the cache lacks, in one process; others wait for it."""
         if not self.clips:
-            songs = [s for item in self.sources.items() for s in find_source(*item)]
-            self.clips = fill_cache(songs, self.cache, self.sample_rate)
+            songs = [
+                song
+                for name, source in self.sources.items()
+                for song in find_source(name, source, self.on_bad)
+            ]
+            self.clips = fill_cache(songs, self.cache, self.sample_rate, self.on_bad)
 
     def train_batches(self) -> TrainingBatches:
         """Batches for this rank, from the trainer's step on."""

@@ -15,6 +15,7 @@ from songsplit.audio import read_audio, read_streams, resample
 from songsplit.errors import DataError
 
 Split = Literal["train", "valid"]
+OnBad = Literal["skip", "stop"]
 Audio = NDArray[np.float32]
 
 VOCALS = "vocals"

@@ -23,7 +23,7 @@ from songsplit.data.folders import (
     require_songs,
     scan_folder,
 )
-from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS, Song
+from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS, OnBad, Song
 from songsplit.errors import ConfigError, DataError, MissingExtraError
 
 SourceKind = Literal["musdb", "songs", "vocals", "instrumentals"]
@@ -101,10 +101,11 @@ def scan_source(name: str, kind: SourceKind, folder: Path) -> FolderScan:
     return find_recordings(folder, name, VOCALS if kind == "vocals" else INSTRUMENTAL)
 
 
-def find_source(name: str, config: SourceConfig) -> list[Song]:
+def find_source(name: str, config: SourceConfig, on_bad: OnBad = "skip") -> list[Song]:
     """Find the songs of a source, at least one; a DataError says that there are none.
 
-    Songs that are incomplete are left out with a warning.
+    Songs that are incomplete are left out with a warning, or with ``on_bad="stop"`` are a
+    DataError.
     """
     if not config.path:
         raise ConfigError(f"the source {name!r} has no path: say where its songs are")
@@ -112,6 +113,9 @@ def find_source(name: str, config: SourceConfig) -> list[Song]:
     scan = scan_source(name, config.kind, path)
     songs = require_songs(path, scan)
     if problems := scan.problems:
+        for problem in problems:
+            if problem.severity == "error" and on_bad == "stop":
+                raise DataError(f"{problem.path}: {problem.text}")
         warnings.warn(
             f"{path}: {len(problems)} songs or files are left out, such as "
             f"{problems[0].path}: {problems[0].text}. songsplit data check names them all",

@@ -155,9 +155,11 @@ def test_only_what_is_new_or_changed_is_decoded(tmp_path, three, decoded):
     assert decoded[4:] == ["song 0"]
 
 
-def test_a_bad_song_is_named_and_left_out(tmp_path, three, decoded):
+def test_a_bad_song_is_named_and_left_out_or_stops(tmp_path, three, decoded):
     three[1].stems["vocals"][0].path.write_bytes(b"no audio at all")
     three[2].stems["instrumental"][0].path.unlink()
+    with pytest.raises(DataError, match=r"2 of 3 songs .* s/song 1: .*vocals\.wav"):
+        fill_cache(three, tmp_path / "c", RATE, "stop")
     with pytest.warns(UserWarning, match="left out") as said:
         clips = fill_cache(three, tmp_path / "c", RATE)
     assert [clip.song.name for clip in clips] == ["song 0"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from songsplit.data.sources import SourceConfig, find_source, validation_names
-from songsplit.errors import ConfigError
+from songsplit.errors import ConfigError, DataError
 from tests.data import recordings
 
 
@@ -45,6 +45,8 @@ def test_a_musdb_song_that_lacks_a_stem_is_left_out_by_name(tmp_path):
     with pytest.warns(UserWarning, match=r"Torn: not used.*unpack it again"):
         found = find_source("m", SourceConfig("musdb", str(tmp_path)))
     assert [song.name for song in found] == ["Whole"]
+    with pytest.raises(DataError, match="Torn"):
+        find_source("m", SourceConfig("musdb", str(tmp_path)), "stop")
 
 
 @pytest.fixture
@@ -95,5 +97,7 @@ def test_what_is_passed_over_is_not_passed_over_in_silence(tmp_path):
     with pytest.warns(UserWarning, match=r"1 songs or files are left out.*half.*no vocals"):
         songs = find_source("mine", SourceConfig(kind="songs", path=str(tmp_path)))
     assert [song.name for song in songs] == ["whole"]
+    with pytest.raises(DataError, match=r"half.*no vocals"):
+        find_source("mine", SourceConfig(kind="songs", path=str(tmp_path)), "stop")
     with pytest.raises(ConfigError, match="'mine' has no path"):
         find_source("mine", SourceConfig("songs"))

@@ -21,7 +21,7 @@ pytest.importorskip("pytorch_lightning", reason="needs the train extra")
 
 import pytorch_lightning as pl
 
-from songsplit.errors import ConfigError, ModelError, TrainingError
+from songsplit.errors import ConfigError, DataError, ModelError, TrainingError
 from songsplit.models.config import MaskUNetConfig
 from songsplit.models.weights import load_weights, save_weights
 from songsplit.training.export import PROVENANCE_KEY, export_checkpoint
@@ -428,6 +428,18 @@ def test_every_config_trains_for_a_step(path, music, tmp_path):
         "--data.workers", "0", "--trainer.precision", "32-true", "--model.compile", "false",
         config=path.stem,
     )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_bad_song_is_named_and_left_out_or_stops_the_run(tmp_path):
+    bad, *_ = recordings.songs(tmp_path / "songs")
+    bad.stems["vocals"][0].path.write_bytes(b"no audio at all")
+    plan = ("--trainer.max_steps", "1", "--data.workers", "0")
+    with pytest.raises(DataError, match=f"made up/{bad.name}"):
+        fit(tmp_path, tmp_path, *plan, "--data.on_bad", "stop")
+    with pytest.warns(UserWarning, match=f"left out: made up/{bad.name}"):
+        fit(tmp_path, tmp_path, *plan)
+    assert state(tmp_path)["global_step"] == 1
 
 
 @pytest.mark.slow
