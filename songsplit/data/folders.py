@@ -1,8 +1,8 @@
 """Songs in folders as people keep them: which files make a song, and which stem each file holds.
 
 The name of a file tells its stem. A stem in brackets counts more than all other words. Without
-one, the last words of a name tell the stem, and in the folder of a song any words, as long as they
-agree.
+one, the words after the last separator tell the stem, and in the folder of a song any words, as
+long as they agree.
 """
 
 from __future__ import annotations
@@ -40,53 +40,60 @@ _EXPECTED = (
 
 _SINGING = ("vocals", "vocal", "vox", "vocs", "voc", "voice", "voices", "singing", "singer")
 _VOICES = ("lead", "main", "backing", "background", "back", "bg", "harmony", "double", "doubles")
-_WITHOUT = ("no", "non", "without", "minus")
+_WITHOUT = ("no", "non", "without", "minus", "off")
 # For each stem, groups of names. Of a song that has files of several groups, the first group
 # is the finished stem, and the others hold the same audio once more.
 _NAMES: dict[str, list[str]] = {
     VOCALS: [
-        "acapella, acapellas, acappella, accapella, a cappella, a capella",
-        ", ".join([*_SINGING, *(" ".join(words) for words in product(_VOICES, _SINGING))])
+        "acapella, acapellas, acappella, accapella, a cappella, a capella, cappella",
+        ", ".join(" ".join(words) for words in product(["", *_VOICES], _SINGING))
         + ", bgv, bgvs, bv, bvs, choir, harmonies, ad libs, adlibs, rap",
     ],
     INSTRUMENTAL: [
         "instrumental, instrumentals, instrumental mix, instr, inst",
         "accompaniment, accompaniments, accomp",
         ", ".join(" ".join(words) for words in product(_WITHOUT, _SINGING)),
-        "karaoke, minus one, backing track, backing, playback",
+        "karaoke, minus one, minusone, backing track, backing tracks, backing, playback",
     ],
     MIXTURE: [
-        "mixture",
-        "mix, full mix, final mix, stereo mix, original mix, linear mixture, mixdown",
-        "full, full song, original, master, mastered",
+        "mixture, mixtures",
+        "mix, full mix, final mix, main mix, stereo mix, original mix, linear mixture, mixdown, "
+        "mix down",
+        "full, full song, original, master, mastered, full master, final master",
     ],
     "drums": [
-        "drums, drum, drum kit, percussion, perc, bass drum, kick, snare, hihat, hi hat, hats, "
-        "tom, toms, cymbal, cymbals, overhead, overheads, claps",
+        "drums, drum, drum kit, drumkit, percussion, percussions, perc, bass drum, kick, "
+        "kick drum, snare, snare drum, hihat, hihats, hi hat, hi hats, hats, tom, toms, cymbal, "
+        "cymbals, overhead, overheads, claps",
     ],
-    "bass": ["bass, bassline, bass line, bass guitar, synth bass, sub bass, double bass"],
+    "bass": [
+        "bass, basses, bassline, bass line, bass guitar, electric bass, synth bass, bass synth, "
+        "sub bass, double bass, upright bass",
+    ],
     OTHER: [
-        "other, others, rest, residual, guitar, guitars, lead guitar, piano, keys, keyboard, "
-        "keyboards, organ, synth, synths, lead synth, pad, pads, strings, violin, cello, brass, "
-        "horns, trumpet, sax, flute",
+        "other, others, rest, residual, residuals, remainder, guitar, guitars, acoustic guitar, "
+        "electric guitar, lead guitar, rhythm guitar, piano, keys, keyboard, keyboards, organ, "
+        "synth, synths, synthesizer, lead synth, pad, pads, strings, violin, cello, brass, "
+        "horns, trumpet, sax, saxophone, flute, woodwinds",
     ],
 }
 _TABLE = {
-    phrase: (stem, rank)
+    tuple(phrase.split()): (stem, rank)
     for stem, groups in _NAMES.items()
     for rank, group in enumerate(groups)
     for phrase in group.split(", ")
 }
 # "No drums" says that a stem is missing, "no vocals" is an instrumental.
 _MISSING = "missing"
-_TABLE = {f"{no} {phrase}": (_MISSING, 0) for no, phrase in product(_WITHOUT, _TABLE)} | _TABLE
-_ANY = "|".join(sorted(_TABLE, key=len, reverse=True))
-_NAME = re.compile(rf"(?<!\S)(?:{_ANY})(?!\S)")
-_NAME_IN_BRACKETS = re.compile(rf"(?<=\( )(?:{_ANY})(?=(?: \d+)* \))")
-_NAME_AT_END = re.compile(rf"(?<!\S)(?:{_ANY})(?=[\W\d]*$)")
-# Words, of which LeadVox is two; brackets; and dashes, which no name goes across.
-_TOKEN = re.compile(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+|\d+|[()\[\]{}]|(?<= )[-\u2013\u2014](?= )")
-_TRACK_NUMBER = re.compile(r"^[\d-]+ (?:- )?(?=\S)")
+_TABLE = {(no, *phrase): (_MISSING, 0) for no, phrase in product(_WITHOUT, _TABLE)} | _TABLE
+_LONGEST = max(map(len, _TABLE))
+_WORD = re.compile(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+|\d+")  # LeadVox is two words
+_BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
+# "Song - no_vocals", but not "I Said No_vocals": there, "no" belongs to the title.
+_JOINED_WITHOUT = re.compile(
+    rf"(?:^|(?<=_)|(?<=[-\u2013\u2014\d] ))(?:{'|'.join(_WITHOUT)})_", re.IGNORECASE
+)
+_MARKS = " \t-_.,([{<|~\u2013\u2014"
 
 
 @dataclass(frozen=True)
@@ -294,18 +301,23 @@ class StemName(NamedTuple):
 def stem_at_end(text: str) -> StemName | None:
     """Tell song and stem of ``Song A - Vocals``, ``song_a_drums 2`` or ``Song_(Bass)_v2``.
 
-    The result is None where the name does not end with a stem, has two in brackets, or says
+    A stem in brackets counts more than all other words, and otherwise those after the last
+    separator. The result is None where they do not end with a stem, name two stems, or say
     that a stem is missing (``no drums``).
     """
     text = unicodedata.normalize("NFC", text)
-    plain = _plain(text)
-    in_brackets = list(_NAME_IN_BRACKETS.finditer(plain))
-    match = _agreed(in_brackets or list(_NAME_AT_END.finditer(plain))[:1])
-    if match is None:
+    if in_brackets := _bracketed(text):
+        match = _agreed(in_brackets)
+        return match and StemName(match.stem, match.rank, text[: match.start].rstrip(_MARKS))
+    text = re.sub(r"[\W\d_]+$", "", text)
+    spaced = _JOINED_WITHOUT.sub(lambda match: match[0][:-1] + " ", text)
+    after_separator = re.split(r"_| [-\u2013\u2014] ", spaced)[-1]
+    words = list(_WORD.finditer(text, len(text) - len(after_separator)))
+    found = _stems_in([word[0].casefold() for word in words])
+    if not found or found[0].end != len(words) or not _agreed(found):
         return None
-    words_before = plain[: match.start()].count(" ")
-    start = list(_TOKEN.finditer(text))[words_before].start()
-    return StemName(*_TABLE[match[0]], text[:start].rstrip(" \t-_.,([{<|~\u2013\u2014"))
+    before = text[: words[found[0].start].start()]
+    return StemName(found[0].stem, found[0].rank, before.rstrip(_MARKS))
 
 
 def stem_in_folder(text: str, folder: str) -> StemName | None:
@@ -315,43 +327,72 @@ def stem_in_folder(text: str, folder: str) -> StemName | None:
     is a part of ``other``; the name of the song alone is its mixture. The result is None
     where the name has the words of two stems, or says that one is missing (``no drums``).
     """
-    plain, song = (_TRACK_NUMBER.sub("", _plain(name)) for name in (text, folder))
-    if song and song not in _TABLE:  # not a folder for the takes of one stem
-        if plain == song:
-            return StemName(MIXTURE, 1, "")
-        if plain.startswith(f"{song} "):
-            plain = _TRACK_NUMBER.sub("", plain.removeprefix(f"{song} "))
-    in_brackets = list(_NAME_IN_BRACKETS.finditer(plain))
-    found = in_brackets or list(_NAME.finditer(plain))
-    if not found:
-        return StemName(OTHER, 0, plain)
-    match = _agreed(found)
-    if match is None:
-        return None
-    return StemName(*_TABLE[match[0]], plain if in_brackets else plain[: match.start()].strip("- "))
+    words, song = _without_number(plain_words(text)), _without_number(plain_words(folder))
+    if _TABLE.get(tuple(song), (_MISSING, 0))[0] != _MISSING:
+        song = []  # a folder for the takes of one stem
+    if song and words == song:
+        return StemName(MIXTURE, 1, "")
+    found = _bracketed(unicodedata.normalize("NFC", text))
+    if song and words[: len(song)] == song:
+        words = _without_number(words[len(song) :])
+        found = found[: len(found) - len(_bracketed(folder))]
+    match = _agreed(found or _stems_in(words) or [_Match(OTHER, 0, len(words), len(words))])
+    before = words[: match.start] if match and not found else words
+    return match and StemName(match.stem, match.rank, " ".join(before))
 
 
 def stems_named(text: str) -> list[str]:
     """Give all stems whose names are in a text, except the mixture, sorted."""
-    found = {_TABLE[match[0]][0] for match in _NAME.finditer(_plain(text))}
-    return sorted(found - {MIXTURE, _MISSING})
+    return sorted({match.stem for match in _stems_in(plain_words(text))} - {MIXTURE, _MISSING})
 
 
 def plain_words(text: str) -> list[str]:
     """Split a name into words and numbers in small letters."""
-    return re.findall(r"\w+", _plain(text))
+    return [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFC", text))]
 
 
-def _plain(text: str) -> str:
-    """Write the words of a name, its brackets and dashes in small letters, with spaces between."""
-    tokens = _TOKEN.findall(unicodedata.normalize("NFC", text))
-    marks = dict.fromkeys("[{", "(") | dict.fromkeys("]}", ")") | dict.fromkeys("\u2013\u2014", "-")
-    return " ".join(marks.get(token, token.casefold()) for token in tokens)
+class _Match(NamedTuple):
+    """A stem named by the words, or in brackets by the characters, from `start` to before `end`."""
+
+    stem: str
+    rank: int
+    start: int
+    end: int
 
 
-def _agreed(found: list[re.Match[str]]) -> re.Match[str] | None:
-    """Give the last that is no mixture, as a "drum mix" is drums; None if stems differ."""
-    stems = {_TABLE[match[0]][0] for match in found} - {MIXTURE}
-    if not found or len(stems) > 1 or _MISSING in stems:
+def _stems_in(words: Sequence[str]) -> list[_Match]:
+    """Find all names of stems among words in small letters, from the last to the first."""
+    found, end = [], len(words)
+    while end:
+        for start in range(max(0, end - _LONGEST), end):
+            known = _TABLE.get(tuple(words[start:end]))
+            if known is not None:
+                found.append(_Match(*known, start, end))
+                end = start
+                break
+        else:
+            end -= 1
+    return found
+
+
+def _agreed(found: Sequence[_Match]) -> _Match | None:
+    """Give the first that is no mixture, as a "drum mix" is drums; None if stems differ."""
+    stems = {match.stem for match in found} - {MIXTURE}
+    if len(stems) > 1 or _MISSING in stems:
         return None
-    return max(found, key=lambda match: (_TABLE[match[0]][0] != MIXTURE, match.start()))
+    return min(found, key=lambda match: match.stem == MIXTURE)
+
+
+def _bracketed(text: str) -> list[_Match]:
+    """Find brackets that hold the name of a stem and nothing else, from the last to the first."""
+    found = []
+    for match in _BRACKETS.finditer(text):
+        known = _TABLE.get(tuple(word for word in plain_words(match[1]) if not word.isdigit()))
+        if known and known[0] != _MISSING:
+            found.append(_Match(*known, *match.span()))
+    return found[::-1]
+
+
+def _without_number(words: list[str]) -> list[str]:
+    """Drop a track number, unless it is all there is."""
+    return words[1:] if len(words) > 1 and words[0].isdigit() else words

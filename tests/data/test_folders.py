@@ -112,10 +112,12 @@ def test_a_stray_mix_does_not_make_one_song_of_a_flat_folder(folder):
     assert problems(root, "warning").keys() == {"mix.wav", "demo.wav"}
 
 
-def test_names_with_two_stems_are_refused_in_the_folder_of_a_song(folder):
-    root = folder("a/vocals.wav", "a/bass.wav", "a/drums and piano.wav")
+def test_names_with_two_stems_are_refused(folder):
+    root = folder("a/vocals.wav", "a/bass.wav", "a/drums and piano.wav", "B - vocals bass.wav")
     assert found(root)["a"] == {"vocals": ["vocals.wav"], "bass": ["bass.wav"]}
-    assert "drums and other: call it" in problems(root, "warning")["drums and piano.wav"]
+    refused = problems(root, "warning")
+    assert "drums and other: call it" in refused["drums and piano.wav"]
+    assert "bass and vocals" in refused["B - vocals bass.wav"]
     assert stem_at_end("All About That Bass - Vocals").stem == "vocals"
 
 
@@ -143,8 +145,10 @@ def test_stem_files(folder):
         ("MySong", "mixture"),
         ("MySong (Master)", "mixture"),
         ("04_Kick_in", "drums"),
+        ("MySong drumkit", "drums"),
         ("drum mix", "drums"),
         ("Bass Guitar", "bass"),
+        ("bass synth", "bass"),
         ("03 synth", "other"),
         ("MySong bass (Vocals) v2", "vocals"),
         ("Kazoo", "other"),
@@ -279,7 +283,9 @@ def test_recordings(folder, tmp_path):
         ("Song - no_vocals", "instrumental", "Song"),
         ("a_song_no_vocals", "instrumental", "a_song"),
         ("01 Without_Vox", "instrumental", "01"),
+        ("I Said No_vocals", "vocals", "I Said No"),
         ("I Said No - vocals", "vocals", "I Said No"),
+        ("Song - off vocal", "instrumental", "Song"),
     ],
 )
 def test_a_track_without_vocals_is_an_instrumental(text, stem, song):
