@@ -254,9 +254,9 @@ def test_a_config_can_name_another_network_and_loss(music, tmp_path, optimizer):
         f"  model: {{class_path: {__name__}.Quarter, init_args: {{bins: 128}}}}\n"
         f"  loss: {{class_path: {__name__}.Squared}}\n"
     )
-    # It replaces the network of the first config.
+    # They replace the network of the first config, and a loss of ours.
     plan = ("--trainer.max_steps", "3", "--trainer.val_check_interval", "3")
-    fit(music, tmp_path, "--config", str(other), *plan)
+    fit(music, tmp_path, "--model.loss.waveform", "0.5", "--config", str(other), *plan)
     saved = state(tmp_path)
     assert saved["state_dict"]["model.unet.level"] != -1
     assert json.loads(saved[PROVENANCE_KEY])["loss"].endswith("Squared")
