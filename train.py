@@ -11,9 +11,9 @@ if __name__ == "__main__":
         for package in ("pytorch_lightning", "jsonargparse"):
             if importlib.util.find_spec(package) is None:
                 raise MissingExtraError(package, "train")
-        from songsplit.training.lightning_cli import build_cli
+        from songsplit.training.lightning_cli import TrainingCLI
 
         sys.path.append(str(Path.cwd()))  # where networks and losses of one's own may lie
-        build_cli()
+        TrainingCLI()
     except (SongsplitError, OSError) as error:
         sys.exit(f"songsplit: {error}")

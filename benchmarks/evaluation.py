@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from songsplit.data.musdb import SAMPLE_RATE
+from songsplit.data.sources import SAMPLE_RATE
 from songsplit.evaluation.bss_eval import ReferenceStatistics, frame_sdr
 from songsplit.evaluation.references import musdb_songs
 from songsplit.evaluation.systems import ideal_ratio_mask

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from songsplit.data.datamodule import StemDataModule
 from songsplit.data.songs import BACKING_PARTS, VOCALS
 from songsplit.training.callbacks import MovingAverage
-from songsplit.training.lightning_cli import TrainingCLI, build_cli
+from songsplit.training.lightning_cli import TrainingCLI
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 WARM_UP = 3  # steps that do not count: memory is found, kernels are chosen
@@ -57,7 +57,7 @@ def parsed(config: Path, songs: Path, cache: Path) -> TrainingCLI:
     """Build network and data of a config, with made-up songs for its sources."""
     sources = f'{{"noise": {{"kind": "songs", "path": "{songs}"}}}}'
     data = [f"--data.sources={sources}", f"--data.cache={cache}"]
-    return build_cli([f"--config={config}", *data, "--trainer.logger=false"], run=False)
+    return TrainingCLI([f"--config={config}", *data, "--trainer.logger=false"], run=False)
 
 
 def loader_seconds(data: StemDataModule, batches: int) -> float:
@@ -111,7 +111,7 @@ def main() -> None:
         for name in names:
             cli = parsed(CONFIGS / f"{name}.yaml", songs, cache)
             data: StemDataModule = cli.datamodule
-            data.prepare_data()
+            data.setup()
             loading = loader_seconds(data, options.steps)
             batches = [data.train_batches().batch(0)] * (options.steps + WARM_UP)
             # A list serves as a data set.

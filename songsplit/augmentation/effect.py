@@ -27,9 +27,9 @@ def log_uniform(items: int, bounds: Range, generator: Generator) -> Tensor:
     return uniform(items, (math.log(low), math.log(high)), generator).exp()
 
 
-def within(low: float, high: float, *, log: bool = False) -> dict[str, Any]:
-    """Describe a setting: its bounds, and whether amounts are drawn on a logarithmic scale."""
-    return {"bounds": (low, high), "draw": log_uniform if log else uniform}
+def within(low: float, high: float) -> dict[str, Any]:
+    """Describe the bounds of a setting."""
+    return {"bounds": (low, high)}
 
 
 def check_settings(section: str, settings: Any) -> None:
@@ -38,9 +38,9 @@ def check_settings(section: str, settings: Any) -> None:
         low, high = known.metadata["bounds"]
         value = getattr(settings, known.name)
         values = value if isinstance(value, tuple | list) else (value,)
-        holds = bool(values) and all(low <= number <= high for number in values)
+        holds = all(low <= number <= high for number in values)
         needed = f"lie between {low:g} and {high:g}"
-        if isinstance(known.default, tuple) and len(known.default) == 2:
+        if isinstance(known.default, tuple):
             holds = holds and len(values) == 2 and values[0] <= values[1]
             needed = f"be a lowest and a highest value between {low:g} and {high:g}"
         if not holds:
@@ -84,11 +84,8 @@ class ItemEffect(Effect):
             items[where] = self._change(items[where], sample_rate, *chosen)
 
     def _draw(self, items: int, generator: Generator) -> tuple[Tensor, ...]:
-        """Draw amounts, each of shape (items, ...) on the CPU: one from each range."""
-        _, *ranges = fields(self)  # after the share
-        return tuple(
-            known.metadata["draw"](items, getattr(self, known.name), generator) for known in ranges
-        )
+        """Draw amounts, each of shape (items, ...) on the CPU."""
+        raise NotImplementedError
 
     def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
         """Return all of the items, changed by their amounts, which are on the CPU."""

@@ -17,19 +17,33 @@ from songsplit.augmentation.effect import (
     Range,
     amplitude,
     choose,
+    log_uniform,
     move,
     root_mean_square,
     uniform,
     with_level,
     within,
 )
-from songsplit.augmentation.playback import synthesize
+from songsplit.augmentation.pitch import synthesize
+
+# Peaks of music lie 10 to 15 dB above its root mean square.
+_DRIVE = (-12.0, 3.0)  # dB of the root mean square above the level at which the curve bends
+_ASYMMETRY = (0.0, 0.4)  # offset of the curve in units of that level; it adds even harmonics
+_LOWEST = 20.0  # Hz; what an asymmetrical curve adds below is no sound
 
 _FRAME = 128  # samples over which the compressor measures a level
-_LOWEST = 20.0  # Hz; what an asymmetrical curve adds below is no sound
+_THRESHOLD = (-10.0, 3.0)  # dB, relative to the root mean square
+_RATIO = (1.5, 6.0)  # dB at the input for one dB at the output, above the threshold
+_ATTACK = (0.002, 0.03)  # seconds; time constant with which the gain falls
+_RELEASE = (0.05, 0.4)  # seconds in which the gain rises by 10 dB
 
 _N_FFT = 512  # of the spectrogram in which the tail of a reverberation is shaped
 _LOW, _HIGH = 500.0, 10_000.0  # Hz; between them the decay gets faster
+_DAMPING = (0.2, 0.7)  # time of the decay at 10 kHz, as a share of the one at 500 Hz
+_PRE_DELAY = (0.0, 0.06)  # seconds between the direct sound and the reverberation
+
+_WIDTH = (0.0, 1.5)  # factor of the side signal; 0 is mono, 1 changes nothing
+_MONO = 0.2  # share of the items of another width that become mono altogether
 
 
 @dataclass(frozen=True)
@@ -40,19 +54,12 @@ class Saturation(ItemEffect):
 
     followed by a high-pass at 20 Hz, because the mean of an asymmetrical curve follows the
     level.
-
-    Attributes
-    ----------
-    drive : tuple of float
-        Range in dB of the item's root mean square above the level at which the curve
-        bends. Peaks of music lie 10 to 15 dB above its root mean square.
-    asymmetry : tuple of float
-        Range of the offset of the curve, in units of that level; it adds even harmonics.
     """
 
     share: float = field(default=0.04, metadata=within(0, 1))
-    drive: Range = field(default=(-12.0, 3.0), metadata=within(-60, 60))
-    asymmetry: Range = field(default=(0.0, 0.4), metadata=within(0, 2))
+
+    def _draw(self, items: int, generator: Generator) -> tuple[Tensor, ...]:
+        return uniform(items, _DRIVE, generator), uniform(items, _ASYMMETRY, generator)
 
     def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
         drive, asymmetry = (move(amount, items.device)[:, None, None] for amount in amounts)
@@ -75,24 +82,14 @@ class Compression(ItemEffect):
     exponential, as in the smooth decoupled detector of Giannoulis, Massberg and Reiss
     (2012), "Digital dynamic range compressor design", except that the release is a
     straight line in dB. Both have closed forms, so no sample waits for the one before.
-
-    Attributes
-    ----------
-    threshold : tuple of float
-        Range in dB, relative to the item's root mean square.
-    ratio : tuple of float
-        Range of dB at the input for one dB at the output, above the threshold.
-    attack : tuple of float
-        Range in seconds of the time constant with which the gain falls.
-    release : tuple of float
-        Range of the seconds in which the gain rises by 10 dB.
     """
 
     share: float = field(default=0.05, metadata=within(0, 1))
-    threshold: Range = field(default=(-10.0, 3.0), metadata=within(-60, 60))
-    ratio: Range = field(default=(1.5, 6.0), metadata=within(1, 100, log=True))
-    attack: Range = field(default=(0.002, 0.03), metadata=within(1e-4, 1, log=True))
-    release: Range = field(default=(0.05, 0.4), metadata=within(1e-3, 10, log=True))
+
+    def _draw(self, items: int, generator: Generator) -> tuple[Tensor, ...]:
+        threshold = uniform(items, _THRESHOLD, generator)
+        others = (log_uniform(items, x, generator) for x in (_RATIO, _ATTACK, _RELEASE))
+        return threshold, *others
 
     def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
         threshold, ratio, attack, release = (move(x, items.device)[:, None] for x in amounts)
@@ -137,23 +134,18 @@ class Reverb(ItemEffect):
     ----------
     seconds : tuple of float
         Range of the time in which the reverberation falls by 60 dB, up to 500 Hz.
-    damping : tuple of float
-        Range of that time at 10 kHz, as a share of the one at 500 Hz.
-    pre_delay : tuple of float
-        Range of the seconds between the direct sound and the reverberation.
     wet : tuple of float
         Range in dB of the energy of the reverberation relative to the direct sound.
     """
 
     share: float = field(default=0.1, metadata=within(0, 1))
-    seconds: Range = field(default=(0.2, 2.5), metadata=within(0.05, 10, log=True))
-    damping: Range = field(default=(0.2, 0.7), metadata=within(0.05, 1))
-    pre_delay: Range = field(default=(0.0, 0.06), metadata=within(0, 0.5))
+    seconds: Range = field(default=(0.2, 2.5), metadata=within(0.05, 10))
     wet: Range = field(default=(-20.0, -4.0), metadata=within(-60, 20))
 
     def _draw(self, items: int, generator: Generator) -> tuple[Tensor, ...]:
-        amounts = super()._draw(items, generator)
-        return *amounts, torch.randint(2**31, (items,), generator=generator)
+        seconds = log_uniform(items, self.seconds, generator)
+        others = [uniform(items, x, generator) for x in (_DAMPING, _PRE_DELAY, self.wet)]
+        return seconds, *others, torch.randint(2**31, (items,), generator=generator)
 
     def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
         changed = items.clone()
@@ -243,22 +235,12 @@ class Polarity(StereoEffect):
 
 @dataclass(frozen=True)
 class StereoWidth(StereoEffect):
-    """Scale the side signal, (L - R) / 2, and leave the mid signal, (L + R) / 2.
-
-    Attributes
-    ----------
-    width : tuple of float
-        Range of the factor of the side signal; 0 is mono, 1 changes nothing.
-    mono : float
-        Share of the changed items that become mono altogether.
-    """
+    """Scale the side signal, (L - R) / 2, and leave the mid signal, (L + R) / 2."""
 
     share: float = field(default=0.1, metadata=within(0, 1))
-    width: Range = field(default=(0.0, 1.5), metadata=within(0, 4))
-    mono: float = field(default=0.2, metadata=within(0, 1))
 
     def _draw(self, items: int, generator: Generator) -> Tensor:
-        width = uniform(items, self.width, generator)
-        width[choose(self.mono, items, generator)] = 0.0
+        width = uniform(items, _WIDTH, generator)
+        width[choose(_MONO, items, generator)] = 0.0
         same, across = (1 + width) / 2, (1 - width) / 2
         return torch.stack([same, across, across, same], dim=1).reshape(items, 2, 2)

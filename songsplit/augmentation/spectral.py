@@ -20,7 +20,18 @@ from songsplit.augmentation.effect import (
 )
 
 _LOWEST = 30.0  # Hz; where the equaliser's curves begin
+_KNOTS = 8  # of these curves, evenly spaced over log frequency up to half the sample rate
+_DEVIATION = 4.0  # standard deviation in dB of the gain at each knot
 
+# Where the gain of a filter has fallen by 3 dB, or the middle of a shelf's slope, in Hz.
+_HIGH_PASS, _LOW_PASS = (40.0, 400.0), (2500.0, 14000.0)
+_LOW_SHELF, _HIGH_SHELF = (80.0, 500.0), (2000.0, 8000.0)
+_ORDERS = (1, 4)  # of high-pass and low-pass; each order falls by 6 dB per octave
+_SHELF_GAIN = (-10.0, 10.0)  # dB
+
+_HIGHEST = (4000.0, 16000.0)  # Hz; the highest frequency that a band limit keeps
+
+_BITRATE = (64.0, 256.0)  # kbit/s, of the stereo MP3 files that are imitated
 _BANDS = 28
 # Set by comparison with LAME on one song: from 64 to 192 kbit/s and up to 16 kHz, the
 # error in each octave comes within 5 dB of the encoder's.
@@ -60,25 +71,15 @@ def band_curves(highest: Tensor, hertz: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Equalizer(CurveEffect):
-    """Random gain curves: lines between knots over log frequency.
-
-    Attributes
-    ----------
-    deviation : float
-        Standard deviation in dB of the gain at each knot.
-    knots : int
-        Their number, evenly spaced over log frequency from 30 Hz to half the sample rate.
-    """
+    """Random gain curves: lines between knots over log frequency."""
 
     share: float = field(default=0.5, metadata=within(0, 1))
-    deviation: float = field(default=4.0, metadata=within(0, 40))
-    knots: int = field(default=8, metadata=within(2, 64))
 
     def _draw(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
         octaves = (hertz.clamp_min(_LOWEST) / _LOWEST).log2()
-        position = octaves / octaves[-1] * (self.knots - 1)
-        hats = (1 - (position - torch.arange(self.knots)[:, None]).abs()).relu()  # (knots, bins)
-        knots = torch.randn(items, self.knots, generator=generator) * self.deviation
+        position = octaves / octaves[-1] * (_KNOTS - 1)
+        hats = (1 - (position - torch.arange(_KNOTS)[:, None]).abs()).relu()  # (knots, bins)
+        knots = torch.randn(items, _KNOTS, generator=generator) * _DEVIATION
         return amplitude((knots[:, :, None] * hats).sum(dim=1))
 
 
@@ -88,31 +89,14 @@ class FilterCurve(CurveEffect):
 
     A high-pass, low-pass, low shelf, high shelf, or a telephone's band of about 300 to 3400 Hz.
     All have the slopes of Butterworth's filters; those of shelves are of the second order.
-
-    Attributes
-    ----------
-    high_pass, low_pass : tuple of float
-        Ranges in Hz of the frequency at which the gain has fallen by 3 dB.
-    order : tuple of int
-        Lowest and highest order of these two; each order falls by 6 dB per octave.
-    low_shelf, high_shelf : tuple of float
-        Ranges in Hz of the frequency in the middle of a shelf's slope.
-    shelf_gain : float
-        Largest gain or loss in dB of a shelf.
     """
 
     share: float = field(default=0.08, metadata=within(0, 1))
-    high_pass: Range = field(default=(40.0, 400.0), metadata=within(1, 100_000))
-    low_pass: Range = field(default=(2500.0, 14000.0), metadata=within(1, 100_000))
-    order: tuple[int, int] = field(default=(1, 4), metadata=within(1, 16))
-    low_shelf: Range = field(default=(80.0, 500.0), metadata=within(1, 100_000))
-    high_shelf: Range = field(default=(2000.0, 8000.0), metadata=within(1, 100_000))
-    shelf_gain: float = field(default=10.0, metadata=within(0, 40))
 
     def _draw(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
-        low, high = self.order
+        low, high = _ORDERS
         order = torch.randint(low, high + 1, (items,), generator=generator).float()
-        decibels = uniform(items, (-self.shelf_gain, self.shelf_gain), generator)
+        decibels = uniform(items, _SHELF_GAIN, generator)
         shelf = torch.full((items,), 2.0)
         steep = torch.full((items,), 6.0)
 
@@ -126,10 +110,10 @@ class FilterCurve(CurveEffect):
 
         kinds = torch.stack(
             [
-                1 - below(self.high_pass, order),
-                below(self.low_pass, order),
-                shelved(below(self.low_shelf, shelf)),
-                shelved(1 - below(self.high_shelf, shelf)),
+                1 - below(_HIGH_PASS, order),
+                below(_LOW_PASS, order),
+                shelved(below(_LOW_SHELF, shelf)),
+                shelved(1 - below(_HIGH_SHELF, shelf)),
                 (1 - below((250, 400), steep)) * below((2800, 4000), steep),
             ]
         )
@@ -139,19 +123,12 @@ class FilterCurve(CurveEffect):
 
 @dataclass(frozen=True)
 class BandLimit(CurveEffect):
-    """Silence everything above a random frequency, as a low sample rate does.
-
-    Attributes
-    ----------
-    frequency : tuple of float
-        Range in Hz of the highest frequency that is kept.
-    """
+    """Silence everything above a random frequency, as a low sample rate does."""
 
     share: float = field(default=0.05, metadata=within(0, 1))
-    frequency: Range = field(default=(4000.0, 16000.0), metadata=within(1, 100_000))
 
     def _draw(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
-        return band_curves(log_uniform(items, self.frequency, generator), hertz)
+        return band_curves(log_uniform(items, _HIGHEST, generator), hertz)
 
 
 @dataclass(frozen=True)
@@ -164,15 +141,12 @@ class LossyCoding(ItemEffect):
     12 dB; bands that the loudest one of the frame would hide become holes, and so does all
     above a cutoff frequency. Every target gets the same real gain in every bin, so the
     targets still add up to the mixture.
-
-    Attributes
-    ----------
-    bitrate : tuple of float
-        Range in kbit/s of the bitrates, of stereo MP3 files, that are imitated.
     """
 
     share: float = field(default=0.08, metadata=within(0, 1))
-    bitrate: Range = field(default=(64.0, 256.0), metadata=within(16, 512, log=True))
+
+    def _draw(self, items: int, generator: Generator) -> tuple[Tensor, ...]:
+        return (log_uniform(items, _BITRATE, generator),)
 
     def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
         """Code mixtures of complex64 spectrograms (items, targets, 2, bins, frames)."""

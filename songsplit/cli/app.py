@@ -23,7 +23,7 @@ import songsplit
 from songsplit.cli import separate
 from songsplit.cli.display import say, telling_errors
 from songsplit.cli.info import info
-from songsplit.data.commands import app as data_app
+from songsplit.data.check import app as data_app
 from songsplit.errors import MissingExtraError, OutputExistsError
 
 _DEFAULT_COMMAND = "split"

@@ -1,8 +1,8 @@
 """Training audio, decoded once into a folder of memory-mapped arrays.
 
-For each stem there is one ``.npy`` file of 16-bit samples, and for each song a ``.json`` file
-with the factors that restore the levels. Their names are a hash of the paths, sizes and times
-of modification of the song's files. ``index.json`` lists the clips of each source.
+Each stem is a ``.npy`` file of 16-bit samples; a ``.json`` file for each song says how long and how
+loud its stems are. Both are named after a hash of the paths, sizes and times of modification of
+the song's files: what has changed is decoded anew.
 """
 
 from __future__ import annotations
@@ -11,28 +11,23 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from songsplit.data.decoding import Audio, check_pair, decode_stems
-from songsplit.data.songs import VOCALS, Song, Split
+from songsplit.data.songs import VOCALS, Audio, OnBad, Song, check_pair, decode_stems
 from songsplit.errors import AudioFileError, DataError
 from songsplit.files import clear_stale_parts, output_errors, whole_file, write_json
 from songsplit.progress import track
 
-OnBad = Literal["skip", "stop"]
-
-_INDEX = "index.json"
-_FORMAT = 3  # version of the folder's layout and of how audio gets into it
+_FORMAT = 4  # version of the folder's layout and of how audio gets into it
 _INAUDIBLE = 1e-9  # peak below which a stem is stored as silence: -180 dB
 _MOST_JOBS = 8
 _THINNING = 8  # every so many samples are enough to compare two stems
@@ -47,24 +42,25 @@ class CachedStem:
     `activity` is the root mean square over both channels of each half second.
     """
 
-    file: str
+    path: Path
     samples: int
     scale: float
     activity: list[float]
 
+    def read_raw(self, start: int, samples: int) -> NDArray[np.int16]:
+        """Copy a part as it is stored, shape (2, n): it may end before `samples`."""
+        return np.array(_map_file(self.path)[:, start : start + samples])
+
+    def read(self) -> Audio:
+        """Read all of it at its level, float32 of shape (2, samples)."""
+        return self.read_raw(0, self.samples) * np.float32(self.scale)
+
 
 @dataclass(frozen=True)
 class Clip:
-    """A cached song, or a recording of a single stem.
+    """A song, or a recording of a single stem, in the cache."""
 
-    `size` is that of the files it was decoded from, in bytes. `bandwidth` is as in :class:`Song`.
-    """
-
-    name: str
-    source: str
-    split: Split
-    bandwidth: float | None
-    size: int
+    song: Song
     stems: dict[str, CachedStem]
 
     @property
@@ -78,101 +74,36 @@ class Clip:
         return [name for name in self.stems if name != VOCALS]
 
 
-class ClipCache:
-    """A filled cache folder; may be pickled, and used after a fork.
-
-    A DataError says that it is not filled, or holds audio at another rate than `sample_rate`.
-    """
-
-    def __init__(self, folder: str | os.PathLike[str], sample_rate: int | None = None) -> None:
-        self.folder = Path(folder).expanduser()
-        path = self.folder / _INDEX
-        try:
-            index = json.loads(path.read_text(encoding="utf-8"))
-            if index["format"] != _FORMAT:
-                raise ValueError(f"format {index['format']} instead of {_FORMAT}")
-            self.sample_rate = int(index["sample_rate"])
-            self.clips = [_parse_clip(entry) for own in index["sources"].values() for entry in own]
-        except FileNotFoundError:
-            raise DataError(
-                f"{path} not found: choose a cache folder that has been filled, or give the "
-                "paths of the sources to fill it from"
-            ) from None
-        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"{path} is damaged or of another version ({error!r}): delete the folder and fill "
-                "it again"
-            ) from error
-        if sample_rate not in (None, self.sample_rate):
-            raise DataError(
-                f"{self.folder} holds audio at {self.sample_rate} Hz, not {sample_rate} Hz: use "
-                "another folder"
-            )
-
-    def select(self, sources: Iterable[str]) -> list[Clip]:
-        """Return the clips of some sources in their order; a DataError names one without."""
-        held = _by_source(self.clips)
-        for source in sources:
-            if source not in held:
-                raise DataError(
-                    f"{self.folder} holds no clips of the source {source!r}, only "
-                    f"{', '.join(sorted(held)) or 'nothing'}: give the source's path to fill the "
-                    "cache from"
-                )
-        return [clip for source in sources for clip in held[source]]
-
-    def read_raw(self, clip: Clip, stem: str, start: int, samples: int) -> NDArray[np.int16]:
-        """Copy part of a stem as it is stored, shape (2, n): it may end before `samples`."""
-        return np.array(_map_file(self.folder / clip.stems[stem].file)[:, start : start + samples])
-
-    def read(self, clip: Clip, stem: str) -> Audio:
-        """Read a stem at its level, float32 of shape (2, clip.samples)."""
-        audio = np.zeros((2, clip.samples), np.float32)
-        raw = self.read_raw(clip, stem, 0, clip.samples)
-        audio[:, : raw.shape[1]] = raw * np.float32(clip.stems[stem].scale)
-        return audio
-
-
 def fill_cache(
-    songs: Mapping[str, Sequence[Song]],
+    songs: Sequence[Song],
     folder: str | os.PathLike[str],
     sample_rate: int,
-    *,
     on_bad: OnBad = "skip",
-) -> ClipCache:
-    """Decode into a cache folder what it does not hold yet.
+) -> list[Clip]:
+    """Give the clips of songs, of which those that a folder does not hold are decoded into it.
 
-    `songs` says what each source consists of from now on; what the folder holds of other
-    sources stays. If another process is filling the folder, this one waits for it. Songs that
-    cannot be used are left out with a warning, or with ``on_bad="stop"`` are a DataError.
+    If another process is filling the folder, this one waits for it. Songs that cannot be used
+    are left out with a warning, or with ``on_bad="stop"`` are a DataError; so is a source of which
+    none is left.
     """
     target = Path(folder).expanduser()
     with output_errors(target), _locked(target):
         clear_stale_parts(target)
-        filled = (target / _INDEX).exists()
-        before = _by_source(ClipCache(target, sample_rate).clips) if filled else {}
-        listed = [replace(song, source=name) for name, own in songs.items() for song in own]
-        results = make_clips(listed, sample_rate, f"decoding into {target}", target)
-        bad = [
-            f"{song.source}/{song.name}: {result}"
-            for song, result in zip(listed, results, strict=True)
-            if isinstance(result, Exception)
-        ]
-        if bad and on_bad == "stop":
-            raise DataError(f"{len(bad)} of {len(listed)} songs cannot be used, for one {bad[0]}")
-        for text in bad:
+        clips = make_clips(songs, sample_rate, f"decoding into {target}", target)
+    made = [clip for clip in clips if isinstance(clip, Clip)]
+    missing = {song.source for song in songs} - {clip.song.source for clip in made}
+    for song, error in zip(songs, clips, strict=True):
+        if isinstance(error, Exception):
+            text = f"{song.source}/{song.name}: {error}"
+            if on_bad == "stop":
+                bad = len(songs) - len(made)
+                raise DataError(f"{bad} of {len(songs)} songs cannot be used, such as {text}")
+            if song.source in missing:
+                raise DataError(
+                    f"no song of the source {song.source!r} can be used, such as {text}"
+                )
             warnings.warn(f"left out: {text}", stacklevel=2)
-        made = _by_source(result for result in results if isinstance(result, Clip))
-        for name in songs:
-            if name not in made:
-                reason = "".join(f", for one {text}" for text in bad[:1])
-                raise DataError(f"no song of the source {name!r} can be used{reason}")
-        sources = before | made
-        if sources != before:
-            content = {name: [asdict(clip) for clip in own] for name, own in sources.items()}
-            index = {"format": _FORMAT, "sample_rate": sample_rate, "sources": content}
-            write_json(target / _INDEX, index)
-    return ClipCache(target)
+    return made
 
 
 @contextmanager
@@ -182,7 +113,7 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except OSError:
-        if not (folder / _INDEX).exists():
+        if not any(folder.glob("*.json")):
             raise
     try:
         yield
@@ -201,7 +132,9 @@ def make_clips(
 
     def make(song: Song) -> Clip | Exception:
         try:
-            return _make_clip(song, sample_rate, folder)
+            key = _key(song, sample_rate)
+            stems = None if folder is None else _find(folder, key)
+            return Clip(song, stems or _decode(song, sample_rate, folder, key))
         except (AudioFileError, DataError) as error:
             return error
 
@@ -210,70 +143,67 @@ def make_clips(
         return list(track(pool.map(make, songs), description, len(songs)))
 
 
-def _make_clip(song: Song, sample_rate: int, folder: Path | None) -> Clip:
-    key, size = _key(song, sample_rate)
-    held = None if folder is None else _find_clip(folder, key)
-    if held is not None:
-        return replace(
-            held, name=song.name, source=song.source, split=song.split, bandwidth=song.bandwidth
-        )
-    stems, thinned = {}, {}
-    for name, audio in decode_stems(song, sample_rate):
-        stems[name] = _store_stem(audio, folder, f"{key}-{name}.npy", sample_rate)
-        thinned[name] = audio[:, ::_THINNING].copy()
-    clip = Clip(song.name, song.source, song.split, song.bandwidth, size, stems)
-    if not any(stem.scale for stem in stems.values()):
-        paths = ", ".join(str(path) for path in sorted({part.path for part in song.parts}))
-        raise DataError(f"every stem is silent ({paths}): replace the files or leave them out")
-    if VOCALS in stems and clip.backing:
-        check_pair(thinned)
-    if folder is not None:
-        write_json(folder / f"{key}.json", asdict(clip))
-    return clip
-
-
-def _key(song: Song, sample_rate: int) -> tuple[str, int]:
-    """Name a song after all that its decoded audio depends on; also give its bytes."""
+def _key(song: Song, sample_rate: int) -> str:
+    """Name a song after all that its decoded audio depends on."""
     try:
-        states = {part.path: part.path.stat() for part in song.parts}
+        states = {str(part.path.absolute()): part.path.stat() for part in song.parts}
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
     parts = {
         name: [[str(part.path.absolute()), part.stream] for part in of_stem]
         for name, of_stem in song.stems.items()
     }
-    dates = [[str(p.absolute()), s.st_size, s.st_mtime_ns] for p, s in states.items()]
-    text = json.dumps([_FORMAT, sample_rate, parts, song.subtracts, sorted(dates)])
-    digest = hashlib.sha256(text.encode()).hexdigest()[:32]
-    return digest, sum(state.st_size for state in states.values())
+    dates = sorted([path, state.st_size, state.st_mtime_ns] for path, state in states.items())
+    text = json.dumps([_FORMAT, sample_rate, parts, song.subtracts, dates])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _find_clip(folder: Path, key: str) -> Clip | None:
-    """Return a clip, if the folder holds all of it."""
+def _find(folder: Path, key: str) -> dict[str, CachedStem] | None:
+    """Return the stems of a song, if the folder holds all of them."""
     try:
-        clip = _parse_clip(json.loads((folder / f"{key}.json").read_text(encoding="utf-8")))
-        files = [(stem, (folder / stem.file).stat().st_size) for stem in clip.stems.values()]
-        return clip if all(size > 4 * stem.samples for stem, size in files) else None
-    except (OSError, KeyError, TypeError, ValueError):
+        held = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+        stems = {name: CachedStem(folder / f"{key}-{name}.npy", *held[name]) for name in held}
+        whole = all(stem.path.stat().st_size > 4 * stem.samples for stem in stems.values())
+    except (OSError, TypeError, ValueError):
         return None
+    return stems if whole else None
 
 
-def _store_stem(audio: Audio, folder: Path | None, file: str, sample_rate: int) -> CachedStem:
-    """Write a stem with its peak as the largest 16-bit value, and measure it."""
-    peak = float(np.abs(audio).max(initial=0))
-    scale = peak / 32767 if peak >= _INAUDIBLE else 0.0
+def _decode(song: Song, sample_rate: int, folder: Path | None, key: str) -> dict[str, CachedStem]:
+    stems, thinned = {}, {}
+    for name, audio in decode_stems(song, sample_rate):
+        peak = float(np.abs(audio).max(initial=0))
+        scale = peak / 32767 if peak >= _INAUDIBLE else 0.0
+        path = (folder or Path()) / f"{key}-{name}.npy"
+        if folder is not None:
+            _write_stem(path, audio, scale)
+        stems[name] = CachedStem(path, audio.shape[1], scale, _activity(audio, sample_rate))
+        thinned[name] = audio[:, ::_THINNING].copy()
+    if not any(stem.scale for stem in stems.values()):
+        paths = ", ".join(str(path) for path in sorted({part.path for part in song.parts}))
+        raise DataError(f"every stem is silent ({paths}): replace the files or leave them out")
+    if VOCALS in stems and len(stems) > 1:
+        check_pair(thinned)
     if folder is not None:
-        raw = np.zeros(audio.shape, np.int16)
-        if scale:
-            np.rint(audio / np.float32(scale), out=raw, casting="unsafe")
-        with whole_file(folder / file) as stream:
-            np.save(stream, raw)
+        held = {name: [stem.samples, stem.scale, stem.activity] for name, stem in stems.items()}
+        write_json(folder / f"{key}.json", held)
+    return stems
+
+
+def _write_stem(path: Path, audio: Audio, scale: float) -> None:
+    """Write a stem with its peak as the largest 16-bit value."""
+    raw = np.zeros(audio.shape, np.int16)
+    if scale:
+        np.rint(audio / np.float32(scale), out=raw, casting="unsafe")
+    with whole_file(path) as stream:
+        np.save(stream, raw)
+
+
+def _activity(audio: Audio, sample_rate: int) -> list[float]:
     block = max(sample_rate // 2, 1)
     pieces = (audio[:, start : start + block] for start in range(0, audio.shape[1], block))
-    activity = [
-        float(f"{np.sqrt(np.mean(np.square(piece), dtype=np.float64)):.5g}") for piece in pieces
-    ]
-    return CachedStem(file, audio.shape[1], scale, activity)
+    levels = (np.sqrt(np.mean(np.square(piece), dtype=np.float64)) for piece in pieces)
+    return [float(f"{level:.5g}") for level in levels]
 
 
 @lru_cache(_OPEN_FILES)
@@ -283,15 +213,3 @@ def _map_file(path: Path) -> NDArray[np.int16]:
     except (OSError, EOFError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}): fill the cache again") from error
     return mapped
-
-
-def _by_source(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
-    found: dict[str, list[Clip]] = {}
-    for clip in clips:
-        found.setdefault(clip.source, []).append(clip)
-    return found
-
-
-def _parse_clip(entry: dict[str, Any]) -> Clip:
-    stems = {name: CachedStem(**stem) for name, stem in entry["stems"].items()}
-    return Clip(**{**entry, "stems": stems})

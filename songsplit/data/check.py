@@ -1,20 +1,22 @@
-"""Checking training data: the dry run of filling the cache."""
+"""The command ``songsplit data check``: a dry run of filling the cache."""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
-from rich.table import Table
-from rich.text import Text
+import typer
 
-from songsplit.data.cache import Clip, make_clips
-from songsplit.data.folders import require_songs
-from songsplit.data.songs import STEM_FILE_SUFFIX, Song
-from songsplit.data.sources import SourceKind, scan_source
-from songsplit.errors import ConfigError
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from songsplit.data.cache import Clip
+    from songsplit.data.songs import Song
+
+app = typer.Typer(help="Look after training data.", no_args_is_help=True)
 
 _SAMPLE_RATE = 44100
 
@@ -30,12 +32,46 @@ class Row:
     remark: str
 
 
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="Folder of training data.", show_default=False)],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="What is in it: songs, vocals, instrumentals or musdb.",
+            show_default="musdb or songs, whichever is found",
+        ),
+    ] = None,
+) -> None:
+    """Decode training data as a training would, without keeping anything.
+
+    Shows which songs would be used, with which stems, and which would not, and why. The exit
+    status is 1 if none can be used.
+    """
+    from rich.console import Console
+
+    rows = check_folder(folder, kind)
+    # Wide enough for all columns also where the output goes to a file.
+    console = Console() if sys.stdout.isatty() else Console(width=140)
+    console.print(table(rows))
+    if not any(row.used for row in rows):
+        raise typer.Exit(1)
+
+
 def check_folder(folder: Path, kind: str | None = None) -> list[Row]:
     """Decode everything in a folder as training would, and say what would be used.
 
     Without a kind, the folder is taken for MUSDB18 or for songs, whichever is found. A
     ConfigError says that the kind is unknown, a DataError that nothing of it is there.
     """
+    # Slow to import, and --help should be quick.
+    from songsplit.data.cache import make_clips
+    from songsplit.data.folders import require_songs
+    from songsplit.data.songs import STEM_FILE_SUFFIX
+    from songsplit.data.sources import SourceKind, scan_source
+    from songsplit.errors import ConfigError
+
     root = Path(folder).expanduser()
     if kind is None:
         train = root / "train"
@@ -43,7 +79,7 @@ def check_folder(folder: Path, kind: str | None = None) -> list[Row]:
         kind = "musdb" if is_musdb else "songs"
     if kind not in get_args(SourceKind):
         raise ConfigError(f"kind {kind!r} is unknown: use {', '.join(get_args(SourceKind))}")
-    scan = scan_source("", cast(SourceKind, kind), root)
+    scan = scan_source("", cast("SourceKind", kind), root)
     if not scan.problems:
         require_songs(root, scan)
     clips = make_clips(scan.songs, _SAMPLE_RATE, "checking")
@@ -53,28 +89,6 @@ def check_folder(folder: Path, kind: str | None = None) -> list[Row]:
         used = False if problem.severity == "error" else None
         rows.append(Row(name, used, [], None, problem.text))
     return rows
-
-
-def table(rows: list[Row]) -> Table:
-    """Lay out what was found."""
-    hours: Counter[str] = Counter()
-    found = Table("song or file", "used", "stems", "length", "remark")
-    for row in rows:
-        text, style = {True: ("yes", "green"), False: ("no", "bold red"), None: ("-", "dim")}[
-            row.used
-        ]
-        length = ""
-        if row.seconds is not None:
-            length = f"{int(row.seconds // 60)}:{row.seconds % 60:04.1f}"
-            hours.update(dict.fromkeys(row.stems, row.seconds / 3600))
-        name, remark = Text(row.name), Text(row.remark)
-        found.add_row(name, Text(text, style), ", ".join(row.stems), length, remark)
-    usable = sum(row.used is True for row in rows)
-    songs = sum(row.used is not None for row in rows)
-    found.caption = f"{usable} of {songs} songs can be used"
-    if hours:
-        found.caption += "; hours: " + ", ".join(f"{stem} {hours[stem]:.2f}" for stem in hours)
-    return found
 
 
 def _row(song: Song, result: Clip | Exception) -> Row:
@@ -89,3 +103,26 @@ def _row(song: Song, result: Clip | Exception) -> Row:
         remarks.append(f"silent: {', '.join(silent)}")
     seconds = result.samples / _SAMPLE_RATE
     return Row(song.name, True, list(result.stems), seconds, "; ".join(remarks))
+
+
+def table(rows: list[Row]) -> Table:
+    """Lay out what was found."""
+    from rich.table import Table
+    from rich.text import Text
+
+    hours: Counter[str] = Counter()
+    found = Table("song or file", "used", "stems", "length", "remark")
+    for row in rows:
+        used = {True: "[green]yes", False: "[bold red]no", None: "[dim]-"}[row.used]
+        length = ""
+        if row.seconds is not None:
+            length = f"{int(row.seconds // 60)}:{row.seconds % 60:04.1f}"
+            hours.update(dict.fromkeys(row.stems, row.seconds / 3600))
+        # As text, since names and remarks may hold brackets, which would be taken for markup.
+        found.add_row(Text(row.name), used, ", ".join(row.stems), length, Text(row.remark))
+    usable = sum(row.used is True for row in rows)
+    songs = sum(row.used is not None for row in rows)
+    found.caption = f"{usable} of {songs} songs can be used"
+    if hours:
+        found.caption += "; hours: " + ", ".join(f"{stem} {hours[stem]:.2f}" for stem in hours)
+    return found

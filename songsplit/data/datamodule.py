@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
-from songsplit.data.cache import ClipCache, OnBad, fill_cache
+from songsplit.data.cache import Clip, fill_cache
 from songsplit.data.sampling import (
     Batch,
     SamplingConfig,
@@ -19,7 +19,7 @@ from songsplit.data.sampling import (
     ValidationClips,
     WholeClip,
 )
-from songsplit.data.songs import INSTRUMENTAL, VOCALS
+from songsplit.data.songs import INSTRUMENTAL, VOCALS, OnBad
 from songsplit.data.sources import SourceConfig, find_source
 from songsplit.errors import ConfigError
 
@@ -47,9 +47,6 @@ class StemDataModule(pl.LightningDataModule):
     sampling : SamplingConfig
     on_bad : {"skip", "stop"}
         Whether songs that cannot be used are named and left out, or end the training.
-    cache_per_node : bool
-        Whether each node has a cache folder of its own, which it fills by itself, rather
-        than one that all nodes see.
     read_samples : int or None
         Samples to read for an example, more than ``chunk_samples`` where augmentation
         shortens it. Set by ``train.py``.
@@ -66,7 +63,6 @@ class StemDataModule(pl.LightningDataModule):
     workers: int = 1
     seed: int = 0
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
-    cache_per_node: bool = False
     on_bad: OnBad = "skip"
     read_samples: int | None = None
     targets: tuple[str, ...] = (VOCALS, INSTRUMENTAL)
@@ -74,8 +70,7 @@ class StemDataModule(pl.LightningDataModule):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.prepare_data_per_node = self.cache_per_node
-        self._cache: ClipCache | None = None
+        self.clips: list[Clip] = []
         if not self.sources:
             raise ConfigError("data.sources is empty: name at least one source")
         for name, least in {"chunk_samples": 1, "batch_size": 1, "workers": 0, "seed": 0}.items():
@@ -84,25 +79,26 @@ class StemDataModule(pl.LightningDataModule):
                     f"data.{name} must be at least {least}, not {getattr(self, name)}"
                 )
 
-    def prepare_data(self) -> None:
-        """Decode what the cache does not hold yet."""
-        songs = {
-            name: find_source(name, source, self.on_bad)
-            for name, source in self.sources.items()
-            if source.path is not None
-        }
-        if songs:
-            self._cache = fill_cache(songs, self.cache, self.sample_rate, on_bad=self.on_bad)
+    def setup(self, stage: str = "fit") -> None:
+        """Find the songs and decode what the cache lacks, in one process; others wait for it."""
+        if not self.clips:
+            songs = [
+                song
+                for name, source in self.sources.items()
+                for song in find_source(name, source, self.on_bad)
+            ]
+            self.clips = fill_cache(songs, self.cache, self.sample_rate, self.on_bad)
 
     def train_batches(self) -> TrainingBatches:
         """Batches for this rank, from the trainer's step on."""
         trainer = self.trainer
         rank, world_size = self._rank()
         return TrainingBatches(
-            self._opened(),
+            self.clips,
             self.sources,
             self.sampling,
             targets=self.targets,
+            sample_rate=self.sample_rate,
             samples=self.chunk_samples,
             read_samples=self.read_samples or self.chunk_samples,
             batch_size=self.batch_size,
@@ -124,8 +120,7 @@ class StemDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[WholeClip]:
         """Clips for this rank to validate on, one at a time because their lengths differ."""
-        clips = ValidationClips(self._opened(), self.sources, self.targets, *self._rank())
-        return DataLoader(clips, batch_size=None)
+        return DataLoader(ValidationClips(self.clips, self.targets, *self._rank()), batch_size=None)
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
@@ -136,27 +131,19 @@ class StemDataModule(pl.LightningDataModule):
 
     def provenance(self) -> Mapping[str, Mapping[str, Any]]:
         """Say what the sources held, for the record that goes with the weights."""
-        cache = self._opened()
         found = {}
         for name, source in self.sources.items():
-            clips = cache.select([name])
+            own = [clip for clip in self.clips if clip.song.source == name]
             found[name] = {
                 "kind": source.kind,
                 "weight": source.weight,
                 "licence": source.licence,
-                "path": None if source.path is None else Path(source.path).name,
-                "clips": len(clips),
-                "seconds": round(sum(clip.samples for clip in clips) / cache.sample_rate, 3),
-                "bytes": sum(clip.size for clip in clips),
+                "path": Path(source.path).name,
+                "clips": len(own),
+                "seconds": round(sum(clip.samples for clip in own) / self.sample_rate, 3),
             }
         return found
 
     def _rank(self) -> tuple[int, int]:
         trainer = self.trainer
         return (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-
-    def _opened(self) -> ClipCache:
-        # Read once: whatever another run makes of the folder, this one goes on with its songs.
-        if self._cache is None:
-            self._cache = ClipCache(self.cache, self.sample_rate)
-        return self._cache

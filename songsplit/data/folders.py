@@ -1,41 +1,99 @@
-"""Songs in folders as people keep them: which files make a song."""
+"""Songs in folders as people keep them: which files make a song, and which stem each file holds.
+
+The name of a file tells its stem. A stem in brackets counts more than all other words. Without
+one, the words after the last separator tell the stem, and in the folder of a song any words, as
+long as they agree.
+"""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from songsplit.audio.formats import audio_files
 from songsplit.data.songs import (
     BACKING_PARTS,
     INSTRUMENTAL,
     MIXTURE,
+    OTHER,
+    STEM_FILE_STREAMS,
     STEM_FILE_SUFFIX,
     VOCALS,
     AudioPart,
     Song,
-    stem_file_song,
-)
-from songsplit.data.stem_names import (
-    StemName,
-    plain_words,
-    stem_at_end,
-    stem_in_folder,
-    stems_named,
 )
 from songsplit.errors import DataError
 
-Severity = Literal["error", "warning", "info"]
+Severity = Literal["error", "warning"]
 
 _LOSSY = {".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".oga", ".opus", ".wma", ".mp2", ".webm"}
 _EXPECTED = (
     "a folder for each song with files named vocals, instrumental, drums, bass, other or "
     f"mixture; or files named 'Song - vocals', 'Song - instrumental'; or *{STEM_FILE_SUFFIX}"
 )
+
+_SINGING = ("vocals", "vocal", "vox", "vocs", "voc", "voice", "voices", "singing", "singer")
+_VOICES = ("lead", "main", "backing", "background", "back", "bg", "harmony", "double", "doubles")
+_WITHOUT = ("no", "non", "without", "minus", "off")
+# For each stem, groups of names. Of a song that has files of several groups, the first group
+# is the finished stem, and the others hold the same audio once more.
+_NAMES: dict[str, list[str]] = {
+    VOCALS: [
+        "acapella, acapellas, acappella, accapella, a cappella, a capella, cappella",
+        ", ".join(" ".join(words) for words in product(["", *_VOICES], _SINGING))
+        + ", bgv, bgvs, bv, bvs, choir, harmonies, ad libs, adlibs, rap",
+    ],
+    INSTRUMENTAL: [
+        "instrumental, instrumentals, instrumental mix, instr, inst",
+        "accompaniment, accompaniments, accomp",
+        ", ".join(" ".join(words) for words in product(_WITHOUT, _SINGING)),
+        "karaoke, minus one, minusone, backing track, backing tracks, backing, playback",
+    ],
+    MIXTURE: [
+        "mixture, mixtures",
+        "mix, full mix, final mix, main mix, stereo mix, original mix, linear mixture, mixdown, "
+        "mix down",
+        "full, full song, original, master, mastered, full master, final master",
+    ],
+    "drums": [
+        "drums, drum, drum kit, drumkit, percussion, percussions, perc, bass drum, kick, "
+        "kick drum, snare, snare drum, hihat, hihats, hi hat, hi hats, hats, tom, toms, cymbal, "
+        "cymbals, overhead, overheads, claps",
+    ],
+    "bass": [
+        "bass, basses, bassline, bass line, bass guitar, electric bass, synth bass, bass synth, "
+        "sub bass, double bass, upright bass",
+    ],
+    OTHER: [
+        "other, others, rest, residual, residuals, remainder, guitar, guitars, acoustic guitar, "
+        "electric guitar, lead guitar, rhythm guitar, piano, keys, keyboard, keyboards, organ, "
+        "synth, synths, synthesizer, lead synth, pad, pads, strings, violin, cello, brass, "
+        "horns, trumpet, sax, saxophone, flute, woodwinds",
+    ],
+}
+_TABLE = {
+    tuple(phrase.split()): (stem, rank)
+    for stem, groups in _NAMES.items()
+    for rank, group in enumerate(groups)
+    for phrase in group.split(", ")
+}
+# "No drums" says that a stem is missing, "no vocals" is an instrumental.
+_MISSING = "missing"
+_TABLE = {(no, *phrase): (_MISSING, 0) for no, phrase in product(_WITHOUT, _TABLE)} | _TABLE
+_LONGEST = max(map(len, _TABLE))
+_WORD = re.compile(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+|\d+")  # LeadVox is two words
+_BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
+# "Song - no_vocals", but not "I Said No_vocals": there, "no" belongs to the title.
+_JOINED_WITHOUT = re.compile(
+    rf"(?:^|(?<=_)|(?<=[-\u2013\u2014\d] ))(?:{'|'.join(_WITHOUT)})_", re.IGNORECASE
+)
+_MARKS = " \t-_.,([{<|~\u2013\u2014"
 
 
 @dataclass(frozen=True)
@@ -72,7 +130,9 @@ def scan_folder(folder: Path, source: str) -> FolderScan:
     for file in files:
         if is_stem_file(file):
             name = _relative(file, root)[: -len(STEM_FILE_SUFFIX)]
-            found.append(stem_file_song(name, source, file))
+            streams = {x: AudioPart(file, index) for index, x in enumerate(STEM_FILE_STREAMS)}
+            stems = {stem: (streams[stem],) for stem in (VOCALS, *BACKING_PARTS)}
+            found.append(Song(name, source, "train", stems, streams[MIXTURE]))
         elif folder_stem := _stem_of_folder(file.parent, root):
             by_song[file.parent.parent][file] = folder_stem
         else:
@@ -82,14 +142,14 @@ def scan_folder(folder: Path, source: str) -> FolderScan:
     for path, named in by_song.items():
         # The folder may itself be that of a song.
         name = root.resolve().name if path == root else _relative(path, root)
-        stems = _chosen(named, problems)
-        if VOCALS in stems and len(stems) > 1:
-            parts = {stem: tuple(map(AudioPart, files)) for stem, files in stems.items()}
+        files_of = _chosen(named, problems)
+        if VOCALS in files_of and len(files_of) > 1:
+            parts = {stem: tuple(map(AudioPart, files)) for stem, files in files_of.items()}
             (mixture,) = parts.pop(MIXTURE, (None,))
             found.append(Song(name, source, "train", parts, mixture))
             continue
         lacking = "no vocals: add a file named vocals"
-        if VOCALS in stems:
+        if VOCALS in files_of:
             lacking = "vocals alone: add an instrumental, the other stems or the mixture"
         there = ", ".join(file.name for file in sorted(named))
         problems.append(Finding(path, f"not used, {lacking} (found: {there})", "error"))
@@ -176,16 +236,16 @@ def _is_complete(named: Mapping[Path, StemName]) -> bool:
 def _chosen(named: Mapping[Path, StemName], problems: list[Finding]) -> dict[str, list[Path]]:
     """Decide which of a song's files are used for which stem."""
 
-    def leave_out(files: Iterable[Path], used: Sequence[Path], severity: Severity) -> None:
+    def leave_out(files: Iterable[Path], used: Sequence[Path]) -> None:
         text = f"not used: {', '.join(file.name for file in used)} taken instead"
-        problems.extend(Finding(file, text, severity) for file in files)
+        problems.extend(Finding(file, text) for file in files)
 
     # Of files that differ in their format alone, one is kept.
     # WAV comes last in the alphabet, and is preferred to FLAC.
     kept: dict[str, Path] = {}
     for file in sorted(named, key=lambda f: (f.suffix.lower() not in _LOSSY, f), reverse=True):
         if (twin := kept.setdefault(str(file.with_suffix("")).casefold(), file)) != file:
-            leave_out([file], [twin], "warning")
+            leave_out([file], [twin])
     stems: dict[str, list[Path]] = {}
     for stem in (VOCALS, INSTRUMENTAL, *BACKING_PARTS, MIXTURE):
         files = sorted(file for file in kept.values() if named[file].stem == stem)
@@ -193,13 +253,12 @@ def _chosen(named: Mapping[Path, StemName], problems: list[Finding]) -> dict[str
             best = min(named[file].rank for file in files)
             used = [file for file in files if named[file].rank == best]
             stems[stem] = used[:1] if stem == MIXTURE else used
-            leave_out([f for f in files if f not in stems[stem]], stems[stem], "warning")
+            leave_out([f for f in files if f not in stems[stem]], stems[stem])
+    # An instrumental holds the same as its parts.
+    parts = [stem for stem in BACKING_PARTS if stem in stems]
     if INSTRUMENTAL in stems:
-        separate = [stem for stem in BACKING_PARTS if stem in stems]
-        dropped = [INSTRUMENTAL] if len(separate) == len(BACKING_PARTS) else separate
-        unused = [file for stem in dropped for file in stems.pop(stem)]
-        used = [f for stem, files in stems.items() if stem not in (VOCALS, MIXTURE) for f in files]
-        leave_out(unused, sorted(used), "info")
+        for stem in [INSTRUMENTAL] if len(parts) == len(BACKING_PARTS) else parts:
+            del stems[stem]
     return stems
 
 
@@ -226,3 +285,114 @@ def is_stem_file(file: Path) -> bool:
 def _relative(path: Path, root: Path) -> str:
     """Write a path below the root the same way on every system."""
     return unicodedata.normalize("NFC", path.relative_to(root).as_posix())
+
+
+class StemName(NamedTuple):
+    """What the name of a file says: its stem, and `song`, which stands before the stem.
+
+    Of one song's files for one stem, those of the lowest `rank` are used.
+    """
+
+    stem: str
+    rank: int
+    song: str
+
+
+def stem_at_end(text: str) -> StemName | None:
+    """Tell song and stem of ``Song A - Vocals``, ``song_a_drums 2`` or ``Song_(Bass)_v2``.
+
+    A stem in brackets counts more than all other words, and otherwise those after the last
+    separator. The result is None where they do not end with a stem, name two stems, or say
+    that a stem is missing (``no drums``).
+    """
+    text = unicodedata.normalize("NFC", text)
+    if in_brackets := _bracketed(text):
+        match = _agreed(in_brackets)
+        return match and StemName(match.stem, match.rank, text[: match.start].rstrip(_MARKS))
+    text = re.sub(r"[\W\d_]+$", "", text)
+    spaced = _JOINED_WITHOUT.sub(lambda match: match[0][:-1] + " ", text)
+    after_separator = re.split(r"_| [-\u2013\u2014] ", spaced)[-1]
+    words = list(_WORD.finditer(text, len(text) - len(after_separator)))
+    found = _stems_in([word[0].casefold() for word in words])
+    if not found or found[0].end != len(words) or not _agreed(found):
+        return None
+    before = text[: words[found[0].start].start()]
+    return StemName(found[0].stem, found[0].rank, before.rstrip(_MARKS))
+
+
+def stem_in_folder(text: str, folder: str) -> StemName | None:
+    """Tell the stem of a file that lies in the folder of its song.
+
+    A track number and the song's name at the start do not count. A name without any stem
+    is a part of ``other``; the name of the song alone is its mixture. The result is None
+    where the name has the words of two stems, or says that one is missing (``no drums``).
+    """
+    words, song = _without_number(plain_words(text)), _without_number(plain_words(folder))
+    if _TABLE.get(tuple(song), (_MISSING, 0))[0] != _MISSING:
+        song = []  # a folder for the takes of one stem
+    if song and words == song:
+        return StemName(MIXTURE, 1, "")
+    found = _bracketed(unicodedata.normalize("NFC", text))
+    if song and words[: len(song)] == song:
+        words = _without_number(words[len(song) :])
+        found = found[: len(found) - len(_bracketed(folder))]
+    match = _agreed(found or _stems_in(words) or [_Match(OTHER, 0, len(words), len(words))])
+    before = words[: match.start] if match and not found else words
+    return match and StemName(match.stem, match.rank, " ".join(before))
+
+
+def stems_named(text: str) -> list[str]:
+    """Give all stems whose names are in a text, except the mixture, sorted."""
+    return sorted({match.stem for match in _stems_in(plain_words(text))} - {MIXTURE, _MISSING})
+
+
+def plain_words(text: str) -> list[str]:
+    """Split a name into words and numbers in small letters."""
+    return [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFC", text))]
+
+
+class _Match(NamedTuple):
+    """A stem named by the words, or in brackets by the characters, from `start` to before `end`."""
+
+    stem: str
+    rank: int
+    start: int
+    end: int
+
+
+def _stems_in(words: Sequence[str]) -> list[_Match]:
+    """Find all names of stems among words in small letters, from the last to the first."""
+    found, end = [], len(words)
+    while end:
+        for start in range(max(0, end - _LONGEST), end):
+            known = _TABLE.get(tuple(words[start:end]))
+            if known is not None:
+                found.append(_Match(*known, start, end))
+                end = start
+                break
+        else:
+            end -= 1
+    return found
+
+
+def _agreed(found: Sequence[_Match]) -> _Match | None:
+    """Give the first that is no mixture, as a "drum mix" is drums; None if stems differ."""
+    stems = {match.stem for match in found} - {MIXTURE}
+    if len(stems) > 1 or _MISSING in stems:
+        return None
+    return min(found, key=lambda match: match.stem == MIXTURE)
+
+
+def _bracketed(text: str) -> list[_Match]:
+    """Find brackets that hold the name of a stem and nothing else, from the last to the first."""
+    found = []
+    for match in _BRACKETS.finditer(text):
+        known = _TABLE.get(tuple(word for word in plain_words(match[1]) if not word.isdigit()))
+        if known and known[0] != _MISSING:
+            found.append(_Match(*known, *match.span()))
+    return found[::-1]
+
+
+def _without_number(words: list[str]) -> list[str]:
+    """Drop a track number, unless it is all there is."""
+    return words[1:] if len(words) > 1 and words[0].isdigit() else words

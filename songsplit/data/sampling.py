@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from songsplit.data.cache import Clip, ClipCache
+from songsplit.data.cache import Clip
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, OTHER, PART_NAMES, VOCALS
 from songsplit.data.sources import SourceConfig
 from songsplit.errors import ConfigError, DataError
@@ -75,11 +75,12 @@ class TrainingBatches(IterableDataset[Batch]):
     rank. A DataError says that no source with a weight above zero has what is needed.
     """
 
-    cache: ClipCache
+    clips: Sequence[Clip]
     sources: Mapping[str, SourceConfig]
     sampling: SamplingConfig
     _: KW_ONLY
     targets: Sequence[str]
+    sample_rate: int
     samples: int
     read_samples: int
     batch_size: int
@@ -89,7 +90,7 @@ class TrainingBatches(IterableDataset[Batch]):
     world_size: int = 1
 
     def __post_init__(self) -> None:
-        clips = [clip for clip in self.cache.select(self.sources) if clip.split == "train"]
+        clips = [clip for clip in self.clips if clip.song.split == "train"]
         singers = [c for c in clips if VOCALS in c.stems and any(c.stems[VOCALS].activity)]
         backings = _with_backing(clips, self.targets)
         songs = [clip for clip in backings if VOCALS in clip.stems]
@@ -116,12 +117,12 @@ class TrainingBatches(IterableDataset[Batch]):
         for item, (_, chunks) in enumerate(examples):
             for slot, (clip, stem, _) in chunks.items():
                 scales[item, slot] = clip.stems[stem].scale
-                bandwidth[item] = min(bandwidth[item], clip.bandwidth or np.inf)
+                bandwidth[item] = min(bandwidth[item], clip.song.bandwidth or np.inf)
         present = scales > 0
         parts = np.zeros((int(present.sum()), 2, self.read_samples), np.int16)
         for part, (item, slot) in zip(parts, np.argwhere(present), strict=True):
             clip, stem, start = examples[item][1][slot]
-            chunk = self.cache.read_raw(clip, stem, start, self.read_samples)
+            chunk = clip.stems[stem].read_raw(start, self.read_samples)
             if chunk.shape[1] < self.read_samples:
                 _fade_out(chunk)
             part[:, : chunk.shape[1]] = chunk
@@ -140,7 +141,7 @@ class TrainingBatches(IterableDataset[Batch]):
         """Say which clips batch ``number`` is made of, one line for each example."""
         return [
             ", ".join(
-                f"{PART_NAMES[slot]} of {clip.source}/{clip.name} from sample {start}"
+                f"{PART_NAMES[slot]} of {clip.song.source}/{clip.song.name} from sample {start}"
                 for slot, (clip, _, start) in chunks.items()
             )
             for _, chunks in self._examples(number)
@@ -168,7 +169,7 @@ class TrainingBatches(IterableDataset[Batch]):
             clip = first
             if stem != INSTRUMENTAL:
                 # Drums, bass and the rest may come from different songs of one source.
-                clip = self._backings.draw(rng, first.source, stem)
+                clip = self._backings.draw(rng, first.song.source, stem)
             chunks[_slot(stem)] = (clip, stem, self._start(rng, clip))
         return chunks
 
@@ -176,7 +177,7 @@ class TrainingBatches(IterableDataset[Batch]):
         """Draw a place in a song where there is singing, if that is soon found."""
         clip = self._singers.draw(rng)
         activity = np.asarray(clip.stems[VOCALS].activity)
-        block = _ACTIVITY_SECONDS * self.cache.sample_rate
+        block = _ACTIVITY_SECONDS * self.sample_rate
         for _ in range(_ATTEMPTS):
             start = self._start(rng, clip)
             span = activity[int(start / block) : int((start + self.read_samples) / block) + 1]
@@ -199,7 +200,7 @@ class _Pool:
         for name, source in sources.items():
             own = getattr(source, weight)
             amount = source.weight if own is None else own
-            found = [clip for clip in clips if clip.source == name]
+            found = [clip for clip in clips if clip.song.source == name]
             if own and not found:
                 raise DataError(
                     f"the source {name!r} has no clip for training with {what}: "
@@ -266,22 +267,18 @@ class ValidationClips(IterableDataset[WholeClip]):
     only be iterated. A DataError says that no clip has the targets.
     """
 
-    cache: ClipCache
-    sources: Mapping[str, SourceConfig]
+    clips: Sequence[Clip]
     targets: Sequence[str]
     rank: int = 0
     world_size: int = 1
 
     def __post_init__(self) -> None:
-        self.clips = [
-            clip
-            for clip in _with_backing(self.cache.select(self.sources), self.targets)
-            if clip.split == "valid" and VOCALS in clip.stems
-        ]
+        backings = _with_backing(self.clips, self.targets)
+        self.clips = [c for c in backings if c.song.split == "valid" and VOCALS in c.stems]
         if not self.clips:
             raise DataError(
-                f"the sources {', '.join(self.sources)} hold no song for validation: add one with "
-                f"the stems {', '.join(self.targets)}, or raise valid_share"
+                "there is no song for validation: add one with the stems "
+                f"{', '.join(self.targets)}, or raise valid_share"
             )
 
     def __iter__(self) -> Iterator[WholeClip]:
@@ -293,10 +290,13 @@ class ValidationClips(IterableDataset[WholeClip]):
 
     def _read(self, clip: Clip) -> WholeClip:
         silence = np.zeros((2, clip.samples), np.float32)
-        stems = {name: self.cache.read(clip, name) for name in clip.stems}
+        stems = {}
+        for name, stem in clip.stems.items():
+            stems[name] = silence.copy()
+            stems[name][:, : stem.samples] = stem.read()
         if INSTRUMENTAL in self.targets:
             stems[INSTRUMENTAL] = sum((stems[name] for name in clip.backing), silence)
         return {
-            "name": f"{clip.source}/{clip.name}",
+            "name": f"{clip.song.source}/{clip.song.name}",
             "stems": np.stack([stems.get(name, silence) for name in self.targets]),
         }

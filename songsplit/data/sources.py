@@ -1,22 +1,35 @@
-"""Where songs to train on come from: datasets and folders."""
+"""Where songs to train on come from: MUSDB18 and folders.
+
+The songs of MUSDB18 are found and decoded as all others are, rather than by the `musdb` package,
+which needs the ffmpeg program even for WAV files and clips what exceeds full scale. Only the list
+of validation songs is taken from it, so that it stays the one that everybody else reports on.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import math
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, cast, get_args
 
-from songsplit.data.cache import OnBad
-from songsplit.data.folders import FolderScan, find_recordings, require_songs, scan_folder
-from songsplit.data.musdb import scan_musdb, validation_names
-from songsplit.data.songs import INSTRUMENTAL, VOCALS, Song
-from songsplit.errors import ConfigError, DataError
+from songsplit.data.folders import (
+    Finding,
+    FolderScan,
+    find_recordings,
+    require_songs,
+    scan_folder,
+)
+from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, VOCALS, OnBad, Song
+from songsplit.errors import ConfigError, DataError, MissingExtraError
 
 SourceKind = Literal["musdb", "songs", "vocals", "instrumentals"]
+Subset: TypeAlias = Literal["train", "test"]
+
+SAMPLE_RATE = 44100  # of MUSDB18
 
 
 @dataclass(frozen=True)
@@ -30,9 +43,8 @@ class SourceConfig:
         used, with musdb's own validation songs. ``songs`` is a folder of songs, see
         :func:`songsplit.data.folders.scan_folder`. ``vocals`` and ``instrumentals`` are
         folders of recordings of the one or the other alone.
-    path : str or None
-        The folder; ``~`` is the home folder. Without it, what the cache holds
-        under the name of the source is used.
+    path : str
+        The folder; ``~`` is the home folder.
     weight : float
         How often it is drawn from, in relation to other sources; 0 for never.
     vocals_weight, backing_weight, same_song_weight : float or None
@@ -55,7 +67,7 @@ class SourceConfig:
     """
 
     kind: SourceKind
-    path: str | None = None
+    path: str = ""
     weight: float = 1.0
     vocals_weight: float | None = None
     backing_weight: float | None = None
@@ -95,16 +107,15 @@ def find_source(name: str, config: SourceConfig, on_bad: OnBad = "skip") -> list
     Songs that are incomplete are left out with a warning, or with ``on_bad="stop"`` are a
     DataError.
     """
-    if config.path is None:
+    if not config.path:
         raise ConfigError(f"the source {name!r} has no path: say where its songs are")
     path = Path(config.path).expanduser()
     scan = scan_source(name, config.kind, path)
     songs = require_songs(path, scan)
-    problems = [problem for problem in scan.problems if problem.severity != "info"]
-    for problem in problems:
-        if problem.severity == "error" and on_bad == "stop":
-            raise DataError(f"{problem.path}: {problem.text}")
-    if problems:
+    if problems := scan.problems:
+        for problem in problems:
+            if problem.severity == "error" and on_bad == "stop":
+                raise DataError(f"{problem.path}: {problem.text}")
         warnings.warn(
             f"{path}: {len(problems)} songs or files are left out, such as "
             f"{problems[0].path}: {problems[0].text}. songsplit data check names them all",
@@ -117,6 +128,40 @@ def find_source(name: str, config: SourceConfig, on_bad: OnBad = "skip") -> list
         valid = _set_aside([song.name for song in songs], config.valid_share)
     songs = [replace(song, bandwidth=config.bandwidth) for song in songs]
     return [replace(song, split="valid") if song.name in valid else song for song in songs]
+
+
+def scan_musdb(root: Path, source: str, subset: Subset) -> FolderScan:
+    """Find the songs of MUSDB18 or MUSDB18-HQ in a folder that holds ``train`` and ``test``.
+
+    A song that lacks a stem is among the problems. A DataError says that there is no such folder.
+    """
+    folder = root.expanduser() / subset
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder: give the folder that holds 'train' and 'test'")
+    scan = scan_folder(folder, source)
+    whole = [song for song in scan.songs if {*song.stems} == {VOCALS, *BACKING_PARTS}]
+    text = "not used, MUSDB18 has vocals, drums, bass and other of it: unpack it again"
+    lacking = [
+        Finding(song.parts[0].path.parent, text, "error")
+        for song in scan.songs
+        if song not in whole
+    ]
+    return FolderScan(whole, [*scan.problems, *lacking])
+
+
+def validation_names() -> frozenset[str]:
+    """Names of the 14 train songs that the `musdb` package sets aside for validation."""
+    # Importing musdb would fail on a machine without the ffmpeg program, which reading
+    # its list does not need: find the package and open the file.
+    spec = importlib.util.find_spec("musdb")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingExtraError("musdb", "eval")
+    # Comes with musdb.
+    import yaml  # type: ignore[import-untyped, unused-ignore]
+
+    path = Path(spec.submodule_search_locations[0]) / "configs" / "mus.yaml"
+    config = cast("Mapping[str, list[str]]", yaml.safe_load(path.read_text(encoding="utf-8")))
+    return frozenset(config["validation_tracks"])
 
 
 def _set_aside(names: list[str], valid_share: float) -> set[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import cast
+from collections.abc import Iterable
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,23 +12,37 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float32]
 Spectrogram = NDArray[np.complex64]
 
+_BLOCK = 64  # frames
+
 
 def spectrogram(samples: Samples, n_fft: int, hop_length: int) -> Spectrogram:
     """Transform samples, shape (n,), into (frames, bins), as :class:`songsplit.dsp.stft.STFT`."""
-    padded = np.pad(samples, n_fft // 2)
+    padded, window = np.pad(samples, n_fft // 2), _window(n_fft)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]
     # NumPy keeps single precision, which its type hints do not know.
-    return cast("Spectrogram", np.fft.rfft(frames * _window(n_fft)))
+    spectra: NDArray[Any] = np.empty((len(frames), n_fft // 2 + 1), np.complex64)
+    for block in blocks(len(frames)):
+        np.fft.rfft(frames[block] * window, out=spectra[block])
+    return spectra
 
 
-def inverse(spectra: Spectrogram, n_fft: int, hop_length: int, samples: int) -> Samples:
-    """Transform (frames, bins) back into samples of the former number."""
-    frames = cast("Samples", np.fft.irfft(spectra, n=n_fft))
-    frames *= _window(n_fft)
-    start = n_fft // 2
-    signal = _overlapped(frames, hop_length)[start : start + samples]
-    signal /= _weights(len(frames), n_fft, hop_length)[start : start + samples]
-    return signal
+def inverse(spectra: Iterable[Spectrogram], n_fft: int, hop_length: int, samples: int) -> Samples:
+    """Transform blocks of frames, each (frames, bins), back into samples of the former number."""
+    frames, start = 1 + samples // hop_length, n_fft // 2
+    signal, window, done = _no_signal(frames, n_fft, hop_length), _window(n_fft), 0
+    for block in spectra:
+        part = cast("Samples", np.fft.irfft(block, n=n_fft))
+        part *= window
+        _overlap(signal[done:], part)
+        done += len(part)
+    whole = signal.reshape(-1)[start : start + samples]
+    whole /= _weights(frames, n_fft, hop_length)[start : start + samples]
+    return whole
+
+
+def blocks(frames: int) -> list[slice]:
+    """Cut frames into blocks that fit into the cache of a processor."""
+    return [slice(start, start + _BLOCK) for start in range(0, frames, _BLOCK)]
 
 
 @functools.cache
@@ -40,16 +55,19 @@ def _window(n_fft: int) -> Samples:
 @functools.lru_cache(4)
 def _weights(frames: int, n_fft: int, hop_length: int) -> Samples:
     """Return what overlapping windows, squared, add up to at each sample."""
-    squares = np.broadcast_to(np.square(_window(n_fft)), (frames, n_fft))
-    return _overlapped(squares, hop_length)
+    signal = _no_signal(frames, n_fft, hop_length)
+    _overlap(signal, np.broadcast_to(np.square(_window(n_fft)), (frames, n_fft)))
+    return signal.reshape(-1)
 
 
-def _overlapped(frames: Samples, hop_length: int) -> Samples:
-    """Add up frames, shape (frames, n), each a hop later than the one before."""
-    count, size = frames.shape
-    hops = -(-size // hop_length)
-    total = np.zeros((count + hops - 1, hop_length), np.float32)
-    for hop in range(hops):
-        part = frames[:, hop * hop_length : (hop + 1) * hop_length]
-        total[hop : hop + count, : part.shape[1]] += part
-    return total.reshape(-1)
+def _no_signal(frames: int, n_fft: int, hop_length: int) -> Samples:
+    """Return silence in rows of a hop each, as many as overlapping frames reach."""
+    return np.zeros((frames - 1 + -(-n_fft // hop_length), hop_length), np.float32)
+
+
+def _overlap(signal: Samples, frames: Samples) -> None:
+    """Add frames, shape (frames, n), each a hop later than the one before, to rows of a hop."""
+    hop_length = signal.shape[1]
+    for row, start in enumerate(range(0, frames.shape[1], hop_length)):
+        part = frames[:, start : start + hop_length]
+        signal[row : row + len(part), : part.shape[1]] += part

@@ -28,7 +28,7 @@ import numpy as np
 from rich.console import Console
 
 from songsplit import __version__
-from songsplit.data.musdb import Subset
+from songsplit.data.sources import Subset
 from songsplit.errors import AudioFileError, AudioInputError, ConfigError, DataError, SongsplitError
 from songsplit.evaluation.references import ReferenceSong, musdb_songs, own_songs
 from songsplit.evaluation.summary import print_comparison, print_results, say, summarize, write_csv

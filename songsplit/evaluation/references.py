@@ -12,19 +12,21 @@ from typing import TypeAlias
 import numpy as np
 
 from songsplit.audio import read_streams
-from songsplit.data.decoding import Audio, check_pair, stream_of
 from songsplit.data.folders import Finding, is_stem_file, require_songs, scan_folder
-from songsplit.data.musdb import SAMPLE_RATE, Subset, scan_musdb, validation_names
 from songsplit.data.songs import (
     BACKING_PARTS,
     INSTRUMENTAL,
     MIXTURE,
     STEM_FILE_STREAMS,
     VOCALS,
+    Audio,
     AudioPart,
     Song,
     Split,
+    check_pair,
+    stream_of,
 )
+from songsplit.data.sources import SAMPLE_RATE, Subset, scan_musdb, validation_names
 from songsplit.errors import DataError
 from songsplit.evaluation.projections import Samples
 from songsplit.evaluation.track_scores import ACCOMPANIMENT, FIVE_TARGETS, TWO_TARGETS
@@ -149,7 +151,7 @@ def own_songs(folder: Path) -> tuple[list[ReferenceSong], list[Finding]]:
     """List the songs that `scan_folder` finds, and what it should have found but did not."""
     scan = scan_folder(folder, "references")
     songs = [ReferenceSong(song) for song in require_songs(folder, scan)]
-    return songs, [finding for finding in scan.problems if finding.severity != "info"]
+    return songs, scan.problems
 
 
 def _in_16_bits(audio: Audio) -> Audio:

@@ -19,9 +19,8 @@ import torch
 from torch import Tensor
 
 from songsplit.audio import read_audio
-from songsplit.data.folders import files_below
+from songsplit.data.folders import files_below, stem_at_end, stem_in_folder, stems_named
 from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, MIXTURE, OTHER, VOCALS
-from songsplit.data.stem_names import stem_at_end, stem_in_folder, stems_named
 from songsplit.errors import ConfigError, DataError
 from songsplit.evaluation.projections import Samples
 from songsplit.evaluation.references import (

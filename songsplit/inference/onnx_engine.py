@@ -55,19 +55,19 @@ class OnnxEngine:
     def _separate(self, pair: Samples) -> tuple[Samples, Samples]:
         """Separate one stereo pair, shape (2, n)."""
         config, samples = self.config, pair.shape[1]
-        sizes = config.n_fft, config.hop_length
-        # NumPy's transforms let other threads run.
+        # NumPy lets other threads run meanwhile.
         with ThreadPoolExecutor(2) as pool:
-            spectra = list(pool.map(lambda side: numpy_stft.spectrogram(side, *sizes), pair))
-            powers = self._pooled(spectra)
-            (masks,) = self._session.run(None, {"powers": powers})
+            spectra = list(pool.map(self._spectrogram, pair))
+            (masks,) = self._session.run(None, {"powers": self._powers(spectra, pool)})
             # To (targets - 1, 2, frames, bands), alike in memory to the spectra.
             masks = masks.reshape(-1, 2, *masks.shape[2:]).swapaxes(2, 3)
             edges = self._edges(masks)
 
             def stem(index: tuple[int, int]) -> Samples:
-                masked = self._masked(spectra[index[1]], masks[index], edges[index])
-                return numpy_stft.inverse(masked, *sizes, samples)
+                spectrum, mask, edge = spectra[index[1]], masks[index], edges[index]
+                blocks = numpy_stft.blocks(len(mask))
+                masked = (self._masked(spectrum[b], mask[b], edge[b]) for b in blocks)
+                return numpy_stft.inverse(masked, config.n_fft, config.hop_length, samples)
 
             stems = list(pool.map(stem, np.ndindex(*masks.shape[:2])))
         highs = _between_frames(edges, config.hop_length, samples)
@@ -75,22 +75,29 @@ class OnnxEngine:
 
     def band_powers(self, pair: Samples) -> Samples:
         """Return what the network takes, (1, 4, bands, frames), of a stereo pair (2, n)."""
-        sizes = self.config.n_fft, self.config.hop_length
-        return self._pooled([numpy_stft.spectrogram(side, *sizes) for side in pair])
+        with ThreadPoolExecutor(2) as pool:
+            return self._powers([self._spectrogram(side) for side in pair], pool)
 
-    def _pooled(self, spectra: list[NDArray[np.complex64]]) -> Samples:
-        """Return powers of left, right, mid and side in each band, (1, 4, bands, frames)."""
-        left, right = (side[:, : self.config.bins] for side in spectra)
-        signals = (left, right, (left + right) / 2, (left - right) / 2)
-        powers = np.empty((1, 4, self.config.band_count, len(left)), np.float32)
-        for index, signal in enumerate(signals):
-            squares = np.square(signal.real) + np.square(signal.imag)
-            start = row = 0
-            for stop, width in self.config.bands:
-                part, count = squares[:, start:stop], (stop - start) // width
-                pooled = sum((part[:, n::width] for n in range(1, width)), part[:, ::width])
-                powers[0, index, row : row + count] = pooled.T / np.float32(width)
-                start, row = stop, row + count
+    def _spectrogram(self, side: Samples) -> numpy_stft.Spectrogram:
+        return numpy_stft.spectrogram(side, self.config.n_fft, self.config.hop_length)
+
+    def _powers(self, spectra: list[numpy_stft.Spectrogram], pool: ThreadPoolExecutor) -> Samples:
+        """Return powers of left, right, mid and side in each band."""
+        bins, frames = self.config.bins, len(spectra[0])
+        powers = np.empty((1, 4, self.config.band_count, frames), np.float32)
+
+        def fill(block: slice) -> None:
+            left, right = (side[block, :bins] for side in spectra)
+            for index, signal in enumerate((left, right, (left + right) / 2, (left - right) / 2)):
+                squares = np.square(signal.real) + np.square(signal.imag)
+                start = row = 0
+                for stop, width in self.config.bands:
+                    part, count = squares[:, start:stop], (stop - start) // width
+                    pooled = sum((part[:, n::width] for n in range(1, width)), part[:, ::width])
+                    powers[0, index, row : row + count, block] = pooled.T / np.float32(width)
+                    start, row = stop, row + count
+
+        list(pool.map(fill, numpy_stft.blocks(frames)))
         return powers
 
     def _edges(self, masks: Samples) -> Samples:

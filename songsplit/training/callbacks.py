@@ -15,7 +15,6 @@ from jsonargparse.typing import ClosedUnitInterval, NonNegativeInt, PositiveInt
 from pytorch_lightning.callbacks import (
     ModelCheckpoint,
     RichProgressBar,
-    ThroughputMonitor,
     WeightAveraging,
 )
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -254,14 +253,3 @@ class StepsBar(RichProgressBar):
     def total_train_batches(self) -> int:
         """Number of batches from the first step of the run to its last."""
         return self.trainer.max_steps * self.trainer.accumulate_grad_batches
-
-
-class Rates(ThroughputMonitor):
-    """Lightning's rates, in training examples and batches, without those of validations."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda batch: len(batch.get("same_song", "1")), window_size=20)
-
-    def _compute(self, trainer: pl.Trainer, iter_num: int | None = None) -> None:
-        if not trainer.validating:
-            super()._compute(trainer, iter_num)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from songsplit.training.callbacks import (
     BestCheckpoint,
     LastCheckpoint,
     MovingAverage,
-    Rates,
     Snippets,
     StepsBar,
     checkpoint_folder,
@@ -45,9 +43,12 @@ class TrainingCLI(LightningCLI):
     """Lightning's command line with the callbacks and loggers of a songsplit run.
 
     Network, loss and data module are ours unless the config names others by ``class_path``.
+    It takes arguments, by default the process's, and builds or, with `run`, runs what they say.
     """
 
     def __init__(self, arguments: list[str] | None = None, *, run: bool = True) -> None:
+        # Otherwise a class_path would not replace the settings of an earlier config.
+        set_parsing_settings(subclasses_enabled=[MaskUNetConfig, LossConfig])
         super().__init__(
             SeparationTraining,
             pl.LightningDataModule,
@@ -60,16 +61,14 @@ class TrainingCLI(LightningCLI):
             save_config_kwargs={"overwrite": True},
             # A list of all options would push what was wrong off the screen.
             parser_kwargs={
-                name: {"usage": f"train.py {name} [--config FILE] [--key.of.config VALUE ...]"}
-                for name in self.subcommands()
+                "fit": {"usage": "train.py fit [--config FILE] [--key.of.config VALUE ...]"}
             },
         )
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Leave out Lightning's ``test`` and ``predict``, which ``evaluate.py`` is for."""
-        known = LightningCLI.subcommands()
-        return {name: known[name] for name in ("fit", "validate")}
+        """Leave out what ``evaluate.py`` is for."""
+        return {"fit": LightningCLI.subcommands()["fit"]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Give callbacks keys of their own."""
@@ -90,16 +89,10 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse; refuse impossible plans, and find the checkpoint, before any data are read."""
-        try:
-            super().parse_arguments(parser, args)
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"a configuration is not UTF-8 text ({error})") from error
-        if subcommand := self.config.get("subcommand"):
-            options = self.config[subcommand]
-            if subcommand == "fit":
-                _check_plan(options.trainer)
-            elif options.ckpt_path is None and options.model.init_from is None:
-                raise ConfigError("validate needs weights: add --ckpt_path best, last, or a file")
+        super().parse_arguments(parser, args)
+        if (options := self.config.get("fit")) is not None:
+            if options.trainer.max_steps < 1:
+                raise ConfigError("trainer.max_steps must be set: the schedule depends on it")
             options.ckpt_path = _checkpoint(options.ckpt_path, options.trainer)
 
     def instantiate_classes(self) -> None:
@@ -110,14 +103,13 @@ class TrainingCLI(LightningCLI):
             raise
         except (ValueError, MisconfigurationException) as error:
             raise ConfigError(f"the configuration cannot be used: {error}") from error
-        if isinstance(self.datamodule, StemDataModule):
-            data, model = self.datamodule, self.model
-            data.targets, data.sample_rate = model.config.targets, model.config.sample_rate
-            # One seed for all: what is drawn, how it is changed, and the first weights.
-            data.seed = int(self._get(self.config, "seed_everything"))
-            data.read_samples = model.augmentation.config.pitch_tempo.read_samples(
-                data.chunk_samples
-            )
+        data, model = self.datamodule, self.model
+        if not isinstance(data, StemDataModule):
+            return
+        data.targets, data.sample_rate = model.config.targets, model.config.sample_rate
+        # One seed for all: what is drawn, how it is changed, and the first weights.
+        data.seed = int(self._get(self.config, "seed_everything"))
+        data.read_samples = model.augmentation.config.pitch_tempo.read_samples(data.chunk_samples)
 
     def instantiate_trainer(self, **options: Any) -> pl.Trainer:
         """Make the trainer, with TensorBoard and CSV logs if nothing else was asked for."""
@@ -127,7 +119,7 @@ class TrainingCLI(LightningCLI):
             board = TensorBoardLogger(csv.save_dir, name="tensorboard", version=csv.version)
             options["logger"] = [csv, board]
         # BestCheckpoint takes a new score first, and LastCheckpoint then saves it.
-        callbacks = [BestCheckpoint(), Rates(), *_as_list(asked["callbacks"])]
+        callbacks = [BestCheckpoint(), *_as_list(asked["callbacks"])]
         if asked["logger"] is not False:
             callbacks.append(LearningRateMonitor())
         if asked["enable_progress_bar"] is not False:
@@ -138,18 +130,6 @@ class TrainingCLI(LightningCLI):
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _check_plan(trainer: Namespace) -> None:
-    """Refuse here, before any data are read, what Lightning would only find later."""
-    if trainer.max_steps < 1:
-        raise ConfigError("trainer.max_steps must be set: the schedule depends on it")
-    for name in ("val_check_interval", "accumulate_grad_batches", "log_every_n_steps"):
-        value = trainer[name]
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise ConfigError(f"trainer.{name} must be a whole number above zero, not {value}")
-    if (trainer.gradient_clip_val or 0) < 0:
-        raise ConfigError("trainer.gradient_clip_val must not be negative")
 
 
 def _checkpoint(wanted: str | None, trainer: Namespace) -> str | None:
@@ -173,14 +153,3 @@ def _checkpoint(wanted: str | None, trainer: Namespace) -> str | None:
         # Whatever is wrong with a file, torch has an exception of its own for it.
         raise ConfigError(f"ckpt_path {path} is damaged or no checkpoint ({error})") from error
     return str(path)
-
-
-def build_cli(arguments: list[str] | None = None, *, run: bool = True) -> TrainingCLI:
-    """Read a command line, by default the process's, and build, or run, what it describes."""
-    # Otherwise a class_path would not replace the settings of an earlier config.
-    set_parsing_settings(subclasses_enabled=[MaskUNetConfig, LossConfig])
-    # Lightning recommends services of its maker at every start; all else that it says stays.
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
-        lambda record: "Tip: For seamless" not in record.getMessage()
-    )
-    return TrainingCLI(arguments, run=run)

@@ -77,8 +77,6 @@ class SeparationTraining(pl.LightningModule):
         beginning and pays in long runs on a GPU.
     """
 
-    flops_per_batch = None  # ThroughputMonitor asks for it; operations are not counted
-
     def __init__(
         self,
         model: MaskUNetConfig | nn.Module | None = None,
@@ -136,9 +134,7 @@ class SeparationTraining(pl.LightningModule):
             SeparationLoss(loss, self.model.stft) if isinstance(loss, LossConfig) else loss
         )
         # Two masks add up to one, so the errors of two targets are each other's negative.
-        self._foreground_only = (
-            len(config.targets) == 2 and isinstance(loss, LossConfig) and not loss.magnitude
-        )
+        self._foreground_only = len(config.targets) == 2 and isinstance(loss, LossConfig)
         self._scores: dict[str, NDArray[np.float64]] = {}
         self._validation: dict[str, float] = {}
         self._former_data: dict[str, Any] = {}
@@ -234,6 +230,7 @@ class SeparationTraining(pl.LightningModule):
             "max_steps": self.trainer.max_steps,
             "validation": self._validation,
             "init_from": self.init_from,
+            "data": self._former_data,
         }
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, StemDataModule):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from songsplit.augmentation.playback import synthesize
+from songsplit.augmentation.pitch import synthesize
 from songsplit.dsp.stft import STFT
 from songsplit.errors import ConfigError
 
 # Keeps 0 / 0 away where the mixture is silent; there is no error then either.
 _TINY = 1e-3
-_LEVEL_FRAMES = 43  # about a second in hops of 1024 samples
+_WINDOWS = (512, 1024, 2048)  # samples; hops are a quarter of them
 
 
 @dataclass(frozen=True)
@@ -28,31 +28,20 @@ class LossConfig:
     waveform : float
         Error of the samples (:func:`relative_l1`).
     multi_resolution : float
-        Mean of the complex errors of spectrograms with the windows of ``windows``.
-    magnitude : float
-        Error of the magnitudes of the network's own spectrogram (:func:`magnitude_l1`).
-    error_level : float
-        Level of the error in windows of about a second (:func:`error_level`).
-    windows : tuple of int
-        Lengths of windows in samples; hops are a quarter of them.
+        Mean of the complex errors of spectrograms with windows of 512, 1024 and 2048 samples.
     """
 
     spectrogram: float = 1.0
     waveform: float = 0.0
     multi_resolution: float = 0.0
-    magnitude: float = 0.0
-    error_level: float = 0.0
-    windows: tuple[int, ...] = (512, 1024, 2048)
 
     def __post_init__(self) -> None:
-        weights = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "windows"}
+        weights = asdict(self)
         for name, weight in weights.items():
             if not 0 <= weight < float("inf"):
                 raise ConfigError(f"loss.{name} must be zero or more, not {weight}")
         if not any(weights.values()):
             raise ConfigError(f"one of loss.{', loss.'.join(weights)} must be above zero")
-        if not self.windows or any(n < 8 or n % 4 for n in self.windows):
-            raise ConfigError(f"loss.windows must be multiples of 4, not {self.windows}")
 
 
 class SeparationLoss(nn.Module):
@@ -62,7 +51,7 @@ class SeparationLoss(nn.Module):
         super().__init__()
         self.config = config
         self.stft = stft
-        self.resolutions = nn.ModuleList(STFT(n, n // 4) for n in config.windows)
+        self.resolutions = nn.ModuleList(STFT(n, n // 4) for n in _WINDOWS)
 
     def forward(
         self, estimates: Tensor, targets: Tensor, mixture: Tensor, samples: int
@@ -78,10 +67,6 @@ class SeparationLoss(nn.Module):
         losses = {}
         if config.spectrogram:
             losses["spectrogram"] = relative_l1(error, reference)
-        if config.magnitude:
-            losses["magnitude"] = magnitude_l1(estimates, targets, reference)
-        if config.error_level:
-            losses["error_level"] = error_level(error, reference)
         if config.waveform or config.multi_resolution:
             # The inverse STFT is linear: that of the error is the error of the samples.
             wave_error = self._samples(error, samples)
@@ -113,34 +98,5 @@ def relative_l1(error: Tensor, mixture: Tensor) -> Tensor:
     complex, the phase is part of the error: a mask learns to leave out bins where the
     mixture's phase is not the target's.
     """
-    return _relative(error.abs(), mixture.abs())
-
-
-def magnitude_l1(estimates: Tensor, targets: Tensor, mixture: Tensor) -> Tensor:
-    """Mean error of the magnitudes alone, as in Jansson et al. 2017, relative to the mixture's."""
-    return _relative((estimates.abs() - targets.abs()).abs(), mixture.abs())
-
-
-def _relative(error: Tensor, scale: Tensor) -> Tensor:
-    sums = error.flatten(1).sum(dim=1) / error.shape[1]
-    return torch.mean(sums / (scale.flatten(1).sum(dim=1) + _TINY))
-
-
-def error_level(error: Tensor, mixture: Tensor) -> Tensor:
-    r"""Level of the error below that of the mixture, in bel, averaged over windows.
-
-    .. math:: \frac1{BW} \sum_{b,w} \log_{10}
-       \left(\frac{\sum |\hat S_{bw} - S_{bw}|^2}{\sum |X_{bw}|^2} + 10^{-3}\right)
-
-    This is what SDR measures: in every window of about a second (43 hops of 1024 samples),
-    a tenth less of the error counts alike, however loud the window and however good the
-    separation. From 30 dB below the mixture, less and less is gained.
-    """
-
-    def energy(spectrogram: Tensor) -> Tensor:
-        power = spectrogram.real.square() + spectrogram.imag.square()
-        per_frame = power.mean(dim=(1, 2, 3)).unsqueeze(1)
-        return functional.avg_pool1d(per_frame, _LEVEL_FRAMES, ceil_mode=True)
-
-    scale = energy(mixture) + _TINY**2
-    return (energy(error) / scale + 1e-3).log10().mean()
+    errors, levels = (x.abs().flatten(1).sum(dim=1) for x in (error, mixture))
+    return torch.mean(errors / error.shape[1] / (levels + _TINY))

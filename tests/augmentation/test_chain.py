@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from songsplit.augmentation import Augmentation, AugmentConfig
-from songsplit.augmentation.mixing import MixConfig
+from songsplit.augmentation import Augmentation, AugmentConfig, MixConfig
 from songsplit.augmentation.pitch import PitchTempo
 from songsplit.augmentation.samples import ChannelSwap, Compression, Polarity, Reverb, Saturation
 from songsplit.data.songs import PART_NAMES
@@ -62,6 +60,7 @@ def changed_parts(
     """Which parts of a batch are changed, each heard alone: shape (batch, 5)."""
     chain, plain = augmentation(config), augmentation(OFF)
     parts = noise(len(same_song), 5, 2, read_samples(chain))
+    parts *= torch.linspace(0, 1, parts.shape[-1])  # its end is loud enough for any compressor
     changed = []
     for part in range(5):
         alone = torch.zeros_like(parts)
@@ -106,7 +105,7 @@ NOT_DRUMS = [True, True, False, True, True]
         ({"pitch_tempo": PitchTempo(1.0, vocoded=0.0)}, EVERYTHING),
         ({"pitch_tempo": PitchTempo(1.0, vocoded=1.0)}, NOT_DRUMS),
         ({"saturation": Saturation(1.0)}, EVERYTHING),
-        ({"compression": Compression(1.0, (-20, -10))}, EVERYTHING),
+        ({"compression": Compression(1.0)}, EVERYTHING),
         ({"reverb": Reverb(1.0)}, SUNG),
         ({"channel_swap": ChannelSwap(1.0)}, EVERYTHING),
         ({"polarity": Polarity(1.0)}, EVERYTHING),
@@ -124,18 +123,6 @@ def test_each_effect_changes_its_parts_of_remixed_examples_alone(
     assert not changed_parts(config, same_song, torch.zeros(16, 5, dtype=torch.bool)).any()
 
 
-def test_knowing_which_parts_are_silent_changes_nothing_but_the_time() -> None:
-    chain = augmentation(with_shares(0.5, MixConfig()))
-    parts = noise(4, 5, 2, read_samples(chain))
-    present = torch.rand(4, 5, generator=seeded(5)) < 0.5
-    parts[~present] = 0
-    remixed = torch.zeros(4, dtype=torch.bool)
-    first, second = seeded(), seeded()
-    expected = stems(chain, parts, remixed, first)
-    torch.testing.assert_close(stems(chain, parts, remixed, second, present), expected)
-    assert torch.equal(first.get_state(), second.get_state())
-
-
 def test_the_seed_decides_and_half_precision_elsewhere_changes_nothing() -> None:
     chain = augmentation(with_shares(0.5, MixConfig()))
     parts = noise(4, 5, 2, read_samples(chain))
@@ -150,32 +137,6 @@ def test_the_seed_decides_and_half_precision_elsewhere_changes_nothing() -> None
     torch.testing.assert_close(results[1], results[0])
     for first, other in zip(results[0], results[2], strict=True):
         assert not torch.equal(first, other)
-
-
-@pytest.mark.parametrize("vocoded", [0.0, 1.0])
-def test_nothing_looks_at_what_the_device_holds(
-    vocoded: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Run on the meta device, which holds no values, so that none can be waited for."""
-    generator = seeded()
-    # What the meta device lacks, though every device that computes has it.
-    monkeypatch.setattr(torch, "Generator", lambda device: NoGenerator())
-    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())
-    everything = with_shares(1.0, MixConfig())
-    chain = augmentation(replace(everything, pitch_tempo=PitchTempo(1.0, vocoded=vocoded)))
-    parts = torch.empty(4, 5, 2, read_samples(chain), device="meta")
-    made = stems(chain, parts, torch.tensor([True, False] * 2), generator)
-    assert made.shape == (4, 4, 2, SAMPLES)
-    spectrogram = torch.empty(4, 4, 2, BINS, 3, dtype=torch.complex64, device="meta")
-    for device in ("meta", "cpu"):
-        result = chain.spectrograms(spectrogram, torch.ones(4, device=device), generator)
-        assert result.shape == spectrogram.shape
-        assert result.device.type == "meta"
-
-
-class NoGenerator:
-    def manual_seed(self, seed: int) -> None:
-        assert isinstance(seed, int)
 
 
 def test_the_band_known_from_the_data_limits_every_target() -> None:

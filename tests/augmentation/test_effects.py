@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from songsplit.augmentation import AugmentConfig
+from songsplit.augmentation import AugmentConfig, MixConfig
 from songsplit.augmentation.effect import Effect
-from songsplit.augmentation.mixing import MixConfig
 from songsplit.errors import ConfigError
 from tests.augmentation.signals import applied, noise, seeded, spectra
 
@@ -18,17 +17,17 @@ BINS = 65
 EFFECTS = {name: type(value) for name, value in vars(AugmentConfig()).items()}
 ON_SPECTROGRAMS = ("equalizer", "filter_curve", "band_limit", "coding")
 NAMES = [name for name in EFFECTS if name not in ("mix", "pitch_tempo")]
-AUDIBLE = {"compression": {"threshold": (-20, -10)}, "reverb": {"pre_delay": (0, 0)}}
 
 
 def make(name: str, share: float) -> Effect:
-    effect: Effect = EFFECTS[name](share=share, **AUDIBLE.get(name, {}))
+    effect: Effect = EFFECTS[name](share=share)
     return effect
 
 
 def some_items(name: str, items: int = 12) -> Tensor:
     if name not in ON_SPECTROGRAMS:
-        return noise(items, 2, 2000)
+        # Loud enough at the end for any compressor, and long enough for any reverberation.
+        return noise(items, 2, 4000) * torch.linspace(0, 1, 4000)
     return spectra(items, *((3,) if name == "coding" else ()), 2, BINS, 5)
 
 
@@ -89,9 +88,7 @@ def test_impossible_settings_are_refused_by_name(name: str, key: str) -> None:
     low, high = field.metadata["bounds"]
     impossible: list[object] = [low - 1, high + 1, float("nan")]
     if isinstance(field.default, tuple):
-        impossible = [(low - 1, high), (low, high + 1), (), (float("nan"), high)]
-        if len(field.default) == 2:
-            impossible += [(high, low), (low,)]
+        impossible = [(low - 1, high), (low, high + 1), (), (float("nan"), high), (high, low)]
     for value in impossible:
         with pytest.raises(ConfigError, match=rf"augment setting {name}\.{key} cannot be .* must"):
             AugmentConfig(**{name: settings(**{key: value})})

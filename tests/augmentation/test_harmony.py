@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from songsplit.augmentation import pitch
 from songsplit.augmentation.pitch import Harmony
 from tests.augmentation.signals import RATE, applied, seeded
 
@@ -19,8 +20,10 @@ def loudest(audio):
 
 
 @pytest.mark.parametrize("step", [-12.0, -5.0, 3.0, 7.0, 12.0])
-def test_an_added_voice_sings_its_interval_at_its_level(step):
-    config = Harmony(share=1.0, semitones=(step,), level=(-6.0, -6.0))
+def test_an_added_voice_sings_its_interval_at_its_level(step, monkeypatch):
+    monkeypatch.setattr(pitch, "_INTERVALS", (step,))
+    monkeypatch.setattr(pitch, "_LEVEL", (-6.0, -6.0))
+    config = Harmony(share=1.0)
     audio = tone(330.0)
     result = applied(config, audio, seeded(1))
     added = result - audio
@@ -30,8 +33,14 @@ def test_an_added_voice_sings_its_interval_at_its_level(step):
     assert 10 ** (-0.6) * 0.8 < power < 2 * 2 * 10 ** (-0.6)
 
 
-def test_added_voices_come_a_little_later_and_words_stay_together():
-    config = Harmony(share=1.0, semitones=(4.0,), level=(0.0, 0.0), delay=(0.02, 0.02))
+def test_added_voices_come_a_little_later_and_words_stay_together(monkeypatch):
+    for name, amount in {
+        "_LEVEL": (0.0, 0.0),
+        "_DELAY": (0.02, 0.02),
+        "_INTERVALS": (4.0,),
+    }.items():
+        monkeypatch.setattr(pitch, name, amount)
+    config = Harmony(share=1.0)
     audio = tone(330.0).clone()
     audio[..., : RATE // 2] = 0
     added = applied(config, audio, seeded(1)) - audio
@@ -41,7 +50,7 @@ def test_added_voices_come_a_little_later_and_words_stay_together():
 
 
 @pytest.mark.slow
-def test_choirs_have_as_many_voices_as_wanted_and_may_do_without_the_singer():
+def test_choirs_have_as_many_voices_as_wanted_and_may_do_without_the_singer(monkeypatch):
     def tones_heard(audio):
         spectrum = torch.fft.rfft(audio.sum(0) * torch.hann_window(audio.shape[-1])).abs()
         notes = [330.0 * 2 ** (step / 12) for step in (0, -5, 4, 7)]
@@ -49,7 +58,9 @@ def test_choirs_have_as_many_voices_as_wanted_and_may_do_without_the_singer():
         near = [spectrum[round(n * hertz) - 8 : round(n * hertz) + 9].max() for n in notes]
         return [bool(level > 0.02 * spectrum.max()) for level in near]
 
-    config = Harmony(1.0, voices=6, alone=0.5, semitones=(-5.0, 4.0, 7.0), level=(-3.0, 0.0))
+    monkeypatch.setattr(pitch, "_INTERVALS", (-5.0, 4.0, 7.0))
+    monkeypatch.setattr(pitch, "_LEVEL", (-3.0, 0.0))
+    config = Harmony(1.0, voices=6, alone=0.5)
     audio = tone(330.0, RATE // 2).repeat(16, 1, 1)
     result = applied(config, audio, seeded())
     heard = [tones_heard(item) for item in result]

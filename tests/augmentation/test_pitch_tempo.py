@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import math
 from fractions import Fraction
 
@@ -10,13 +9,12 @@ import torch
 from scipy.signal.windows import blackmanharris
 from torch import Tensor
 
-from songsplit.augmentation.pitch import PitchTempo
-from songsplit.augmentation.playback import (
+from songsplit.augmentation import pitch
+from songsplit.augmentation.pitch import (
+    PitchTempo,
     change_tempo,
-    nearest_rate,
     resample,
     samples_needed,
-    smooth_rates,
     synthesize,
 )
 from tests.augmentation.signals import RATE, noise, seeded, tone
@@ -51,16 +49,6 @@ def test_resampling_multiplies_frequencies_and_adds_nothing(
     assert cents(found, frequency * rate) == pytest.approx(0, abs=0.3)
     assert beside < -80
     assert float(played.square().mean()) == pytest.approx(0.5, rel=2e-3)
-
-
-def test_neighbouring_rates_are_close() -> None:
-    rates = smooth_rates(0.5, 2.0)
-    assert rates[0] == Fraction(1, 2)
-    assert rates[-1] == 2
-    steps = [cents(float(b), float(a)) for a, b in itertools.pairwise(rates)]
-    assert max(steps) < 50
-    assert nearest_rate(1.1, 0.5, 2.0) in rates
-    assert abs(cents(float(nearest_rate(1.1, 0.5, 2.0)), 1.1)) < 25
 
 
 @pytest.mark.parametrize("frequency", [220.0, 1000.0, 5000.0])
@@ -100,21 +88,25 @@ def intervals(audio: Tensor, frequency: float) -> list[float]:
 
 @pytest.mark.slow
 def test_changes_of_tempo_and_pitch_alone() -> None:
-    config = PitchTempo(1.0, semitones=4.0, vocoded=1.0)
+    config = PitchTempo(1.0, vocoded=1.0)
     audio = changed(config, 1000.0)
     found = intervals(audio, 1000.0)
     same = [interval for interval in found if abs(interval) < 0.5]
     others = [interval for interval in found if abs(interval) >= 0.5]
     assert 3 <= len(same) <= 13
-    assert 150 < max(map(abs, others)) <= 400.5
+    assert 150 < max(map(abs, others)) <= 300.5
     assert max(peak(item[0])[1] for item in audio) < -50
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [{}, {"vocoded": 1.0}, {"speed": 0.5, "vocoded": 0.5}])
-def test_chosen_items_are_filled_to_the_end(settings: dict[str, float]) -> None:
+@pytest.mark.parametrize("vocoded", [0.0, 0.5, 1.0])
+def test_chosen_items_are_filled_to_the_end(
+    vocoded: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # An octave down and half the tempo read the most and the least.
-    config = PitchTempo(1.0, tempo=0.5, semitones=12.0, **settings)
+    for name, amount in {"_SPEED": 0.5, "_TEMPO": 0.5, "_SEMITONES": 12.0}.items():
+        monkeypatch.setattr(pitch, name, amount)
+    config = PitchTempo(1.0, vocoded=vocoded)
     audio = noise(24, 2, config.read_samples(SAMPLES))
     result = changed_by(config, audio, SAMPLES)
     blocks = result.reshape(24, 2, 8, -1).square().mean(dim=(1, 3)).sqrt()
@@ -134,11 +126,6 @@ def test_other_items_are_cut_to_length_and_the_input_stays() -> None:
     assert same[10:].all()
     assert 2 <= same[:10].sum() <= 8
     assert torch.equal(audio, copy)
-
-
-def test_too_short_audio_is_refused() -> None:
-    with pytest.raises(ValueError, match="not of 3000"):
-        changed_by(PitchTempo(1.0), noise(3, 2, 3000), 3000)
 
 
 @pytest.mark.parametrize("samples", [1, 63, 64, 1000])

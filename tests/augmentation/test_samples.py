@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
+from songsplit.augmentation import samples
 from songsplit.augmentation.samples import (
     ChannelSwap,
     Compression,
@@ -30,21 +32,31 @@ def drums(items: int, seconds: float = 1.0) -> Tensor:
     return noise(items, 2, len(time)) * torch.exp(-(time % 0.25) / 0.02)
 
 
-def test_saturation_lowers_peaks_and_keeps_the_level() -> None:
+@pytest.fixture
+def fixed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Give ranges of random amounts another value."""
+
+    def fix(**amounts: float) -> None:
+        for name, amount in amounts.items():
+            monkeypatch.setattr(samples, name, (amount, amount))
+
+    return fix
+
+
+def test_saturation_lowers_peaks_and_keeps_the_level(fixed: Callable[..., None]) -> None:
     audio = drums(4)
-    driven = applied(Saturation(1.0, drive=(0, 3)), audio, seeded())
+    fixed(_DRIVE=1.5)
+    driven = applied(Saturation(1.0), audio, seeded())
     torch.testing.assert_close(rms(driven), rms(audio), rtol=1e-4, atol=0)
     assert (crest(driven) < crest(audio) - 3).all()
 
 
-def gain_of_a_step(gap: float, attack: float, release: float, ratio: float) -> list[float]:
+def gain_of_a_step(gap: float) -> list[float]:
     """Gain in dB, every 10 ms, for a loud second inside two quiet ones."""
     audio = tone(1000, 3 * RATE)[None].clone()
     audio[..., :RATE] *= 10 ** (-gap / 20)
     audio[..., 2 * RATE :] *= 10 ** (-gap / 20)
-    level = -10.0
-    config = Compression(1.0, (level, level), (ratio, ratio), (attack, attack), (release, release))
-    pressed = applied(config, audio, seeded())
+    pressed = applied(Compression(1.0), audio, seeded())
 
     def levels(signal: Tensor) -> Tensor:
         return signal[0, 0].reshape(-1, 441).square().mean(dim=1).sqrt()
@@ -53,8 +65,9 @@ def gain_of_a_step(gap: float, attack: float, release: float, ratio: float) -> l
     return gain
 
 
-def test_ratio_attack_and_release_are_those_asked_for() -> None:
-    gain = gain_of_a_step(gap=40.0, attack=0.02, release=0.2, ratio=4.0)
+def test_ratio_attack_and_release_are_those_asked_for(fixed: Callable[..., None]) -> None:
+    fixed(_THRESHOLD=-10.0, _RATIO=4.0, _ATTACK=0.02, _RELEASE=0.2)
+    gain = gain_of_a_step(gap=40.0)
     # The loud second lies about 4.8 dB above the root mean square of the whole.
     full = 14.77 * (1 - 1 / 4)
     assert gain[50] - gain[180] == pytest.approx(full, abs=0.3)
@@ -65,8 +78,8 @@ def test_ratio_attack_and_release_are_those_asked_for() -> None:
     assert gain[290] == pytest.approx(gain[50], abs=0.1)
 
 
-def response(samples: int, **settings: tuple[float, float]) -> Tensor:
-    impulse = torch.zeros(1, 2, samples)
+def response(length: int, **settings: tuple[float, float]) -> Tensor:
+    impulse = torch.zeros(1, 2, length)
     impulse[..., 0] = 1.0
     return applied(Reverb(1.0, **settings), impulse, seeded())[0]
 
@@ -80,14 +93,18 @@ def decay_seconds(tail: Tensor) -> float:
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.8, 2.0])
-def test_reverberation_time_is_the_one_asked_for(seconds: float) -> None:
-    tail = response(int(1.2 * seconds * RATE), seconds=(seconds, seconds), damping=(1, 1))
+def test_reverberation_time_is_the_one_asked_for(
+    seconds: float, fixed: Callable[..., None]
+) -> None:
+    fixed(_DAMPING=1.0, _PRE_DELAY=0.0)
+    tail = response(int(1.2 * seconds * RATE), seconds=(seconds, seconds))
     tail[:, 0] -= 1.0
     assert decay_seconds(tail) == pytest.approx(seconds, rel=0.06)
 
 
-def test_highs_decay_faster() -> None:
-    tail = response(2 * RATE, seconds=(1.5, 1.5), damping=(0.4, 0.4))
+def test_highs_decay_faster(fixed: Callable[..., None]) -> None:
+    fixed(_DAMPING=0.4)
+    tail = response(2 * RATE, seconds=(1.5, 1.5))
     tail[:, 0] -= 1.0
     window = torch.hann_window(1024)
     power = torch.stft(tail, 1024, 256, window=window, return_complex=True).abs().square()
@@ -103,8 +120,9 @@ def test_highs_decay_faster() -> None:
     assert seconds(9000, 11000) == pytest.approx(0.6, rel=0.1)
 
 
-def test_direct_sound_delay_and_wet_level() -> None:
-    found = response(RATE, seconds=(0.5, 0.5), pre_delay=(0.05, 0.05), wet=(-6, -6))
+def test_direct_sound_delay_and_wet_level(fixed: Callable[..., None]) -> None:
+    fixed(_PRE_DELAY=0.05)
+    found = response(RATE, seconds=(0.5, 0.5), wet=(-6, -6))
     torch.testing.assert_close(found[:, 0], torch.ones(2))
     late = round(0.05 * RATE)
     assert found[:, 1:late].abs().max() < 1e-6
@@ -130,10 +148,13 @@ def test_swapped_channels_and_polarity_are_exact() -> None:
 
 
 @pytest.mark.parametrize("width", [0.0, 0.7, 1.5])
-def test_width_scales_the_side_and_leaves_the_mid(width: float) -> None:
+def test_width_scales_the_side_and_leaves_the_mid(
+    width: float, fixed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     audio = noise(4, 2, 50)
-    config = StereoWidth(1.0, width=(width, width), mono=0.0)
-    changed = applied(config, audio, seeded())
+    fixed(_WIDTH=width)
+    monkeypatch.setattr(samples, "_MONO", 0.0)
+    changed = applied(StereoWidth(1.0), audio, seeded())
     torch.testing.assert_close(changed.sum(dim=1), audio.sum(dim=1))
     torch.testing.assert_close(changed.diff(dim=1), width * audio.diff(dim=1))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +9,6 @@ import numpy as np
 import soundfile
 from numpy.typing import ArrayLike
 
-from songsplit.data.cache import ClipCache, fill_cache
 from songsplit.data.songs import AudioPart, Song
 
 RATE = 44100
@@ -29,12 +27,13 @@ def song(
     stems: dict[str, ArrayLike],
     split: Literal["train", "valid"] = "train",
     rate: int = RATE,
+    source: str = "musdb18",
 ) -> Song:
     """Write a song's stems, and its mixture if that is among them, and describe it."""
     parts = {stem: AudioPart(write(folder / name / f"{stem}.wav", audio, rate))
              for stem, audio in stems.items()}  # fmt: skip
     mixture = parts.pop("mixture", None)
-    return Song(name, "made up", split, {stem: (part,) for stem, part in parts.items()}, mixture)
+    return Song(name, source, split, {stem: (part,) for stem, part in parts.items()}, mixture)
 
 
 def songs(folder: Path, seconds: float = 2.5) -> list[Song]:
@@ -59,14 +58,3 @@ def songs(folder: Path, seconds: float = 2.5) -> list[Song]:
         }
         made.append(song(folder, f"song {number}", stems, "valid" if number >= 3 else "train"))
     return made
-
-
-def cache(folder: Path) -> ClipCache:
-    """Fill a cache with `songs` as the source ``musdb18``."""
-    with tempfile.TemporaryDirectory() as files:
-        return fill({"musdb18": songs(Path(files))}, folder)
-
-
-def fill(songs: dict[str, list[Song]], folder: Path, rate: int = RATE) -> ClipCache:
-    """Fill a cache; songs that cannot be used are errors."""
-    return fill_cache(songs, folder, rate, on_bad="stop")

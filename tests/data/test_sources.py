@@ -5,8 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from songsplit.data.musdb import validation_names
-from songsplit.data.sources import SourceConfig, find_source
+from songsplit.data.sources import SourceConfig, find_source, validation_names
 from songsplit.errors import ConfigError, DataError
 from tests.data import recordings
 
@@ -47,7 +46,7 @@ def test_a_musdb_song_that_lacks_a_stem_is_left_out_by_name(tmp_path):
         found = find_source("m", SourceConfig("musdb", str(tmp_path)))
     assert [song.name for song in found] == ["Whole"]
     with pytest.raises(DataError, match="Torn"):
-        find_source("m", SourceConfig("musdb", str(tmp_path)), on_bad="stop")
+        find_source("m", SourceConfig("musdb", str(tmp_path)), "stop")
 
 
 @pytest.fixture
@@ -98,7 +97,7 @@ def test_what_is_passed_over_is_not_passed_over_in_silence(tmp_path):
     with pytest.warns(UserWarning, match=r"1 songs or files are left out.*half.*no vocals"):
         songs = find_source("mine", SourceConfig(kind="songs", path=str(tmp_path)))
     assert [song.name for song in songs] == ["whole"]
-    with pytest.raises(ConfigError, match="'mine' has no path"):
-        find_source("mine", SourceConfig("songs"))
     with pytest.raises(DataError, match=r"half.*no vocals"):
         find_source("mine", SourceConfig(kind="songs", path=str(tmp_path)), "stop")
+    with pytest.raises(ConfigError, match="'mine' has no path"):
+        find_source("mine", SourceConfig("songs"))

@@ -23,6 +23,6 @@ def test_it_is_the_transform_of_training_and_its_inverse_gives_the_signal_back(
     expected = STFT(n_fft, hop)(torch.from_numpy(signal)).numpy().T
     assert spectra.dtype == np.complex64
     np.testing.assert_allclose(spectra, expected, atol=1e-4 * n_fft**0.5)
-    back = numpy_stft.inverse(spectra, n_fft, hop, samples)
+    back = numpy_stft.inverse(np.array_split(spectra, 3), n_fft, hop, samples)
     assert back.dtype == np.float32
     np.testing.assert_allclose(back, signal, atol=1e-5)

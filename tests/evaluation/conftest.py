@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from songsplit.data.musdb import SAMPLE_RATE
+from songsplit.data.sources import SAMPLE_RATE
 from songsplit.evaluation.track_scores import METRICS, WHOLE_MEASURES, TrackScores
 from tests.data import recordings
 

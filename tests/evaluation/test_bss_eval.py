@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from songsplit.data.musdb import SAMPLE_RATE
+from songsplit.data.sources import SAMPLE_RATE
 from songsplit.errors import AudioInputError
 from songsplit.evaluation import ReferenceStatistics, frame_sdr, si_sdr, usdr
 from songsplit.evaluation.references import musdb_songs

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import songsplit.evaluation.references as ours
-from songsplit.data.musdb import validation_names
 from songsplit.data.songs import Song
+from songsplit.data.sources import validation_names
 from songsplit.errors import DataError
 from songsplit.evaluation.references import ReferenceSong, musdb_songs, own_songs
 from songsplit.evaluation.track_scores import FIVE_TARGETS

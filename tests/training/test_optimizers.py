@@ -44,22 +44,3 @@ def test_weights_decay_and_missing_gradients_are_left_alone():
     optimizer.step()
     assert torch.allclose(decayed, torch.full((2, 2), 0.95))
     assert torch.equal(untouched, torch.ones(2, 2))
-
-
-def test_parameters_of_one_shape_step_as_they_would_alone():
-    torch.manual_seed(0)
-    shapes = [(6, 4), (4, 6), (6, 4), (6, 2, 1, 2), (6, 4)]
-    together = [nn.Parameter(torch.randn(shape)) for shape in shapes]
-    alone = [nn.Parameter(p.detach().clone()) for p in together]
-    optimizers = [Muon([{"params": together, "orthogonal": True}], lr=0.1, weight_decay=0.1)]
-    for parameter in alone:
-        groups = [{"params": [parameter], "orthogonal": True}]
-        optimizers.append(Muon(groups, lr=0.1, weight_decay=0.1))
-    for _ in range(3):
-        for one, other in zip(together, alone, strict=True):
-            one.grad = torch.randn(one.shape)
-            other.grad = one.grad.clone()
-        for optimizer in optimizers:
-            optimizer.step()
-    for one, other in zip(together, alone, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=3e-3)
