@@ -4,7 +4,7 @@
 import FFT from "./vendor/fft.mjs";
 
 const EDGE_BINS = 16; // whose mean mask continues upwards
-const CHUNK = { seconds: 24, margin: 1.5, fade: 0.5 };
+const CHUNK = { seconds: 18, margin: 1.5, fade: 0.5 };
 // Of the covariance of the sides as a share of the louder one's power, and of their correlation.
 const APART = { from: 0.1, until: 0.2 };
 const OPPOSITE = { from: -0.4, until: 0 };
