@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from songsplit.dsp.bands import expand_bands, pool_bands
+from songsplit.dsp.masks import expand_bands, pool_bands
 from songsplit.models.blocks import ConvFrequencyBlock, down, up
 from songsplit.models.config import MaskUNetConfig
 

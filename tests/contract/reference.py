@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -34,8 +35,14 @@ def mixtures() -> dict[str, tuple[np.ndarray, int]]:
 
 
 def float32_only() -> Any:
-    """Let new separators take this processor for one that computes in float32."""
-    return patch("songsplit.inference.engine.has_quick_integers", lambda: False)
+    """Let both engines take this processor for one that computes in float32."""
+    both = ExitStack()
+    for name in (
+        "songsplit.inference.engine.has_quick_integers",
+        "torch.cpu._is_avx512_bf16_supported",
+    ):
+        both.enter_context(patch(name, lambda: False))
+    return both
 
 
 def sampled(stem: np.ndarray) -> list[float]:

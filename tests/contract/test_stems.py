@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -31,19 +32,19 @@ def as_given(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "precision"),
+    ("name", "float32"),
     [
-        *(("lithium", "default"), ("lithium", "float32"), ("six channels", "float32")),
-        *(("mono at 48 kHz", "default"), ("mono at 48 kHz", "float32")),
-        pytest.param("70 seconds", "float32", marks=pytest.mark.slow),
+        *(("lithium", None), ("lithium", "onnx"), ("lithium", "torch"), ("six channels", "onnx")),
+        *(("mono at 48 kHz", None), ("mono at 48 kHz", "onnx"), ("mono at 48 kHz", "torch")),
+        *(pytest.param("70 seconds", name, marks=pytest.mark.slow) for name in ("onnx", "torch")),
     ],
 )
-def test_stems_are_what_they_were(separator, tmp_path, name, precision):
+def test_stems_are_what_they_were(separator, tmp_path, name, float32):
     mixture, rate = MIXTURES[name]
-    if precision == "float32":
-        with reference.float32_only():
-            separator = songsplit.Separator(device="cpu")
-    stems = separator.separate(*as_given(name, tmp_path))
+    with reference.float32_only() if float32 else nullcontext():
+        if float32:
+            separator = songsplit.Separator(device="cpu", engine=float32)
+        stems = separator.separate(*as_given(name, tmp_path))
     assert list(stems) == ["vocals", "instrumental"]
     assert stems.sample_rate == rate
     peak = np.abs(mixture).max()
@@ -51,7 +52,7 @@ def test_stems_are_what_they_were(separator, tmp_path, name, precision):
         assert stems[stem].shape == mixture.shape
         error = np.array(reference.sampled(stems[stem])) - kept["samples"]
         found = np.array(reference.energies(stems[stem], rate))
-        if precision == "float32":
+        if float32:
             assert np.abs(error).max() <= 1e-5 * peak
             np.testing.assert_allclose(found, kept["energies"], rtol=1e-4, atol=1e-9 * peak**2)
         else:
