@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from songsplit.errors import MissingExtraError
 
 try:
+    import torch
     from scipy import fft, linalg
 except ImportError as error:
-    raise MissingExtraError("scipy", "eval") from error
+    raise MissingExtraError(error.name or "scipy", "eval") from error
 
 Floats: TypeAlias = NDArray[np.float64]
 Samples: TypeAlias = NDArray[np.floating[Any]]

@@ -135,6 +135,10 @@ for settings in ({"model": sys.argv[1]}, {"device": "cuda"}, {"engine": "torch"}
         songsplit.Separator(**settings)
     except SongsplitError as error:
         problems.append([type(error).__name__, str(error)])
+try:
+    import songsplit.evaluation
+except SongsplitError as error:
+    problems.append([type(error).__name__, str(error)])
 print(json.dumps([stems.vocals.shape, problems]))
 """
 
@@ -148,8 +152,10 @@ def test_without_torch_models_that_ship_separate_and_others_say_what_to_install(
     assert done.returncode == 0, done.stderr
     shape, problems = json.loads(done.stdout)
     assert shape == [2, 4410]
-    assert [kind for kind, _ in problems] == [MissingExtraError.__name__] * 3 + ["ModelError"]
+    missing = MissingExtraError.__name__
+    assert [kind for kind, _ in problems] == [missing, missing, missing, "ModelError", missing]
     assert all("pip install 'songsplit[torch]'" in text for _, text in problems[:3])
+    assert "pip install 'songsplit[eval]'" in problems[-1][1]
 
 
 REPORTING = """
