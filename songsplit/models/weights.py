@@ -118,6 +118,8 @@ def load_network(model: str | None = None, *, int8: bool = False) -> bytes | Non
 
 def load_weights(path: str | os.PathLike[str]) -> StoredModel:
     """Read and check a weights file; raise ModelError if it is missing or damaged."""
+    if not os.path.lexists(path):
+        raise ModelError(f"{path}: there is no such model file; check the name")
     try:
         import torch
 
@@ -143,8 +145,6 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
             if multiplications > _MAX_MULTIPLICATIONS:
                 raise ModelError(f"{path}: so large a network is too slow: use another model")
             tensors = {name: file.get_tensor(name) for name in names}
-    except FileNotFoundError:
-        raise ModelError(f"{path}: there is no such model file; check the name") from None
     except ConfigError as error:
         raise ModelError(f"{path}: {error}") from error
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
