@@ -223,12 +223,12 @@ def registry() -> dict[str, _Files]:
     path = _FOLDER / "registry.json"
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return {
+            name: _Files(*(_File(_FOLDER / file, sha256) for file, sha256 in files.items()))
+            for name, files in entries.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise _damaged(path) from error
-    return {
-        name: _Files(*(_File(_FOLDER / file, sha256) for file, sha256 in files.items()))
-        for name, files in entries.items()
-    }
 
 
 def _damaged(path: Path) -> ModelError:

@@ -186,7 +186,9 @@ def test_a_damaged_model_is_noticed(damaged_open):
             load()
 
 
-@pytest.mark.parametrize("content", [b"{", None])
+@pytest.mark.parametrize(
+    "content", [b"{", b"[]", b'{"default": {"default.safetensors": "0"}}', None]
+)
 def test_a_damaged_list_is_noticed(damaged_open, content):
     path = damaged_open / "registry.json"
     path.unlink() if content is None else path.write_bytes(content)
