@@ -169,22 +169,21 @@ def export_model(
     """Turn a training checkpoint into a model file that --model takes.
 
     The file records what the model was trained on and how. A model becomes an ONNX file for
-    other programs: songsplit export default default.onnx. That needs the extra onnx.
+    other programs: songsplit export default default.onnx. One of your own needs the extra onnx.
     """
+    if output.suffix == ".onnx":
+        from songsplit.files import write_whole
+        from songsplit.models.weights import any_network
+
+        if output.exists() and not overwrite:
+            raise OutputExistsError(f"{output} is already there: use --overwrite, or another name")
+        write_whole(output, any_network(str(checkpoint)))
+        typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
+        return
     try:
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("torch", "torch") from error
-    if output.suffix == ".onnx":
-        from songsplit.files import write_whole
-        from songsplit.models.onnx import onnx_network
-        from songsplit.models.weights import load_model
-
-        if output.exists() and not overwrite:
-            raise OutputExistsError(f"{output} is already there: use --overwrite, or another name")
-        write_whole(output, onnx_network(load_model(str(checkpoint))))
-        typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
-        return
     from songsplit.training.export import export_checkpoint, read_card
 
     given = read_card(card) if card else {}

@@ -116,6 +116,16 @@ def load_network(model: str | None = None, *, int8: bool = False) -> bytes | Non
     return found and (found.int8 if int8 else found.network).read()
 
 
+def any_network(model: str | None = None, *, int8: bool = False) -> bytes:
+    """Return the ONNX network of any model; that of a user's own one is made, with extra onnx."""
+    if (network := load_network(model, int8=int8)) is not None:
+        return network
+    stored = load_model(model)
+    from songsplit.models.onnx import onnx_network
+
+    return onnx_network(stored)
+
+
 def load_weights(path: str | os.PathLike[str]) -> StoredModel:
     """Read and check a weights file; raise ModelError if it is missing or damaged."""
     if not os.path.lexists(path):

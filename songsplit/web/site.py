@@ -15,7 +15,7 @@ import songsplit
 from songsplit.errors import OutputExistsError
 from songsplit.files import TEMPORARY_PREFIX, output_errors
 from songsplit.inference.onnx_engine import OnnxEngine
-from songsplit.models.weights import load_model, load_network
+from songsplit.models.weights import any_network
 from songsplit.web.server import PAGE
 
 _MODEL = "model.onnx"
@@ -27,7 +27,7 @@ def export_site(folder: Path, model: str | None = None) -> None:
 
     It can be copied to any host of static files. OutputExistsError says if the folder is there.
     """
-    network = load_network(model, int8=True) or _network(model)
+    network = any_network(model, int8=True)
     if folder.exists():
         raise OutputExistsError(f"{folder} is already there: name another folder")
     with output_errors(folder):
@@ -41,14 +41,6 @@ def export_site(folder: Path, model: str | None = None) -> None:
             (site / _MODEL).write_bytes(network)
             _complete(site, OnnxEngine(network))
             site.rename(folder)
-
-
-def _network(model: str | None) -> bytes:
-    """Make the network file of a user's own model, which needs PyTorch and the extra onnx."""
-    stored = load_model(model)
-    from songsplit.models.onnx import onnx_network
-
-    return onnx_network(stored)
 
 
 def _complete(site: Path, engine: OnnxEngine) -> None:
