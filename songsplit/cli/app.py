@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 import songsplit
 from songsplit.cli import separate
+from songsplit.cli.catalogue import app as catalogue_app
 from songsplit.cli.display import say, telling_errors
 from songsplit.cli.info import info
 from songsplit.data.check import app as data_app
@@ -72,6 +73,7 @@ app.command()(separate.remix)
 app.command()(separate.practice)
 app.command()(info)
 app.add_typer(data_app, name="data")
+app.add_typer(catalogue_app, name="catalogue")
 
 
 @app.command("app")

@@ -90,6 +90,17 @@ Songs = Annotated[
         help="Audio or video files, folders, .m3u playlists, - for standard input.",
     ),
 ]
+FormatOption = Annotated[
+    Format,
+    Option(
+        "--format",
+        "-f",
+        parser=lambda text: _one_of(_FORMATS, text),
+        metavar="|".join(_FORMATS),
+        autocompletion=lambda: list(_FORMATS),
+        help="stem.mp4 is for DJ programs.",
+    ),
+]
 Json = Annotated[bool, Option("--json", help="Print a line of JSON for every song.")]
 
 
@@ -98,17 +109,7 @@ class Options:
     """What the user chose; a field for each option."""
 
     output: Annotated[Path, Option("--output", "-o", "--out", help="Folder for results.")] = Path()
-    output_format: Annotated[
-        Format,
-        Option(
-            "--format",
-            "-f",
-            parser=lambda text: _one_of(_FORMATS, text),
-            metavar="|".join(_FORMATS),
-            autocompletion=lambda: list(_FORMATS),
-            help="stem.mp4 is for DJ programs.",
-        ),
-    ] = "wav"
+    output_format: FormatOption = "wav"
     bit_depth: Annotated[
         BitDepth | None, Option(help="Of WAV and FLAC.", show_default="24, or a song's 16 for WAV")
     ] = None

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -16,7 +15,7 @@ from songsplit.audio import OutputFormat, open_audio, read_tags
 from songsplit.cli.inputs import Song, identity
 from songsplit.cli.options import MUTE, Options
 from songsplit.errors import OutputError, SongsplitError
-from songsplit.models.weights import DEFAULT_MODEL, registry
+from songsplit.models.weights import DEFAULT_MODEL, model_digest
 from songsplit.naming import Files, folded, result_files
 from songsplit.stems import Mix
 
@@ -110,14 +109,8 @@ class Request:
         """What results of one name can differ in, in words."""
         options, model = self.options, self.options.model or DEFAULT_MODEL
         # A model of the same name with other weights, as of a later version, is another one.
-        known = registry()
-        digest = (
-            known[model].weights.sha256
-            if model in known
-            else sha256(Path(model).read_bytes()).hexdigest()
-        )
         settings = {
-            "model": f"{model} ({digest[:8]})",
+            "model": f"{model} ({model_digest(model)[:8]})",
             "quality": options.quality,
             "format": options.output_format,
             "bit depth": options.bit_depth or "default",

@@ -116,6 +116,20 @@ def load_network(model: str | None = None, *, int8: bool = False) -> bytes | Non
     return found and (found.int8 if int8 else found.network).read()
 
 
+def model_digest(model: str | None = None) -> str:
+    """Return the SHA-256 of the weights file of a model, by its name or from its path."""
+    wanted = DEFAULT_MODEL if model is None else model
+    known = registry()
+    if wanted in known:
+        return known[wanted].weights.sha256
+    try:
+        return hashlib.sha256(Path(wanted).read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(
+            f"unknown model {wanted!r}: use {', '.join(known)} or the path of a .safetensors file"
+        ) from error
+
+
 def any_network(model: str | None = None, *, int8: bool = False) -> bytes:
     """Return the ONNX network of any model; that of a user's own one is made, with extra onnx."""
     if (network := load_network(model, int8=int8)) is not None:
