@@ -150,6 +150,10 @@ def separate_catalogue(
         overwrite,
     )
     entries = read_catalogue(source, web=web)
+    # Stems are no songs.
+    entries = [entry for entry in entries if not entry.uri.startswith(f"{work.output}/")]
+    if not entries:
+        raise ConfigError(f"{work.output} holds the songs: name another folder for the stems")
     if shard is not None:
         entries = _share(entries, shard)
     start = time.monotonic()
@@ -195,7 +199,9 @@ def _missing(entries: list[Entry], work: Work) -> list[Entry]:
                     f"{work.output} holds stems that were made with other settings ({words}): "
                     "name another output, or let overwrite replace them"
                 )
-    sizes = store.sizes() if known else {}
+    with ThreadPoolExecutor(_CHECKS_AT_ONCE) as pool:
+        found = pool.map(store.sizes, store.folders() if known else ())
+        sizes = {path: size for part in found for path, size in part.items()}
 
     def is_left(entry: Entry) -> bool:
         outcome = known.get(entry.uri)

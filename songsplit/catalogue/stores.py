@@ -17,7 +17,6 @@ from songsplit.files import write_whole
 _WEB = ("http", "https")
 _LOCAL = ("file", "local")
 _VERSION_KEYS = ("ETag", "etag", "mtime", "LastModified")  # of S3, Google, disks, memory
-_HASHED_AT_ONCE = 1 << 20
 
 
 class Store:
@@ -42,12 +41,18 @@ class Store:
             return None
         return content
 
-    def sizes(self, folder: str = "") -> dict[str, int]:
-        """Return the size of each file below a folder, in bytes."""
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return the size in bytes of each file below a folder, by its path in the store."""
         # What an earlier listing saw may be gone.
         self._fs.invalidate_cache()
         found = self._fs.find(posixpath.join(self.root, folder), detail=True)
         return {path[len(self.root) + 1 :]: about["size"] for path, about in found.items()}
+
+    def folders(self) -> list[str]:
+        """Return the names of the folders directly below."""
+        self._fs.invalidate_cache()
+        found = self._fs.ls(self.root, detail=True)
+        return [posixpath.basename(f["name"]) for f in found if f["type"] == "directory"]
 
     @contextmanager
     def folder(self, name: str) -> Iterator[Path]:

@@ -162,6 +162,13 @@ def test_a_song_that_workers_die_of_is_given_up_until_the_next_run(songs, tmp_pa
     assert outcomes(output)[uri]["attempts"] == 2
 
 
+def test_stems_within_the_folder_of_the_songs_are_no_songs(songs):
+    assert run(songs, songs / "stems").songs == 4
+    assert run(songs, songs / "stems").songs == 4
+    with pytest.raises(ConfigError, match="another folder"):
+        run(songs, songs)
+
+
 def test_shards_give_together_what_one_run_gives(songs, tmp_path):
     run(songs, tmp_path / "whole")
     summaries = [run(songs, tmp_path / "parts", shard=f"{n}/3") for n in range(3)]
