@@ -132,7 +132,7 @@ def test_what_cannot_be_listed_is_named_and_the_rest_is_found(folder: Path, tmp_
         ("https://example.org/song.mp3", "does not download"),
         ("x" * 5000, "cannot be read"),
         (tmp_path / "empty", "no audio files"),
-        (folder / "binary.m3u", "no list"),
+        (folder / "binary.m3u", "not a list"),
         (folder / "none.m3u", "the list is empty"),
     ):
         songs, [(named, error)] = find_songs([str(name), str(folder / "b.mp3")])
