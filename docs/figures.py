@@ -14,16 +14,16 @@ import songsplit
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parent / "examples" / "lithium.ogg"
-START, STOP = 10.0, 18.0  # seconds in which the voice comes and goes
+START, STOP = 10.0, 18.0  # seconds in which the voice starts and stops
 
 
 def decibels(audio: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """Mel spectrogram in dB of a stereo excerpt, shape (bands, frames)."""
+    """Return the mel spectrogram in dB of a stereo excerpt (bands, frames)."""
     excerpt = audio.mean(axis=0)[int(START * rate) : int(STOP * rate)]
     power = librosa.feature.melspectrogram(
         y=excerpt, sr=rate, n_fft=4096, hop_length=512, n_mels=256, fmax=16000
     )
-    # One reference for all three pictures, so that their colours can be compared.
+    # The same reference for all three pictures, so that their colours are comparable.
     decibels: NDArray[np.float32] = librosa.power_to_db(power, ref=300.0, top_db=None)
     return decibels
 

@@ -1,7 +1,7 @@
-"""What the site has beside the pages in ``docs`` (``hooks`` in ``mkdocs.yml``).
+"""Hooks of the site: additional pages and converted links (``hooks`` in ``mkdocs.yml``).
 
-Pages are written to be read in the repository, so they link to files anywhere in it. On the site,
-links to pages that it has lead there, and links to other files become their text.
+Pages link to files in the repository. On the site, links to its pages are converted, and links to
+other files become plain text.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # where songsplit is not installed
-# Pages that lie elsewhere in the repository, with their places on the site.
+sys.path.insert(0, str(ROOT))  # for builds without an installed songsplit
+# Pages outside docs, with their paths on the site.
 ELSEWHERE = {
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
@@ -30,7 +30,7 @@ _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add pages from elsewhere, and the page of commands that typer writes."""
+    """Add pages outside docs, and the page of commands that typer writes."""
     for path, uri in ELSEWHERE.items():
         text = (ROOT / path).read_text(encoding="utf-8")
         files.append(File.generated(config, uri, content=text))
@@ -39,7 +39,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, files: Files, **_: Any) -> str:
-    """Turn links between files of the repository into links between pages of the site."""
+    """Convert links between files of the repository to links between pages of the site."""
     uri = page.file.src_uri
     if uri == COMMANDS:
         return markdown
