@@ -2,6 +2,9 @@
 
 Pages are written to be read in the repository, so they link to files anywhere in it. On the site,
 links to pages that it has lead there, and links to other files become their text.
+
+The home page plays the example song: the player of ``songsplit app`` in a frame, with stems that
+are made when the site is.
 """
 
 from __future__ import annotations
@@ -9,10 +12,13 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -26,15 +32,32 @@ ELSEWHERE = {
     "songsplit/weights/TERMS.md": "project/terms.md",
 }
 COMMANDS = "reference/commands.md"
+PAGE = ROOT / "songsplit" / "web" / "page"
+PLAYER = {
+    f"listen/{name}": PAGE / name
+    for name in (
+        *("index.html", "style.css", "icon.svg", "manifest.webmanifest", "app.js", "player.js"),
+        *("song.js", "waveform.js", "vendor/signalsmith-stretch.mjs"),
+    )
+} | {"listen/engine.js": ROOT / "docs" / "site_player.js"}
+LISTEN = "## Listen\n"
+FRAME = """
+<iframe class="player" src="listen/index.html" title="Player of the example song" loading="lazy">
+</iframe>
+"""
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add pages from elsewhere, and the page of commands that typer writes."""
+    """Add pages from elsewhere, the page of commands that typer writes, and the player."""
     for path, uri in ELSEWHERE.items():
         text = (ROOT / path).read_text(encoding="utf-8")
         files.append(File.generated(config, uri, content=text))
     files.append(File.generated(config, COMMANDS, content=_commands()))
+    for uri, path in PLAYER.items():
+        files.append(File.generated(config, uri, content=path.read_bytes()))
+    for stem, content in _example_stems().items():
+        files.append(File.generated(config, f"listen/{stem}.mp3", content=content))
     return files
 
 
@@ -59,6 +82,10 @@ def on_page_markdown(markdown: str, *, page: Page, files: Files, **_: Any) -> st
             return str(text)
         return f"[{text}]({posixpath.relpath(place, posixpath.dirname(uri))}{hash_sign}{anchor})"
 
+    if uri == "index.md":
+        if LISTEN not in markdown:
+            raise PluginError("index.md lacks the heading that the player belongs under: Listen")
+        markdown = markdown.replace(LISTEN, LISTEN + FRAME)
     return _LINK.sub(on_site, markdown)
 
 
@@ -71,3 +98,13 @@ def _commands() -> str:
     command = get_command(app)
     context = command.context_class(command, info_name="songsplit")
     return str(get_docs_for_click(obj=command, ctx=context, name="songsplit"))
+
+
+@cache  # `mkdocs serve` makes the site again and again
+def _example_stems() -> dict[str, bytes]:
+    import songsplit
+
+    stems = songsplit.separate(ROOT / "examples" / "lithium.ogg", device="cpu")
+    with TemporaryDirectory() as folder:
+        files = stems.save(folder, output=songsplit.OutputFormat("mp3", bitrate=128))
+        return {name: path.read_bytes() for name, path in files.items()}
