@@ -40,7 +40,7 @@ PLAYER = {
         *("song.js", "waveform.js", "vendor/signalsmith-stretch.mjs"),
     )
 } | {"listen/engine.js": ROOT / "docs" / "site_player.js"}
-LISTEN = "## Listen\n"
+_LISTEN = re.compile(r"## Listen\n\n(?:.+\n)+")  # with the paragraph that leads to the player
 FRAME = """
 <iframe class="player" src="listen/index.html" title="Player of the example song" loading="lazy">
 </iframe>
@@ -83,9 +83,9 @@ def on_page_markdown(markdown: str, *, page: Page, files: Files, **_: Any) -> st
         return f"[{text}]({posixpath.relpath(place, posixpath.dirname(uri))}{hash_sign}{anchor})"
 
     if uri == "index.md":
-        if LISTEN not in markdown:
+        markdown, found = _LISTEN.subn(lambda match: match[0] + FRAME, markdown)
+        if not found:
             raise PluginError("index.md lacks the heading that the player belongs under: Listen")
-        markdown = markdown.replace(LISTEN, LISTEN + FRAME)
     return _LINK.sub(on_site, markdown)
 
 
