@@ -40,7 +40,7 @@ LINES = ("#0072B2", "#8C8C8C", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B
 """Colours that the colour-blind tell apart."""
 BLUE, GREY, ORANGE = LINES[:3]
 
-COLOURS = 64
+COLOURS = 48
 LOWEST, HIGHEST = 70.0, 14000.0
 """Limits in Hz of the spectrograms that are drawn."""
 
@@ -63,7 +63,7 @@ plt.rcParams.update(
 def _sharp(figure: Figure) -> tuple[bytes, dict[str, int]]:
     """Draw a figure with two pixels for each that is shown, in few colours: a small PNG file."""
     content = io.BytesIO()
-    figure.savefig(content, dpi=160, bbox_inches="tight", facecolor="white")
+    figure.savefig(content, dpi=144, bbox_inches="tight", facecolor="white")
     image = Image.open(content).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
     content = io.BytesIO()
     image.save(content, "PNG", optimize=True)
