@@ -32,7 +32,7 @@ GUIDES = [page for page in PAGES if page.startswith("docs/guides/")]
 # What a command looks like that is not run, and why. The first that fits holds.
 NOT_RUN = {
     r"^songsplit app": "does not end; tests/web uses the page",
-    r"^pip install|^python -m venv|^source ": "installs from the network; .ci/run does so",
+    r"^pip install|^python3? -m venv|^source ": "installs from the network; .ci/run does so",
     r"^(pytest|ruff|mypy|mkdocs|git)\b|\.ci/run|tests": "checks of the whole repository",
     r"musdb|runs/|^c=configs|train.py": "needs data sets or hours; .ci/run trains smoke",
     r"evaluate.py --(references (my|path)|compare)|songsplit export ": "needs results of a run",
