@@ -1,4 +1,4 @@
-"""Score a model or separated stems as the field does: ``python evaluate.py --help`` tells how."""
+"""Score a model or separated stems with the usual measures: see ``python evaluate.py --help``."""
 
 import sys
 

@@ -13,7 +13,7 @@ if __name__ == "__main__":
                 raise MissingExtraError(package, "train")
         from songsplit.training.lightning_cli import TrainingCLI
 
-        sys.path.append(str(Path.cwd()))  # where networks and losses of one's own may lie
+        sys.path.append(str(Path.cwd()))  # for your own networks and losses
         TrainingCLI()
     except (SongsplitError, OSError) as error:
         sys.exit(f"songsplit: {error}")

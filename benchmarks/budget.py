@@ -1,8 +1,8 @@
-"""What each quality setting computes for a second of stereo, overlap of chunks included.
+"""Measure the computing time of each quality setting per second of stereo.
 
-``python benchmarks/budget.py`` separates a minute of noise at the network's own rate, from array
-to array, and prints milliseconds per second of audio: of the network, and of that and all else
-(transforms, bands, other speeds, cross-fades).
+``python benchmarks/budget.py`` separates a minute of noise at the network's rate, from array to
+array, and prints milliseconds per second of audio: of the network, and of the whole separation
+(with transforms, bands, other speeds and cross-fades).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ SECONDS, RATE, REPETITIONS = 60, 44100, 5
 
 
 def measure(quality: Quality) -> list[float]:
-    """Give milliseconds per second of audio: of the network, and of everything."""
+    """Return milliseconds per second of audio: of the network, and in total."""
     separator = Separator(device="cpu", quality=quality)
     mixture = 0.1 * np.random.default_rng(0).normal(size=(2, SECONDS * RATE)).astype(np.float32)
-    mixture[1] += mixture[0]  # sides that have nothing in common would be separated apart
+    mixture[1] += mixture[0]  # uncorrelated sides would be separated as mono
     run = InferenceSession.run
     network: list[float] = []
 
@@ -43,7 +43,7 @@ def measure(quality: Quality) -> list[float]:
             start = time.perf_counter()
             separator.separate(mixture, RATE)
             whole.append(time.perf_counter() - start)
-    # The first time is for warming up.
+    # The first run is a warm-up.
     return [1e3 * statistics.median(times[1:]) / SECONDS for times in (network, whole)]
 
 

@@ -1,8 +1,8 @@
-"""How long scoring takes and how much memory, beside museval, and whether the scores agree.
+"""Measure time and memory of scoring, and compare the scores with museval.
 
 ``python benchmarks/evaluation.py`` scores one estimate of two sources of three minutes. Each
-measurement is a process of its own that reads the audio first. Music does not change the speed,
-so by default the song is made-up noise; whether scores agree is better seen with ``--musdb``.
+measurement runs in its own process, which first reads the audio. The speed does not depend on the
+music, so the song is noise by default; use ``--musdb`` to compare scores on music.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from songsplit.evaluation.track_scores import METRICS, TWO_TARGETS, load_museval
 
 CASES = ("arrays alone", "museval", "SDR alone", "all four", "all four, next system")
 SECONDS, THREADS = 180, 2
-CEILING = 80  # dB; above, all that counts is that both are
+CEILING = 80  # dB; two scores above it count as equal
 
 
 def prepare(musdb: Path | None) -> NDArray[np.float64]:
-    """Make references and estimates, shape (2, targets, channels, samples)."""
+    """Return references and estimates, shape (2, targets, channels, samples)."""
     samples = SECONDS * SAMPLE_RATE
     if musdb is None:
         rng = np.random.default_rng(0)
@@ -57,7 +57,7 @@ def prepare(musdb: Path | None) -> NDArray[np.float64]:
 
 
 def measure(case: str, folder: Path) -> None:
-    """Score in this process and print seconds and the highest use of memory in bytes."""
+    """Score in this process and print seconds and peak memory in bytes."""
     references, estimates = np.load(folder / "audio.npy")
     if case == "museval":
         load_museval()
@@ -79,7 +79,7 @@ def measure(case: str, folder: Path) -> None:
 
 
 def differences(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> str:
-    """Largest difference of each measure from museval."""
+    """Return the largest difference of each measure from museval."""
     found = []
     for name, first, second in zip(METRICS, ours, theirs, strict=False):
         compared = ~(np.isnan(first) | ((first > CEILING) & (second > CEILING)))
@@ -90,15 +90,15 @@ def differences(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> str:
 def main() -> None:
     """Run all cases and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--musdb", type=Path, help="songs of the train subset, strung together")
-    parser.add_argument("--repeats", type=int, default=3, help="of each case (default: 3)")
-    # What one of the new processes has to do.
+    parser.add_argument("--musdb", type=Path, help="use joined songs of the train subset")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each case (default: 3)")
+    # The task of a measuring process.
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         measure(options.measure[0], Path(options.measure[1]))
         return
-    table = Table("what is measured", "best", "peak memory", "largest difference in dB")
+    table = Table("case", "best", "peak memory", "largest difference in dB")
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(THREADS))
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "audio.npy"), prepare(options.musdb))

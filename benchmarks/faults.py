@@ -1,11 +1,11 @@
-"""What SDR does not tell: bleed, leaks, swallowed consonants, lost tails, musical noise.
+"""Measure faults that SDR does not show: bleed, lost consonants and tails, and musical noise.
 
-``python benchmarks/faults.py --musdb PATH`` measures them on the validation songs of MUSDB18,
-``--instrumentals FILE ...`` how silent the vocals of music without a voice are, and
-``--singing FILE ...`` how silent the instrumental of unaccompanied voices is. All of them can
-be asked for at once; ``--model`` takes the name or file of a model. Another program's stems are
-measured with ``--estimates FOLDER``, where a folder named like each song or file holds
-``vocals.wav`` and ``accompaniment.wav``.
+``python benchmarks/faults.py --musdb PATH`` measures the validation songs of MUSDB18. Options
+``--instrumentals FILE ...`` and ``--singing FILE ...`` measure the level of the vocals of music
+without a voice, and of the instrumental of unaccompanied voices. They can be combined.
+``--model`` takes the name or file of a model. ``--estimates FOLDER`` measures another program's
+stems: a folder for each song or file, with its name, holds ``vocals.wav`` and
+``accompaniment.wav``.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ Separate: TypeAlias = Callable[[str, Samples, int], Mapping[str, Samples]]  # na
 
 TINY = 1e-12
 WINDOW = 2048
-SILENT_DB = -45.0  # of the voice, below its own loudest frame: what counts as a pause
-SOFT_DB = -15.0  # from here down to SILENT_DB, ends of notes, breath and reverberation lie
-HIGHS = 5000.0  # consonants have most of their power above this frequency, in Hz
+SILENT_DB = -45.0  # level of pauses of the voice, relative to its loudest frame
+SOFT_DB = -15.0  # between this and SILENT_DB are ends of notes, breath and reverberation
+HIGHS = 5000.0  # Hz; consonants have most of their power above
 
 
 def decibels(ratio: float) -> float:
-    """Turn a ratio of powers into decibels."""
+    """Convert a ratio of powers to decibels."""
     return float(10 * np.log10(ratio + TINY))
 
 
 def power(spectrum: NDArray[np.complex64]) -> Power:
-    """Mean over channels of the squared magnitudes."""
+    """Return the mean over channels of the squared magnitudes."""
     return np.asarray(np.square(np.abs(spectrum), dtype=np.float64).mean(axis=0))
 
 
 def kurtosis(values: Power) -> float:
-    """Tell how spiky power is: isolated peaks that a mask leaves standing, musical noise, raise it.
+    """Return the kurtosis of powers, which isolated peaks (musical noise) raise.
 
     From Y. Uemura et al. (2008), "Automatic optimization scheme of spectral subtraction based on
     musical noise assessment via higher-order statistics".
@@ -57,11 +57,11 @@ def kurtosis(values: Power) -> float:
 
 
 def faults(mixture: Samples, voice: Samples, estimate: Samples, sample_rate: int) -> list[float]:
-    """Measure the estimate of a voice; NaN for what the song has no place to measure at.
+    """Measure the estimate of a voice; NaN if the song has no suitable frames.
 
-    In dB: power of the estimate relative to that of the mixture where the voice pauses; SDR
-    of what lies above `HIGHS`, and how much of the voice's power is kept there; the same of
-    soft frames. The last is the logarithm of the ratio of the :func:`kurtosis` in pauses.
+    In dB: power of the estimate relative to the mixture in pauses of the voice; SDR above `HIGHS`,
+    and the share of the voice's power kept there; the same for soft frames. The last value is the
+    logarithm of the ratio of the :func:`kurtosis` of estimate and mixture in pauses.
     """
     mixed, true, found = (
         stft(x, sample_rate, nperseg=WINDOW)[2] for x in (mixture, voice, estimate)
@@ -89,7 +89,7 @@ def faults(mixture: Samples, voice: Samples, estimate: Samples, sample_rate: int
 
 
 def separation(model: str | None, folder: Path | None) -> Separate:
-    """Separate with a model, or read what another program has made."""
+    """Return a function that separates with a model or reads another program's stems."""
     if folder is None:
         separator = songsplit.Separator(model)
         return lambda _, audio, sample_rate: separator.separate(audio, sample_rate)
@@ -99,14 +99,14 @@ def separation(model: str | None, folder: Path | None) -> Separate:
         for stem, file in (("vocals", "vocals.wav"), ("instrumental", "accompaniment.wav")):
             stems[stem], rate = read_audio(path := folder / name / file)
             if (stems[stem].shape, rate) != (audio.shape, sample_rate):
-                raise SystemExit(f"{path}: not of the shape and rate of the mixture")
+                raise SystemExit(f"{path}: shape or rate differ from the mixture")
         return stems
 
     return read
 
 
 def print_table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[float]]) -> None:
-    """Print a row for each song, and their medians and largest figures."""
+    """Print a row for each song, and rows of medians and largest values."""
     table = Table("song", *(Column(head, justify="right") for head in heads), title=title)
     values = [*rows.values()]
     ends = {"median": np.nanmedian(values, axis=0), "largest": np.nanmax(values, axis=0)}
@@ -118,13 +118,13 @@ def print_table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[fl
 
 
 def main() -> None:
-    """Measure what the command line asks for."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--musdb", type=Path)
     parser.add_argument("--instrumentals", type=Path, nargs="+", default=[])
     parser.add_argument("--singing", type=Path, nargs="+", default=[])
     parser.add_argument("--model")
-    parser.add_argument("--estimates", type=Path, help="stems that another program made")
+    parser.add_argument("--estimates", type=Path, help="folder of another program's stems")
     options = parser.parse_args()
     separate = separation(options.model, options.estimates)
     if options.musdb:

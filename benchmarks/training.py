@@ -1,8 +1,8 @@
-"""How fast the configs train, and whether the loader keeps up.
+"""Measure the training speed of the configs, and whether the loader keeps up.
 
-``python benchmarks/training.py`` measures, for each config: the loader alone, the training
-step alone (one batch over and over), and both together as in a real run. Music does not
-change the speed, so songs are noise.
+``python benchmarks/training.py`` measures for each config: the loader alone, the training step
+alone (with the same batch), and both together as in a real run. The speed does not depend on the
+music, so songs are noise.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from songsplit.training.callbacks import MovingAverage
 from songsplit.training.lightning_cli import TrainingCLI
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-WARM_UP = 3  # steps that do not count: memory is found, kernels are chosen
+WARM_UP = 3  # steps that are not measured, in which memory is allocated and kernels are chosen
 SONGS, SONG_SECONDS = 12, 60
 
 
 class Stopwatch(pl.Callback):
-    """Seconds from the end of the warm-up to the last step, and those spent waiting."""
+    """Measures the seconds of all steps after the warm-up, and of waiting for data."""
 
     def __init__(self) -> None:
         self.waiting = 0.0
@@ -40,30 +40,30 @@ class Stopwatch(pl.Callback):
 
     @property
     def total(self) -> float:
-        """Seconds of all steps that count."""
+        """Seconds of all measured steps."""
         return self.ends[-1] - self.ends[WARM_UP - 1]
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Count the wait for the batch."""
+        """Add the time of waiting for the batch."""
         if len(self.ends) > WARM_UP:
             self.waiting += time.perf_counter() - self.ends[-1]
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Count the step."""
+        """Record the end of the step."""
         self.ends.append(time.perf_counter())
 
 
 def parsed(config: Path, songs: Path, cache: Path) -> TrainingCLI:
-    """Build network and data of a config, with made-up songs for its sources."""
+    """Build network and data of a config, with noise as its sources."""
     sources = f'{{"noise": {{"kind": "songs", "path": "{songs}"}}}}'
     data = [f"--data.sources={sources}", f"--data.cache={cache}"]
     return TrainingCLI([f"--config={config}", *data, "--trainer.logger=false"], run=False)
 
 
 def loader_seconds(data: StemDataModule, batches: int) -> float:
-    """Measure seconds for a batch out of the loader when nothing else is to be done."""
+    """Return the seconds per batch of the loader alone."""
     loader = iter(data.train_dataloader())
-    for _ in range(WARM_UP + data.workers * 4):  # also what was prepared ahead
+    for _ in range(WARM_UP + data.workers * 4):  # including prefetched batches
         next(loader)
     begin = time.perf_counter()
     for _ in range(batches):
@@ -72,7 +72,7 @@ def loader_seconds(data: StemDataModule, batches: int) -> float:
 
 
 def step_seconds(cli: TrainingCLI, steps: int, loader: Any) -> tuple[float, float]:
-    """Measure seconds for a step, and the share of them spent waiting for data."""
+    """Return the seconds per step, and the share of waiting for data."""
     watch = Stopwatch()
     names = ("precision", "accelerator", "gradient_clip_val")
     off = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
@@ -80,7 +80,7 @@ def step_seconds(cli: TrainingCLI, steps: int, loader: Any) -> tuple[float, floa
     settings |= {"max_steps": steps + WARM_UP, "devices": 1, "limit_val_batches": 0}
     settings |= dict.fromkeys(off, False)
     trainer = pl.Trainer(callbacks=[MovingAverage(), watch], **settings)
-    # The module asks its data module for batches; the trainer only needs to know it.
+    # The module needs its data module, which must know the trainer.
     cli.datamodule.trainer = trainer
     trainer.fit(cli.model, train_dataloaders=loader)
     return watch.total / steps, watch.waiting / watch.total
@@ -114,7 +114,7 @@ def main() -> None:
             data.setup()
             loading = loader_seconds(data, options.steps)
             batches = [data.train_batches().batch(0)] * (options.steps + WARM_UP)
-            # A list serves as a data set.
+            # A list is a valid data set.
             same: Any = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
             alone, _ = step_seconds(cli, options.steps, same)
             both, waiting = step_seconds(cli, options.steps, data.train_dataloader())

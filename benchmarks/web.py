@@ -1,8 +1,8 @@
 """Measure the page as a static site in Chromium.
 
-``python benchmarks/web.py`` prints, for one and for several threads, the times real time, the
-seconds from the drop to the first samples, and the peak memory of the page's process; and the
-size of what a first visit downloads. It needs the extra dev and Chromium.
+``python benchmarks/web.py`` prints, for one and for several threads, the speed, the seconds from
+the drop of a song to the first samples, and the peak memory of the page's process. It also prints
+the size of the download at a first visit. It needs the extra dev and Chromium.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TIMEOUT = 600
 
 
 class Host(SimpleHTTPRequestHandler):
-    """A host of static files, which isolates the page if it is to have threads."""
+    """A host of static files, which isolates the page for several threads."""
 
     def __init__(self, *args: Any, isolated: bool, **kwargs: Any) -> None:
         self.isolated = isolated
@@ -41,14 +41,14 @@ class Host(SimpleHTTPRequestHandler):
         super().__init__(*args, **kwargs)
 
     def end_headers(self) -> None:
-        """Add the headers that let the page use threads."""
+        """Add the headers that isolate the page."""
         if self.isolated:
             self.send_header("Cross-Origin-Opener-Policy", "same-origin")
             self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         super().end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def song(folder: Path) -> Path:
@@ -75,10 +75,10 @@ def peak_memory() -> int:
 
 
 def measure(browser: Browser, address: str, path: Path) -> tuple[float, float, int]:
-    """Return times real time, seconds to the first samples, and peak bytes."""
+    """Return the factor of real time, seconds to the first samples, and peak bytes."""
     page = browser.new_context(service_workers="block").new_page()
     page.goto(address)
-    page.wait_for_timeout(3000)  # a person takes as long to find a song
+    page.wait_for_timeout(3000)  # a user needs this time to choose a song
     start = time.perf_counter()
     page.set_input_files("#files", path)
     first = 0.0
@@ -86,7 +86,7 @@ def measure(browser: Browser, address: str, path: Path) -> tuple[float, float, i
         if not first and page.evaluate("songsplit.songs[0]?.frames"):
             first = time.perf_counter() - start
         if time.perf_counter() - start > TIMEOUT:
-            raise SystemExit("the page does not get ready")
+            raise SystemExit("the page has not finished the song in time")
         page.wait_for_timeout(20)
     return SECONDS / (time.perf_counter() - start), first, peak_memory()
 

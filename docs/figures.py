@@ -1,7 +1,7 @@
-"""Draw the spectrograms in the documents: ``python docs/figures.py`` (needs the plots extra).
+"""Draw the spectrograms of the documents: ``python docs/figures.py`` (needs the plots extra).
 
-``--musdb FOLDER`` draws those of two MUSDB18 clips in which the default model fails, too (needs
-the eval extra).
+With ``--musdb FOLDER``, also draw those of two MUSDB18 clips on which the default model fails
+(needs the eval extra).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import songsplit
 
 IMAGES = Path(__file__).parent / "images"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "lithium.ogg"
-START, STOP = 10.0, 18.0  # seconds of the example in which the voice comes and goes
+START, STOP = 10.0, 18.0  # seconds of the example in which the voice starts and stops
 FAILURES = {
     "A voice is missing\n(A Reason To Leave)": "Patrick Talbot - A Reason To Leave",
     "An instrument is taken for a voice\n(Rockshow)": "ANiMAL - Rockshow",
@@ -50,7 +50,7 @@ def draw(name: str, columns: Mapping[str, Mapping[str, Audio]], rate: int, start
             )
             for stem, audio in song.items()
         }
-        # One reference for all stems of a song, so that their colours can be compared.
+        # The same reference for all stems of a song, so that their colours are comparable.
         loudest = max(part.max() for part in power.values())
         for axis, (stem, part) in zip(axes, power.items(), strict=True):
             hertz = librosa.mel_frequencies(len(part), fmax=HIGHEST)
@@ -72,7 +72,7 @@ def draw(name: str, columns: Mapping[str, Mapping[str, Audio]], rate: int, start
     figure.supylabel("frequency (kHz)", fontsize=10)
     figure.colorbar(image, ax=grid, label="level (dB, loudest = 0)", extend="max", **BAR)
     figure.savefig(IMAGES / name)
-    # Few colours make small files: those of the map, and greys for the letters.
+    # A small file has few colours: those of the spectrogram, and greys for the letters.
     colours = np.concatenate([plt.get_cmap("magma")(np.linspace(0, 1, 216))[:, :3], GREYS])
     palette = Image.new("P", (1, 1))
     palette.putpalette((255 * colours).astype(np.uint8).tobytes())
@@ -83,7 +83,7 @@ def draw(name: str, columns: Mapping[str, Mapping[str, Audio]], rate: int, start
 
 
 def main() -> None:
-    """Draw all pictures for which the songs are there."""
+    """Draw all pictures whose songs are available."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--musdb", type=Path, help="folder with train and test of MUSDB18")
     folder = parser.parse_args().musdb

@@ -1,4 +1,4 @@
-"""Docstrings as mkdocstrings wants them, from docstrings as numpydoc has them."""
+"""Convert numpydoc docstrings for mkdocstrings."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _SEVERAL = re.compile(r"(?m)^( *)(\w+(?:, \w+)+)\n((?:\1 +.*\n?)+)")
 
 
 class Roles(griffe.Extension):
-    """Turns Sphinx's roles into links, and tells parameters as they are.
+    """Converts Sphinx roles to links, and lists of choices and parameters to another form.
 
-    A role (``:class:`Limits```) becomes a link where the site has what it names, and else
-    code. Of choices in braces the first would pass for the default, and of several
-    parameters with one description all would get the type of the first.
+    A role such as ``:class:`Mix``` becomes a link if the site documents the object, and code
+    otherwise. Choices in braces and parameters with a common description are rewritten, because
+    mkdocstrings would take the first choice as the default and give all parameters one type.
     """
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Change the docstring of an object."""
+        """Convert the docstring of an object."""
         if obj.docstring is None:
             return
 

@@ -1,10 +1,10 @@
-"""What the site has beside the pages in ``docs`` (``hooks`` in ``mkdocs.yml``).
+"""Hooks of the site: additional pages and converted links (``hooks`` in ``mkdocs.yml``).
 
-Pages are written to be read in the repository, so they link to files anywhere in it. On the site,
-links to pages that it has lead there, and links to other files become their text.
+Pages link to files in the repository. On the site, links to its pages are converted, and links to
+other files become plain text.
 
-The home page plays the example song: the player of ``songsplit app`` in a frame, with stems that
-are made when the site is.
+The home page plays the example song. It contains the player of ``songsplit app`` in a frame, with
+stems that are made when the site is built.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # where songsplit is not installed
-# Pages that lie elsewhere in the repository, with their places on the site.
+sys.path.insert(0, str(ROOT))  # for builds without an installed songsplit
+# Pages outside docs, with their paths on the site.
 ELSEWHERE = {
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
@@ -49,7 +49,7 @@ _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add pages from elsewhere, the page of commands that typer writes, and the player."""
+    """Add pages outside docs, the page of commands that typer writes, and the player."""
     for path, uri in ELSEWHERE.items():
         text = (ROOT / path).read_text(encoding="utf-8")
         files.append(File.generated(config, uri, content=text))
@@ -62,7 +62,7 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, files: Files, **_: Any) -> str:
-    """Turn links between files of the repository into links between pages of the site."""
+    """Convert links between files of the repository to links between pages of the site."""
     uri = page.file.src_uri
     if uri == COMMANDS:
         return markdown

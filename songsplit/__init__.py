@@ -31,7 +31,7 @@ __all__ = [
     "separate",
 ]
 
-# Importing torch takes seconds; names are therefore looked up when first used.
+# Importing torch takes seconds, so names are imported when they are first used.
 _HOMES = {
     "Mix": "songsplit.stems",
     "ModelInfo": "songsplit.models.weights",

@@ -1,4 +1,4 @@
-"""``python -m songsplit`` does what the ``songsplit`` command does."""
+"""Run the ``songsplit`` command with ``python -m songsplit``."""
 
 from songsplit.cli import main
 

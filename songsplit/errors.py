@@ -1,8 +1,7 @@
 """Exceptions raised by songsplit.
 
-Every error that songsplit raises on purpose derives from :class:`SongsplitError`,
-so a caller can catch them all in one place. Each message names the file or the
-argument at fault and says what to do about it.
+Every error that songsplit raises on purpose derives from :class:`SongsplitError`. Each message
+names the file or argument at fault and states what to do.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ class OutputError(SongsplitError):
 
 
 class OutputExistsError(OutputError):
-    """A result is already there and overwriting was not asked for."""
+    """A result already exists and `overwrite` is not set."""
 
 
 class ModelError(SongsplitError):
-    """A model is unknown, damaged or does not fit what was asked of it."""
+    """A model is unknown, damaged or not suitable for the request."""
 
 
 class DeviceError(SongsplitError):
-    """The compute device that was asked for is not available."""
+    """The requested compute device is not available."""
 
 
 class ConfigError(SongsplitError, ValueError):
@@ -41,7 +40,7 @@ class ConfigError(SongsplitError, ValueError):
 
 
 class TrainingError(SongsplitError):
-    """Training cannot go on, for example because the loss is no longer a number."""
+    """Training cannot continue, for example because the loss is NaN."""
 
 
 class DataError(SongsplitError):

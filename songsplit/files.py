@@ -1,4 +1,4 @@
-"""Writing files so that they are there in full, and together, or not at all."""
+"""Write files so that they appear complete and together, or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TRIES = 5
 class GrowingFile(io.FileIO):
     """An open file under a hidden name beside `path`.
 
-    Encoders lose errors of what they write to: the first one is kept, for :meth:`check`.
+    Encoders drop write errors, so the first error is kept for :meth:`check`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +34,7 @@ class GrowingFile(io.FileIO):
         self._identity = os.fstat(self.fileno())
 
     def write(self, data: Any) -> int:
-        """Write all, or keep the error."""
+        """Write all data, or keep the error."""
         left = memoryview(data).cast("B")
         size = len(left)
         try:
@@ -45,16 +45,16 @@ class GrowingFile(io.FileIO):
         return size
 
     def check(self) -> None:
-        """Raise what went wrong with writing."""
+        """Raise the first write error, if there was one."""
         if self.error is not None:
             raise self.error
 
     def place(self) -> None:
-        """Give the file its name."""
+        """Rename the file to `path`."""
         self.check()
         os.fsync(self.fileno())
         if self._is_at(self.hidden):
-            if sys.platform == "win32":  # open files cannot be renamed there
+            if sys.platform == "win32":  # Windows cannot rename open files
                 self.close()
             self.hidden.replace(self.path)
             if self._is_at(self.path):
@@ -70,10 +70,10 @@ class GrowingFile(io.FileIO):
 
 
 class WholeFiles:
-    """Files that take their places together when a ``with`` block ends well.
+    """Files that appear together when a ``with`` block ends without an error.
 
-    If the block raises, or a file cannot be placed, temporary files and new folders are removed
-    and older files of the same names stay as they were.
+    If the block raises, or a file cannot be renamed, temporary files and new folders are removed
+    and older files of the same names are kept.
     """
 
     def __init__(self) -> None:
@@ -87,14 +87,14 @@ class WholeFiles:
         """Open an empty file that becomes `path` at the end."""
         folders = path.parent, *path.parent.parents
         for _ in range(_TRIES):
-            # Another writer may make the folder, give up, and remove it just now.
+            # Another writer may create the folder, fail, and remove it at the same time.
             with output_errors(path), suppress(FileNotFoundError):
-                if path.is_dir():  # known now, and not when hours of work are to be renamed
+                if path.is_dir():  # fail now, not after hours of work
                     raise OutputError(f"{path}: this is a folder; choose another output name")
                 self._made_folders += [folder for folder in folders if not folder.exists()]
                 path.parent.mkdir(parents=True, exist_ok=True)
                 file = GrowingFile(path)
-                # Another process may have taken it for a stale file before it was locked.
+                # Another process may have removed the file as stale before it was locked.
                 if _lock(file.fileno()) and file.hidden.exists():
                     self._files.append(file)
                     return file
@@ -113,11 +113,11 @@ class WholeFiles:
                 with suppress(OSError):
                     file.hidden.unlink(missing_ok=True)
             for folder in sorted(made_folders, reverse=True):  # the deepest first
-                with suppress(OSError):  # of another writer, if not empty
+                with suppress(OSError):  # not empty: another writer uses it
                     folder.rmdir()
 
     def _place_all(self) -> None:
-        aside: dict[Path, Path] = {}  # older files, until all new ones are in their places
+        aside: dict[Path, Path] = {}  # older files, kept until all new files are renamed
         placed: list[GrowingFile] = []
         try:
             for file in self._files:
@@ -144,10 +144,10 @@ class WholeFiles:
 
 
 def clear_stale_parts(folder: Path) -> None:
-    """Remove temporary files in a folder that nobody writes any more.
+    """Remove temporary files in a folder whose writers have ended.
 
-    A file is in use while its writer holds a lock on it. Where the file system has no locks, or on
-    Windows, a file is stale a day after it was last written.
+    A file is in use while its writer holds a lock on it. On Windows and on file systems without
+    locks, a file is stale one day after the last write.
     """
     with suppress(OSError):
         for part in folder.glob(f"{TEMPORARY_PREFIX}*"):
@@ -155,14 +155,14 @@ def clear_stale_parts(folder: Path) -> None:
                 is_stale = time.time() - part.lstat().st_mtime > _STALE_SECONDS
                 if part.is_file():
                     with part.open("rb+") as file:
-                        # The lock ends with the file; nobody waits for it (see WholeFiles.create).
+                        # Closing the file releases the lock; no process waits for it.
                         is_stale = _lock(file.fileno(), unknown=is_stale)
                 if is_stale:
                     part.unlink()
 
 
 def _lock(handle: int, *, unknown: bool = True) -> bool:
-    """Lock an open file and say whether that worked; `unknown` where files have no locks."""
+    """Lock an open file and return whether that worked, or `unknown` if locks do not exist."""
     if sys.platform == "win32":
         return unknown
     import fcntl
@@ -182,7 +182,7 @@ def _hidden(path: Path) -> Path:
 
 @contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """Turn the system's errors into an OutputError that names the file and the remedy."""
+    """Convert an OSError to an OutputError that names the file and the remedy."""
     try:
         yield
     except OSError as error:
@@ -199,13 +199,13 @@ def output_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[GrowingFile]:
-    """Give an empty open file that becomes `path` when the block ends well."""
+    """Open an empty file that becomes `path` when the block ends without an error."""
     with WholeFiles() as files, output_errors(path):
         yield files.create(path)
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, as :func:`whole_file` does."""
+    """Write a file completely or not at all."""
     with whole_file(path) as file:
         file.write(content)
 

@@ -1,4 +1,4 @@
-"""Files that results are written to: their names, from a template, and whether they are free."""
+"""Names of result files: fill templates, and check that the files can be written."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
     from songsplit.audio.formats import OutputFormat
 
 FIELDS = ("track", "stem", "artist", "title", "album")
-"""What templates may hold in braces."""
+"""The fields that a template may contain in braces."""
 EXTENSION = ".{ext}"
 STEM_ONLY = "{stem}"
-"""The template of names where a song has a folder for itself."""
+"""The template for a song that has its own folder."""
 
 _UNKNOWN = "unknown"
-_MAX_BYTES = 180  # of a part of a path, of which most file systems take 255
+_MAX_BYTES = 180  # of a path component; most file systems allow 255
 _LEAST_BYTES = 24  # of a shortened value
 _BRACES = re.compile(r"\{([^{}]*)\}|[{}]")
-# What no file name may hold on one of the common systems, and halves of characters.
+# Characters that a common system forbids in file names, and lone surrogates.
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udc7f\udd00-\udfff]')
-# Control characters, line ends, changes of the direction of writing, halves of characters.
+# Control characters, line ends, changes of text direction and lone surrogates.
 _STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 
 
 def check_template(template: str, *, several: bool = False) -> None:
-    """Raise ConfigError for a template that names of files cannot be made of.
+    """Raise ConfigError for a template that does not give valid file names.
 
-    A template is a path below the output folder with fields in braces. The extension is added;
-    ``.{ext}`` at the end is allowed for it. Where each song gives `several` files, only
-    ``{stem}`` can tell them apart.
+    A template is a path below the output folder with fields in braces. The extension is added, and
+    ``.{ext}`` at the end is accepted. If each song gives `several` files, the template must contain
+    ``{stem}``.
     """
     template = template.removesuffix(EXTENSION)
     path = Path(template)
@@ -58,16 +58,16 @@ def check_template(template: str, *, several: bool = False) -> None:
 
 
 def fill_template(template: str, values: Mapping[str, str]) -> Path:
-    """Make a relative path, without extension, of a template and the values of its fields.
+    """Fill a template and return a relative path without extension.
 
-    Values cannot add folders, lead out of the folder, or make names that a file system refuses.
-    Long values are shortened, with a mark of the whole at their end so that two names remain two.
+    Values cannot add folders, leave the output folder, or form names that a file system refuses.
+    Long values are cut and end with a hash of the whole value, so that names stay distinct.
     """
     given = {"title": values.get("track", ""), **{k: v for k, v in values.items() if v.strip()}}
     known = {field: _FORBIDDEN.sub("_", given.get(field) or _UNKNOWN).strip() for field in FIELDS}
 
     def filled(part: str) -> str:
-        # The longest values that fit. The stem stays whole: it is what tells results apart.
+        # Use the longest values that fit. The stem is never cut, because it distinguishes results.
         for limit in range(_MAX_BYTES, _LEAST_BYTES - 1, -1):
             shown = {k: v if k == "stem" else shortened(v, limit) for k, v in known.items()}
             name = file_name(part.format_map(shown))
@@ -80,13 +80,13 @@ def fill_template(template: str, values: Mapping[str, str]) -> Path:
 
 @dataclass(frozen=True)
 class Files:
-    """The file of each stem, or of a mix, and that of the picture if there is to be one."""
+    """The file of each stem or of a mix, and the file of the picture, if there is one."""
 
     stems: Mapping[str, Path]
     picture: Path | None = None
 
     def __iter__(self) -> Iterator[Path]:
-        """Iterate over all files, each once."""
+        """Iterate over all distinct files."""
         yield from dict.fromkeys(self.stems.values())
         if self.picture is not None:
             yield self.picture
@@ -102,17 +102,17 @@ def result_files(
     tags: Tags | None = None,
     picture: bool = False,
 ) -> Files:
-    """Name the files that results of a song are written to.
+    """Return the paths of the results of a song.
 
-    `filename` is a template as :func:`check_template` takes it, `track` the name of the song's
-    file without extension. A picture is called as a stem "picture" would be.
+    `filename` is a template for :func:`check_template`, and `track` is the name of the song's file
+    without extension. The picture is named like a stem "picture".
     """
     names = list(names)
     check_template(filename, several=len(names) > 1 and not output.holds_all)
     fields = {} if tags is None else tags.fields
     values = {key: fields[key][0] for key in ("artist", "title", "album") if fields.get(key)}
 
-    # A template may end with the extension itself.
+    # A template may end with the extension.
     filename = filename.removesuffix(EXTENSION).removesuffix(f".{output.name}")
 
     def path(stem: str, extension: str) -> Path:
@@ -124,68 +124,68 @@ def result_files(
 
 
 def check_free(folder: str | os.PathLike[str], paths: Iterable[Path], *, overwrite: bool) -> None:
-    """Raise OutputError if results cannot be written to `folder`, or are there already."""
+    """Raise OutputError if results cannot be written to `folder` or already exist."""
     try:
         with suppress(FileNotFoundError):
             os.lstat(folder)
             if not Path(folder).is_dir():
-                raise OutputError(f"{folder} is a file: name a folder to put the stems into")
+                raise OutputError(f"{folder} is a file: name a folder for the stems")
         for path in paths:
             if not overwrite and os.path.lexists(path):
-                raise OutputExistsError(f"{path} is already there: pass overwrite=True, or move it")
+                raise OutputExistsError(f"{path} already exists: pass overwrite=True, or move it")
     except (OSError, ValueError) as error:
         raise OutputError(f"{folder} cannot be a folder ({error}): name another") from error
 
 
 def is_plain(file: Path | BinaryIO) -> bool:
-    """Say whether a file can be read again, which pipes and devices cannot."""
+    """Return whether a file can be read again, unlike pipes and devices."""
     try:
         if isinstance(file, Path):
             return not file.exists() or file.is_file()
         return file.seekable() and stat.S_ISREG(os.fstat(file.fileno()).st_mode)
     except (OSError, ValueError):
-        return True  # in memory, or no name at all
+        return True  # in memory, or an invalid name
     except AttributeError:
         return False
 
 
 def track_name(file: object) -> str:
-    """Name a song after the name of its file, without the extension."""
+    """Return the name of a song's file without its extension."""
     if not isinstance(file, str | os.PathLike):
         return "song"
     name = Path(os.fsdecode(file)).name
     suffix = ".stem.mp4" if name.lower().endswith(".stem.mp4") else Path(name).suffix
     track = name[: len(name) - len(suffix)]
-    # Of "...wav" only dots would be left. Python calls standard input "<stdin>".
+    # "...wav" would leave only dots. Python calls standard input "<stdin>".
     return (track if track.strip(".") else name).strip("<>")
 
 
 def folded(name: str) -> str:
-    """Write names alike that differ in case, or in how accents are encoded."""
+    """Return the same text for names that differ only in case or in the encoding of accents."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def file_name(text: str) -> str:
-    """Turn any text into a name that all common file systems take."""
+    """Convert any text to a name that all common file systems accept."""
     name = _FORBIDDEN.sub("_", text).rstrip(". ")
     return f"_{name}" if not name or _RESERVED.fullmatch(name) else name
 
 
 def printable(text: str) -> str:
-    """Escape what would steer a terminal, as Python does: names and tags may hold anything."""
+    """Escape control characters, which names and tags may contain, as Python does."""
     return _STEERING.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def shortened(value: str, size: int) -> str:
-    """Cut text to a number of bytes, its last ones a mark of all of it."""
+    """Cut text to `size` bytes, which end with a hash of the whole text."""
     data = _encoded(value)
     if len(data) <= size:
         return value
     mark = "~" + hashlib.sha256(data).hexdigest()[:8]
-    # Not in the middle of a character.
+    # "ignore" drops a character that is cut in half.
     return data[: size - len(mark)].decode("utf-8", "ignore").rstrip(". ") + mark
 
 
 def _encoded(text: str) -> bytes:
-    # As file systems get it: bytes of names that are no UTF-8 come back as they were.
+    # File names that are not UTF-8 keep their bytes.
     return text.encode("utf-8", "surrogateescape")

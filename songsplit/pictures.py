@@ -1,4 +1,4 @@
-"""A picture of a song and its stems: spectrograms and waveforms, one below the other."""
+"""Draw the spectrograms and waveforms of a song and its stems."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from songsplit.errors import MissingExtraError
 
 _MIXTURE = "mixture"
 _WIDTH, _ROW_HEIGHT = 7.0, 2.0  # inches
-_DPI = 280  # letters of 10 points can be read where the picture is 500 pixels wide
-_RANGE = 80.0  # dB from the loudest to black
+_DPI = 280  # the letters are legible where the picture is 500 pixels wide
+_RANGE = 80.0  # dB from the loudest point to black
 _FRAME_SECONDS = 0.09
 _LOWEST, _HIGHEST, _BANDS = 40.0, 16000.0, 96  # Hz, and bands on the mel scale between them
-_COLUMNS = 1000  # at most twice as many
+_COLUMNS = 1000  # a picture has at most twice as many
 _TITLE = 60  # characters
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 7200)  # s between ticks
-# Fonts for characters that matplotlib's own font lacks, as systems come with them.
+# System fonts for characters that matplotlib's own font lacks.
 _OTHER_FONTS = ("Noto Sans CJK JP", "Hiragino Sans", "PingFang SC", "Yu Gothic", "Malgun Gothic")
-_DRAWING = threading.Lock()  # matplotlib's settings belong to the whole process
+_DRAWING = threading.Lock()  # matplotlib's settings are global
 
 
 class SongPicture:
-    """Gathers what a picture of a song shows, while the song is being separated.
+    """Collects the data of a picture while the song is being separated.
 
-    Raises MissingExtraError if matplotlib is not installed: before the work, not after it.
+    The constructor raises MissingExtraError if matplotlib is not installed.
     """
 
     def __init__(self, title: str, stems: Sequence[str], sample_rate: int) -> None:
@@ -44,7 +44,7 @@ class SongPicture:
     def watching(
         self, blocks: Iterable[Mapping[str, FloatArray]]
     ) -> Iterator[Mapping[str, FloatArray]]:
-        """Pass blocks of stems, each (channels, n), through and take note of them."""
+        """Pass blocks of stems, each (channels, n), through and add them to the picture."""
         for stems in blocks:
             self._rows[_MIXTURE].add(np.sum(list(stems.values()), axis=0, dtype=np.float32))
             for name, samples in stems.items():
@@ -52,10 +52,10 @@ class SongPicture:
             yield stems
 
     def png(self) -> bytes:
-        """Draw the picture."""
+        """Return the picture as PNG."""
         import matplotlib.style
 
-        # The user's settings are for the user's pictures. Characters that no font has are boxes.
+        # Ignore the user's settings. Characters that no font has are drawn as boxes.
         with _DRAWING, matplotlib.style.context("default"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing from")
             return self._draw()
@@ -73,10 +73,10 @@ class SongPicture:
         grid = figure.subplots(2 * len(rows), sharex=True, height_ratios=[3, 1] * len(rows))
         title = " ".join(self._title.split())
         title = title if len(title) <= _TITLE else title[:_TITLE] + "\N{HORIZONTAL ELLIPSIS}"
-        # Naming a font that is not installed makes matplotlib log a complaint.
+        # matplotlib logs a warning for each font that is not installed.
         installed = set(fontManager.get_font_names())
         fonts = ["DejaVu Sans", *(name for name in _OTHER_FONTS if name in installed)]
-        # Names such as "$ong" are no mathematics.
+        # Do not parse names such as "$ong" as mathematics.
         figure.suptitle(title, fontfamily=fonts, parse_math=False)
         for index, (name, (decibels, peaks)) in enumerate(rows.items()):
             row, (sound, wave) = self._rows[name], grid[2 * index : 2 * index + 2]
@@ -99,16 +99,16 @@ class SongPicture:
         label = "level (dB, full scale = 0)"
         figure.colorbar(image, ax=list(grid), label=label, aspect=40, pad=0.01)
         content = io.BytesIO()
-        # Without matplotlib's version, so that equal pictures are equal files.
+        # Leave out matplotlib's version, so that equal pictures give equal files.
         figure.savefig(content, format="png", metadata={"Software": None})
         return content.getvalue()
 
 
 class Overview:
-    """Spectrogram and waveform of audio that comes block by block, in some thousand columns.
+    """Spectrogram and waveform, in up to 2000 columns, of audio that arrives in blocks.
 
-    Memory does not grow with the length: when all columns are full, each pair of them becomes one.
-    `edges` are the ends of the bands in Hz, `seconds` what has come so far.
+    Memory does not grow with the length: when all columns are full, pairs of columns are merged.
+    `edges` are the band edges in Hz, and `seconds` is the duration so far.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -117,16 +117,16 @@ class Overview:
         self._window = np.hanning(self._frame).astype(np.float32)
         highest = min(_HIGHEST, sample_rate / 2)
         mels = np.linspace(_mel(min(_LOWEST, highest / 2)), _mel(highest), _BANDS + 1)
-        # Narrow bands have no bin of their own: there are fewer bands then.
+        # Bands that are too narrow to hold a bin are dropped.
         self._bins = np.unique(np.round(_hertz(mels) * self._frame / sample_rate).astype(np.intp))
         self.edges = self._bins * (sample_rate / self._frame)
-        self._held = np.zeros((1, 0), np.float32)  # samples that wait for the rest of their frame
+        self._held = np.zeros((1, 0), np.float32)  # samples of an incomplete frame
         self._powers = np.zeros((2 * _COLUMNS, len(self._bins) - 1))  # sums over frames
         self._peaks = np.zeros(2 * _COLUMNS)
-        self._frames, self._merged = 0, 1  # frames in all, and in each column
+        self._frames, self._merged = 0, 1  # frames in total and per column
 
     def add(self, block: FloatArray) -> None:
-        """Take float32 ``(channels, n)``."""
+        """Add a float32 ``(channels, n)`` block."""
         self.seconds += block.shape[1] / self._rate
         held = np.concatenate([self._held, block], axis=1) if self._held.size else block
         while held.shape[1] >= self._frame:
@@ -145,7 +145,7 @@ class Overview:
         return 10 * np.log10(powers / full_scale + 1e-12), self._peaks[: len(frames)]
 
     def _add_frame(self, frame: FloatArray) -> None:
-        # Of each channel by itself: opposite ones must not cancel.
+        # Average powers, because channels of opposite polarity would cancel.
         spectrum = (np.abs(np.fft.rfft(frame * self._window)) ** 2).mean(axis=0)
         powers = np.add.reduceat(spectrum[: self._bins[-1]], self._bins[:-1]) / np.diff(self._bins)
         if self._frames == len(self._peaks) * self._merged:

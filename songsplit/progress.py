@@ -1,4 +1,4 @@
-"""Progress of a separation: a line with a bar, or the caller's own function."""
+"""Progress of a separation: a progress bar or the caller's function."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _BAR = 40  # characters
 
 
 class Reporter:
-    """Tells how far a separation is; to be used in a ``with`` statement.
+    """Reports the progress of a separation; use it in a ``with`` statement.
 
-    `progress` is whether to show a bar on standard error, if that is a terminal or a notebook, or a
-    function that gets the seconds done, the total if it is known, and an estimate of how many
-    seconds are left to wait.
+    If `progress` is True, a bar is shown on standard error if that is a terminal or a notebook. A
+    function receives the seconds of audio done, the total or None, and an estimate of the seconds
+    left or None.
     """
 
     def __init__(self, progress: Progress, sample_rate: int, total: float | None) -> None:
@@ -41,14 +41,14 @@ class Reporter:
             print(file=sys.stderr)  # noqa: T201
 
     def through(self, blocks: Iterable[NDArray[np.float32]]) -> Generator[NDArray[np.float32]]:
-        """Pass blocks of samples, shape (..., n), through and report each when it was used."""
+        """Pass blocks of samples (..., n) through and report each one after its use."""
         for block in blocks:
             self._samples += block.shape[-1]
             yield block
             self.report()
 
     def report(self) -> None:
-        """Tell what is done; the function may raise an exception to stop the work."""
+        """Report progress; an exception from the caller's function stops the work."""
         done, elapsed = self._samples / self._rate, time.monotonic() - self._start
         left = None
         if self._total is not None and done:
@@ -69,8 +69,8 @@ _Item = TypeVar("_Item")
 def track(
     items: Iterable[_Item], description: str, total: int | None = None, *, quiet: bool = False
 ) -> Iterator[_Item]:
-    """Pass items through and show a bar on standard error, if that is a terminal."""
-    # rich takes a while to import.
+    """Pass items through and show a bar on standard error if that is a terminal."""
+    # rich imports slowly.
     from rich.console import Console
     from rich.progress import track as bar
 
@@ -80,7 +80,7 @@ def track(
 
 
 def clock(seconds: float) -> str:
-    """Write a duration as 3:24 or 1:03:24."""
+    """Format a duration as 3:24 or 1:03:24."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""Separation of files, arrays and tensors: what users call."""
+"""Separate files, arrays and tensors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Model: TypeAlias = "str | os.PathLike[str] | SeparationModel"
 Samples: TypeAlias = NDArray[np.float32]
 
 _BLOCK_SECONDS = 4
-# Songs fade to numbers that are smaller than float32 has, whatever a host program thinks of that.
+# Fading songs underflow float32, which must not raise if a host program has set np.seterr.
 _CALM = np.errstate(under="ignore")
 
 
@@ -53,25 +53,25 @@ class Separator:
     Parameters
     ----------
     model : str, path or SeparationModel, optional
-        Name of a model that comes with songsplit, as :func:`songsplit.list_models` gives it,
-        a ``.safetensors`` file, or a model of your own.
+        Name of a model from :func:`songsplit.list_models`, a ``.safetensors`` file, or a model
+        of your own.
     device : str, optional
-        ``"cpu"``, ``"cuda"``, ``"mps"``, ...; by default the fastest there is.
+        ``"cpu"``, ``"cuda"``, ``"mps"``, ...; by default the fastest available device.
     quality : {"balanced", "best"}, optional
-        ``"best"`` takes the mean of the stems at three speeds, in three times the time.
+        ``"best"`` averages the stems at three speeds and takes three times as long.
     engine : {"onnx", "torch"}, optional
-        By default, ONNX Runtime computes on the CPU with models that come with songsplit, and
-        PyTorch, which is an extra, with your own models and on GPUs.
+        By default, ONNX Runtime runs the models that come with songsplit on the CPU. PyTorch,
+        which is an extra, runs your own models and all models on GPUs.
     max_hours : float, optional
-        Longest audio that a file may hold: a small file may hold years of silence.
+        Maximum duration of a file, since a small file may hold years of silence.
 
     Raises
     ------
     ModelError, ConfigError, DeviceError
-        If a model is damaged, or there is no such model, quality, engine, number of hours or
-        device.
+        If a model is damaged or unknown, the quality, engine or number of hours is invalid, or
+        the device is not available.
     MissingExtraError
-        If PyTorch is needed and not installed.
+        If PyTorch is needed but not installed.
 
     Examples
     --------
@@ -93,10 +93,10 @@ class Separator:
     ) -> None:
         if quality not in QUALITIES:
             raise ConfigError(f"unknown quality {quality!r}: use {', '.join(QUALITIES)}")
-        if not max_hours > 0:  # NaN is not either
+        if not max_hours > 0:  # also refuses NaN
             raise ConfigError(f"max_hours must be above 0, not {max_hours!r}")
         self.card: Mapping[str, Any]
-        """Description of the model: data, training, scores, terms of use."""
+        """The model card: data, training, scores and terms of use."""
         loaded, self.card = load_engine(model, device, engine)
         self.targets = loaded.config.targets
         """Names of the stems, in order."""
@@ -107,7 +107,7 @@ class Separator:
 
     @property
     def device(self) -> str:
-        """Name of the device that computes, such as ``"cpu"`` or ``"cuda"``."""
+        """Name of the compute device, such as ``"cpu"`` or ``"cuda"``."""
         return self._engine.device
 
     @_CALM
@@ -119,29 +119,29 @@ class Separator:
         Parameters
         ----------
         audio : path, binary file, ndarray or Tensor
-            Arrays and tensors have shape (samples,) or (channels, samples), at most 8
-            channels, and hold floats in [-1, 1] or integer PCM. Of more than two channels,
-            the first two are a stereo pair and each of the others is separated as mono.
+            Arrays and tensors have shape (samples,) or (channels, samples), at most 8 channels,
+            and hold floats in [-1, 1] or integer PCM. If there are more than two channels, the
+            first two are a stereo pair and each of the others is separated as mono.
         sample_rate : int, optional
-            Rate of an array or tensor in Hz. Files bring their own.
+            Rate of an array or tensor in Hz; leave it out for files.
         progress : bool or callable, optional
-            Show a progress bar on standard error, or call ``progress(done, total, left)``:
-            seconds of audio done and in all, and an estimate of the seconds still to wait.
-            ``total`` and ``left`` are ``None`` while they are unknown; of MP3, AAC and the
-            like ``total`` is an estimate. An exception from the function ends the separation.
+            Show a progress bar on standard error, or call ``progress(done, total, left)`` with
+            the seconds of audio done and in total, and an estimate of the seconds left to wait.
+            ``total`` and ``left`` are ``None`` while unknown; ``total`` is an estimate for MP3,
+            AAC and similar formats. An exception from the function stops the separation.
 
         Returns
         -------
         Stems
-            Floating point of the kind, shape and rate of what came in; they add up to it
-            within rounding. A file gives float32 arrays (channels, samples).
+            Floating-point audio of the type, shape and rate of the input. The stems add up to
+            the input within rounding. A file gives float32 arrays (channels, samples).
 
         Raises
         ------
         AudioFileError
-            If a file is missing, no audio, damaged, or holds samples that are not finite.
+            If a file is missing or damaged, or holds no audio or samples that are not finite.
         AudioInputError
-            If an array's shape, type, samples or rate cannot be used.
+            If the shape, type, samples or rate of an array are invalid.
         """
         given = None
         with ExitStack() as stack:
@@ -164,30 +164,30 @@ class Separator:
     def stream(
         self, audio: File | Iterable[Array], sample_rate: int | None = None
     ) -> Iterator[Stems]:
-        """Split audio block by block, as it comes.
+        """Split audio block by block, as it arrives.
 
         Parameters
         ----------
         audio : path, binary file, or iterable of ndarray or Tensor
-            Read only as far as needed for the next stems. Files may be pipes. Arrays are
-            blocks of any length, as :meth:`separate` takes them, with the same channels.
+            The input is read only as far as the next stems need it. Files may be pipes. Arrays
+            are blocks of any length, as in :meth:`separate`, with the same channels.
         sample_rate : int, optional
-            Rate of arrays in Hz. Files bring their own.
+            Rate of arrays in Hz; leave it out for files.
 
         Yields
         ------
         Stems
-            Those of the next piece of the audio, of the kind of the first block, some ten
-            seconds of audio later. All together are as long as the audio.
+            The stems of the next part of the audio, of the type of the first block, with a
+            delay of about ten seconds of audio. Joined, they are as long as the audio.
 
         Raises
         ------
         AudioFileError, AudioInputError
-            As from :meth:`separate`, when the place is reached; and if blocks differ in channels.
+            As from :meth:`separate`, when the fault is reached, or if blocks differ in channels.
         """
         if _is_file(audio, sample_rate):
             return _calmly(self._streamed_file(audio))
-        # An array by itself is one block.
+        # A single array is one block.
         is_array = isinstance(audio, np.ndarray) or hasattr(audio, "cpu")
         try:
             blocks = iter(cast("Iterable[Array]", [audio] if is_array else audio))
@@ -200,7 +200,7 @@ class Separator:
     def _streamed_file(self, file: File) -> Iterator[Stems]:
         with open_audio(file, max_hours=self._max_hours) as reader:
             rate = reader.info.sample_rate
-            # Short blocks: what is to be read of a pipe may not be there yet.
+            # Blocks are short because data may arrive slowly through a pipe.
             yield from self._streamed(reader.blocks(max(1, rate // 10)), rate)
 
     def _streamed(self, blocks: Iterable[Array], rate: int) -> Iterator[Stems]:
@@ -214,8 +214,8 @@ class Separator:
             for block in chain([first], given):
                 if len(block.samples) != channels:
                     raise AudioInputError(
-                        f"a block has {len(block.samples)} channels, the first one had "
-                        f"{channels}: stream audio with the same channels throughout"
+                        f"a block has {len(block.samples)} channels, the first block has "
+                        f"{channels}: all blocks must have the same channels"
                     )
                 yield block.samples
 
@@ -244,49 +244,49 @@ class Separator:
         ----------
         audio : path or binary file
         folder : path
-            Created if it is not there.
+            Created if it does not exist.
         mix : Mix, optional
-            Write only this mix, to one file that has its name.
+            Write only this mix, to one file named after it.
         filename : str, optional
-            Path below the folder, without extension, made of text and ``{stem}``, ``{track}``
-            (the song's file), ``{artist}``, ``{title}`` and ``{album}``.
+            Path below the folder without extension, which may contain ``{stem}``, ``{track}`` (the
+            name of the song's file), ``{artist}``, ``{title}`` and ``{album}``.
         output : OutputFormat or str, optional
             ``"wav"`` (24 bits, or 16 if the song has 16), ``"flac"``, ``"mp3"``, ``"m4a"``,
             ``"ogg"``, ``"opus"``, ``"stem.mp4"`` (one file for DJ programs), or an
-            :class:`songsplit.OutputFormat`. Rate and channels are the source's, if the format has
-            them. Where a stem would clip, all stems become quieter by the same amount, except in
-            floating point.
+            :class:`songsplit.OutputFormat`. Files have the rate and channels of the source if the
+            format supports them. If a stem would clip, all stems are attenuated by the same
+            amount, except in floating point.
         picture, overwrite : bool, optional
-            Also draw song and stems into a PNG file, named like a stem "picture"; replace
-            files that are already there.
+            Whether to also draw song and stems into a PNG file, named like a stem "picture", and
+            whether to replace existing files.
         sound_track : int, optional
-            Which sound track of a film to take, counted from 1; by default the first.
+            Sound track of a film, counted from 1; by default the first.
         progress : bool or callable, optional
-            As for :meth:`separate`. The function is still called while files are encoded.
+            As for :meth:`separate`. The function is also called while files are encoded.
 
         Returns
         -------
         SavedStems
-            The file of each stem by name, and what was done to the level. Tags and cover
-            picture of the source are copied, its title marked with the stem.
+            The file of each stem by name, and the gain. Tags and cover picture of the source are
+            copied, and the title names the stem.
 
         Raises
         ------
         AudioFileError
             As from :meth:`separate`.
         OutputError
-            If a result is already there (:class:`OutputExistsError`) or cannot be written, or
-            the format has fewer channels than the source. Nothing partial is left behind.
+            If a result already exists (:class:`OutputExistsError`) or cannot be written, or the
+            format supports fewer channels than the source has. No partial files are left.
         ConfigError, AudioInputError
-            If the format, the template or a stem of the mix is impossible.
+            If the format, the template or a stem of the mix is invalid.
         MissingExtraError
-            If a picture, or another tempo or key, needs what is not installed.
+            If a picture, or a change of tempo or key, needs a package that is not installed.
         """
         if mix is not None:
             check_gains(mix.gains, self.targets)
         output = OutputFormat(output) if isinstance(output, str) else output
         song = Path(audio) if isinstance(audio, str | os.PathLike) else None
-        # Before the audio: reading tags moves in the file.
+        # Reading tags moves the file position, so it comes before the audio.
         tags = read_tags(audio) if is_plain(song or cast("BinaryIO", audio)) else None
         if tags is not None and mix is not None:
             tags = tags.at_tempo(mix.tempo)
@@ -341,7 +341,7 @@ def separate(
     """Split a song into vocals and instrumental.
 
     Parameters and results are those of :class:`Separator` and :meth:`Separator.separate`. For
-    more than one song, make a Separator, which loads the model only once.
+    several songs, create a Separator, which loads the model only once.
 
     Examples
     --------
@@ -355,7 +355,7 @@ def separate(
 
 
 def _calmly(parts: Iterator[Stems]) -> Iterator[Stems]:
-    # Not around the generator, whose settings would be those of its caller too.
+    # Set per step: inside a generator, the setting would also apply to its caller.
     return iter(_CALM(lambda: next(parts, None)), None)
 
 
@@ -364,5 +364,5 @@ def _is_file(audio: object, sample_rate: int | None) -> TypeIs[File]:
         raise AudioInputError("audio is bytes: give io.BytesIO(data) for the bytes of a file")
     is_file = isinstance(audio, str | os.PathLike) or hasattr(audio, "read")
     if is_file and sample_rate is not None:
-        raise AudioInputError(f"{audio}: a file brings its own rate: leave sample_rate out")
+        raise AudioInputError(f"{audio}: files have their own rate: leave sample_rate out")
     return is_file

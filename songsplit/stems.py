@@ -1,4 +1,4 @@
-"""Stems of a song, mixes of them, and the files they are saved to."""
+"""Stems of a song, mixes of stems, and saved stems."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MAX_GAIN = 200.0  # dB; float32 would overflow soon after
 
 MUTE = -math.inf
-"""The gain in dB of what is left out."""
+"""The gain in dB that removes a stem from a mix."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Mix:
     Attributes
     ----------
     name : str
-        What it is called: ``"karaoke"``, for example.
+        Name of the mix, for example ``"karaoke"``.
     gains : mapping of str to float
-        Gain of each stem in dB; ``-inf`` leaves a stem out, and stems that are not named
-        keep their level.
+        Gain of each stem in dB; ``-inf`` removes a stem, and stems without a gain keep their
+        level.
     tempo : float
-        Speed as a share of the song's, 0.25 to 4: at 0.5 it lasts twice as long.
+        Factor of the speed, from 0.25 to 4: at 0.5 the mix lasts twice as long.
     key : float
-        Semitones to go up, or down if negative, at most 24.
+        Transposition in semitones, from -24 to 24.
 
     Raises
     ------
@@ -68,7 +68,7 @@ class Mix:
 
     @property
     def is_stretched(self) -> bool:
-        """Whether tempo or key change."""
+        """Whether the mix changes tempo or key."""
         return self.tempo != 1 or self.key != 0
 
 
@@ -77,18 +77,18 @@ def check_gains(
     stems: Collection[str],
     problem: type[SongsplitError] = AudioInputError,
 ) -> None:
-    """Raise an error for unknown stems and for gains that are not numbers up to 200 dB."""
+    """Raise an error for an unknown stem or a gain that is not a number up to 200 dB."""
     for name, gain in gains.items():
         if name not in stems:
             raise problem(f"there is no stem {name!r}, only {', '.join(stems)}")
         is_number = isinstance(gain, Real) and not isinstance(gain, bool)
-        if not (is_number and float(gain) <= _MAX_GAIN):  # NaN is not either
+        if not (is_number and float(gain) <= _MAX_GAIN):  # also refuses NaN
             raise problem(f"the gain of {name} must be at most {_MAX_GAIN:g} dB, not {gain!r}")
 
 
 @np.errstate(under="ignore")
 def mix_stems(stems: Mapping[str, Any], gains: Mapping[str, float]) -> Any:
-    """Add up stems, each at a gain in dB; those that are not named keep their level."""
+    """Add up stems with gains in dB; stems without a gain keep their level."""
     parts = [stem * 10 ** (float(gains.get(name, 0.0)) / 20) for name, stem in stems.items()]
     return sum(parts[1:], start=parts[0])
 
@@ -96,7 +96,7 @@ def mix_stems(stems: Mapping[str, Any], gains: Mapping[str, float]) -> Any:
 def mixed(
     blocks: Iterable[Mapping[str, Any]], mix: Mix, sample_rate: int, channels: int
 ) -> Iterator[dict[str, Any]]:
-    """Turn blocks of stems, each of shape (channels, n), into blocks of a mix."""
+    """Yield blocks of a mix for blocks of stems, each of shape (channels, n)."""
     from songsplit.audio import Stretcher
 
     sums = (np.asarray(mix_stems(stems, mix.gains), np.float32) for stems in blocks)
@@ -111,13 +111,13 @@ def mixed(
 class Stems(Mapping[str, Any]):
     """The stems of one mixture: a read-only mapping from name to audio.
 
-    The stems add up to the mixture. Each is also an attribute: ``stems.vocals`` is
+    The stems add up to the mixture. Each stem is also an attribute: ``stems.vocals`` is
     ``stems["vocals"]``.
 
     Parameters
     ----------
     stems : mapping of str to ndarray or Tensor, shape (channels, samples) or (samples,)
-        All of the same kind and shape.
+        All stems have the same type and shape.
     sample_rate : int
         Rate in Hz.
 
@@ -138,17 +138,17 @@ class Stems(Mapping[str, Any]):
         self.__dict__.update(sample_rate=sample_rate, _stems=dict(stems))
 
     if TYPE_CHECKING:
-        # For editors and type checkers; __getattr__ serves these and any other stem.
+        # For editors and type checkers; __getattr__ returns these and any other stem.
         @property
         def vocals(self) -> Any:
-            """The singing."""
+            """The vocals."""
 
         @property
         def instrumental(self) -> Any:
-            """Everything but the singing."""
+            """Everything but the vocals."""
 
     def __getattr__(self, name: str) -> Any:
-        # Not through self._stems, which a copy does not have while it is being made.
+        # self._stems would recurse: a copy lacks it while it is being created.
         try:
             return self.__dict__["_stems"][name]
         except KeyError:
@@ -169,7 +169,7 @@ class Stems(Mapping[str, Any]):
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._stems]
 
-    # Comparing audio element by element would give arrays, not an answer.
+    # Comparison of arrays would give arrays instead of a bool.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -186,7 +186,7 @@ class Stems(Mapping[str, Any]):
             file, rate = io.BytesIO(), self.sample_rate
             heard = audio[:2].T / max(1.0, float(np.abs(audio).max(initial=0)))
             with soundfile.SoundFile(file, "w", rate, heard.shape[1], format="OGG") as encoder:
-                # libsndfile's encoder takes its blocks onto the stack.
+                # libsndfile's encoder copies its blocks to the stack, so they must be short.
                 for start in range(0, len(heard), rate):
                     encoder.write(heard[start : start + rate])
             data = base64.b64encode(file.getvalue()).decode("ascii")
@@ -202,40 +202,39 @@ class Stems(Mapping[str, Any]):
         }
 
     def remix(self, **gains: float) -> Any:
-        """Mix the stems again, each at a level of its own.
+        """Mix the stems again with a gain for each.
 
         Parameters
         ----------
         **gains : float
-            Gain of a stem in dB, for example ``vocals=-6``; ``-inf`` mutes. Stems that
-            are not named keep their level, so ``remix()`` gives back the mixture.
+            Gain of a stem in dB, for example ``vocals=-6``; ``-inf`` mutes it. Stems without a
+            gain keep their level, so ``remix()`` returns the mixture.
 
         Returns
         -------
         ndarray or Tensor
-            Of the kind and shape of the stems. Louder stems can take it beyond
-            [-1, 1]; nothing is clipped.
+            The mix, of the type and shape of the stems. It is not clipped and may exceed [-1, 1].
 
         Raises
         ------
         AudioInputError
-            If there is no such stem, or a gain is no number or above 200 dB.
+            If there is no such stem, or a gain is not a number or above 200 dB.
         """
         check_gains(gains, self._stems)
         return mix_stems(self._stems, gains)
 
     def karaoke(self, vocals: float = MUTE) -> Any:
-        """Mix everything but the vocals, or with the vocals as a guide.
+        """Mix the song without its vocals, or with quiet vocals as a guide.
 
         Parameters
         ----------
         vocals : float, optional
-            Gain of the vocals in dB, for example -18; by default there are none.
+            Gain of the vocals in dB, for example -18; by default they are muted.
 
         Returns
         -------
         ndarray or Tensor
-            As from :meth:`remix`, which also says what is refused.
+            The mix, as from :meth:`remix`, which lists the errors.
         """
         return self.remix(vocals=vocals)
 
@@ -248,32 +247,32 @@ class Stems(Mapping[str, Any]):
         output: OutputFormat | FormatName = "wav",
         overwrite: bool = False,
     ) -> SavedStems:
-        """Write each stem to ``<folder>/<name>.wav``, or another kind of file.
+        """Write each stem to ``<folder>/<name>.wav``, or in another format.
 
         Parameters
         ----------
         folder : path
-            Created if it is not there.
+            Created if it does not exist.
         mix : Mix, optional
-            Write this mix of the stems instead, to ``<folder>/<mix.name>.wav``.
+            Write only this mix, to ``<folder>/<mix.name>.wav``.
         output
             As for :meth:`songsplit.Separator.separate_to_files`.
         overwrite : bool, optional
-            Replace files that are already there.
+            Replace existing files.
 
         Returns
         -------
         SavedStems
-            The file of each stem, and what was done to the level.
+            The file of each stem, and the gain.
 
         Raises
         ------
         OutputExistsError, OutputError
-            If a file is already there, or cannot be written. No partial files are left.
+            If a file already exists or cannot be written. No partial files are left.
         ConfigError, AudioInputError
-            If there is no such format, or the stems are not floating point, finite and not empty.
+            If the format is unknown, or a stem is empty, not floating point or not finite.
         """
-        # Commands need mixes, but not all that reads and writes audio.
+        # Commands use Mix without the modules that read and write audio.
         from songsplit.audio import StemFilesWriter
         from songsplit.audio.formats import OutputFormat
 
@@ -299,16 +298,16 @@ class Stems(Mapping[str, Any]):
 
 
 class SavedStems(dict[str, Path]):
-    """The file of each stem, or of a mix of them, by its name.
+    """The file of each stem or of a mix, by name.
 
     Attributes
     ----------
     gain_db : float
-        The gain in dB: 0, or less if something would have clipped.
+        The gain of the files in dB: 0, or less if a file would have clipped.
     problems : list of str
-        What could not be copied of the tags, for example.
+        Warnings, for example about tags that could not be copied.
     picture : Path or None
-        The picture of the song, if one was asked for.
+        The picture of the song, if one was requested.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""Averages the weights of two models of one lineage: ``average_models.py FIRST SECOND OUT``.
+"""Average the weights of a model and one trained from it: ``average_models.py FIRST SECOND OUT``.
 
-A model that was trained on from another one and the one it came from make different mistakes;
-the mean of their weights often does better than both (Wortsman et al. 2022, "Robust fine-tuning
-of zero-shot models"). The card is that of the second, with a note of what went into the mean.
+Such models make different errors, and the mean of their weights is often better than both
+(Wortsman et al. 2022, "Robust fine-tuning of zero-shot models"). The card is that of the second
+model, and also records both models and their shares.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from songsplit.models.weights import load_weights, save_weights
 
 
 def main() -> None:
-    """Average, and write the result."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--share", type=float, default=0.5, help="of the second model")
+    parser.add_argument("--share", type=float, default=0.5, help="share of the second model")
     options = parser.parse_args()
     first, second = (load_weights(path) for path in (options.first, options.second))
     if first.model.config != second.model.config:

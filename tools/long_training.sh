@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Start long trainings in the background, or let them go on: tools/long_training.sh CONFIG.yaml ...
-# Each runs on one core, at low priority, from a copy of the code that stays as it is, and resumes
-# from its last checkpoint. Without arguments, say where all of them are. Everything lies in runs/long.
+# Start or resume long trainings in the background: tools/long_training.sh CONFIG.yaml ...
+# Each training runs on one core at low priority, from a fixed copy of the code, and resumes from its
+# last checkpoint. Without arguments, print the state of all trainings. All files are in runs/long.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$PWD/runs/long

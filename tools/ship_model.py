@@ -1,8 +1,8 @@
-"""Puts a model into the package: ``ship_model.py WEIGHTS NAME --music FOLDER``.
+"""Add a model to the package: ``ship_model.py WEIGHTS NAME --music FOLDER``.
 
-From the safetensors file it makes the ONNX network and the one with integers of 8 bits, and
-writes all three and their checksums to ``songsplit/weights``. The integers' ranges are measured on
-the first sixteen songs of the folder, which should be songs that the model was trained on.
+The tool converts the safetensors file to an ONNX network and an 8-bit ONNX network, and writes all
+three files and their checksums to ``songsplit/weights``. It measures the ranges of the integers on
+the first sixteen songs of the folder, which should be training songs of the model.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SONGS, SECONDS = 16, 24
 
 
 def opening(path: Path, rate: int) -> NDArray[np.float32]:
-    """Read the first seconds of a song, in stereo, with a peak of one."""
+    """Return the first seconds of a stereo song with a peak of 1."""
     with open_audio(path) as reader:
         if (reader.info.sample_rate, reader.info.channels) != (rate, 2):
             raise SystemExit(f"{path} must have two channels of {rate} Hz")
@@ -37,11 +37,11 @@ def opening(path: Path, rate: int) -> NDArray[np.float32]:
 
 
 def main() -> None:
-    """Make the files."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("weights", type=Path)
     parser.add_argument("name")
-    parser.add_argument("--music", type=Path, required=True, help="folder with songs")
+    parser.add_argument("--music", type=Path, required=True, help="folder of songs")
     options = parser.parse_args()
     folder = Path(songsplit.__file__).parent / "weights"
     network = onnx_network(load_weights(options.weights))

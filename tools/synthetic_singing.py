@@ -1,15 +1,15 @@
-"""Makes singing out of speech synthesis: training data that belongs to nobody.
+"""Create singing from speech synthesis, as training data without rights of third parties.
 
-``python tools/synthetic_singing.py OUT --minutes 30`` lets Flite (``flite``) and eSpeak NG
-(``espeak-ng``) speak made-up lines, and the WORLD vocoder (``pip install pyworld``) turns them
-into singing: vowels are held, pitch follows a melody with glides and vibrato, formants are moved
-to make other singers, and some sing in two takes, one to a channel, in unison or in harmony. The
-synthesisers end at 8 or 11 kHz; what lies above is made up from the top of what they have. The
-results are FLAC files at 44.1 kHz, which training takes as a source of the kind ``vocals``.
+``python tools/synthetic_singing.py OUT --minutes 30`` speaks random lines with Flite (``flite``)
+and eSpeak NG (``espeak-ng``), and turns them into singing with the WORLD vocoder (``pip install
+pyworld``): vowels are held, the pitch follows a melody with glides and vibrato, and shifted
+formants give other singers. Some singers record two takes, one per channel, in unison or in
+harmony. The synthesisers reach only 8 or 11 kHz; higher frequencies are extrapolated. The results
+are FLAC files at 44.1 kHz for a training source of the kind ``vocals``.
 
-The lines are drawn from a list of common words, and the output of both programs is free of any
-licence of theirs, so the singing may be used for anything. WORLD: Morise, Yokomori and Ozawa
-(2016), "WORLD: a vocoder-based high-quality speech synthesis system for real-time applications".
+The lines consist of common words, and the licences of both programs do not cover their output, so
+the singing may be used for any purpose. WORLD: Morise, Yokomori and Ozawa (2016), "WORLD: a
+vocoder-based high-quality speech synthesis system for real-time applications".
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RATE = 44100
 BINS = 1025  # of a spectral envelope at RATE
 FRAME_SECONDS = 0.005
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9), (0, 3, 5, 7, 10))
-# Lowest notes of a bass to those of a soprano, in Hz; each melody spans an octave and a half.
+# Lowest notes, from bass to soprano, in Hz; each melody spans an octave and a half.
 LOWEST = (75.0, 350.0)
 FLITE = ("slt", "slt", "rms", "rms", "awb", "kal16")
 ESPEAK = (
@@ -66,15 +66,15 @@ you young your
 
 
 class Singer:
-    """What stays the same through a clip, drawn at random."""
+    """Random properties that are constant in a clip."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.scale = SCALES[rng.integers(len(SCALES))]
         self.lowest = float(np.exp(rng.uniform(*np.log(LOWEST))))  # Hz
-        self.formants = rng.uniform(0.85, 1.2)  # factor of their frequencies
-        self.breath = rng.uniform(0.6, 1.8)  # the share of noise is raised to this power
-        self.brightness = rng.uniform(0, 7)  # dB per octave above 500 Hz, in what is voiced
-        self.highs = rng.uniform(-24, -10)  # dB per octave above the band of the synthesiser
+        self.formants = rng.uniform(0.85, 1.2)  # factor of the frequencies
+        self.breath = rng.uniform(0.6, 1.8)  # exponent of the share of noise
+        self.brightness = rng.uniform(0, 7)  # dB per octave above 500 Hz, in voiced frames
+        self.highs = rng.uniform(-24, -10)  # dB per octave above the synthesiser's band
         self.consonants = rng.uniform(-6, 3)  # dB
         self.note = rng.uniform(0.25, 0.6)  # mean length in seconds
         self.glide = rng.uniform(0.01, 0.06)  # seconds
@@ -85,7 +85,7 @@ class Singer:
 
 
 def main() -> None:
-    """Make as much singing as asked for."""
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=30.0)
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 def clips(seed: int) -> Iterator[tuple[tuple[str, str], Floats]]:
-    """Give clips of some ten seconds, each by another singer, shape (samples, 1 or 2 channels)."""
+    """Yield clips of about ten seconds (samples, 1 or 2 channels), each by another singer."""
     rng = np.random.default_rng(seed)
     while True:
         if rng.random() < 0.5:
@@ -110,7 +110,7 @@ def clips(seed: int) -> Iterator[tuple[tuple[str, str], Floats]]:
         else:
             voice = "espeak-ng", str(rng.choice(ESPEAK)) + str(rng.choice(VARIANTS))
         singer = Singer(rng)
-        # Parts are in steps of the scale: one voice, two in unison, two in harmony.
+        # Parts in steps of the scale: one voice, two in unison, two in harmony.
         parts = ((0,), (0, 0), (0, 2), (0, -3))[rng.choice(4, p=(0.65, 0.2, 0.1, 0.05))]
         phrases = []
         for _ in range(3):
@@ -124,7 +124,7 @@ def clips(seed: int) -> Iterator[tuple[tuple[str, str], Floats]]:
 
 
 def speak(voice: tuple[str, str], text: str) -> tuple[Floats, int]:
-    """Let a synthesiser speak."""
+    """Speak a text with a synthesiser."""
     program, name = voice
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
         if program == "flite":
@@ -139,7 +139,7 @@ def speak(voice: tuple[str, str], text: str) -> tuple[Floats, int]:
 def sing(
     speech: Floats, rate: int, singer: Singer, parts: tuple[int, ...], rng: np.random.Generator
 ) -> Floats:
-    """Turn speech into singing, with a melody drawn at random; one channel for each part."""
+    """Convert speech to singing with a random melody, with one channel for each part."""
     pitch, times = pyworld.dio(speech, rate, frame_period=1000 * FRAME_SECONDS)
     pitch = pyworld.stonemask(speech, pitch, times, rate)
     envelope = pyworld.cheaptrick(speech, pitch, times, rate)
@@ -147,7 +147,7 @@ def sing(
     voiced = pitch > 0
     frames = held(voiced, rng)
     envelope = with_timbre(envelope, voiced, rate, singer)[frames]
-    # Breathy to clear: the share of noise is raised to a power.
+    # Change between breathy and clear by an exponent of the share of noise.
     noise = widened(np.log(noise), rate, singer, fall=0.0)[frames] * singer.breath
     degrees, ages = melody(voiced[frames], singer, rng)
     audio = np.zeros((int((len(frames) + 20) * FRAME_SECONDS * RATE), len(parts)))
@@ -164,10 +164,10 @@ def sing(
 
 
 def held(voiced: NDArray[np.bool_], rng: np.random.Generator) -> Integers:
-    """Say which frame of the speech each frame of the song takes: vowels are held."""
+    """Return the frame of the speech for each frame of the song, in which vowels are held."""
     step = np.ones(len(voiced))
     for (vowel,) in find_objects(label(voiced)[0]):
-        # Consonants stay as short as they are, and so do the ends of vowels.
+        # Consonants and the ends of vowels keep their length.
         inner = slice(vowel.start + 4, max(vowel.start + 4, vowel.stop - 4))
         step[inner] = 1 / rng.choice((1.0, 1.5, 2.0, 3.0, 5.0), p=(0.2, 0.25, 0.25, 0.2, 0.1))
     ends = np.cumsum(1 / step)
@@ -178,7 +178,7 @@ def held(voiced: NDArray[np.bool_], rng: np.random.Generator) -> Integers:
 def melody(
     voiced: NDArray[np.bool_], singer: Singer, rng: np.random.Generator
 ) -> tuple[Integers, Floats]:
-    """Give the step of the scale and the seconds since its note began for every frame."""
+    """Return the step of the scale and the age of its note in seconds for every frame."""
     highest = len(singer.scale) * 3 // 2 - 1
     at = int(rng.integers(highest + 1))
     degrees = np.zeros(len(voiced), dtype=np.intp)
@@ -196,7 +196,7 @@ def melody(
 
 
 def intoned(degrees: Integers, ages: Floats, singer: Singer, rng: np.random.Generator) -> Floats:
-    """Give the pitch of every frame in Hz, no two times the same."""
+    """Return the pitch of every frame in Hz, with random variations."""
     octaves, steps = np.divmod(degrees, len(singer.scale))
     semitones = 12.0 * octaves + np.array(singer.scale)[steps]
     glided = gaussian_filter1d(semitones, singer.glide / FRAME_SECONDS)
@@ -209,7 +209,7 @@ def intoned(degrees: Integers, ages: Floats, singer: Singer, rng: np.random.Gene
 
 
 def with_timbre(envelope: Floats, voiced: NDArray[np.bool_], rate: int, singer: Singer) -> Floats:
-    """Give the logarithm of spectral envelopes, shape (frames, BINS), as the singer has them."""
+    """Return the logarithm of the singer's spectral envelopes (frames, BINS)."""
     logarithm = widened(np.log(envelope), rate, singer, fall=singer.highs)
     octaves = np.log2(np.clip(np.arange(BINS) * RATE / 2 / (BINS - 1), 500, 5000) / 500)
     shaped = np.where(voiced[:, np.newaxis], singer.brightness * octaves, singer.consonants)
@@ -217,7 +217,7 @@ def with_timbre(envelope: Floats, voiced: NDArray[np.bool_], rate: int, singer: 
 
 
 def widened(logarithm: Floats, rate: int, singer: Singer, fall: float) -> Floats:
-    """Move formants and go on above the band, by ``fall`` dB per octave; shape (frames, BINS)."""
+    """Shift formants and extrapolate by ``fall`` dB per octave; return (frames, BINS)."""
     bins = logarithm.shape[1] - 1
     top = 0.9 * bins
     position = np.arange(BINS) / (BINS - 1) * RATE / rate * bins / singer.formants

@@ -1,8 +1,8 @@
 """Audio in and out: files, arrays, tensors and sample rates.
 
-Everywhere inside songsplit audio is a float32 NumPy array of shape ``(channels, samples)`` with
-full scale at -1 and 1. This package brings files and callers' arrays into that form and back again;
-it knows nothing of models.
+Inside songsplit, audio is always a float32 NumPy array of shape ``(channels, samples)`` with full
+scale at -1 and 1. This package converts files and callers' arrays to that form and back. It does
+not depend on the models.
 """
 
 from __future__ import annotations

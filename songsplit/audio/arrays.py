@@ -1,4 +1,4 @@
-"""Samples: what is allowed, and what callers hand in as NumPy arrays or PyTorch tensors."""
+"""Check and convert audio that callers pass as NumPy arrays or PyTorch tensors."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MIN_SAMPLE_RATE = 1
 MAX_SAMPLE_RATE = 768_000
 # Sums and differences of louder samples could leave the range of float32.
 MAX_SAMPLE = 1e37
-# Audio has no other integers: such an array has most likely been converted by mistake.
+# PCM uses no other integer types; an array of another type is most likely a mistake.
 _INTEGER_TYPES = {"uint8", "int8", "int16", "int32"}
 
 
 @dataclass(frozen=True)
 class ArrayInput:
-    """A caller's audio in the internal form, and what is needed to give results back."""
+    """A caller's audio in the internal form, with the properties of the original."""
 
     samples: FloatArray  # a C-contiguous copy
     sample_rate: int
@@ -38,7 +38,7 @@ class ArrayInput:
     device: torch.device | None  # None for NumPy
 
     def restore(self, samples: NDArray[np.float32] | NDArray[np.float64]) -> AudioArray:
-        """Give a result ``(channels, n)`` the kind, dimensions and device of the caller's audio."""
+        """Convert a result ``(channels, n)`` to the type, dimensions and device of the input."""
         result = np.array(samples[0] if self.ndim == 1 else samples, dtype=self.dtype, order="C")
         if self.device is None:
             return result
@@ -48,7 +48,7 @@ class ArrayInput:
 
 
 def as_samples(audio: AudioArray, sample_rate: float | None) -> ArrayInput:
-    """Bring a caller's audio into the internal form, or raise an AudioInputError."""
+    """Convert a caller's audio to the internal form, or raise an AudioInputError."""
     torch = sys.modules.get("torch")
     device = None
     if isinstance(audio, np.ndarray):
@@ -74,7 +74,7 @@ def as_samples(audio: AudioArray, sample_rate: float | None) -> ArrayInput:
     _check_shape(array.shape)
     samples = scaled(np.atleast_2d(array))
     if (position := first_unusable(samples)) is not None:
-        # NumPy takes NaN for the largest value.
+        # argmax treats NaN as the largest value.
         channel = int(np.argmax(np.abs(samples[:, position])))
         raise AudioInputError(
             f"audio holds {samples[channel, position]} at sample {position} "
@@ -97,7 +97,7 @@ def check_sample_rate(sample_rate: Any) -> int:
             "sample_rate is needed for audio given as an array; give it in Hz, for example 44100"
         )
     is_number = isinstance(sample_rate, numbers.Real) and not isinstance(sample_rate, bool)
-    # Integers may be too large to be converted or shown.
+    # The message omits the value: a Python integer may be too large to print.
     if not is_number or not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE or sample_rate % 1:
         raise AudioInputError(
             f"sample_rate must be a whole number from {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz"
@@ -110,7 +110,7 @@ def _from_torch(audio: torch.Tensor) -> tuple[NDArray[Any], torch.device]:
     try:
         plain = audio.detach().cpu()
         if str(plain.dtype) == "torch.bfloat16":
-            plain = plain.float()  # NumPy has no such type.
+            plain = plain.float()  # NumPy has no bfloat16
         return plain.resolve_neg().numpy(), device
     except (TypeError, RuntimeError, NotImplementedError) as error:
         raise AudioInputError(
@@ -139,7 +139,7 @@ def _check_shape(shape: tuple[int, ...]) -> None:
 def scaled(array: NDArray[Any]) -> FloatArray:
     """Return a float32 copy with full scale at 1."""
     if array.dtype.kind == "f":
-        # Too large for float32 becomes infinite, which is refused as such afterwards.
+        # Values beyond the range of float32 become infinite; as_samples refuses them.
         with np.errstate(all="ignore"):
             return np.array(array, dtype=np.float32, order="C")
     middle = 128 if array.dtype.kind == "u" else 0
@@ -148,8 +148,8 @@ def scaled(array: NDArray[Any]) -> FloatArray:
 
 
 def first_unusable(samples: FloatArray) -> int | None:
-    """Return the position of the first sample that is not finite, or too loud to compute with."""
-    # Comparisons with what is not a number are false.
+    """Return the position of the first sample that is not finite or exceeds MAX_SAMPLE."""
+    # Comparisons with NaN are false.
     if not samples.size or (samples.max() <= MAX_SAMPLE and samples.min() >= -MAX_SAMPLE):
         return None
     usable = (samples <= MAX_SAMPLE) & (samples >= -MAX_SAMPLE)

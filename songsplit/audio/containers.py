@@ -1,7 +1,7 @@
-"""What the structure of a file says beside its audio: its length, copy protection, its stems.
+"""Read container structure: declared length, copy protection and the names of stems.
 
-Decoders quietly stop where the bytes stop. Whether that is the end of the song or the place where
-a copy or a download broke off is only known from the lengths that the container carries.
+Decoders stop silently where the data end. Only the lengths in the container show whether that is
+the end of the song or the point where a copy or download broke off.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
     Seekable: TypeAlias = File | BinaryIO
 
-# A program that writes to a pipe cannot go back to fill in the length: it leaves 0, or the
-# largest number, or a little less to make room for the header.
+# A program that writes to a pipe cannot seek back to fill in the length. It leaves 0, the largest
+# number, or the largest number less the size of the header.
 _UNKNOWN_LENGTHS = (range(0, 1), range(0x7FFFF000, 0x80000100), range(0xFFFFF000, 0x100000000))
-# Whether an MP3's count includes a 128-byte tag at its end varies.
+# Some encoders include a 128-byte tag at the end in the byte count of an MP3, others do not.
 _MP3_SLACK_BYTES = 200
-# A damaged file may look like millions of empty chunks. Long recordings in MP4 have many boxes.
+# A damaged file may seem to hold millions of empty chunks. Long MP4 recordings have many boxes.
 _MAX_CHUNKS = 10_000
 _MAX_BOXES = 250_000
 _TOO_MANY = "the file is damaged: it has too many chunks; copy, download or export it again"
 _MAX_DESCRIPTION_BYTES = 1 << 20
 MAX_TAG_BYTES = 1 << 24
 _BLOCK_BYTES = 1 << 20
-# With the head of its first block, which always has this length: 8 bytes.
+# The marker and the header of the STREAMINFO block, whose length is fixed: 8 bytes.
 _FLAC_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
-# What stands behind the samples where another file follows.
+# The first bytes after the samples where another file follows.
 FILE_STARTS = (b"data", b"RIFF", b"RIFX", b"RF64", b"FORM", b".snd")
-# Sound that only its shop's own player can decode: of iTunes, of streaming services, of Audible.
+# Sample entries with DRM: iTunes, streaming services, Audible.
 _PROTECTED_MP4 = (b"drms", b"enca", b"aavd")
 _IS_JOINED = (
     "the file holds several recordings joined end to end, of which only the first can be read; "
@@ -47,22 +47,22 @@ IS_PROTECTED = (
 
 
 class UnreadableError(Exception):
-    """Why a file cannot be read; the reader adds the name of the file."""
+    """States why a file cannot be read; the reader adds the name of the file."""
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What was found in a file that can be read, perhaps not to the end."""
+    """The structure of a readable file, which may be cut off."""
 
     is_cut: bool = False
-    needs_ffmpeg: bool = False  # libsndfile would not read all
+    needs_ffmpeg: bool = False  # libsndfile would not read the whole file
     samples: tuple[int, int] | None = None  # start and size, if the header is wrong
     notes: tuple[str, ...] = ()
     stems: tuple[str, ...] = ()  # names in a Native Instruments stem file
 
 
 def examine(file: Seekable) -> Structure:
-    """Read the structure of a file without tags in front, or raise an UnreadableError."""
+    """Read the structure of a file that begins after its tags, or raise an UnreadableError."""
     size = file.seek(0, 2)
     head = read_at(file, 0, 12)
     if head[8:] in (b"WAVE", b"AIFF", b"AIFC") or head[:4] == b".snd":
@@ -77,16 +77,16 @@ def examine(file: Seekable) -> Structure:
 
 
 def read_at(file: Seekable, offset: int, count: int) -> bytes:
-    """Read up to `count` bytes from a place in a file."""
+    """Read up to `count` bytes at an offset."""
     file.seek(offset)
     return file.read(count)
 
 
 def find_samples(file: Seekable) -> tuple[int, int | None] | None:
-    """Find where the samples of a WAV, AIFF or AU file begin, and how many bytes they are.
+    """Find the offset of the samples of a WAV, AIFF or AU file and their length in bytes.
 
-    The length is None where the file does not know it. The result is None for other files, and
-    where the samples begin beyond the end of `file`.
+    The length is None if the header does not state it. The result is None for other files, and if
+    the samples begin beyond the end of `file`.
     """
     size, long_length, is_described = file.seek(0, 2), 0, False
     head = read_at(file, 0, 12)
@@ -105,19 +105,19 @@ def find_samples(file: Seekable) -> tuple[int, int | None] | None:
 
 
 def _with_true_length(start: int, length: int, size: int) -> tuple[int, int | None]:
-    # Recorders begin a new file at 2 GiB: then such a length is true.
+    # Recorders that start a new file at 2 GiB write a true length close to the largest number.
     is_true = length and 0 <= size - start - length < MAX_TAG_BYTES
     is_unknown = any(length in lengths for lengths in _UNKNOWN_LENGTHS)
     if not is_true and (is_unknown or length >= 1 << 62):
         return start, None
-    # Of files beyond 4 GiB, many programs write down what is left of the length in 32 bits.
+    # In files beyond 4 GiB, many programs write the length modulo 2**32.
     return start, length + (max(0, size - start - length) >> 32 << 32)
 
 
 def boxes(
     file: Seekable, place: tuple[int, int], first: bytes, *rest: bytes
 ) -> Iterator[tuple[int, int]]:
-    """Yield where the content of MP4 boxes lies that are reached by a path of names."""
+    """Yield start and end of the content of each MP4 box at a path of names."""
     for name, content, end in _boxes(file, *place):
         if end > place[1]:
             return
@@ -129,7 +129,7 @@ def boxes(
 
 
 def _boxes(file: Seekable, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield name, start of content and end of boxes; the last may claim more than there is."""
+    """Yield name, start of content and end of each box; the last may end beyond the file."""
     for _ in range(_MAX_BOXES):
         if start + 8 > stop or len(head := read_at(file, start, 16)) < 8:
             return
@@ -148,7 +148,7 @@ def _boxes(file: Seekable, start: int, stop: int) -> Iterator[tuple[bytes, int, 
 
 
 def after_id3(file: Seekable) -> int:
-    """Return where the content begins after any ID3v2 tags."""
+    """Return the offset of the content after any ID3v2 tags."""
     start = 0
     for _ in range(_MAX_CHUNKS):
         tag = read_at(file, start, 10)
@@ -159,7 +159,7 @@ def after_id3(file: Seekable) -> int:
 
 
 def syncsafe(data: bytes) -> int:
-    """Return a number of an ID3v2 tag, which has 7 bits in each byte."""
+    """Decode a number of an ID3v2 tag, which has 7 bits in each byte."""
     return sum((byte & 0x7F) << 7 * place for place, byte in enumerate(reversed(data)))
 
 
@@ -168,7 +168,7 @@ def _order(head: bytes) -> str:
 
 
 def chunks(file: Seekable, size: int, offset: int = 12) -> Iterator[tuple[bytes, int, int]]:
-    """Walk the chunks of WAV or AIFF: yield name, start of content and declared length."""
+    """Yield name, start of content and declared length of each chunk of WAV or AIFF."""
     form = f"{_order(read_at(file, 0, 4))}4sI"
     for _ in range(_MAX_CHUNKS):
         if offset + 8 > size:
@@ -185,12 +185,12 @@ def _plain(file: Seekable, size: int) -> Structure:
         return Structure()
     start, length = found
     head = read_at(file, 0, 12)
-    before = 8 if head[:4] == b"FORM" else 0  # two numbers that belong to the chunk
+    before = 8 if head[:4] == b"FORM" else 0  # offset and block size, before the samples
     if length is None:
-        # A length of 0 is true where the outer length is also right.
+        # A length of 0 is true if the outer length is right as well.
         (outer,) = struct.unpack_from(f"{_order(head)}I", head, 4)
         is_empty = read_at(file, start - 4, 4) == bytes(4) and 8 + outer == size
-        # libsndfile takes some of these lengths at their word.
+        # libsndfile trusts some of these lengths.
         return Structure(samples=None if is_empty else (start + before, size - start - before))
     for name, *_ in chunks(file, size, start + length + length % 2):
         if name in FILE_STARTS:
@@ -199,14 +199,14 @@ def _plain(file: Seekable, size: int) -> Structure:
             break
     is_wrapped = length >> 32 and head[:4] != b"RF64"
     return Structure(
-        # The last padding byte is often counted but not written.
+        # Programs often count the last padding byte but do not write it.
         is_cut=start + length > size + 1,
         samples=(start + before, length - before) if is_wrapped else None,
     )
 
 
 def _check_one_flac(file: Seekable) -> None:
-    """Look for a second file behind the first, where libsndfile stops."""
+    """Refuse a second FLAC file after the first, which libsndfile would not read."""
     file.seek(8)
     end = b""
     while block := file.read(_BLOCK_BYTES):
@@ -216,7 +216,7 @@ def _check_one_flac(file: Seekable) -> None:
 
 
 def _ogg(file: Seekable, size: int) -> Structure:
-    """Walk the pages to the last, and see how streams begin and end on the way."""
+    """Walk all pages and record how the streams begin and end."""
     offset, streams, began, is_marked, is_whole = 0, 0, False, False, False
     while (head := read_at(file, offset, 282))[:4] == b"OggS":
         body = 27 + head[26] if len(head) > 26 else size + 1
@@ -224,14 +224,14 @@ def _ogg(file: Seekable, size: int) -> Structure:
         if offset > size:
             return Structure(is_cut=True)
         if head[5] & 2:
-            # Streams side by side all start before the first goes on (RFC 3533, section 4).
+            # Multiplexed streams all start before the first one continues (RFC 3533, section 4).
             if began:
                 raise UnreadableError(_IS_JOINED)
             streams += 1
         else:
             began = True
         is_marked = bool(head[5] & 4)
-        # Some recorders set no end mark. Then the last packet must end where the file ends.
+        # Some recorders set no end-of-stream flag; the last packet must then end with the file.
         is_whole = is_marked or (offset == size and head[body - 1] < 255)
     return Structure(is_cut=not is_whole, needs_ffmpeg=streams > 1 or not is_marked)
 
@@ -242,18 +242,18 @@ def _mp4(file: Seekable, size: int) -> Structure:
         raise UnreadableError(_IS_JOINED)
     for place in boxes(file, (0, size), b"moov", b"trak", b"mdia", b"minf"):
         for start, _ in boxes(file, place, b"stbl", b"stsd"):
-            # Version and count, then the first entry: its size and its kind.
+            # Version and count, then the size and type of the first entry.
             if read_at(file, start + 12, 4) in _PROTECTED_MP4:
                 raise UnreadableError(IS_PROTECTED)
         is_sound = any(boxes(file, place, b"smhd"))
         for start, stop in boxes(file, place, b"dinf", b"dref"):
             for _, entry, end in _boxes(file, start + 8, stop):
                 flags = read_at(file, entry, 4)
-                # The last flag says that the samples are in this file.
+                # The lowest flag is set if the samples are in this file.
                 if is_sound and len(flags) == 4 and end - entry > 4 and not flags[3] & 1:
                     raise UnreadableError(
-                        "the samples lie in another file, which is not opened; export the song as "
-                        "a self-contained file"
+                        "the samples are in another file, which songsplit does not open; export "
+                        "the song as a self-contained file"
                     )
     return Structure(
         is_cut=any(name in (b"mdat", b"moov", b"moof") and end > size for name, _, end in found),
@@ -272,7 +272,7 @@ def _stem_names(file: Seekable, size: int) -> tuple[str, ...]:
 
 
 def _mp3(file: Seekable, size: int) -> Structure:
-    """Compare the byte count of a Xing or VBRI header, where there is one, with the file."""
+    """Compare the byte count of a Xing or VBRI header, if present, with the size of the file."""
     head = read_at(file, 0, 512)
     if len(head) < 512 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return Structure()
@@ -287,12 +287,12 @@ def _mp3(file: Seekable, size: int) -> Structure:
         return Structure()
     if not _is_whole_mp3(file, size):
         return Structure(is_cut=True)
-    note = "the file says that it is longer: it was trimmed, or cut off between two frames"
+    note = "the header states a longer file, which was trimmed or cut off between two frames"
     return Structure(needs_ffmpeg=True, notes=(note,))
 
 
 def _is_whole_mp3(file: Seekable, size: int) -> bool:
-    """Say whether the last frame of an MP3 ends with the file, or where a tag begins."""
+    """Return whether the last frame of an MP3 ends at the end of the file or at a tag."""
     from mutagen.mp3 import HeaderNotFoundError, MPEGFrame
 
     place = file.seek(0)

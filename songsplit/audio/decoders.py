@@ -1,7 +1,7 @@
 """Decoders: libsndfile for WAV, FLAC, Ogg, AIFF and CAF, FFmpeg's libraries (PyAV) for the rest.
 
-FFmpeg's own resampler is kept out: it would mix channels down and change levels unasked. Frames
-are turned into float32 here.
+This module converts frames to float32 itself, because FFmpeg's resampler would mix channels down
+and change levels.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.codec.context import CodecContext
 
-# libsndfile reports the largest count where it does not know the length.
+# libsndfile reports the largest count if it does not know the length.
 _UNKNOWN_FRAMES = 1 << 62
-# A damaged chunk is lost as a whole, so short ones tell well where the damage is.
+# A damaged chunk is lost as a whole, so short chunks locate the damage more exactly.
 _CHUNK_FRAMES = 4096
-# By the name of the sample format, without the "p" of those that are planar.
+# By the name of the sample format, without the "p" of planar formats.
 _TYPES = {"u8": "u1", "s16": "i2", "s32": "i4", "s64": "i8", "flt": "f4", "dbl": "f8"}
-# Tags between the parts of a joined MP3, which are no audio and no damage either. Some have
-# their mark at the end only, where another tag of 128 bytes may follow.
+# Tags between the parts of a joined MP3 are not damage. Some have their marker at the end only,
+# where another tag of 128 bytes may follow.
 _TAGS = (b"ID3", b"TAG", b"APE")
 _TAG_END = b"APETAGEX"
-# What FFmpeg says of two kinds of copy protection.
+# FFmpeg's metadata keys for two kinds of copy protection.
 _ASF_PROTECTION = {"ASF_Protection_Type", "encryption"}
-# Containers whose duration is written down by whoever made the file, by the first of FFmpeg's
-# names for them. Of others, FFmpeg estimates it.
+# Containers that state a duration, by the first of FFmpeg's names for them. FFmpeg estimates the
+# duration of others.
 _WITH_DURATION = ("mov", "matroska", "asf")
-# Containers that say exactly where audio ends, but FFmpeg gives the whole last frame.
+# Containers that state exactly where audio ends; FFmpeg returns the whole last frame.
 _EXACT = ("mov", "ogg")
-# Encoders' delays and rounding make decoded audio a little shorter.
+# Encoder delay and rounding make decoded audio a little shorter.
 _TOLERANCE = 0.02, 0.25  # share, and seconds
-# Containers whose time stamps may leave pauses; less is due to encoders' delays and rounding.
+# Containers whose time stamps may leave pauses. Smaller gaps come from encoder delay and rounding.
 _TIMED = (*_WITH_DURATION, "mpegts", "mpeg", "flv")
 _MAX_JITTER = 0.02  # seconds
 
 
 if hasattr(os, "register_at_fork"):
-    # A thread that is opening a file while another one forks does not come along into the child:
-    # nobody would ever open its lock there.
+    # If one thread forks while another one opens a file, the child inherits a lock that no thread
+    # ever releases.
     os.register_at_fork(
         after_in_child=lambda: setattr(soundfile.SoundFile, "_sf_error_lock", threading.Lock())
     )
@@ -61,7 +61,7 @@ if hasattr(os, "register_at_fork"):
 class SoundFileDecoder:
     """Reads a seekable file with libsndfile, or raises a SoundFileError.
 
-    `samples` says where they lie (start, bytes) if the file's own header is wrong.
+    `samples` is their offset and size in bytes, for files whose header is wrong.
     """
 
     def __init__(self, source: File, samples: tuple[int, int] | None) -> None:
@@ -69,8 +69,8 @@ class SoundFileDecoder:
         is_big_endian = source.read(4) in (b"FORM", b"RIFX", b".snd")
         source.seek(0)
         file = soundfile.SoundFile(source)
-        # The length of an MP3, also of one inside a WAV, is an estimate at which libsndfile
-        # stops, and of a FLAC without a length it does not find the end.
+        # libsndfile stops at its estimate of the length of an MP3, also inside a WAV, and does not
+        # find the end of a FLAC that states no length.
         if file.subtype.startswith("MPEG") or file.frames >= _UNKNOWN_FRAMES:
             file.close()
             raise soundfile.SoundFileError("The length is not known.")
@@ -81,7 +81,7 @@ class SoundFileDecoder:
             rate, channels, subtype = file.samplerate, file.channels, file.subtype
             file.close()
             file = soundfile.SoundFile(source, "r", rate, channels, subtype, order, "RAW")
-        # A seek after each read, to where the file already is, would decode compressed files again.
+        # Without this, soundfile seeks after each read and decodes compressed files again.
         file.seekable = lambda: False
         self._source, self._file = source, file
         seconds = file.frames / file.samplerate
@@ -93,7 +93,7 @@ class SoundFileDecoder:
         """Yield ``(channels, n)`` pieces up to the end of the file."""
         done, total = 0, self._file.frames
         while done < total:
-            # Not beyond the end: a tag there would be taken for damage.
+            # Stop at the end: libsndfile would report a tag there as damage.
             count = min(_CHUNK_FRAMES, total - done)
             try:
                 block = self._file.read(count, dtype="float32", always_2d=True)
@@ -113,7 +113,7 @@ class SoundFileDecoder:
 class FFmpegDecoder:
     """Reads one audio stream of a file or pipe with FFmpeg's libraries.
 
-    Streams are counted from 1; of a number beyond the last, the last one is read.
+    Streams are counted from 1. A number beyond the last stream selects the last one.
     """
 
     def __init__(self, source: File | Pipe, *, track: int = 1, keeps_filler: bool = False) -> None:
@@ -139,8 +139,8 @@ class FFmpegDecoder:
             )
         self._stream = stream = streams[min(track, len(streams)) - 1]
         self._frames = self._decoded()
-        # What the header says of rate and channels is wrong for some files (AAC with
-        # spectral band replication): the first decoded frame decides.
+        # Some headers (AAC with spectral band replication) state a wrong rate or channel count: the
+        # first decoded frame decides.
         first = next(self._frames, None)
         if first is None:
             raise UnreadableError(NO_SAMPLES)
@@ -150,16 +150,16 @@ class FFmpegDecoder:
         began = (stream.start_time or 0) * base
         longest = None if container.duration is None else container.duration / av.time_base
         seconds = longest if duration is None else duration * base
-        # Other streams, such as the pictures, may be longer. ASF knows no other duration.
+        # Other streams, such as video, may be longer. ASF states one duration for all of them.
         is_own = len(container.streams) == 1 or (duration is not None and kind != "asf")
-        # MP4 may count what is empty before the start.
+        # MP4 may count an empty part before the start.
         is_promise = seconds and is_own and kind.startswith(_WITH_DURATION)
         self._promised = (seconds or 0.0) - began if is_promise else 0.0
         self._is_timed = kind.startswith(_TIMED)
-        # MP4 begins at 0, but fragments, whose frames are not counted, may be from the middle.
+        # MP4 begins at 0, except fragments from the middle, which have no frame count.
         is_whole_mp4 = kind.startswith("mov") and stream.frames
         self._origin = 0.0 if is_whole_mp4 else max(0.0, start)
-        if began - self._origin < _MAX_JITTER:  # not later than the pictures
+        if began - self._origin < _MAX_JITTER:  # audio starts with the video
             self._origin = first.time or 0.0
         self._last_start = math.inf if longest is None else start + longest
         is_exact = kind.startswith(_EXACT) and not keeps_filler
@@ -204,7 +204,7 @@ class FFmpegDecoder:
         self._container.close()
 
     def _decoded(self) -> Iterator[AudioFrame]:
-        """Yield frames, and raise where the data or their kind break."""
+        """Yield frames; raise an UnreadableError where data are damaged or the format changes."""
         import av
 
         done, first = 0, (1, 0)
@@ -227,8 +227,7 @@ class FFmpegDecoder:
                         yield frame
         except av.DecoderNotFoundError as error:
             raise UnreadableError(
-                "its audio is of a kind for which there is no decoder here; export it as WAV or "
-                "FLAC"
+                "there is no decoder for its audio format; export it as WAV or FLAC"
             ) from error
         except (av.FFmpegError, OSError) as error:
             self._source.check()
@@ -240,8 +239,8 @@ def _to_float(frame: AudioFrame) -> FloatArray:
     """Return a frame as float32 ``(channels, samples)`` with full scale at 1."""
     channels = frame.layout.nb_channels
     data: NDArray[Any]
-    # Not to_ndarray: of eight planar channels PyAV counts nine, and the process dies; and it
-    # does not know 64-bit integers.
+    # PyAV's to_ndarray crashes on eight planar channels, of which it counts nine, and does not
+    # support 64-bit integers.
     kind = _TYPES[frame.format.name.removesuffix("p")]
     planes: tuple[Any, ...] = frame.planes
     if frame.format.is_planar:
@@ -252,6 +251,6 @@ def _to_float(frame: AudioFrame) -> FloatArray:
 
 
 def _described(stream: AudioStream) -> str:
-    context: CodecContext | None = stream.codec_context  # None where there is no decoder
+    context: CodecContext | None = stream.codec_context  # None if there is no decoder
     words = (stream.language, stream.metadata.get("title"), context.name if context else "")
     return ", ".join(word for word in words if word and word != "und")

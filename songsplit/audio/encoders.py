@@ -1,4 +1,4 @@
-"""Encoders: blocks of samples in, a file in some format out."""
+"""Encoders that write blocks of samples to files in each output format."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from songsplit.audio.formats import MAX_STEMS, FormatName, OutputFormat
 from songsplit.errors import OutputError
 from songsplit.files import GrowingFile, output_errors
 
-# Each block is a list of float ``(channels, n)`` arrays, one of each stem.
+# Each block is a list of float ``(channels, n)`` arrays, one for each stem.
 _Blocks: TypeAlias = Iterable[Sequence[NDArray[Any]]]
 Encoder: TypeAlias = "WavStream | _SoundFileEncoder | FFmpegEncoder"
 
 _BY_LIBSNDFILE = ("wav", "flac", "ogg")
-# What FFmpeg calls the containers and codecs.
+# FFmpeg's names of the containers and codecs.
 _CONTAINERS: dict[FormatName, tuple[str, str]] = {
     "mp3": ("mp3", "libmp3lame"),
     "m4a": ("ipod", "aac"),
     "opus": ("opus", "libopus"),
 }
-# Nominal bit rates of Vorbis at quality 0, 1, ... 10, stereo at 44.1 kHz.
+# Nominal bit rates of Vorbis at quality 0, 1, ..., 10, for stereo at 44.1 kHz.
 _VORBIS_KILOBITS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
-# Beyond this, the lengths no longer fit the fields of a plain WAV file with its header.
+# Longer data do not fit the 32-bit length fields of a plain WAV file.
 _MAX_PLAIN_BYTES = 0xFFFFFFFF - 4096
-_LONG = 0xFFFFFFFF  # of an RF64 file: the length is elsewhere; of a plain one: it is unknown
+_LONG = 0xFFFFFFFF  # RF64: the length is in ds64; plain WAV: the length is unknown
 _IEEE_FLOAT = 3
 _HEADER = struct.Struct("<4sI4s 4sI28s 4sI18s 4sII 4sI")
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _EMPTY = "-"
 _COLORS = ("#E8A33D", "#3D7DE8", "#8A8A8A", "#8A8A8A")
 _HEAD = 8  # bytes of a box before its content
-# What the format asks players to do with the sum of the parts: nothing.
+# The format's settings for processing the sum of the parts, all disabled.
 _MASTERING: dict[str, Any] = {
     "compressor": {
         "enabled": False,
@@ -58,8 +58,8 @@ _MASTERING: dict[str, Any] = {
 
 
 def joint_gain(peak: float, output: OutputFormat) -> float:
-    """Return what to multiply all stems by, 1 or less, so that a largest sample does not clip."""
-    # Room for dither and rounding.
+    """Return the gain, at most 1, at which stems with this peak do not clip."""
+    # Leave headroom for dither and rounding.
     highest = 1 - 2.0 ** (3 - output.bits) if output.bits else 1.0
     return min(1.0, highest / peak) if peak else 1.0
 
@@ -70,13 +70,13 @@ def encode(
     open_encoder: Callable[[GrowingFile], Encoder],
     alive: Callable[[], None],
 ) -> None:
-    """Write blocks of stems to a file for each, or to one for all."""
+    """Write blocks of stems to one file for each stem, or to one file for all."""
     encoders: list[Encoder] = []
     try:
         for file in files:
             _run(file, lambda file: encoders.append(open_encoder(file)), [file])
-        # Encoders work outside of Python's lock, and MP3 and AAC take longer than the
-        # separation: a thread for each file.
+        # Encoders release the GIL, and MP3 and AAC take longer than the separation: each file
+        # gets a thread.
         with ThreadPoolExecutor(len(files)) as pool:
             for block in stems:
                 given = [[stem] for stem in block] if len(files) > 1 else [block]
@@ -84,7 +84,7 @@ def encode(
                 alive()
             list(pool.map(_run, files, [e.close for e in encoders]))
     except BaseException:
-        # Before the files are closed, to which encoders may have something to write.
+        # Encoders may still write, so they are closed before the files.
         for opened in encoders:
             with suppress(Exception):
                 opened.close()
@@ -100,7 +100,7 @@ def encoder(
     frames: int,
     names: Sequence[str],
 ) -> Encoder:
-    """Open an empty file for so many frames; a file of all stems has names for them."""
+    """Return an encoder for an empty file of `frames` frames; `names` are the stems."""
     if output.is_float:
         return WavStream(file, sample_rate, channels)
     if output.name in _BY_LIBSNDFILE:
@@ -111,7 +111,7 @@ def encoder(
 
 
 def _run(file: GrowingFile, work: Callable[..., Any], arguments: Sequence[Any] = ()) -> None:
-    """Let an encoder work; raise what went wrong in its file, or its own error as one of ours."""
+    """Run an encoder; raise the error of its file, or an OutputError for its own error."""
     with output_errors(file.path):
         try:
             work(*arguments)
@@ -126,16 +126,17 @@ def _run(file: GrowingFile, work: Callable[..., Any], arguments: Sequence[Any] =
 
 
 def rounded(blocks: _Blocks, bits: int) -> Iterator[list[NDArray[np.int32]]]:
-    """Round to integers in the highest bits of 32, which is where libsndfile takes them.
+    """Round to integers in the highest bits of int32, as libsndfile expects them.
 
-    What rounding takes from one stem the next one gets, so that all add up to the rounded song.
+    The rounding error of each stem is added to the next one, so that the stems add up to the
+    rounded song.
     """
     scale = 2.0 ** (bits - 1)
     rng = np.random.default_rng(0)  # the same song gives the same bytes
     for stems in blocks:
         done: list[NDArray[np.int32]] = []
-        # Rounding alone makes soft sounds rough; triangular noise of one step turns that into
-        # steady, much softer hiss (Lipshitz, Wannamaker and Vanderkooy 1992).
+        # Triangular dither of one step replaces the distortion of quiet sounds by steady, much
+        # quieter noise (Lipshitz, Wannamaker and Vanderkooy 1992).
         shape = stems[0].shape
         noise = np.subtract(*rng.random((2, *shape), np.float32)) if bits == 16 else 0.0
         rest = np.zeros(shape)
@@ -148,7 +149,7 @@ def rounded(blocks: _Blocks, bits: int) -> Iterator[list[NDArray[np.int32]]]:
 
 
 class _SoundFileEncoder:
-    """WAV of whole numbers, FLAC and Vorbis, by libsndfile."""
+    """Writes integer WAV, FLAC and Vorbis with libsndfile."""
 
     def __init__(
         self, file: BinaryIO, output: OutputFormat, sample_rate: int, channels: int, frames: int
@@ -169,10 +170,10 @@ class _SoundFileEncoder:
 
 
 class WavStream:
-    """Writes ``(channels, n)`` blocks as WAV of 32-bit float, which becomes RF64 beyond 4 GiB.
+    """Writes ``(channels, n)`` blocks as 32-bit float WAV, or RF64 beyond 4 GiB.
 
-    Until it is closed, the header gives the largest possible length, which programs that read from
-    pipes take for unknown. The file stays open.
+    Until the stream is closed, the header states the largest possible length, which programs that
+    read from pipes treat as unknown. The file stays open.
     """
 
     def __init__(self, file: BinaryIO, sample_rate: int, channels: int) -> None:
@@ -201,13 +202,13 @@ class WavStream:
     def _write_header(
         self, kind: bytes, first: bytes, length: int, size: int, lengths: bytes = b""
     ) -> None:
-        # The first chunk is filler, or the lengths of RF64.
+        # The first chunk is padding, or holds the lengths of RF64.
         start = (kind, length, b"WAVE", first, 28, lengths, b"fmt ", len(self._form), self._form)
         self._file.write(_HEADER.pack(*start, b"fact", 4, min(self._frames, _LONG), b"data", size))
 
 
 class FFmpegEncoder:
-    """Writes MP3, AAC or Opus to an empty file: one stream, or several of one length."""
+    """Writes MP3, AAC or Opus to an empty file: one stream, or several of the same length."""
 
     def __init__(
         self,
@@ -225,22 +226,22 @@ class FFmpegEncoder:
 
         options = {"fflags": "+bitexact"}  # no random numbers in the file
         if codec == "aac":
-            # In milliseconds, the default, the edit list of an MP4 cuts off the last samples.
+            # The default, milliseconds, makes the edit list of an MP4 cut off the last samples.
             options["movie_timescale"] = str(sample_rate)
         self._container = av.open(file, "w", format=container, options=options)
         self._streams: list[Any] = []
         for _ in range(streams):
             stream: Any = self._container.add_stream(codec, rate=sample_rate)
             stream.layout = _LAYOUTS[channels]
-            # Bit rates are meant for stereo: as many per channel for any other number.
+            # Bit rates are given for stereo; other channel counts get the same rate per channel.
             stream.bit_rate = kilobits * 500 * channels
             if codec == "libopus":
-                stream.codec_context.format = "flt"  # takes 16 bits otherwise
+                stream.codec_context.format = "flt"  # the default is 16 bits
             self._streams.append(stream)
         self._layout, self._rate, self._given = _LAYOUTS[channels], sample_rate, 0
 
     def write(self, *blocks: NDArray[Any]) -> None:
-        """Append (channels, n) to each stream."""
+        """Append a (channels, n) block to each stream."""
         from av.audio.frame import AudioFrame
 
         for stream, block in zip(self._streams, blocks, strict=True):
@@ -262,10 +263,10 @@ class FFmpegEncoder:
 class StemMp4Encoder(FFmpegEncoder):
     """Writes the stem files of Native Instruments, which DJ programs play.
 
-    They hold five AAC streams in stereo. The first is the mixture, for players that know nothing of
-    stems; four parts follow, and a box in the file names them. Of two stems, the last two parts are
-    silent. The file is empty, open for reading and writing, and able to seek. Specification:
-    Native Instruments, "Stem file format" (stems-music.com).
+    A stem file holds five stereo AAC streams: the mixture, for players that do not support stems,
+    and four parts, which a box in the file names. With two stems, the last two parts are silent.
+    The file is empty, open for reading and writing, and seekable. Specification: Native
+    Instruments, "Stem file format" (stems-music.com).
     """
 
     def __init__(
@@ -277,14 +278,14 @@ class StemMp4Encoder(FFmpegEncoder):
         self._stems = [{"name": n, "color": c} for n, c in zip(titles, _COLORS, strict=True)]
 
     def write(self, *stems: NDArray[Any]) -> None:
-        """Append (channels, n) of every stem."""
+        """Append a (channels, n) block of each stem."""
         mixture = np.sum(stems, axis=0, dtype=np.float32)
         silence = [np.zeros_like(mixture)] * (MAX_STEMS - len(stems))
         shape = (2, mixture.shape[-1])
         super().write(*(np.broadcast_to(part, shape) for part in (mixture, *stems, *silence)))
 
     def close(self) -> None:
-        """Complete the file, which itself stays open."""
+        """Complete the file, which stays open."""
         super().close()
         _insert(self._file, {"mastering_dsp": _MASTERING, "stems": self._stems, "version": 1})
 
@@ -298,7 +299,7 @@ def _insert(file: BinaryIO, description: dict[str, Any]) -> None:
     text = json.dumps(description).encode()
     stem = struct.pack(">I4s", 8 + len(text), b"stem") + text
     udta_start, udta_end = next(boxes(file, (content_start, end), b"udta"))
-    # The last box of the last box: nothing that follows has to move.
+    # udta is the last box of moov, so no later data have to move.
     assert udta_end == end
     udta = udta_start - _HEAD - moov
     content += stem

@@ -1,4 +1,4 @@
-"""Which files are songs, the kinds of files that stems are written as, and what each can hold."""
+"""Recognise audio files by name, and describe the output formats and their limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from songsplit.audio.arrays import MAX_CHANNELS, MAX_SAMPLE_RATE
 from songsplit.errors import ConfigError, OutputError
 from songsplit.files import TEMPORARY_PREFIX
 
-# Files with copy protection are listed too, so that an error can say why they do not work.
+# Copy-protected formats are included so that an error can state why they cannot be read.
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".caf", ".au", ".snd", ".flac"}
     | {".ape", ".wv", ".tta", ".ogg", ".oga", ".spx", ".opus", ".mp2", ".mp3", ".m4a", ".m4b"}
@@ -21,8 +21,8 @@ AUDIO_SUFFIXES = frozenset(
     | {".m4v", ".mov", ".mkv", ".webm", ".avi", ".wmv", ".flv", ".3gp", ".3g2", ".ogv", ".mpg"}
     | {".mpeg", ".vob", ".ts", ".mts", ".m2ts"}
 )
-# Names of songs and albums may begin with a dot (".38 Special"). These are what systems, programs
-# and this program hide, or have thrown away.
+# Names of songs and albums may begin with a dot (".38 Special"). This matches only files that
+# operating systems and programs hide or have deleted.
 _HIDDEN = re.compile(
     r"\._|\.(trash|pending-|spotlight-|documentrevisions-)"
     r"|\.(appledouble|fseventsd|temporaryitems|thumbnails|snapshots?|zfs|st(folder|versions))$"
@@ -35,7 +35,7 @@ BitDepth: TypeAlias = Literal["16", "24", "32f"]
 
 FORMATS: tuple[FormatName, ...] = get_args(FormatName)
 MAX_STEMS = 4
-"""The most stems that a stem.mp4 holds."""
+"""Maximum number of stems in a stem.mp4 file."""
 
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -43,7 +43,7 @@ _AAC_RATES = (*_MP3_RATES, 64000, 88200, 96000)
 
 
 class _Limits(NamedTuple):
-    """What a format can hold; bit rates are in kbit/s, for stereo, and rates in Hz."""
+    """Limits of a format; bit rates are in kbit/s for stereo, sample rates in Hz."""
 
     depths: tuple[BitDepth, ...] = ()  # the default first
     rates: tuple[int, ...] | None = None
@@ -66,23 +66,23 @@ _LIMITS: dict[FormatName, _Limits] = {
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """How stems are written. Files have the song's channels and, where it can be, its rate.
+    """Format of output files, which have the channels of the song and, if possible, its rate.
 
     Attributes
     ----------
     name : {"wav", "flac", "mp3", "m4a", "ogg", "opus", "stem.mp4"}
-        Kind of file. M4A holds AAC, OGG holds Vorbis; ``"stem.mp4"`` holds the song and all
-        stems in one file, for DJ programs.
+        File format. M4A holds AAC, OGG holds Vorbis; ``"stem.mp4"`` holds the song and all stems
+        in one file, for DJ programs.
     bit_depth : {"16", "24", "32f"} or None
-        Bits per sample of WAV and FLAC, ``"32f"`` being floating point, which only WAV has. By
-        default 24; WAV has 16 if the song needs no more and nothing would clip.
+        Bits per sample of WAV and FLAC; only WAV supports ``"32f"`` (floating point). By default
+        24, or 16 for WAV if the song has 16 and no stem would clip.
     bitrate : int or None
-        Bit rate of the other formats, in kbit/s for stereo; by default high.
+        Bit rate of the other formats in kbit/s for stereo. Each format has its own default.
 
     Raises
     ------
     ConfigError
-        If there is no such format, or it has no such bit depth or bit rate.
+        If the format is unknown or does not support the bit depth or bit rate.
 
     Examples
     --------
@@ -109,13 +109,13 @@ class OutputFormat:
 
     @property
     def depth(self) -> BitDepth | None:
-        """Bits per sample, or None where there are none."""
+        """Bits per sample, or None for formats with a bit rate."""
         depths = _LIMITS[self.name].depths
         return self.bit_depth or (depths[0] if depths else None)
 
     @property
     def kilobits(self) -> int:
-        """Bit rate in kbit/s, for stereo."""
+        """Bit rate in kbit/s for stereo."""
         return self.bitrate or _LIMITS[self.name].bitrate
 
     @property
@@ -125,26 +125,26 @@ class OutputFormat:
 
     @property
     def is_float(self) -> bool:
-        """Whether any number is kept as it is, also beyond full scale."""
+        """Whether samples are floating point, which may exceed full scale."""
         return self.depth == "32f"
 
     @property
     def bits(self) -> int | None:
-        """Bits of samples that are whole numbers, or None where they are not."""
+        """Bits of integer samples, or None for other formats."""
         return int(self.depth) if self.depth in ("16", "24") else None
 
     def sample_rate(self, song: int) -> int:
-        """Return the rate of files of a song: its own, or the nearest that the format has."""
+        """Return the output rate in Hz: the song's, or the next one that the format supports."""
         limits = _LIMITS[self.name]
         if limits.rates is not None:
-            # A higher rate loses nothing that can be heard; the highest is the last resort.
+            # Prefer the next higher rate, which loses nothing; otherwise use the highest.
             return min((rate for rate in limits.rates if rate >= song), default=limits.rates[-1])
         if self.name == "flac" and song > 65_535:
-            song = -(-song // 10) * 10  # high rates are counted in tens of hertz
+            song = -(-song // 10) * 10  # FLAC stores high rates in units of 10 Hz
         return min(song, limits.highest_rate)
 
     def check_channels(self, channels: int) -> None:
-        """Raise an OutputError if files cannot have so many channels."""
+        """Raise an OutputError if the format does not support this many channels."""
         most = _LIMITS[self.name].channels
         if channels > most:
             able = [name for name in FORMATS if _LIMITS[name].channels >= channels]
@@ -157,9 +157,9 @@ class OutputFormat:
 def audio_files(folder: Path, on_error: Callable[[OSError], None] | None = None) -> list[Path]:
     """List the audio and video files below a folder, by extension, sorted by path.
 
-    Links are followed, each folder once. What systems hide is left out, and so are named pipes
-    and other special files, which would keep the program waiting. `on_error` gets the error of each
-    folder that cannot be read; without it, the first such error is raised.
+    Links are followed, and each folder is visited once. Hidden system files, named pipes and other
+    special files are left out. `on_error` receives the error of each folder that cannot be read;
+    without it, the first error is raised.
     """
 
     def refuse(error: OSError) -> None:
@@ -179,5 +179,5 @@ def audio_files(folder: Path, on_error: Callable[[OSError], None] | None = None)
 
 
 def is_audio_name(name: str) -> bool:
-    """Say whether a file of this name may be a song."""
+    """Return whether a name is that of an audio or video file."""
     return Path(name).suffix.lower() in AUDIO_SUFFIXES and not _HIDDEN.match(name)

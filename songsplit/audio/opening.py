@@ -1,4 +1,4 @@
-"""Opening what a caller gives as a song: paths, file objects and pipes."""
+"""Open songs that callers pass as paths, file objects or pipes."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 AudioSource: TypeAlias = str | os.PathLike[str] | BinaryIO
 
-# So short that little has to arrive before the first sample comes out. What has tags or
-# pictures of this size before its audio goes through a temporary file.
+# Short, so that decoding starts after few bytes. Streams with larger tags or pictures before
+# their audio go through a temporary file.
 _HEAD_BYTES = 1 << 14
 _MAX_SPOOLED_BYTES = 1 << 32
 _SPOOLED_BLOCK = 1 << 20
 _PIPE_PROBE_BYTES = 1 << 17
 _PIPE_BUFFER_BYTES = 1 << 12
 _FILE_BUFFER_BYTES = 1 << 15
-# An MP3 with one of these tells how much of its end is filler, which FFmpeg heeds in files
-# only. Those without, like radio, can be decoded as they come.
+# These headers state how much padding an MP3 has at its end, which FFmpeg respects only in
+# seekable files. An MP3 without them, such as a radio stream, can be decoded from a pipe.
 _MP3_LENGTHS = (b"Xing", b"Info", b"VBRI")
 NO_SAMPLES = "the file holds no samples; export it again with audio in it"
 _PROBLEMS: dict[type[Exception], str] = {
@@ -46,29 +46,29 @@ _PROBLEMS: dict[type[Exception], str] = {
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What is known of an audio file before its samples are read."""
+    """Properties of an audio file that are known before its samples are read."""
 
     sample_rate: int
     channels: int
-    frames: int | None  # None where the file does not say for certain
+    frames: int | None  # None if the file does not state it exactly
     seconds: float | None  # may be an estimate
     format: str
-    stems: tuple[str, ...] = ()  # of a stem file, beside the mixture, which is what is read
-    tracks: tuple[str, ...] = ()  # films may have several
-    notes: tuple[str, ...] = ()  # what is odd about the file
-    name: str = ""  # added by the reader
+    stems: tuple[str, ...] = ()  # names in a stem file, of which the mixture is read
+    tracks: tuple[str, ...] = ()  # descriptions of the sound tracks; films may have several
+    notes: tuple[str, ...] = ()  # warnings about the file
+    name: str = ""  # set by open_audio
 
 
 class _Source:
-    """What a decoder reads from."""
+    """Base class of the inputs of decoders."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        # Decoders lose what is raised while they read, even an interruption by the user.
+        # Decoders drop exceptions raised while they read, even KeyboardInterrupt.
         self._error: BaseException | None = None
 
     def check(self) -> None:
-        """Raise what happened while reading."""
+        """Raise the error of an earlier read, if there was one."""
         if isinstance(self._error, Exception):
             raise unreadable(self._error) from self._error
         if self._error is not None:
@@ -78,8 +78,8 @@ class _Source:
 class File(_Source):
     """A seekable binary file, or a part of it, without its name.
 
-    Both libsndfile and FFmpeg let a file's extension sway what they take the content for: a text
-    file called ``notes.au`` becomes 8 kHz noise.
+    With a name, libsndfile and FFmpeg would guess the format from the extension: they decode a text
+    file called ``notes.au`` as noise at 8 kHz.
     """
 
     def __init__(self, file: BinaryIO, start: int = 0, size: int | None = None) -> None:
@@ -90,7 +90,7 @@ class File(_Source):
         file.seek(start)
 
     def read(self, size: int) -> bytes:
-        """Read up to `size` bytes; none at the end, or after an error."""
+        """Read up to `size` bytes; return none at the end or after an error."""
         try:
             return self._file.read(max(0, min(size, self._stop - self._file.tell())))
         except BaseException as error:
@@ -98,7 +98,7 @@ class File(_Source):
             return b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move to `offset`; the result is negative for an impossible one."""
+        """Move to `offset` and return the position, or -1 if it is impossible."""
         try:
             place = offset + (self._start, self._file.tell(), self._stop)[whence]
             return self._file.seek(place) - self._start if place >= self._start else -1
@@ -110,28 +110,28 @@ class File(_Source):
         return self._file.tell() - self._start
 
     def part(self, start: int, size: int) -> File:
-        """Return a part of the file as a file."""
+        """Return a part of the file as a File."""
         return File(self._file, self._start + start, size)
 
     def check(self) -> None:
-        """Raise what happened while reading, or an UnreadableError if the file has changed."""
+        """Raise the error of an earlier read, or an UnreadableError if the file has changed."""
         super().check()
         if _state(self._file) != self._state:
             raise UnreadableError(
-                "the file changed while it was being read; wait until whatever writes it is done, "
-                "and try again"
+                "the file changed while it was read; wait until the program that writes it has "
+                "finished, and try again"
             )
 
 
 class Pipe(_Source):
-    """A file that cannot seek, read once from start to end."""
+    """A file that is not seekable, read once from start to end."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
-        # Gives what there is instead of waiting for as much as is asked for.
+        # read1 returns the bytes that have arrived instead of waiting for `size` bytes.
         self._read = getattr(file, "read1", file.read)
         self._position = 0
-        self._after = b""  # what comes behind the samples
+        self._after = b""  # the first bytes after the samples
         self._head = b""
         while len(self._head) < _HEAD_BYTES and (more := self._next(_HEAD_BYTES - len(self._head))):
             self._head += more
@@ -142,7 +142,7 @@ class Pipe(_Source):
         self.is_stream = self._samples is not None or is_flac or _is_mpeg_stream(self._head)
 
     def read(self, size: int) -> bytes:
-        """Read up to `size` bytes, which must be more than 0; none at the end or after an error."""
+        """Read up to `size` > 0 bytes; return none at the end or after an error."""
         data, self._head = self._head[:size], self._head[size:]
         if not data and self._error is None:
             try:
@@ -157,13 +157,13 @@ class Pipe(_Source):
         return data
 
     def is_cut(self, frames: int) -> bool:
-        """Say whether less has come than the head promised; `frames` have been decoded."""
+        """Return whether the pipe ended before the length in its header; `frames` were decoded."""
         start, length = self._samples or (0, None)
         # The padding at the end may be missing.
         return frames < self._frames or self._position < start + (length or 0) - 1
 
     def check_end(self) -> None:
-        """Raise an UnreadableError if more samples come than the head promised."""
+        """Raise an UnreadableError if data go on beyond the length in the header."""
         start, length = self._samples or (0, None)
         if not length:
             return
@@ -173,32 +173,32 @@ class Pipe(_Source):
         self.check()
         if self._position > end or self._after[:4] in FILE_STARTS:
             raise UnreadableError(
-                "more comes through the pipe than the header says: the file is larger than "
-                "4 GiB, or several are joined end to end; save it to a file first"
+                "the pipe holds more data than the header states: the audio is larger than "
+                "4 GiB, or several files are joined end to end; save it to a file first"
             )
 
     def spooled(self, resources: ExitStack) -> BinaryIO:
-        """Copy everything into a temporary file on disk, which can seek."""
+        """Copy everything into a temporary file on disk, which is seekable."""
         file: BinaryIO = resources.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         file.write(self._head)
         while data := self._next(_SPOOLED_BLOCK):
             file.write(data)
             if file.tell() > _MAX_SPOOLED_BYTES:
                 raise UnreadableError(
-                    "more than 4 GB of a format that cannot be decoded as it comes; send WAV, FLAC "
-                    "or an MP3 stream, or save it to a file first"
+                    "the pipe holds more than 4 GB in a format that cannot be decoded from a pipe; "
+                    "send WAV, FLAC or an MP3 stream, or save it to a file first"
                 )
         return file
 
     def _next(self, size: int) -> bytes:
         data: bytes | None = self._read(size)
         if data is None:
-            raise BlockingIOError("there is nothing to read yet; open it in blocking mode")
+            raise BlockingIOError("no data yet; open the pipe in blocking mode")
         return data
 
 
 def _state(file: BinaryIO) -> tuple[int, int] | None:
-    """Return size and time of a file on disk, which tell whether it changes."""
+    """Return size and modification time of a file on disk, to detect changes."""
     try:
         status = os.fstat(file.fileno())
     except (AttributeError, OSError, ValueError):
@@ -207,7 +207,7 @@ def _state(file: BinaryIO) -> tuple[int, int] | None:
 
 
 def _is_mpeg_stream(head: bytes) -> bool:
-    """Recognise MP3 and ADTS without a length, from any place on."""
+    """Return whether bytes are from an MP3 or ADTS stream without a stated length."""
     if head[:3] == b"ID3" or any(name in head[:512] for name in _MP3_LENGTHS):
         return False
     with suppress(UnreadableError), open_container(io.BytesIO(head)) as container:
@@ -217,13 +217,13 @@ def _is_mpeg_stream(head: bytes) -> bool:
 
 def open_container(source: File | Pipe | BinaryIO) -> InputContainer:
     """Open a source with FFmpeg's libraries, or raise an UnreadableError."""
-    # They are slow to load, and most files do without.
+    # PyAV loads slowly, and most files do not need it.
     import av
 
-    # A playlist could name other files or addresses: FFmpeg may open none.
+    # A playlist could name other files or addresses; FFmpeg must not open them.
     options, buffer_size = {"protocol_whitelist": "none"}, _FILE_BUFFER_BYTES
     if isinstance(source, Pipe):
-        # Not seconds of audio before the first sample comes out.
+        # FFmpeg would otherwise probe seconds of audio before it decodes the first sample.
         options["probesize"], buffer_size = str(_PIPE_PROBE_BYTES), _PIPE_BUFFER_BYTES
     else:
         source.seek(0)
@@ -237,16 +237,15 @@ def open_container(source: File | Pipe | BinaryIO) -> InputContainer:
         if isinstance(source, File) and read_at(source, 4, 4) == b"ftyp":
             raise UnreadableError(
                 "the file is cut off or damaged: its index is missing or unreadable; copy, "
-                "download or export it again"
+                "download or export the file again"
             ) from error
         raise UnreadableError(
-            "not an audio file that can be read; use WAV, FLAC, MP3, M4A, Ogg or another common "
-            "format"
+            "not a readable audio file; use WAV, FLAC, MP3, M4A, Ogg or another common format"
         ) from error
 
 
 def source_name(source: object) -> str:
-    """Return what messages call a source."""
+    """Return the name of a source for messages."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     if not hasattr(source, "read"):
@@ -256,7 +255,7 @@ def source_name(source: object) -> str:
 
 
 def open_source(source: AudioSource, resources: ExitStack) -> File | Pipe:
-    """Open a path or take a file object, in its place or through a temporary file."""
+    """Open a path or a file object, directly or through a temporary file."""
     file: Any = source
     try:
         if isinstance(source, str | os.PathLike):
@@ -278,7 +277,7 @@ def open_source(source: AudioSource, resources: ExitStack) -> File | Pipe:
 
 
 def cut_off(seconds: float) -> UnreadableError:
-    """Make the error for a file that ends too early, or cannot be decoded to its end."""
+    """Return the error for a file that ends too early or cannot be decoded to its end."""
     return UnreadableError(
         f"the file is cut off or damaged: its audio can be read up to {seconds:.2f} s; "
         "copy, download or export it again"
@@ -286,7 +285,7 @@ def cut_off(seconds: float) -> UnreadableError:
 
 
 def unreadable(error: Exception) -> UnreadableError:
-    """Make the error for a failure of the system while opening or reading."""
+    """Return the error for a system error while opening or reading."""
     reason = (error.strerror if isinstance(error, OSError) else None) or error
     problem = f"the file cannot be read ({reason}); check the name, the disk and the file"
     return UnreadableError(_PROBLEMS.get(type(error), problem))

@@ -1,4 +1,4 @@
-"""Reading audio files of any common format, as a whole or in blocks."""
+"""Read audio files of any common format, as a whole or in blocks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MAX_HOURS = 24.0
 
 @dataclass
 class AudioReader(AbstractContextManager["AudioReader"]):
-    """An open audio file; made by :func:`open_audio`."""
+    """An open audio file, returned by :func:`open_audio`."""
 
     info: AudioInfo
     _decoder: Decoder
@@ -49,14 +49,14 @@ class AudioReader(AbstractContextManager["AudioReader"]):
         self.close()
 
     def close(self) -> None:
-        """Close the file, unless it is the caller's own file object."""
+        """Close the file; a file object of the caller stays open."""
         self._resources.close()
 
     def blocks(self, frames: int) -> Iterator[FloatArray]:
-        """Yield float32 ``(channels, frames)`` blocks, of which the last may be shorter.
+        """Yield float32 ``(channels, frames)`` blocks, the last of which may be shorter.
 
-        A reader reads its file once. Where data are damaged, not finite or longer than allowed, an
-        AudioFileError follows what came before.
+        A reader reads its file once. If data are damaged, not finite or longer than allowed, an
+        AudioFileError is raised after the blocks before them.
         """
         pending: list[FloatArray] = []
         held = 0
@@ -98,12 +98,12 @@ def open_audio(
 ) -> AudioReader:
     """Open an audio file for reading; use it in a ``with`` statement.
 
-    The content decides how the file is read, never its name's extension. A file object is read
-    from its start and stays open. A pipe is decoded as it comes if it holds WAV, AIFF, AU, FLAC
-    or an MP3 or AAC stream, and else goes through a temporary file. Of several sound tracks, as
-    films may have, `track` chooses one, counted from 1. The program ffmpeg, and so the musdb
-    package, keeps what the last frame of an MP4 has beyond the end of the song: `keeps_filler`.
-    An AudioFileError says why a file cannot be used.
+    The content decides how the file is decoded, never its extension. A file object is read from its
+    start and stays open. A pipe with WAV, AIFF, AU, FLAC or an MP3 or AAC stream is decoded as it
+    arrives; other formats go through a temporary file. `track` selects one of several sound tracks,
+    counted from 1. With `keeps_filler`, the last frame of an MP4 is kept beyond the end of the
+    song, as in the program ffmpeg and the musdb package. An AudioFileError states why a file is
+    refused.
     """
     if not max_hours > 0:
         raise ConfigError(f"max_hours must be more than 0, not {max_hours!r}")
@@ -117,13 +117,13 @@ def open_audio(
         info, notes = decoder.info, structure.notes
         if track is None and len(info.tracks) > 1 and not structure.stems:
             tracks = "; ".join(f"{i}: {text}" for i, text in enumerate(info.tracks, 1))
-            notes = (*notes, f"of {len(info.tracks)} sound tracks, the first is read ({tracks})")
+            notes = (*notes, f"the file has {len(info.tracks)} sound tracks; using 1 ({tracks})")
         info = replace(info, name=name, stems=structure.stems, notes=notes)
         _check(info, 1 if track is None else track)
         _check_length((info.frames or 0) / info.sample_rate, max_hours)
         reader = AudioReader(info, decoder, max_hours, resources)
         if structure.is_cut:
-            # Decoded only to say where the audio stops: better now than after hours of work.
+            # Decode now to find where the audio stops, not after hours of separation.
             length = sum(chunk.shape[1] for chunk in reader._chunks())
             raise cut_off(length / info.sample_rate)
         reader._resources = resources.pop_all()
@@ -131,16 +131,16 @@ def open_audio(
 
 
 def read_audio(source: AudioSource) -> tuple[FloatArray, int]:
-    """Read a whole audio file: float32 ``(channels, samples)``, and the sample rate in Hz."""
+    """Return all samples of a file, float32 ``(channels, samples)``, and its rate in Hz."""
     with open_audio(source) as reader:
         return reader.read(), reader.info.sample_rate
 
 
 def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
-    """Read all audio streams of a file that can seek, such as the stems of a ``.stem.mp4``.
+    """Read all audio streams of a seekable file, such as the stems of a ``.stem.mp4``.
 
-    They are float32 ``(channels, samples)`` in the file's order, all cut to the length of the
-    shortest, and have one sample rate in Hz. Their last frames are whole, as in the musdb package.
+    Return float32 arrays ``(channels, samples)`` in the file's order, cut to the length of the
+    shortest, and their sample rate in Hz. Last frames are kept whole, as in the musdb package.
     """
     streams: list[FloatArray] = []
     rates, count = [], 1
@@ -152,7 +152,7 @@ def read_streams(source: AudioSource) -> tuple[list[FloatArray], int]:
     if len(set(rates)) > 1:
         raise AudioFileError(
             f"{name}: its audio streams have different sample rates "
-            f"({', '.join(map(str, sorted(set(rates))))} Hz); export them with one"
+            f"({', '.join(map(str, sorted(set(rates))))} Hz); export them at the same rate"
         )
     length = min(stream.shape[1] for stream in streams)
     return [np.ascontiguousarray(stream[:, :length]) for stream in streams], rates[0]
@@ -174,8 +174,8 @@ def _check(info: AudioInfo, track: int) -> None:
     problem = None
     if not 1 <= info.channels <= MAX_CHANNELS:
         problem = (
-            f"the file has {info.channels} channels, more than the {MAX_CHANNELS} that can be "
-            "read; export it as stereo"
+            f"the file has {info.channels} channels, but songsplit reads at most {MAX_CHANNELS}; "
+            "export it as stereo"
         )
     elif not MIN_SAMPLE_RATE <= info.sample_rate <= MAX_SAMPLE_RATE:
         problem = (
@@ -193,14 +193,14 @@ def _check(info: AudioInfo, track: int) -> None:
 def _check_length(seconds: float, max_hours: float) -> None:
     if seconds > 3600 * max_hours:
         raise UnreadableError(
-            f"the audio is longer than the {max_hours:.4g} hours that are allowed; split it into "
-            "parts, or allow more with max_hours"
+            f"the audio is longer than the limit of {max_hours:.4g} hours; split it into parts, or "
+            "raise the limit with max_hours"
         )
 
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Add the name of a file to the error that says why it cannot be read."""
+    """Add the name of a file to the error that states why it cannot be read."""
     try:
         yield
     except UnreadableError as error:

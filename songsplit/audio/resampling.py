@@ -1,4 +1,4 @@
-"""Changing the sample rate, the tempo and the key, of whole signals or block by block."""
+"""Change the sample rate, tempo or key of whole signals or of blocks."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from songsplit.errors import MissingExtraError, OutputError
 _SEGMENT_SECONDS = 360.0
 _MARGIN_SECONDS = 1.0
 _FADE_SECONDS = 0.1
-_LEAST_RATE = 4000  # below, a block of the stretcher is shorter than it can be
+_LEAST_RATE = 4000  # at lower rates, the stretcher's blocks are too short
 
 
 def resampled_length(samples: int, from_rate: int, to_rate: int) -> int:
-    """Return how many samples a signal has after resampling: rounded, and 0 only for none."""
+    """Return the length after resampling: rounded, and at least 1 unless `samples` is 0."""
     rounded = (2 * samples * to_rate + from_rate) // (2 * from_rate)
     return max(rounded, min(samples, 1))
 
 
 class Resampler:
-    """Resamples a signal that comes in float32 ``(channels, n)`` blocks.
+    """Resamples a signal that arrives in float32 ``(channels, n)`` blocks.
 
-    The joined output is the same for any division into blocks and has no delay.
+    The joined output does not depend on the division into blocks and has no delay.
     """
 
     def __init__(self, from_rate: int, to_rate: int, channels: int) -> None:
@@ -42,7 +42,7 @@ class Resampler:
             )
 
     def process(self, block: FloatArray, *, last: bool = False) -> FloatArray:
-        """Take a block and return what is ready of the output; at equal rates, the block itself."""
+        """Return the output that is ready after this block; at equal rates, the block itself."""
         if self._stream is None:
             return block
         interleaved = np.ascontiguousarray(block.T, dtype=np.float32)
@@ -61,7 +61,7 @@ class Resampler:
 def resample(
     samples: FloatArray, from_rate: int, to_rate: int, *, length: int | None = None
 ) -> FloatArray:
-    """Resample a whole signal, which is cut, or filled with zeros, to `length` samples."""
+    """Resample a whole signal and cut it, or pad it with zeros, to `length` samples."""
     result = samples
     if from_rate != to_rate:
         resampler = Resampler(from_rate, to_rate, samples.shape[0])
@@ -70,16 +70,16 @@ def resample(
 
 
 def fitted(samples: FloatArray, length: int) -> FloatArray:
-    """Cut, or fill with zeros, to a length."""
+    """Cut a signal, or pad it with zeros, to a length."""
     missing = max(0, length - samples.shape[1])
     return np.pad(samples, ((0, 0), (0, missing))) if missing else samples[:, :length]
 
 
 class Stretcher:
-    """Changes the tempo, the key, or both, of audio that comes in blocks.
+    """Changes the tempo, the key or both of audio that arrives in blocks.
 
-    Tempo is a share of the original speed, and key is in semitones up. Signalsmith Stretch takes
-    audio as a whole, so more than six minutes go through in pieces, which are cross-faded.
+    `tempo` is a factor of the original speed and `key` is in semitones. Signalsmith Stretch takes
+    whole signals, so longer audio is stretched in segments of six minutes, which are cross-faded.
     """
 
     def __init__(self, sample_rate: int, channels: int, *, tempo: float, key: float) -> None:
@@ -98,12 +98,12 @@ class Stretcher:
         self._fade = int(_FADE_SECONDS * sample_rate)
         self._nothing = np.zeros((channels, 0), np.float32)
         self._held: list[FloatArray] = []
-        # Positions in the input: of the first held sample, of the next segment, of the end so far.
+        # Positions in the input: the first held sample, the next segment, the end so far.
         self._first = self._start = self._end = 0
         self._tail = self._nothing
 
     def process(self, block: FloatArray) -> FloatArray:
-        """Take float32 ``(channels, n)`` and give what is ready, often nothing."""
+        """Take a float32 ``(channels, n)`` block; return the output that is ready, often none."""
         self._held.append(block)
         self._end += block.shape[1]
         ready = [self._nothing]
@@ -112,11 +112,11 @@ class Stretcher:
         return np.concatenate(ready, axis=1)
 
     def rest(self) -> FloatArray:
-        """Give what is left at the end."""
+        """Return the rest of the output."""
         return self._next(self._end, 0)
 
     def _next(self, stop: int, margin: int) -> FloatArray:
-        """Stretch from the last stop to the next, with a margin for the cross-fade after it."""
+        """Stretch from the last stop to `stop`, and `margin` samples more for the cross-fade."""
         samples = np.concatenate(self._held, axis=1)
         stretched = self._stretched(samples[:, : stop + margin - self._first])
         origin = round(self._first / self._tempo)

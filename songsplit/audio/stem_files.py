@@ -1,4 +1,4 @@
-"""Stems on disk: all of them, whole, or none."""
+"""Write stems to disk: all files completely, or none."""
 
 from __future__ import annotations
 
@@ -25,17 +25,16 @@ _WAV = OutputFormat("wav")
 
 
 class StemFilesWriter:
-    """Writes several files of one length that appear together or not at all.
+    """Writes several files of the same length that appear together or not at all.
 
-    Stems grow as raw samples in a file without a name. Leaving the ``with`` statement normally
-    encodes them, in place of any files of the names in `paths`. What cannot be written is an
-    OutputError.
+    Stems are collected as raw samples in an unnamed file. When the ``with`` statement ends
+    normally, they are encoded and replace any files at `paths`. An OutputError is raised if a file
+    cannot be written.
 
-    All stems are multiplied by one `gain` if a format that is not floating point would clip, or if
-    `guarded`. A WAV whose depth is left open has 16 bits if these hold all samples of the song (see
-    :meth:`watching`) and nothing would clip, otherwise 24. `problems` says what could not be
-    copied of the tags. `alive` is called for every block that is encoded; what it raises ends the
-    work.
+    All stems are multiplied by one `gain` if a format other than floating point would clip, or if
+    `guarded`. WAV without a given depth has 16 bits if the song fits into 16 bits (see
+    :meth:`watching`) and nothing would clip, otherwise 24. `problems` lists tags that could not be
+    copied. `alive` is called for every encoded block; an exception from it stops the work.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class StemFilesWriter:
         if not output.holds_all and len({*paths.values()}) < len(paths):
             raise OutputError(f"{next(iter(paths.values()))}: two results have this name")
         self._sample_rate = output.sample_rate(sample_rate)
-        # All channels of all stems are those of one signal.
+        # Resample all channels of all stems as one signal.
         self._resampler = Resampler(sample_rate, self._sample_rate, len(paths) * channels)
         self._tags, self._guarded, self._alive = tags or Tags(), guarded, alive
         self._peak, self._frames, self._fits_16_bits = 0.0, 0, False
@@ -79,7 +78,7 @@ class StemFilesWriter:
         return self
 
     def watching(self, song: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        """Pass blocks of the song through, and see whether 16 bits hold them."""
+        """Pass blocks of the song through and check whether they fit into 16 bits."""
         self._fits_16_bits = True
         for block in song:
             if self._fits_16_bits:
@@ -96,12 +95,12 @@ class StemFilesWriter:
         with output_errors(self._files[0].path):
             self._samples.write(np.ascontiguousarray(block.T, np.float32).data)
         self._frames += block.shape[1]
-        if self._output.holds_all:  # together with the sum of the stems
+        if self._output.holds_all:  # the mixture is written too
             block = np.concatenate([block, np.sum(np.split(block, len(self._paths)), axis=0)])
         self._peak = max(self._peak, float(np.abs(block).max(initial=0)))
 
     def add_file(self, path: Path, data: bytes) -> None:
-        """Write another file that appears together with the others."""
+        """Add a file that appears together with the others."""
         self._whole.create(path).write(data)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -130,7 +129,7 @@ class StemFilesWriter:
         with output_errors(self._files[0].path):
             blocks = rounded(self._blocks(), output.bits) if output.bits else self._blocks()
             encode(blocks, self._files, open_encoder, self._alive)
-        # One file of all stems comes with the first of them.
+        # A file of all stems is paired with the first stem.
         for file, stem in zip(self._files, self._paths, strict=False):
             tags = self._tags if output.holds_all else self._tags.of_stem(stem)
             try:
@@ -148,6 +147,6 @@ class StemFilesWriter:
 
 
 def _close_quietly(file: IO[bytes]) -> None:
-    # Closing writes what is buffered, which on a full disk fails once more.
+    # Closing writes the buffer, which fails again on a full disk.
     with suppress(OSError):
         file.close()

@@ -29,8 +29,8 @@ from songsplit.audio.containers import after_id3, chunks, read_at, syncsafe
 from songsplit.audio.formats import FormatName
 from songsplit.audio.opening import AudioSource, File
 
-# Names as in Vorbis comments, with those of ID3 (MP3, WAV), MP4, APE (WavPack) and ASF (WMA).
-# What describes the sound of the mixture, such as its loudness, does not hold for a stem.
+# Field names of Vorbis comments, ID3 (MP3, WAV), MP4, APE (WavPack) and ASF (WMA). Fields that
+# describe the sound of the mixture, such as its loudness, are left out: they do not fit a stem.
 _NAMES: dict[str, tuple[str, str, str, str]] = {
     "title": ("TIT2", "\xa9nam", "title", "Title"),
     "artist": ("TPE1", "\xa9ART", "artist", "Author"),
@@ -44,7 +44,7 @@ _NAMES: dict[str, tuple[str, str, str, str]] = {
     "copyright": ("TCOP", "cprt", "copyright", "Copyright"),
     "bpm": ("TBPM", "tmpo", "bpm", "WM/BeatsPerMinute"),
 }
-# Those of ID3 before version 2.4.
+# Names in ID3 before version 2.4.
 _OLD = b"TT2 TP1 TAL TP2 TYE TCO TCM TRK TPA TCR TBP".split()
 _BY_ID3 = {names[0].encode(): name for name, names in _NAMES.items()}
 _BY_ID3 |= dict(zip(_OLD, _NAMES, strict=True)) | {b"TYER": "date"}
@@ -55,7 +55,7 @@ _MOST_BYTES = 16 << 20  # of all tags of a file
 _MOST_COVER_BYTES = 10 << 20
 _MOST_TEXT = 1 << 16  # characters of all fields
 _MOST_FRAMES = 10_000
-_READ_BYTES = 256  # what each read counts as, at least
+_READ_BYTES = 256  # minimum that each read counts for
 _FRONT_COVER = 3
 _PICTURES = (
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -65,13 +65,13 @@ _PICTURES = (
 )
 _PICTURE_KEY = "metadata_block_picture"
 _WITH_COMMENTS = (FLAC, OggVorbis, OggOpus, OggFLAC, OggSpeex)
-# Fields, and pictures: whether each is the front cover, and its bytes.
+# Fields, and pictures as pairs: whether it is the front cover, and its bytes.
 _Found: TypeAlias = tuple[dict[str, list[str]], list[tuple[bool, bytes]]]
 
 
 @dataclass(frozen=True)
 class Cover:
-    """A picture: its bytes, and what they are, such as ``"image/jpeg"``."""
+    """A picture: its bytes and their media type, such as ``"image/jpeg"``."""
 
     data: bytes
     mime: str
@@ -79,9 +79,9 @@ class Cover:
 
 @dataclass(frozen=True)
 class Tags:
-    """What a file says of its song; fields are named as in Vorbis comments, such as albumartist.
+    """Tags of a song, with field names as in Vorbis comments, such as albumartist.
 
-    `problem` says what of them was left out, and why.
+    `problem` states which tags were left out and why.
     """
 
     fields: Mapping[str, list[str]] = field(default_factory=dict)
@@ -89,21 +89,21 @@ class Tags:
     problem: str | None = None
 
     def of_stem(self, stem: str) -> Tags:
-        """Mark the title with the name of a stem."""
+        """Return tags whose title names the stem."""
         titles = [f"{title} ({stem})" for title in self.fields.get("title", [])]
         return replace(self, fields={**self.fields, "title": titles} if titles else self.fields)
 
     def at_tempo(self, tempo: float) -> Tags:
-        """Correct the beats per minute of a song that is played at a share of its speed."""
+        """Return tags whose beats per minute are those at `tempo`, a factor of the speed."""
         fields = {name: texts for name, texts in self.fields.items() if name != "bpm"}
-        # What is no number cannot be right any longer.
+        # A value that is not a number is dropped, because it cannot be corrected.
         with suppress(KeyError, ValueError):
             fields["bpm"] = [f"{float(text) * tempo:.0f}" for text in self.fields["bpm"]]
         return self if tempo == 1 else replace(self, fields=fields)
 
 
 def read_tags(source: AudioSource) -> Tags:
-    """Read what can be read of the tags of a path or seekable binary file."""
+    """Read the tags of a path or seekable binary file, as far as they are readable."""
     if isinstance(source, str | os.PathLike):
         with suppress(OSError), Path(source).open("rb") as file:
             return read_tags(file)
@@ -112,8 +112,7 @@ def read_tags(source: AudioSource) -> Tags:
     bounded = _Bounded(whole)
     fields: dict[str, list[str]] = {}
     pictures: list[tuple[bool, bytes]] = []
-    # Tags come in a hundred broken ways, with an error for each; the song is separated all the
-    # same.
+    # Broken tags raise many kinds of errors. They must not stop the separation.
     with suppress(Exception):
         start = after_id3(whole)
         head = read_at(whole, start, 8)
@@ -139,13 +138,13 @@ def read_tags(source: AudioSource) -> Tags:
         return Tags(fields)
     if len(data) > _MOST_COVER_BYTES:
         return Tags(fields, problem="the cover picture is too large and was not copied")
-    # Not what the file says it is: that is often wrong.
+    # The media type in the tag is often wrong.
     mimes = (mime for start, mime in _PICTURES if data.startswith(start))
     return Tags(fields, Cover(data, next(mimes, "application/octet-stream")))
 
 
 class _Bounded:
-    """A file of which readers of tags get only so much."""
+    """A file that refuses to read more than a limit, for readers of tags."""
 
     def __init__(self, file: File) -> None:
         self._file, self._left = file, _MOST_BYTES
@@ -167,7 +166,7 @@ class _Bounded:
 
 
 def _id3(file: _Bounded) -> _Found:
-    """Read ID3v2; mutagen would unpack what is compressed, and need hours for many frames."""
+    """Read ID3v2; mutagen would unpack compressed frames and need hours for many frames."""
     head = file.read(10)
     fields: dict[str, list[str]] = {}
     pictures = []
@@ -183,7 +182,7 @@ def _id3(file: _Bounded) -> _Found:
 
 
 def _picture(body: bytes, at: int) -> tuple[bool, bytes]:
-    """Read a picture, whose kind stands at a place, followed by a description."""
+    """Read a picture whose type is at offset `at`, followed by a description."""
     end = rb"(?:..)*?\0\0" if _ENCODINGS[body[0]].startswith("utf-16") else rb".*?\0"
     found = re.compile(end, re.DOTALL).match(body, at + 1)
     return body[at] == _FRONT_COVER, body[found.end() if found else at :]
@@ -203,7 +202,7 @@ def _frames(data: bytes, version: int, flags: int) -> Iterator[tuple[bytes, byte
             return
         size = int.from_bytes(raw)
         if version == 4:
-            # Some programs write sizes as in version 2.3.
+            # Some programs write sizes in the form of version 2.3.
             after = data[(end := at + head + syncsafe(raw)) : end + 4]
             is_next = not after.strip(b"\0") or (after.isalnum() and after.isupper())
             size = syncsafe(raw) if is_next else size
@@ -211,7 +210,7 @@ def _frames(data: bytes, version: int, flags: int) -> Iterator[tuple[bytes, byte
         body = data[at + head : at + head + size]
         if version == 4 and (kind | flags >> 6) & 2:
             body = body.replace(b"\xff\0", b"\xff")
-        if version == 4 and kind & 1:  # the length once more
+        if version == 4 and kind & 1:  # the frame begins with its length
             body = body[4:]
         if not kind & (0xCC if version == 3 else 0x4C):  # compressed, for example
             yield name, body
@@ -219,7 +218,7 @@ def _frames(data: bytes, version: int, flags: int) -> Iterator[tuple[bytes, byte
 
 
 def _by_libsndfile(file: File, bounded: _Bounded) -> _Found:
-    """Read WAV and AIFF, which may have ID3 in a chunk, and CAF."""
+    """Read WAV and AIFF, which may have ID3 in a chunk, or CAF."""
     if read_at(file, 0, 4) != b"caff":
         for name, content, _ in chunks(file, file.seek(0, 2)):
             if name.lower() == b"id3 ":
@@ -241,7 +240,7 @@ def _comments(file: Any) -> _Found:
 
 
 def _atoms(file: Any) -> _Found:
-    """Read MP4, where a number and a total are a pair."""
+    """Read MP4, which stores a number and a total as a pair."""
     fields = {}
     for name, names in _NAMES.items():
         values = [v if isinstance(v, tuple) else (v,) for v in file.tags.get(names[1], ())]
@@ -251,7 +250,7 @@ def _atoms(file: Any) -> _Found:
 
 
 def _asf(file: Any) -> _Found:
-    """Read WMA, where kind, size, type and description stand before a picture."""
+    """Read WMA, which stores kind, size, type and description before a picture."""
     fields = {name: [str(v) for v in file.tags.get(names[3], ())] for name, names in _NAMES.items()}
     pictures = []
     for value in (entry.value for entry in file.tags.get("WM/Picture", ())):
@@ -260,7 +259,7 @@ def _asf(file: Any) -> _Found:
 
 
 def _ape(file: _Bounded) -> _Found:
-    """Read APEv2, which stands at the end of a file; mutagen needs minutes for some such tags."""
+    """Read APEv2 at the end of a file; mutagen needs minutes for some of these tags."""
     size = file.seek(0, 2)
     for end in (size, size - 128):  # before ID3v1
         file.seek(max(0, end - 32))
@@ -281,20 +280,20 @@ def _ape(file: _Bounded) -> _Found:
     found = {name: items[names[2]] for name, names in _NAMES.items() if items.get(names[2])}
     fields = {name: text.decode("utf-8", "replace").split("\0") for name, text in found.items()}
     covers = {name: item for name, item in items.items() if name.startswith("cover art (")}
-    # A name stands before a picture.
+    # The file name of a picture precedes its bytes.
     return fields, [("front" in name, c.partition(b"\0")[2]) for name, c in covers.items()]
 
 
 def write_tags(file: BinaryIO, name: FormatName, tags: Tags) -> None:
-    """Add tags to a finished file; a ValueError says that such files cannot hold them.
+    """Add tags to a finished file, or raise a ValueError if the file cannot hold them.
 
-    Examples are a WAV beyond 4 GiB, and M4A with a picture that is not JPEG or PNG.
+    Examples are a WAV beyond 4 GiB, and M4A with a picture that is neither JPEG nor PNG.
     """
     fields = {
         key: [value.encode("utf-8", "replace").decode("utf-8") for value in values]
         for key, values in tags.fields.items()
     }
-    # The picture by itself, and last: there is more that can be wrong with it.
+    # The picture separately and last, because it fails more often.
     for what, part in (("tags", Tags(fields)), ("cover picture", Tags({}, tags.cover))):
         if not part.fields and part.cover is None:
             continue
@@ -326,7 +325,7 @@ def _add_id3(file: Any, tags: Tags) -> None:
 def _add_mp4(file: Any, tags: Tags) -> None:
     for key, values in tags.fields.items():
         if key in ("tracknumber", "discnumber", "bpm"):
-            # Number and total, of 16 bits; what is no number is left out.
+            # Number and total have 16 bits; other values are left out.
             parts = re.split("[/.]", f"{''.join(values[:1])}/")
             numbers = [int(p) if p.isdecimal() and int(p) < 1 << 16 else 0 for p in parts]
             if numbers[0]:
@@ -336,7 +335,7 @@ def _add_mp4(file: Any, tags: Tags) -> None:
     if tags.cover is not None:
         kinds = {"image/jpeg": MP4Cover.FORMAT_JPEG, "image/png": MP4Cover.FORMAT_PNG}
         if tags.cover.mime not in kinds:
-            raise ValueError("M4A files take pictures as JPEG and PNG only")
+            raise ValueError("M4A files hold only JPEG and PNG pictures")
         file["covr"] = [MP4Cover(tags.cover.data, kinds[tags.cover.mime])]
 
 

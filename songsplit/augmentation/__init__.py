@@ -1,6 +1,6 @@
-"""Augmentation of training examples in batches, on the device that trains.
+"""Augmentation of training examples in batches, on the training device.
 
-Here it is decided which parts of songs get which effects, in which order, and how they are mixed.
+This module applies effects to parts of songs in a fixed order, and mixes the parts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from songsplit.data.songs import PART_NAMES
 from songsplit.errors import ConfigError
 
 _SUNG = torch.tensor([name in ("vocals", "second_singer") for name in PART_NAMES])
-# A phase vocoder smears attacks, so drums change at most their speed.
+# A phase vocoder smears attacks, so drums only change their speed.
 _VOCODED = torch.tensor([name != "drums" for name in PART_NAMES])
 _OTHER = torch.tensor([name == "other" for name in PART_NAMES])
 _DRUMS_AND_BASS = [PART_NAMES.index("drums"), PART_NAMES.index("bass")]
@@ -34,33 +34,33 @@ _TARGETS = (
     {"vocals": range(2), "instrumental": range(2, 5)},
     {"vocals": range(2), "drums": range(2, 3), "bass": range(3, 4), "other": range(4, 5)},
 )
-_LOUDEST = 6.0  # largest factor, 15.6 dB: what is far softer is the end of a note or bleed
+_LOUDEST = 6.0  # largest factor, 15.6 dB: much quieter parts are bleed or ends of notes
 _SILENCE = 1e-3  # root mean square up to which a part counts as silent
 
 
 @dataclass(frozen=True)
 class MixConfig:
-    """How examples are mixed; every share is a probability.
+    """Settings of the mixing of examples; every share is a probability.
 
-    The first four settings concern remixed examples, whose parts come from different
-    recordings, the next two those whose parts come from one song.
+    The first four settings apply to remixed examples, whose parts come from different recordings,
+    and the next two to examples from one song.
 
     Attributes
     ----------
     backing_deviation : float
         Standard deviation in dB of the gain of each backing part.
     second_singer : tuple of float
-        Range in dB of the second singer's level, relative to the first one's.
+        Range in dB of the second singer's level, relative to the first singer.
     level_mean, level_deviation : float
-        Ratio of vocals to backing in dB, drawn from a normal distribution.
+        Mean and standard deviation of the ratio of vocals to backing in dB.
     vocals_deviation : float
         Standard deviation in dB of the gain of a song's own vocals.
     swap : float
-        Share of songs that are mixed with left and right exchanged.
+        Share of songs whose left and right channels are exchanged.
     silent_vocals, silent_backing : float
-        Share of examples without the one or the other; together at most 1.
+        Share of examples without vocals or without backing; together at most 1.
     loudness : tuple of float
-        Range in dB of the gain of the finished mixture.
+        Range in dB of the gain of the mixture.
     """
 
     backing_deviation: float = field(default=3.0, metadata=within(0, 40))
@@ -78,16 +78,16 @@ class MixConfig:
 class AugmentConfig:
     """Settings of the augmentation.
 
-    An effect whose ``share`` is 0 is off. Pitch and tempo change in remixed examples for every
-    part by itself (drums only change their speed), in others for all parts alike. Harmony,
-    reverberation and pan are for the singers of remixed examples; saturation, compression,
-    channel swap, polarity and stereo width for every part of remixed examples; equalizer
-    and filter curve for every target; the band limit and coding for the mixture.
+    An effect with a ``share`` of 0 is off. Pitch and tempo change separately for every part of
+    remixed examples (drums only change their speed), and equally for all parts of other examples.
+    Harmony, reverberation and pan apply to the singers of remixed examples; saturation,
+    compression, channel swap, polarity and stereo width to every part of remixed examples;
+    equalizer and filter curve to every target; band limit and coding to the mixture.
 
     Raises
     ------
     ConfigError
-        If a setting is impossible. The message names it.
+        If a setting is invalid. The message names it.
     """
 
     pitch_tempo: pitch.PitchTempo = field(default_factory=pitch.PitchTempo)
@@ -113,10 +113,10 @@ class AugmentConfig:
 
 
 class Augmentation:
-    """Make training examples of the parts of songs, on the device that trains.
+    """Creates training examples from the parts of songs, on the training device.
 
-    Everything follows from the state of the generator: on a CPU and a GPU, the same items
-    get the same effects; only the noise of reverberation differs.
+    The state of the generator determines all effects, which are the same on CPU and GPU, except
+    for the noise of reverberation.
     """
 
     def __init__(
@@ -130,16 +130,15 @@ class Augmentation:
     def stems(
         self, parts: Tensor, same_song: Tensor, generator: Generator, length: int, present: Tensor
     ) -> Tensor:
-        """Change parts and mix them: shape (batch, targets, 2, length).
+        """Apply effects to parts and mix them to stems (batch, targets, 2, length).
 
-        Parts are float32 of shape (batch, 5, 2, ``pitch_tempo.read_samples(length)``), in the
-        order of PART_NAMES; they stay as they are. On the CPU, `same_song`, shape (batch,), marks
-        items whose parts belong together, and `present`, shape (batch, 5), parts that are not
-        all zero: no time is spent on others.
+        Parts are float32 (batch, 5, 2, ``pitch_tempo.read_samples(length)``) in the order of
+        PART_NAMES, and are not modified. `same_song` (batch,) and `present` (batch, 5) are on the
+        CPU. They mark items whose parts come from one song, and parts that are not all zero.
         """
         batch = len(parts)
         remixed = present & ~same_song[:, None]
-        # An instrumental stands in the place of "other", alone, with drums inside.
+        # An instrumental takes the slot of "other" and contains drums.
         instrumental = ~present[:, _DRUMS_AND_BASS].any(dim=1, keepdim=True) & _OTHER
         by_song = parts[..., :length].clone()
         rate, config = self.sample_rate, self.config
@@ -152,7 +151,7 @@ class Augmentation:
         config.compression.apply(audio, rate, generator, changed)
         config.harmony.apply(audio, rate, generator, sung)
         config.reverb.apply(audio, rate, generator, sung)
-        # An effect that is gone drew these numbers: with them, seeds keep their meaning.
+        # A removed effect drew these numbers. Drawing them keeps the results of seeds.
         torch.randn(len(audio), generator=generator)
         torch.rand(len(audio), generator=generator)
         stereo = torch.eye(2)
@@ -163,18 +162,18 @@ class Augmentation:
         return self.mixer(by_song, same_song, generator, stereo.reshape(batch, -1, 2, 2))
 
     def spectrograms(self, spectrograms: Tensor, bandwidth: Tensor, generator: Generator) -> Tensor:
-        """Filter targets, and limit and code their mixture, which is their sum.
+        """Filter the targets, and apply band limit and coding to their sum, the mixture.
 
-        Spectrograms are complex64 of shape (batch, targets, 2, bins, frames). The bandwidth,
-        shape (batch,), is the highest frequency in Hz that an item's recordings hold.
+        Spectrograms are complex64 (batch, targets, 2, bins, frames). `bandwidth` (batch,) is the
+        highest frequency in Hz of an item's recordings.
         """
         batch, targets, _, bins, _ = spectrograms.shape
         config, hertz, device = self.config, self.hertz, spectrograms.device
         curves = config.equalizer.factors(batch * targets, hertz, generator)
         curves *= config.filter_curve.factors(batch * targets, hertz, generator)
         limits = move(config.band_limit.factors(batch, hertz, generator), device)
-        # Singing that was recorded at a low rate has no highs. Limiting its backing as well
-        # keeps the network from learning that highs are never singing.
+        # Singing recorded at a low rate has no highs. Its backing is limited as well, so that the
+        # network does not learn that highs are never vocals.
         known = spectral.band_curves(bandwidth, move(hertz, bandwidth.device))
         limits = limits * move(known, device)
         curves = move(curves, device).reshape(batch, targets, bins)
@@ -184,19 +183,18 @@ class Augmentation:
 
 
 class Mixer:
-    """Mix parts into targets, at random levels.
+    """Mixes parts into targets at random levels.
 
-    All that it does is linear. Levels are therefore not measured on audio that has been
-    scaled, but follow from the products of the parts with each other, and the audio is
-    read only twice: for these, and for the mix.
+    Mixing is linear, so levels follow from the inner products of the parts. The audio is read only
+    twice: for these products and for the mix.
     """
 
     def __init__(self, config: MixConfig, targets: tuple[str, ...]) -> None:
         parts = next((known for known in _TARGETS if sorted(known) == sorted(targets)), None)
         if parts is None:
             raise ConfigError(
-                f"there is no training data for the targets {', '.join(targets)}: they must be "
-                "vocals and instrumental, or vocals, drums, bass and other"
+                f"there is no training data for the targets {', '.join(targets)}: use vocals and "
+                "instrumental, or vocals, drums, bass and other"
             )
         self.config = config
         self.parts = [parts[target] for target in targets]
@@ -206,8 +204,8 @@ class Mixer:
     ) -> Tensor:
         """Mix parts (batch, 5, 2, samples) into targets (batch, targets, 2, samples).
 
-        Parts are zero where there is none. `stereo` has matrices (batch, 5, 2, 2) from input to
-        output channels; like `same_song`, which marks parts of one song, it is on the CPU.
+        Missing parts are zero. `stereo` are matrices (batch, 5, 2, 2) from input to output
+        channels. `stereo` and `same_song`, which marks parts of one song, are on the CPU.
         """
         with torch.autocast(parts.device.type, enabled=False):
             weights = self._weights(parts, same_song, generator, stereo)
@@ -223,7 +221,7 @@ class Mixer:
     def _weights(
         self, parts: Tensor, same_song: Tensor, generator: Generator, stereo: Tensor
     ) -> Tensor:
-        """Draw the weights of the mix, shape (batch, parts, output, input channel)."""
+        """Draw the weights of the mix (batch, parts, output channel, input channel)."""
         config, batch, device = self.config, len(parts), parts.device
         backing = config.backing_deviation * torch.randn(batch * 3, generator=generator)
         second = uniform(batch, config.second_singer, generator)
@@ -256,7 +254,7 @@ class Mixer:
 
 
 def _power(weights: Tensor, products: Tensor, parts: slice) -> Tensor:
-    """Mean square over both channels of the sum of weighted parts, shape (batch,)."""
+    """Return the mean square over both channels of the sum of weighted parts (batch,)."""
     kept = torch.zeros_like(weights)
     kept[:, parts] = weights[:, parts]
     rows = kept.transpose(1, 2).flatten(2)  # (batch, output channel, part and channel)
@@ -265,9 +263,9 @@ def _power(weights: Tensor, products: Tensor, parts: slice) -> Tensor:
 
 
 def _matching(power: Tensor, reference: Tensor, level: Tensor, where: Tensor) -> Tensor:
-    """Return factors (batch, 1, 1) that bring power to a level in dB above a reference.
+    """Return factors (batch, 1, 1), at most ``_LOUDEST``, to a level in dB above a reference.
 
-    They are 1 elsewhere, and where either of them is silent; at most ``_LOUDEST``.
+    Factors are 1 outside `where`, and for items in which power or reference is silent.
     """
     audible = torch.minimum(power, reference) > _SILENCE**2
     factor = (reference / power.clamp_min(_SILENCE**2)).sqrt()

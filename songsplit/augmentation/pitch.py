@@ -1,6 +1,6 @@
-"""Effects that change the pitch: other speeds, tempos and pitches, and added voices.
+"""Effects that change speed, tempo or pitch, or add voices.
 
-All of it is done with fast Fourier transforms, on any device.
+All of them use fast Fourier transforms and run on any device.
 """
 
 from __future__ import annotations
@@ -27,42 +27,41 @@ from songsplit.augmentation.effect import (
     within,
 )
 
-# Samples of the output's rate that are read before and after what is resampled. They are faded:
-# the transform takes the signal for periodic, and a jump from its end to its start would ring.
+# Samples, at the output's rate, read before and after a resampled part. They are faded, because the
+# transform treats the signal as periodic and a jump from end to start would ring.
 MARGIN = 2048
 N_FFT = 2048  # window in samples of the phase vocoder
 _HOP = N_FFT // 4
 _OVERLAP = 4
 _LARGEST_TERM = 200  # leaves no gap above half a semitone between neighbouring rates
 
-_SPEED = 0.12  # largest change of speed, pitch and tempo together, as a share
-_TEMPO = 0.12  # largest change of tempo alone, as a share
+_SPEED = 0.12  # largest relative change of speed, which changes pitch and tempo
+_TEMPO = 0.12  # largest relative change of tempo alone
 _SEMITONES = 3.0  # largest change of pitch alone
-
-# Of added voices, each as likely as the others, in semitones.
+# Intervals of added voices in semitones, all equally likely.
 _INTERVALS = (-12.0, -5.0, -4.0, -3.0, 0.0, 0.0, 0.0, 3.0, 4.0, 5.0, 7.0)
 _LEVEL = (-12.0, 0.0)  # dB of an added voice's level, relative to the singer's
-_DELAY = (0.005, 0.04)  # seconds by which an added voice sings later
+_DELAY = (0.005, 0.04)  # seconds of delay of an added voice
 
 
 @dataclass(frozen=True)
 class PitchTempo(Effect):
-    """Play parts faster or slower, or change only their tempo or only their pitch.
+    """Change the speed of parts, or only their tempo or pitch.
 
-    Changes of speed multiply all frequencies; images and aliases lie more than 80 dB below.
-    Speeds and intervals are rounded to ratios of small numbers, at most half a semitone
-    apart. Changes of tempo go through a phase vocoder for rates near 44.1 kHz: a steady tone
-    stays within a tenth of a cent, with all else more than 60 dB below, but attacks are
-    smeared over some 20 ms. Changes of pitch are both in turn.
+    A change of speed multiplies all frequencies; images and aliases are more than 80 dB below.
+    Speeds and intervals are rounded to ratios of small numbers, at most half a semitone apart. A
+    change of tempo uses a phase vocoder for rates near 44.1 kHz. A steady tone stays within a tenth
+    of a cent, with errors more than 60 dB below, but attacks are smeared over about 20 ms. A
+    change of pitch combines both.
 
     Attributes
     ----------
     vocoded : float
-        Share of the changed parts that change tempo alone or pitch alone, each as often
-        as the other. These cost about 25 times as much as a change of speed.
+        Share of the changed parts that change only tempo or only pitch, equally often. These
+        take about 25 times as long as a change of speed.
     songs : float
-        Share of the examples whose parts come from one song that change their speed, all
-        parts alike, so that the network does not learn the same few songs by heart.
+        Share of the examples from one song whose speed changes, equally for all parts, so that
+        the network does not memorise a few songs.
     """
 
     share: float = field(default=0.25, metadata=within(0, 1))
@@ -70,7 +69,7 @@ class PitchTempo(Effect):
     songs: float = field(default=0.0, metadata=within(0, 1))
 
     def read_samples(self, samples: int) -> int:
-        """Return how many samples must be read to get that many out of the effect."""
+        """Return the number of input samples for a number of output samples."""
         if self.share == self.songs == 0:
             return samples
         return samples_needed(samples, 1 + max(_SPEED, _TEMPO))
@@ -84,15 +83,15 @@ class PitchTempo(Effect):
         vocoded: Tensor,
         same_song: Tensor,
     ) -> None:
-        """Write a random share of the parts (batch, 5, 2, n), changed, into (batch, 5, 2, samples).
+        """Write a changed random share of parts (batch, 5, 2, n) to (batch, 5, 2, samples).
 
-        On the CPU, `remixed` and `vocoded`, shape (batch, 5), mark the parts that may change by
-        themselves, and those of which tempo or pitch may change alone; `same_song`, shape
-        (batch,), marks examples of which all parts may change their speed alike.
+        On the CPU, `remixed` (batch, 5) marks parts that may change separately, `vocoded` (batch,
+        5) parts whose tempo or pitch may change alone, and `same_song` (batch,) examples whose
+        parts may all change their speed equally.
         """
         samples = result.shape[-1]
         if parts.shape[-1] < (needed := self.read_samples(samples)):
-            raise ValueError(f"{samples} samples are made of {needed}, not of {parts.shape[-1]}")
+            raise ValueError(f"{samples} samples need {needed}, not {parts.shape[-1]}")
         source, changed = parts.flatten(0, 1), result.view(-1, *result.shape[2:])
         items = len(source)
         pitched = torch.randint(2, (items,), generator=generator).bool()
@@ -111,7 +110,7 @@ class PitchTempo(Effect):
             self._play(result, parts, choose(self.songs, len(parts), generator, same_song), amount)
 
     def _play(self, result: Tensor, audio: Tensor, index: Tensor, amount: Tensor) -> None:
-        """Play items at speeds between the slowest, for an amount of -1, and the fastest."""
+        """Change the speed of items from the slowest (amount -1) to the fastest (amount 1)."""
         slowest, fastest = 1 - _SPEED, 1 + _SPEED
         for item in index.tolist():
             rate = nearest_rate(1 + _SPEED * float(amount[item]), slowest, fastest)
@@ -119,7 +118,7 @@ class PitchTempo(Effect):
 
     def _vocoded(self, audio: Tensor, pitched: Tensor, amount: Tensor, samples: int) -> Tensor:
         """Change the pitch of some items and the tempo of the others."""
-        # For another pitch, the tempo is changed first, such that resampling undoes it.
+        # A change of pitch is a change of tempo that resampling then reverts.
         ratio = 2 ** (_SEMITONES / 12)
         intervals = [
             nearest_rate(2 ** (_SEMITONES * step / 12), 1 / ratio, ratio)
@@ -130,7 +129,7 @@ class PitchTempo(Effect):
         shifted = pitched.nonzero().flatten().tolist()
         highest = max([1.0, *(float(intervals[item]) for item in shifted)])
         played = change_tempo(audio, rates, samples_needed(samples, highest))
-        # Partials and noise that no longer add up in phase have lost some decibels.
+        # Restore the level, which falls when partials no longer add up in phase.
         with_level(played, root_mean_square(audio))
         result = played[..., MARGIN : MARGIN + samples].clone()
         for item in shifted:
@@ -140,27 +139,27 @@ class PitchTempo(Effect):
 
 @dataclass(frozen=True)
 class Harmony(ItemEffect):
-    """Add voices that sing the same at another pitch, a little later.
+    """Add voices that sing the same part at another pitch, with a short delay.
 
-    Each added voice is the item through the phase vocoder of :class:`PitchTempo`, with its
-    formants shifted along, on a place of its own between left and right. A voice at the same
-    pitch is detuned by up to a third of a semitone, as in a doubled take.
+    Each added voice is the item after the phase vocoder of :class:`PitchTempo`, with shifted
+    formants and its own stereo position. A voice at the same pitch is detuned by up to a third of a
+    semitone, as in a doubled take.
 
     Attributes
     ----------
     voices : int
-        Most voices that are added; from one on, each number is as likely.
+        Maximum number of added voices; all numbers from one on are equally likely.
     alone : float
-        Share of the changed items whose own voice falls silent: a choir without its singer.
+        Share of the changed items whose original voice is muted: a choir without its singer.
     """
 
     voices: int = field(default=2, metadata=within(1, 8))
     alone: float = field(default=0.0, metadata=within(0, 1))
 
     def _draw(self, items: int, generator: Generator) -> tuple[Tensor, ...]:
-        """Draw each voice's interval, level, delay and place, and the level of the singer.
+        """Draw interval, level, delay and position of each voice, and the level of the singer.
 
-        Silent voices have level 0.
+        Absent voices have level 0.
         """
         voices = items * self.voices
         which = torch.randint(len(_INTERVALS), (voices,), generator=generator)
@@ -180,7 +179,7 @@ class Harmony(ItemEffect):
         samples = items.shape[-1]
         item, voice = level.nonzero(as_tuple=True)
         added = _transposed(items[move(item, items.device)], steps[item, voice])
-        # Constant power over the stereo width, and the level of the singer.
+        # Pan at constant power, relative to the level of the singer.
         pan = torch.stack([place.cos(), place.sin()], dim=-1)[item, voice] * 2**0.5
         added *= move(pan * level[item, voice, None], items.device)[:, :, None]
         result = items * move(lead, items.device)[:, None, None]
@@ -191,10 +190,10 @@ class Harmony(ItemEffect):
 
 
 def _transposed(audio: Tensor, semitones: Tensor) -> Tensor:
-    """Change the pitch of audio of shape (items, 2, samples), each by its interval."""
+    """Transpose audio (items, 2, samples), each item by its interval."""
     samples = audio.shape[-1]
     rates = [nearest_rate(2 ** (step / 12), 0.45, 2.2) for step in semitones.tolist()]
-    # The vocoder begins half a window late, the resampler reads a margin before that.
+    # The vocoder starts half a window late, and the resampler reads a margin before.
     early = MARGIN + N_FFT // 2
     slower = torch.tensor([1 / float(rate) for rate in rates])
     longest = samples_needed(samples, float(max(rates)))
@@ -205,28 +204,28 @@ def _transposed(audio: Tensor, semitones: Tensor) -> Tensor:
 
 @cache
 def smooth_rates(lowest: float, highest: float) -> tuple[Fraction, ...]:
-    """Return the rates, with 1 and rising, that :func:`resample` is fast at."""
+    """Return the rates at which :func:`resample` is fast, sorted and including 1."""
     terms = [n for n in range(1, _LARGEST_TERM + 1) if next_fast_len(n, real=True) == n]
     rates = {Fraction(a, b) for a in terms for b in terms}
     return tuple(sorted(rate for rate in rates if lowest <= rate <= highest or rate == 1))
 
 
 def nearest_rate(rate: float, lowest: float, highest: float) -> Fraction:
-    """Return the one of :func:`smooth_rates` whose pitch is nearest."""
+    """Return the rate of :func:`smooth_rates` with the nearest pitch."""
     rates = smooth_rates(lowest, highest)
     return min(rates, key=lambda candidate: abs(math.log(candidate / rate)))
 
 
 def samples_needed(samples: int, rate: float) -> int:
-    """Return how many samples are read for that many at another rate, with margins."""
+    """Return the number of input samples, with margins, for `samples` at another rate."""
     return math.ceil((samples + 2 * MARGIN) * rate)
 
 
 def resample(audio: Tensor, rate: Fraction, samples: int) -> Tensor:
-    """Play audio (..., n) faster or slower, pitch and tempo together: shape (..., samples).
+    """Change the speed of audio (..., n), with its pitch and tempo, to (..., samples).
 
-    Sample ``n`` of the result is the input at ``(n + MARGIN) * rate``, with the frequencies that
-    both rates can hold. `rate` is one of :func:`smooth_rates`; ``samples_needed(samples, rate)``
+    Sample ``n`` of the result is the input at ``(n + MARGIN) * rate``, limited to the lower Nyquist
+    frequency. `rate` is one of :func:`smooth_rates`, and ``samples_needed(samples, rate)`` input
     samples are read.
     """
     source = audio[..., : samples_needed(samples, float(rate))].clone()
@@ -242,14 +241,14 @@ def resample(audio: Tensor, rate: Fraction, samples: int) -> Tensor:
 
 
 def change_tempo(audio: Tensor, rates: Tensor, samples: int) -> Tensor:
-    """Play audio (items, channels, n) faster or slower at the same pitch, by a phase vocoder.
+    """Change the tempo of audio (items, channels, n) with a phase vocoder.
 
-    `rates` has the speed of each item, on the CPU. Sample ``n`` of the result, of shape (items,
-    channels, samples), stands for the input at ``n * rate + N_FFT // 2``. Where that is later
-    than ``N_FFT // 2`` samples before the end, the end is repeated.
+    `rates` are the speeds of the items, on the CPU. Sample ``n`` of the result (items, channels,
+    samples) corresponds to the input at ``n * rate + N_FFT // 2``. Beyond ``N_FFT // 2`` samples
+    before the end, the last frame is repeated.
     """
     window = torch.hann_window(N_FFT, device=audio.device)
-    # Frames that hang over the start would hand on the wrong phases to all that follow.
+    # Frames that extend beyond the start would pass wrong phases to all following frames.
     spectrogram = torch.stft(
         audio.flatten(0, 1), N_FFT, _HOP, window=window, center=False, return_complex=True
     )
@@ -258,20 +257,20 @@ def change_tempo(audio: Tensor, rates: Tensor, samples: int) -> Tensor:
 
 
 def stretch(spectrogram: Tensor, rates: Tensor, frames: int) -> Tensor:
-    """Take frames of complex64 (items, channels, bins, frames) at rates given on the CPU.
+    """Stretch a spectrogram, complex64 (items, channels, bins, frames), at rates on the CPU.
 
     Follows Laroche and Dolson (1999), "Improved phase vocoder time-scale modification of audio":
-    from frame to frame, phases advance as they do in the input at that place. Here the advance
-    of a bin is the phase of the cross-spectrum between two frames, summed over the channels and
-    over the bin and its two neighbours: weighted by energy, which locks the bins around a partial
-    to it and keeps the phase between the channels. Magnitudes are interpolated.
+    phases advance between frames as in the input at that time. The advance of a bin is the phase of
+    the cross-spectrum between two frames, summed over the channels and over the bin and its two
+    neighbours. This sum is weighted by energy, which locks bins to the partial between them and
+    keeps the phase between the channels. Magnitudes are interpolated.
     """
     device = spectrogram.device
     last = spectrogram.shape[3] - 1
     position = rates.double()[:, None] * torch.arange(frames)
     index = position.long().clamp_max(last)
     weight = move((position - index).clamp(0, 1).float(), device)[:, None, :, None]
-    # Frames become rows of memory, as which the STFT has stored them.
+    # Transposed frames are contiguous, as the STFT stores them.
     rows = spectrogram.transpose(2, 3)
     shape = *rows.shape[:2], frames, rows.shape[3]
     current, following = (
@@ -290,16 +289,16 @@ def stretch(spectrogram: Tensor, rates: Tensor, frames: int) -> Tensor:
 
 
 def _phase(values: Tensor) -> Tensor:
-    """Divide complex numbers by their magnitude; 1 for 0."""
+    """Divide complex numbers by their magnitudes; return 1 for 0."""
     magnitude = values.abs()
     return torch.where(magnitude > 0, values / magnitude.clamp_min(1e-30), 1.0)
 
 
 def synthesize(spectrogram: Tensor, samples: int) -> Tensor:
-    """Invert a centred STFT, complex64 (..., bins, frames), Hann windows at quarters of them.
+    """Invert a centred STFT, complex64 (..., bins, frames), with Hann windows and 75 % overlap.
 
-    As :func:`torch.istft` does, which however looks at the sum of the windows: for that, the CPU
-    has to wait until a GPU has caught up.
+    :func:`torch.istft` gives the same result, but it checks the sum of the windows, for which the
+    CPU waits for a GPU.
     """
     length = 2 * spectrogram.shape[-2] - 2
     window = torch.hann_window(length, device=spectrogram.device)

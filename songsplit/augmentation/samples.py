@@ -1,4 +1,4 @@
-"""Effects on samples: saturation, compression, reverberation, and the two channels mixed anew."""
+"""Effects on samples: saturation, compression, reverberation and stereo mixing."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from songsplit.augmentation.effect import (
 )
 from songsplit.augmentation.pitch import synthesize
 
-# Peaks of music lie 10 to 15 dB above its root mean square.
-_DRIVE = (-12.0, 3.0)  # dB of the root mean square above the level at which the curve bends
-_ASYMMETRY = (0.0, 0.4)  # offset of the curve in units of that level; it adds even harmonics
-_LOWEST = 20.0  # Hz; what an asymmetrical curve adds below is no sound
+# Peaks of music are 10 to 15 dB above its root mean square.
+_DRIVE = (-12.0, 3.0)  # dB of the root mean square above the knee of the curve
+_ASYMMETRY = (0.0, 0.4)  # offset of the curve in units of the knee; it adds even harmonics
+_LOWEST = 20.0  # Hz; an asymmetrical curve adds inaudible frequencies below
 
 _FRAME = 128  # samples over which the compressor measures a level
 _THRESHOLD = (-10.0, 3.0)  # dB, relative to the root mean square
-_RATIO = (1.5, 6.0)  # dB at the input for one dB at the output, above the threshold
-_ATTACK = (0.002, 0.03)  # seconds; time constant with which the gain falls
+_RATIO = (1.5, 6.0)  # input dB per output dB above the threshold
+_ATTACK = (0.002, 0.03)  # seconds; time constant of the falling gain
 _RELEASE = (0.05, 0.4)  # seconds in which the gain rises by 10 dB
 
-_N_FFT = 512  # of the spectrogram in which the tail of a reverberation is shaped
-_LOW, _HIGH = 500.0, 10_000.0  # Hz; between them the decay gets faster
-_DAMPING = (0.2, 0.7)  # time of the decay at 10 kHz, as a share of the one at 500 Hz
+_N_FFT = 512  # of the spectrogram that shapes the tail of a reverberation
+_LOW, _HIGH = 500.0, 10_000.0  # Hz; the decay gets faster between these
+_DAMPING = (0.2, 0.7)  # decay time at 10 kHz, relative to 500 Hz
 _PRE_DELAY = (0.0, 0.06)  # seconds between the direct sound and the reverberation
 
-_WIDTH = (0.0, 1.5)  # factor of the side signal; 0 is mono, 1 changes nothing
-_MONO = 0.2  # share of the items of another width that become mono altogether
+_WIDTH = (0.0, 1.5)  # factor of the side signal; 0 is mono, 1 is unchanged
+_MONO = 0.2  # share of the changed items that become mono
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ class Saturation(ItemEffect):
 
     .. math:: y \propto \tanh(g x + a) - \tanh(a)
 
-    followed by a high-pass at 20 Hz, because the mean of an asymmetrical curve follows the
-    level.
+    A high-pass at 20 Hz follows, because the mean of an asymmetrical curve follows the level.
     """
 
     share: float = field(default=0.04, metadata=within(0, 1))
@@ -75,13 +74,13 @@ class Saturation(ItemEffect):
 
 @dataclass(frozen=True)
 class Compression(ItemEffect):
-    """Feed-forward compressor, both channels alike, that keeps the root mean square.
+    """Feed-forward compressor with linked channels that keeps the root mean square.
 
-    The level is measured in frames of 128 samples. The gain that it asks for, in dB,
-    rises no faster than the release allows and is then smoothed by the attack's decaying
-    exponential, as in the smooth decoupled detector of Giannoulis, Massberg and Reiss
-    (2012), "Digital dynamic range compressor design", except that the release is a
-    straight line in dB. Both have closed forms, so no sample waits for the one before.
+    The level is measured in frames of 128 samples. The resulting gain in dB rises no faster than
+    the release allows and is then smoothed by the attack's decaying exponential. This is the smooth
+    decoupled detector of Giannoulis, Massberg and Reiss (2012), "Digital dynamic range compressor
+    design", except that the release is linear in dB. Attack and release have closed forms, so all
+    samples are computed at once.
     """
 
     share: float = field(default=0.05, metadata=within(0, 1))
@@ -105,17 +104,17 @@ class Compression(ItemEffect):
 
 
 def _smooth(reduction: Tensor, sample_rate: int, attack: Tensor, release: Tensor) -> Tensor:
-    """Follow the reduction in dB, shape (items, frames), as attack and release allow."""
+    """Smooth the reduction in dB (items, frames) by attack and release."""
     count = reduction.shape[1]
     time = torch.arange(count, device=reduction.device) * (_FRAME / sample_rate)
-    # The maximum over the past of what has since fallen along a straight line.
+    # The maximum over past values, each of which falls linearly in dB.
     fall = time * 10 / release
     held = (reduction + fall).cummax(dim=1).values - fall
     kernel = torch.exp(-time / attack)
     kernel = kernel / kernel.sum(dim=1, keepdim=True)
-    # As if it had always been as at the start: chunks are cut out of running music.
+    # Assume the initial value before the start, because chunks are cut from music.
     start = held[:, :1]
-    # Zeros up to twice the length make the FFT's circular convolution a plain one.
+    # Zero-padding to twice the length makes the circular convolution linear.
     product = torch.fft.rfft(held - start, 2 * count) * torch.fft.rfft(kernel, 2 * count)
     smoothed: Tensor = torch.fft.irfft(product, 2 * count)[:, :count] + start
     return smoothed.relu()
@@ -123,17 +122,17 @@ def _smooth(reduction: Tensor, sample_rate: int, attack: Tensor, release: Tensor
 
 @dataclass(frozen=True)
 class Reverb(ItemEffect):
-    """Convolution with stereo room responses: decaying noise, another for each item.
+    """Convolution with a different stereo room response of decaying noise for each item.
 
-    Late reverberation is close to Gaussian noise with an exponential decay, which is
-    faster for high frequencies: see Polack (1988) and Jot, Cerveau and Warusfel (1997),
-    "Analysis and synthesis of room reverberation based on a statistical time-frequency
-    model". Both channels keep their direct sound, and each is answered by its own noise.
+    Late reverberation resembles Gaussian noise with an exponential decay, which is faster at high
+    frequencies: see Polack (1988) and Jot, Cerveau and Warusfel (1997), "Analysis and synthesis of
+    room reverberation based on a statistical time-frequency model". Both channels keep their direct
+    sound, and each is convolved with its own noise.
 
     Attributes
     ----------
     seconds : tuple of float
-        Range of the time in which the reverberation falls by 60 dB, up to 500 Hz.
+        Range of the reverberation time (decay by 60 dB) up to 500 Hz.
     wet : tuple of float
         Range in dB of the energy of the reverberation relative to the direct sound.
     """
@@ -149,7 +148,7 @@ class Reverb(ItemEffect):
 
     def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
         changed = items.clone()
-        # One by one, since lengths differ much; all numbers are known on the CPU.
+        # Process items one by one, because lengths differ; all amounts are on the CPU.
         for item, (seconds, damping, delay, wet, seed) in enumerate(
             zip(*(amount.tolist() for amount in amounts), strict=True)
         ):
@@ -158,12 +157,12 @@ class Reverb(ItemEffect):
             if heard <= 0:
                 continue
             tail = _tail(seconds, damping, seed, sample_rate, items.device)
-            # Long enough that the end of the circular convolution meets only zeros.
+            # Long enough for a linear convolution.
             length = next_fast_len(heard + tail.shape[-1], real=True)
             spectrum = torch.fft.rfft(items[item, :, :heard], length)
             spectrum *= torch.fft.rfft(tail, length)
             rung = torch.fft.irfft(spectrum, length)[:, :heard]
-            # Voices lie where rooms ring longest: what counts is the level that comes out.
+            # Set the level after the convolution, which amplifies the frequencies of voices.
             energy = torch.linalg.vector_norm(items[item]), torch.linalg.vector_norm(rung)
             rung *= energy[0] / energy[1].clamp_min(SILENCE) * 10 ** (wet / 20)
             changed[item, :, late:].add_(rung)
@@ -173,7 +172,7 @@ class Reverb(ItemEffect):
 def _tail(
     seconds: float, damping: float, seed: int, sample_rate: int, device: torch.device
 ) -> Tensor:
-    """Make a response (2, samples) without direct sound, of energy 1 in the mean."""
+    """Return a response (2, samples) without direct sound, with a mean energy of 1."""
     samples, hop = math.ceil(seconds * sample_rate), _N_FFT // 4
     frames, bins = samples // hop + 1, _N_FFT // 2 + 1
     frequency = torch.linspace(0, sample_rate / 2, bins, device=device)
@@ -188,13 +187,13 @@ def _tail(
 
 @dataclass(frozen=True)
 class StereoEffect(Effect):
-    """Base of effects that are 2 x 2 matrices, from input to output channels.
+    """Base of effects that are 2 x 2 matrices from input to output channels.
 
-    The mixer is linear as well, and applies the product of all of them in one pass.
+    The mixer is also linear and applies the product of all matrices in one pass.
     """
 
     def factors(self, items: int, generator: Generator, eligible: Tensor) -> Tensor:
-        """Draw matrices (items, 2, 2) on the CPU, the identity for unchanged items."""
+        """Draw matrices (items, 2, 2) on the CPU; unchanged items get the identity."""
         return self._some(self._draw(items, generator), torch.eye(2), generator, eligible)
 
     def _draw(self, items: int, generator: Generator) -> Tensor:
@@ -203,9 +202,9 @@ class StereoEffect(Effect):
 
 @dataclass(frozen=True)
 class Pan(StereoEffect):
-    """Move items to another place between left and right, at constant power.
+    """Move items to another stereo position at constant power.
 
-    Solo singers are recorded in the middle, the voices behind a song's singer mostly are not.
+    Solo singers are recorded in the centre, but backing voices mostly are not.
     """
 
     def _draw(self, items: int, generator: Generator) -> Tensor:
@@ -225,7 +224,7 @@ class ChannelSwap(StereoEffect):
 
 @dataclass(frozen=True)
 class Polarity(StereoEffect):
-    """Change the sign of every sample."""
+    """Invert every sample."""
 
     share: float = field(default=0.5, metadata=within(0, 1))
 
@@ -235,7 +234,7 @@ class Polarity(StereoEffect):
 
 @dataclass(frozen=True)
 class StereoWidth(StereoEffect):
-    """Scale the side signal, (L - R) / 2, and leave the mid signal, (L + R) / 2."""
+    """Scale the side signal (L - R) / 2 and keep the mid signal (L + R) / 2."""
 
     share: float = field(default=0.1, metadata=within(0, 1))
 

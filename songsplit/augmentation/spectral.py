@@ -1,4 +1,4 @@
-"""Effects on spectrograms: filters, limits of the band, and lossy coding."""
+"""Effects on spectrograms: filters, band limits and lossy coding."""
 
 from __future__ import annotations
 
@@ -19,37 +19,36 @@ from songsplit.augmentation.effect import (
     within,
 )
 
-_LOWEST = 30.0  # Hz; where the equaliser's curves begin
-_KNOTS = 8  # of these curves, evenly spaced over log frequency up to half the sample rate
+_LOWEST = 30.0  # Hz; start of the equaliser's curves
+_KNOTS = 8  # of these curves, evenly spaced in log frequency up to half the sample rate
 _DEVIATION = 4.0  # standard deviation in dB of the gain at each knot
 
-# Where the gain of a filter has fallen by 3 dB, or the middle of a shelf's slope, in Hz.
+# Frequencies in Hz of a gain of -3 dB, or of the middle of a shelf's slope.
 _HIGH_PASS, _LOW_PASS = (40.0, 400.0), (2500.0, 14000.0)
 _LOW_SHELF, _HIGH_SHELF = (80.0, 500.0), (2000.0, 8000.0)
-_ORDERS = (1, 4)  # of high-pass and low-pass; each order falls by 6 dB per octave
+_ORDERS = (1, 4)  # of high-pass and low-pass; 6 dB per octave and order
 _SHELF_GAIN = (-10.0, 10.0)  # dB
 
-_HIGHEST = (4000.0, 16000.0)  # Hz; the highest frequency that a band limit keeps
-
-_BITRATE = (64.0, 256.0)  # kbit/s, of the stereo MP3 files that are imitated
+_HIGHEST = (4000.0, 16000.0)  # Hz; cutoff of a band limit
+_BITRATE = (64.0, 256.0)  # kbit/s of the imitated stereo MP3 files
 _BANDS = 28
-# Set by comparison with LAME on one song: from 64 to 192 kbit/s and up to 16 kHz, the
-# error in each octave comes within 5 dB of the encoder's.
-_REFERENCE = 128.0  # kbit/s that the constants below hold for
+# Fitted to LAME on one song: from 64 to 192 kbit/s and up to 16 kHz, the error in each octave is
+# within 5 dB of the encoder's.
+_REFERENCE = 128.0  # kbit/s of the constants below
 _LOW_STEP, _HIGH_STEP = -22.0, 4.0  # dB above the band's level, at 0 Hz and at the top
-_STEP_PER_OCTAVE = 9.0  # dB by which steps grow when the bitrate is halved
+_STEP_PER_OCTAVE = 9.0  # dB of growth of steps per halved bit rate
 _CUTOFF, _CUTOFF_PER_OCTAVE = 16_000.0, 4500.0  # Hz
 _FLOOR, _FLOOR_PER_OCTAVE = -75.0, 8.0  # dB below the loudest band of a frame
-_LEFT_OVER = 0.25  # smallest gain of bins that are neither hidden nor above the cutoff
-_ROUNDING = 0.4054  # of MPEG-1 layer III's quantiser: less than a half favours zeros
+_LEFT_OVER = 0.25  # minimum gain of bins that are neither masked nor above the cutoff
+_ROUNDING = 0.4054  # of the quantiser of MPEG-1 layer III; below 0.5 favours zeros
 
 
 @dataclass(frozen=True)
 class CurveEffect(Effect):
-    """Base of filters without phase: one gain for each item and bin."""
+    """Base of zero-phase filters with one gain for each item and bin."""
 
     def factors(self, items: int, hertz: Tensor, generator: Generator) -> Tensor:
-        """Draw gains (items, bins) at these frequencies on the CPU, 1 for unchanged items."""
+        """Draw gains (items, bins) at these frequencies on the CPU; 1 for unchanged items."""
         curves = self._draw(items, hertz, generator)
         return self._some(curves, torch.ones(len(hertz)), generator)
 
@@ -58,20 +57,20 @@ class CurveEffect(Effect):
 
 
 def filtered(spectrograms: Tensor, curves: Tensor) -> Tensor:
-    """Multiply complex64 of shape (..., bins, frames) by real curves of shape (..., bins)."""
-    # Of real numbers, because a product with a complex one takes three times as long.
+    """Multiply complex64 (..., bins, frames) by real curves (..., bins)."""
+    # A product of complex and real tensors takes three times as long.
     real = torch.view_as_real(spectrograms) * curves[..., None, None]
     return torch.view_as_complex(real)
 
 
 def band_curves(highest: Tensor, hertz: Tensor) -> Tensor:
-    """Gains (items, bins), 1 up to the item's highest frequency in Hz and 0 above."""
+    """Return gains (items, bins): 1 up to the item's highest frequency in Hz and 0 above."""
     return (hertz <= highest[:, None]).float()
 
 
 @dataclass(frozen=True)
 class Equalizer(CurveEffect):
-    """Random gain curves: lines between knots over log frequency."""
+    """Random gain curves, linear between knots in log frequency."""
 
     share: float = field(default=0.5, metadata=within(0, 1))
 
@@ -85,10 +84,10 @@ class Equalizer(CurveEffect):
 
 @dataclass(frozen=True)
 class FilterCurve(CurveEffect):
-    """One of the filters of a mixing desk, each as likely as the others.
+    """One of the filters of a mixing desk, all equally likely.
 
-    A high-pass, low-pass, low shelf, high shelf, or a telephone's band of about 300 to 3400 Hz.
-    All have the slopes of Butterworth's filters; those of shelves are of the second order.
+    A high-pass, low-pass, low shelf, high shelf, or a telephone band of about 300 to 3400 Hz. All
+    have Butterworth slopes; those of shelves are of second order.
     """
 
     share: float = field(default=0.08, metadata=within(0, 1))
@@ -101,7 +100,7 @@ class FilterCurve(CurveEffect):
         steep = torch.full((items,), 6.0)
 
         def below(bounds: Range, order: Tensor) -> Tensor:
-            """Power of a low-pass, shape (items, bins)."""
+            """Return the power response of a low-pass (items, bins)."""
             corner = log_uniform(items, bounds, generator)
             return 1 / (1 + (hertz / corner[:, None]) ** (2 * order[:, None]))
 
@@ -123,7 +122,7 @@ class FilterCurve(CurveEffect):
 
 @dataclass(frozen=True)
 class BandLimit(CurveEffect):
-    """Silence everything above a random frequency, as a low sample rate does."""
+    """Remove frequencies above a random cutoff, as a low sample rate does."""
 
     share: float = field(default=0.05, metadata=within(0, 1))
 
@@ -135,12 +134,11 @@ class BandLimit(CurveEffect):
 class LossyCoding(ItemEffect):
     """Quantise the magnitudes of a mixture as MP3 and AAC encoders do.
 
-    In every frame and band, about one Bark wide, magnitudes are raised to the power 3/4,
-    rounded, and raised back, as in ISO/IEC 11172-3, in steps that depend on the band's level
-    and the bitrate instead of a psychoacoustic model. Bins below half a step are lowered by
-    12 dB; bands that the loudest one of the frame would hide become holes, and so does all
-    above a cutoff frequency. Every target gets the same real gain in every bin, so the
-    targets still add up to the mixture.
+    In every frame and band, about one Bark wide, magnitudes are raised to the power 3/4, rounded
+    and raised back, as in ISO/IEC 11172-3. Steps depend on the level of the band and the bit rate
+    instead of a psychoacoustic model. Bins below half a step are lowered by 12 dB. Bands masked by
+    the loudest band of the frame, and frequencies above a cutoff, are removed. All targets get the
+    same real gain in every bin, so they still add up to the mixture.
     """
 
     share: float = field(default=0.08, metadata=within(0, 1))
@@ -149,17 +147,17 @@ class LossyCoding(ItemEffect):
         return (log_uniform(items, _BITRATE, generator),)
 
     def _change(self, items: Tensor, sample_rate: int, *amounts: Tensor) -> Tensor:
-        """Code mixtures of complex64 spectrograms (items, targets, 2, bins, frames)."""
+        """Code the sum of complex64 spectrograms (items, targets, 2, bins, frames)."""
         gain = _coding_gains(items.sum(dim=1).abs(), sample_rate, amounts[0])
         return torch.view_as_complex(torch.view_as_real(items) * gain[:, None, ..., None])
 
 
 def _coding_gains(magnitude: Tensor, sample_rate: int, bitrate: Tensor) -> Tensor:
-    """Divide quantised magnitudes (items, 2, bins, frames) by what they were."""
+    """Return the ratio of quantised to original magnitudes (items, 2, bins, frames)."""
     device = magnitude.device
     hertz = torch.linspace(0, sample_rate / 2, magnitude.shape[2])
     bark = 6 * torch.asinh(hertz / 600)  # Wang, Sekey and Gersho (1992)
-    # Low bands may hold no bin of a short transform; the others are numbered anew.
+    # Low bands may hold no bin of a short transform; the others are renumbered.
     _, number, widths = torch.unique_consecutive(
         (bark / bark[-1] * _BANDS).long().clamp_max(_BANDS - 1),
         return_inverse=True,
@@ -174,12 +172,12 @@ def _coding_gains(magnitude: Tensor, sample_rate: int, bitrate: Tensor) -> Tenso
     step = level * amplitude(above_level)
     loudest = level.amax(dim=2, keepdim=True)
     hidden = level <= loudest * amplitude(_FLOOR - _FLOOR_PER_OCTAVE * octaves)
-    # An infinite step leaves nothing; so does the first one, where all is silent.
+    # An infinite step removes a band. In silence, all bands are masked.
     step = step.masked_fill_(hidden, math.inf)
     steps = magnitude / step.index_select(2, band)
     quantised = (steps.sqrt() * steps.sqrt().sqrt()).add_(_ROUNDING).floor_()
     gain = quantised.pow_(4 / 3) / steps.clamp_min_(1e-3)
-    # A frame here is as long as several of the coder's, of which seldom all lose a bin.
+    # A frame spans several frames of the encoder, which seldom all lose a bin.
     gain = torch.maximum(gain, _LEFT_OVER * (~hidden).index_select(2, band))
     cutoff = _CUTOFF + _CUTOFF_PER_OCTAVE * octaves
     return gain * (move(hertz, device)[:, None] <= cutoff)

@@ -1,4 +1,4 @@
-"""The ``songsplit`` command: options in, calls of the library, messages out."""
+"""The ``songsplit`` command."""
 
 from __future__ import annotations
 

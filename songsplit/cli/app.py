@@ -1,4 +1,4 @@
-"""The ``songsplit`` command, and what it does besides separating songs and telling of files."""
+"""The ``songsplit`` command group, and the commands ``app``, ``models`` and ``export``."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _LIKE_A_COMMAND = re.compile(r"[A-Za-z][A-Za-z-]{0,19}")
 
 
 class _DefaultCommandGroup(TyperGroup):
-    """Takes anything that is not the name of a command as files to split."""
+    """Treats arguments that do not begin with a command as songs to split."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in {*self.commands, *_OWN_OPTIONS}:
             is_word = _LIKE_A_COMMAND.fullmatch(args[0]) and not os.path.lexists(args[0])
-            if is_word and not ctx.resilient_parsing:  # for completion, which must not fail
+            if is_word and not ctx.resilient_parsing:  # completion must not fail
                 close = get_close_matches(args[0].lower(), self.commands, 1, 0.7)
                 advice = f"did you mean {close[0]}?" if close else "songsplit --help lists commands"
-                ctx.fail(f"{args[0]!r}: no command and no file of that name; {advice}")
+                ctx.fail(f"{args[0]!r} is neither a command nor a file; {advice}")
             args = [_DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 
@@ -49,7 +49,7 @@ class _DefaultCommandGroup(TyperGroup):
             return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        # Commands first. The options of the default command are what most people look for.
+        # Commands first, then the options of the default command, which most users need.
         self.format_commands(ctx, formatter)
         shown = [*self.commands[_DEFAULT_COMMAND].params, *self.get_params(ctx)]
         records = [record for p in shown if (record := p.get_help_record(ctx))]
@@ -80,7 +80,7 @@ def open_page(
         list[Path] | None, Argument(metavar="[SONG]...", exists=True, dir_okay=False)
     ] = None,
     port: Annotated[
-        int, Option(min=0, max=65535, help="Port on this machine; 0 takes a free one.")
+        int, Option(min=0, max=65535, help="Port on this machine; 0 selects a free port.")
     ] = 0,
     browser: Annotated[
         bool, Option("--browser/--no-browser", help="Open the page in the browser.")
@@ -89,21 +89,21 @@ def open_page(
         Path | None,
         Option(
             metavar="FOLDER",
-            help="Instead, write the page as a site for any web server: it separates songs in "
-            "its visitors' browsers.",
+            help="Instead, write the page as a static site for any web server, which separates "
+            "songs in the visitors' browsers.",
         ),
     ] = None,
     model: Annotated[
         str | None,
-        Option("--model", "-m", help="Of the site: a name or a file.", show_default="default"),
+        Option("--model", "-m", help="Model of the site (name or file).", show_default="default"),
     ] = None,
     device: Annotated[
         str | None, Option(help="cpu, cuda or mps.", show_default="the fastest")
     ] = None,
 ) -> None:
-    """Open a page in the browser: drop a song in, hear each stem on its own.
+    """Open a page in the browser: drop a song in and hear each stem.
 
-    Songs are separated on this machine and never leave it. Ctrl-C ends the page.
+    Songs are separated on this machine and never leave it. Press Ctrl-C to stop.
     """
     if export is not None:
         from songsplit.web.site import export_site
@@ -112,7 +112,7 @@ def open_page(
         typer.echo(export)
         return
     if model is not None:
-        raise typer.BadParameter("--model is for --export; on the page, Settings choose the model")
+        raise typer.BadParameter("--model needs --export; choose the model in the page's Settings")
     from songsplit.web.server import PageServer
 
     try:
@@ -120,13 +120,13 @@ def open_page(
     except OSError as error:
         raise typer.BadParameter(f"port {port}: {error.strerror}; choose another") from error
     with server:
-        # However it ends, no song that was uploaded stays on the disk.
+        # Signals end the program normally, so that uploaded songs are removed.
         for name in ("SIGTERM", "SIGHUP"):  # not all systems have both
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) == signal.SIG_DFL:
                 signal.signal(number, signal.default_int_handler)
         typer.echo(server.address)
-        say("The page is at the address above. Ctrl-C ends it.")
+        say("Open the address above in a browser. Press Ctrl-C to stop.")
         threading.Thread(target=server.get_ready, daemon=True).start()
         if browser:
             webbrowser.open(server.address)
@@ -138,7 +138,7 @@ def open_page(
 
 @app.command("models")
 def list_models() -> None:
-    """List the models that come with songsplit, and on what terms."""
+    """List the models that come with songsplit, and their terms of use."""
     for model in songsplit.list_models():
         size = f"{model.path.stat().st_size / 1e6:.1f} MB"
         typer.echo(f"{model.name}\n  file: {model.path} ({size})")
@@ -149,34 +149,32 @@ def list_models() -> None:
 @app.command("export")
 def export_model(
     checkpoint: Annotated[
-        Path, Argument(help="A .ckpt file of a training run; for .onnx, a model or its file.")
+        Path, Argument(help="A .ckpt file of a training run; for .onnx, a model name or file.")
     ],
     output: Annotated[
         Path, Argument(metavar="OUT.safetensors|OUT.onnx", help="The file to write.")
     ],
-    card: Annotated[Path | None, Option(help="JSON file with more to record of the model.")] = None,
-    licence: Annotated[str | None, Option(help="Terms that the weights are under.")] = None,
+    card: Annotated[Path | None, Option(help="JSON file with more fields of the card.")] = None,
+    licence: Annotated[str | None, Option(help="Licence of the weights.")] = None,
     name: Annotated[
-        str | None, Option(help="Name of the model.", show_default="that of the file")
+        str | None, Option(help="Name of the model.", show_default="the file's name")
     ] = None,
     sharpness: Annotated[
-        float, Option(help="Below 1, masks become softer; about 0.6 gives the best SDR.")
+        float, Option(help="Below 1, masks are softer; about 0.6 gives the best SDR.")
     ] = 1.0,
-    overwrite: Annotated[
-        bool, Option("--overwrite", help="Replace a file that is already there.")
-    ] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Turn a training checkpoint into a model file that --model takes.
+    """Convert a training checkpoint to a model file for --model, or a model to ONNX.
 
-    The file records what the model was trained on and how. A model becomes an ONNX file for
-    other programs: songsplit export default default.onnx. One of your own needs the extra onnx.
+    The model file records the training data and settings. For an ONNX file for other programs, run
+    songsplit export default default.onnx. Your own models need the extra onnx.
     """
     if output.suffix == ".onnx":
         from songsplit.files import write_whole
         from songsplit.models.weights import any_network
 
         if output.exists() and not overwrite:
-            raise OutputExistsError(f"{output} is already there: use --overwrite, or another name")
+            raise OutputExistsError(f"{output} already exists: use --overwrite, or another name")
         write_whole(output, any_network(str(checkpoint)))
         typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
         return
@@ -205,23 +203,23 @@ def _main(
         bool, Option("--version", callback=_show_version, is_eager=True, help="Show version.")
     ] = False,
 ) -> None:
-    """Split songs into vocals and instrumental, on this machine, offline.
+    """Split songs into vocals and instrumental, offline on this machine.
 
     `songsplit song.mp3` writes song/vocals.wav and song/instrumental.wav, which add up to
-    the song. `songsplit Music -o stems` does so for all songs in a folder.
+    the song. `songsplit Music -o stems` splits all songs in a folder.
     """
 
 
 def main() -> None:
     """Run the command line."""
-    # Before torch is loaded: threads that spin while they wait take the time of other programs.
+    # Set before torch is loaded: spinning threads take CPU time from other programs.
     if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    # A stream that was closed before the start is None: read nothing, write to nowhere.
+    # A stream that was closed before the start is None: use the null device.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
-    # File names may hold what the terminal's encoding cannot show.
+    # File names may contain characters that the terminal's encoding lacks.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -229,7 +227,7 @@ def main() -> None:
         app()
     except SystemExit as end:
         if "torch" in sys.modules and isinstance(end.code, int):
-            # Taking torch apart takes Python half a second, and everything is written.
+            # All files are written, and unloading torch would take half a second.
             with suppress(OSError):
                 sys.stderr.flush()
             sys.stdout.flush()

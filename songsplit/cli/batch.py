@@ -1,4 +1,4 @@
-"""Songs through a separator, one after the other or several at once, until a signal stops it."""
+"""Separate a batch of songs, one by one or in parallel, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from songsplit.cli.display import BatchDisplay
     from songsplit.separator import Separator
 
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # not all systems have all
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # some systems lack some of them
 _MOST_SIGNALS = 3
 
 
 class Stopped(KeyboardInterrupt):
-    """The user, or the system, wants the batch to end; `signal` is the signal that said so."""
+    """The user or the system stops the batch; `signal` is the number of the signal."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__(number)
@@ -41,9 +41,9 @@ class Stopped(KeyboardInterrupt):
 
 
 class Batch:
-    """Separates songs, whatever happens to single ones of them, and shows what became of each.
+    """Separates songs and shows the outcome of each; a failed song does not stop the others.
 
-    `load` gives the separator and is called when a song needs it.
+    `load` returns the separator and is called when a song needs it.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class Batch:
     def run(self, songs: Sequence[Song]) -> None:
         """Plan songs, separate them and record their results.
 
-        A model or device that cannot be used is an error of ours before any song. An
-        interruption raises :class:`Stopped`: songs in work leave no files, others stay.
+        An unusable model or device raises a SongsplitError before the first song. An interruption
+        raises :class:`Stopped`: unfinished songs leave no files, and finished results are kept.
         """
         planner, options = Planner(self._request, songs), self._request.options
         running: set[Future[Outcome]] = set()
@@ -70,11 +70,11 @@ class Batch:
                         self._display.outcome(outcome)
                         continue
                     if not outcome.finished:
-                        self._load()  # without a model no song fares better
+                        self._load()  # fails here once, not for every song
                     if song.is_plain:
                         running.add(pool.submit(self._work, song, outcome))
                     else:
-                        # Signals come to this thread, and it may wait for a pipe for ever.
+                        # Run in the main thread, so that a signal can interrupt waiting for a pipe.
                         self._in_pipe = True
                         self._display.outcome(self._work(song, outcome))
                         self._in_pipe = False
@@ -83,12 +83,12 @@ class Batch:
                 while running:
                     running = self._wait(running)
             except BaseException:
-                self._stopped = self._stopped or Stopped()  # for the other threads
+                self._stopped = self._stopped or Stopped()  # stops the other threads
                 raise
         self._check()
 
     def _wait(self, running: set[Future[Outcome]]) -> set[Future[Outcome]]:
-        # Windows tells signals only where waiting ends.
+        # Windows delivers signals only when waiting ends.
         done, rest = wait(running, timeout=1, return_when=FIRST_COMPLETED)
         for future in done:
             self._display.outcome(future.result())
@@ -97,7 +97,7 @@ class Batch:
     def _work(self, song: Song, planned: Outcome) -> Outcome:
         request, start, seconds = self._request, time.monotonic(), 0.0
         try:
-            # What runs that were killed left there.
+            # Killed runs may have left temporary files.
             for folder in {path.parent for path in planned.files}:
                 clear_stale_parts(folder)
             with self._display.song(str(song)) as report:
@@ -124,11 +124,11 @@ class Batch:
                     )
             only_drawn = planned.finished and request.mix is None
             if song.path is not None and song.is_plain and not only_drawn:
-                # Results are good without their records.
+                # Results are valid without their records.
                 with suppress(OSError):
                     write_records(saved.values(), song.path, request.settings, saved.gain_db)
         except Exception as error:
-            # Decoders turn an interruption of reading into errors of their own.
+            # Decoders convert an interruption to errors of their own.
             self._check()
             return replace(failure(song, error), elapsed=time.monotonic() - start)
         return replace(
@@ -147,23 +147,22 @@ class Batch:
 
     @contextmanager
     def _heeding_signals(self) -> Iterator[None]:
-        """Let signals end the work where it is next checked, between two blocks of samples.
+        """Stop the work on a signal at the next check, between two blocks of samples.
 
-        No file is half named there. Only work on a pipe, which may never go on, is broken off
-        at once.
+        No file is being renamed there. Only work on a pipe, which may wait forever, stops at once.
         """
         signals = itertools.count(1)
 
         def note(number: int, frame: FrameType | None) -> None:
             self._stopped = self._stopped or Stopped(number)
-            if next(signals) > _MOST_SIGNALS:  # whoever insists does not want to wait for a check
+            if next(signals) > _MOST_SIGNALS:  # the user insists: exit without waiting for a check
                 os._exit(128 + number)
             if self._in_pipe:
-                self._in_pipe = False  # a second signal must not disturb the removal of files
+                self._in_pipe = False  # a second signal must not interrupt the removal of files
                 raise self._stopped
 
         numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
-        # What is ignored, as in the background of some shells, stays so.
+        # Keep signals ignored that a shell ignores for background jobs.
         usual = (signal.SIG_DFL, signal.default_int_handler)
         previous = {n: signal.signal(n, note) for n in numbers if signal.getsignal(n) in usual}
         try:
@@ -176,9 +175,9 @@ class Batch:
 def _from_stems(
     stems: Mapping[str, Path], request: Request, song: Song, files: Files, progress: Report
 ) -> SavedStems:
-    """Write a mix, or else only the picture, of stems that an earlier run wrote."""
+    """Write a mix, or only the picture, from the stems of an earlier run."""
     with ExitStack() as stack:
-        # In a stem file, stems are the tracks after the mixture.
+        # In a stem file, the stems are the tracks after the mixture.
         is_stem_file = len({*stems.values()}) < len(stems)
         readers = [
             stack.enter_context(open_audio(path, track=number if is_stem_file else None))

@@ -1,4 +1,4 @@
-"""What the command says: results on standard output, bars, lines and errors on standard error."""
+"""Output of the command: results on standard output, progress and errors on standard error."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
     from songsplit.cli.plan import Outcome
     from songsplit.progress import Report
 
-# Exit codes: 0, this, 2 for wrong use, and as shells count what a signal ended, such as
-# 130 for Ctrl-C, and 141 if whoever reads the output has had enough.
+# Exit codes: 0, 1 for failures, 2 for wrong usage, 128 plus the number of a signal (130 for
+# Ctrl-C), and 141 if the reader of the output closes it.
 FAILED, _SIGNALLED, _BROKEN_PIPE = 1, 128, 141
 
-_USUAL_STEP, _USUAL_SPEED = 20.0, 5.0  # seconds of audio between reports, and done in a second
-# How long files take to be written, as a share of the separation on a CPU.
+_USUAL_STEP, _USUAL_SPEED = 20.0, 5.0  # seconds of audio per report, and per second
+# Time to write files, relative to the separation on a CPU.
 _WRITING = {"mp3": 1.5, "stem.mp4": 0.8, "m4a": 0.35, "ogg": 0.2, "opus": 0.15}
 _STATUSES = ("done", "planned", "skipped", "failed")
 
 
 def say(text: str) -> None:
-    """Write a line to standard error; where that takes no more, the work goes on without."""
+    """Write a line to standard error, and ignore errors of writing."""
     with suppress(OSError):
         sys.stderr.write(f"{printable(text)}\n")
         sys.stderr.flush()
 
 
 def _trace(error: BaseException | None) -> list[str]:
-    """Return lines that say where an error came from."""
+    """Return the lines of an error's traceback."""
     return "".join(traceback.format_exception(error)).splitlines()
 
 
 @contextmanager
 def telling_errors(*, verbose: bool = False) -> Iterator[None]:
-    """Say what went wrong, or that the program was stopped, and end it with an exit code."""
+    """Print an error or interruption, and end the program with an exit code."""
     try:
         yield
     except ConfigError as error:
@@ -59,26 +59,25 @@ def telling_errors(*, verbose: bool = False) -> Iterator[None]:
         say(f"songsplit: {error}")
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt as stop:
-        say("songsplit: stopped; no partial results were left, finished ones stay")
+        say("songsplit: stopped; finished results are kept, and no partial files are left")
         raise typer.Exit(_SIGNALLED + getattr(stop, "signal", signal.SIGINT)) from None
     except OSError as error:
         if error.filename is not None:
             raise
-        # Standard output takes no more. Nothing may be left to be written when Python closes it.
+        # Standard output failed. Redirect it, so that Python can flush and close it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):  # whoever reads it has had enough
+        if isinstance(error, BrokenPipeError):  # the reader closed the pipe
             raise typer.Exit(_BROKEN_PIPE) from None
         say(f"songsplit: standard output: {error.strerror}")
         raise typer.Exit(FAILED) from None
 
 
 class BatchDisplay:
-    """Shows how a batch of songs goes; to be used in a ``with`` statement.
+    """Shows the progress of a batch of songs; use it in a ``with`` statement.
 
-    On a terminal there is a bar for every song in work and, if there are several, one for
-    all; elsewhere, such as in a log, there is a line for every song and no more. At the end a
-    line counts what became of several songs. `outcomes` has them in the order in which they were
-    finished.
+    A terminal shows a bar for every song in progress and, if there are several songs, one for the
+    batch. Other outputs, such as logs, show one line for every song. A last line counts the
+    outcomes of several songs. `outcomes` lists them in the order of completion.
     """
 
     def __init__(self, options: Options, songs: int) -> None:
@@ -94,7 +93,7 @@ class BatchDisplay:
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty() and not self._options.quiet:
-            # rich takes a while to import and is needed only on terminals.
+            # rich imports slowly and is needed only on terminals.
             from rich.console import Console
             from rich.live import Live
 
@@ -116,7 +115,7 @@ class BatchDisplay:
 
     @contextmanager
     def song(self, name: str) -> Iterator[Report]:
-        """Begin a song; what the context gives takes its progress."""
+        """Start the bar of a song; the context manager yields its progress function."""
         if self._live is None:
             self._say(name)
         work = _Work(printable(name), self._writing)
@@ -128,7 +127,7 @@ class BatchDisplay:
             self._worked += 1
 
     def outcome(self, outcome: Outcome) -> None:
-        """Take note of what became of a song, and show it."""
+        """Record and show the outcome of a song."""
         self.outcomes.append(outcome)
         paths = [str(path) for path in outcome.files]
         if outcome.error is not None:
@@ -136,11 +135,11 @@ class BatchDisplay:
                 self._say(line)
             self._say(f"songsplit: {outcome.error}", always=True)
         elif outcome.status == "skipped":
-            self._say(f"  kept: {', '.join(paths)} (already there; --overwrite replaces it)")
+            self._say(f"  skipped, already exists: {', '.join(paths)} (--overwrite replaces it)")
         elif self._options.verbose and outcome.status == "done":
             self._say(f"  {outcome.seconds:.1f} s of audio in {outcome.elapsed:.1f} s")
         if outcome.gain_db <= -0.005:
-            self._say(f"  turned down by {-outcome.gain_db:.2f} dB, so that nothing clips")
+            self._say(f"  turned down by {-outcome.gain_db:.2f} dB to avoid clipping")
         for note in outcome.notes:
             self._say(f"  {note}")
         if self._options.json:
@@ -158,13 +157,13 @@ class BatchDisplay:
         self._say(words)
 
     def _print(self, lines: Sequence[str]) -> None:
-        """Print results, where they do not get mixed up with the bars."""
+        """Print results without disturbing the bars."""
         terminal = sys.stdout.isatty()
         for line in lines:
             if terminal and self._live is not None:
                 self._say(line, always=True, fold=False)
             else:
-                # Programs get names as they are.
+                # Names are escaped only on terminals; programs need the real names.
                 sys.stdout.write(f"{printable(line) if terminal else line}\n")
         sys.stdout.flush()
 
@@ -174,7 +173,7 @@ class BatchDisplay:
         if self._live is None:
             say(text)
         else:
-            # Brackets in names are no markup, and results are to be copied as they are.
+            # Brackets in names are not markup, and wrapped results could not be copied.
             options = {"markup": False, "highlight": False, "emoji": False}
             self._live.console.print(printable(text), soft_wrap=not fold, **options)
 
@@ -185,7 +184,7 @@ class BatchDisplay:
 
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        for width in (24, 4, 27):  # fixed, so that nothing moves sideways
+        for width in (24, 4, 27):  # fixed, so that columns do not move
             table.add_column(width=width, no_wrap=True)
 
         def add(name: str, share: float, words: str) -> None:
@@ -201,16 +200,16 @@ class BatchDisplay:
             left = _left(elapsed / worked * rest) if worked > 0.05 else ""
             add(f"{finished} of {self._songs} songs", 1 - rest / self._songs, left)
         if not rows and finished < self._songs:
-            rows = [("getting ready", 0.0, "")]
+            rows = [("loading", 0.0, "")]
         for row in rows:
             add(*row)
         return table
 
 
 class _Work:
-    """How much of a song is done, also between two reports, which come seconds apart.
+    """Progress of a song, interpolated between reports, which are seconds apart.
 
-    `writing` is how long its files usually take to be written, as a share of the separation.
+    `writing` is the usual time to write its files, relative to the separation.
     """
 
     def __init__(self, name: str, writing: float) -> None:
@@ -220,15 +219,15 @@ class _Work:
         self._total: float | None = None
 
     def report(self, done: float, total: float | None, left: float | None) -> None:
-        """Take what ``Separator.separate`` tells."""
+        """Receive the progress of ``Separator.separate``."""
         if done > self._done:
             self._at, self._step = time.monotonic(), done - self._done
         self._done, self._total = done, total
 
     def state(self) -> tuple[float, str]:
-        """Return the share of the work that is done, and in words how fast it goes.
+        """Return the share of the work done, and the speed and time left as text.
 
-        The share is what was last reported, and what that speed has done since.
+        The share is extrapolated from the last report.
         """
         if not self._total:
             return 0.0, ""

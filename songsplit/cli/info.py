@@ -1,4 +1,4 @@
-"""The command ``songsplit info``: what is in a file."""
+"""The command ``songsplit info``, which describes audio files."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from songsplit.cli.inputs import Song
 
 _BLOCK_SECONDS = 4
-_MUSIC_SECONDS = 180  # that tempo and key are estimated from
+_MUSIC_SECONDS = 180  # from which tempo and key are estimated
 _MUSIC_RATE = 22050
 _TAGS = ("artist", "title", "album", "tracknumber", "date")
-_AUDIO_ONLY = (".mp3", ".m4a", ".ogg", ".opus")  # nearly all bytes of such files are audio
+_AUDIO_ONLY = (".mp3", ".m4a", ".ogg", ".opus")  # files that hold almost only audio
 _CODECS = {"mp3float": "MP3", "pcm_16": "16 bits", "pcm_24": "24 bits", "float": "32-bit float"}
 _CHANNELS = {1: "mono", 2: "stereo"}
 _KEYS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-# How well notes fit into keys of C, as listeners judged (Krumhansl and Kessler 1982).
+# Ratings by listeners of how well each note fits the key of C (Krumhansl and Kessler 1982).
 _PROFILES = {
     "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
     "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
@@ -45,11 +45,11 @@ def info(
         bool, typer.Option("--music", help="Also estimate tempo and key, with librosa.")
     ] = False,
 ) -> None:
-    """Tell what is in files: format, length, level and tags.
+    """Show format, length, level and tags of files.
 
-    All of a file is read, so damage is found too.
+    Files are read completely, so damage is also found.
     """
-    # Slow to import, and --help should be quick.
+    # Slow imports would delay --help.
     from songsplit.cli.inputs import find_songs
 
     found, problems = find_songs(songs)
@@ -77,13 +77,13 @@ def _facts(song: Song, *, music: bool) -> dict[str, Any]:
 
 
 def _read(song: Song, *, music: bool) -> dict[str, Any]:
-    """Read all of a file, or of standard input."""
+    """Read a whole file, or standard input."""
     import numpy as np
 
     from songsplit.audio import Tags, open_audio, read_tags
     from songsplit.cli.inputs import standard_input
 
-    # Pipes give what they have once only.
+    # A pipe can be read only once.
     plain = song.path if song.is_plain else None
     tags = Tags() if plain is None else read_tags(plain)
     samples, peak, power = 0, 0.0, 0.0
@@ -147,11 +147,11 @@ def _music(mono: NDArray[np.float32], sample_rate: int) -> dict[str, Any]:
 
 
 def _lines(facts: dict[str, Any]) -> Iterator[str]:
-    """Put facts into lines of words."""
+    """Yield the lines of the description."""
     yield facts["file"]
     container, _, codec = facts["format"].lower().rpartition(" ")
     codec = _CODECS.get(codec, codec.upper())
-    # FFmpeg names several containers at once, where the name of the file is more exact.
+    # FFmpeg names several containers at once; the extension is more specific.
     names, suffix = container.split(","), Path(facts["file"]).suffix[1:].lower()
     container = (suffix if suffix in names else names[0]).upper()
     kind = container if container == codec else f"{container} ({codec})"
@@ -161,13 +161,13 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     if facts["peak_db"] is not None:
         yield f"level: peak {facts['peak_db']} dB, RMS {facts['rms_db']} dB"
     if facts.get("key"):
-        tempo = f"{facts['tempo']:.0f} beats a minute, " if facts["tempo"] else ""
+        tempo = f"{facts['tempo']:.0f} beats per minute, " if facts["tempo"] else ""
         yield f"music: {tempo}{facts['key']} (estimates)"
     for name in (*_TAGS, "cover"):
         if facts[name]:
             yield f"{name.replace('number', '')}: {facts[name]}"
     if facts["stems"]:
         stems = ", ".join(facts["stems"])
-        yield f"stems: {stems} (a stem file; its mixture is what songsplit takes)"
+        yield f"stems: {stems} (a stem file; songsplit reads its mixture)"
     for note in facts["notes"]:
         yield f"note: {note}"

@@ -1,4 +1,4 @@
-"""From what a user names (files, folders, playlists) to a list of songs."""
+"""List the songs in the files, folders and playlists that a user names."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|www\.")
 
 @dataclass(frozen=True)
 class Song:
-    """A song to work on.
+    """A song to separate or describe.
 
-    `path` is None for standard input. `below` holds the folders between the folder that was
-    named and the file, so that results keep the order of their songs. `found` says whether the
-    song was found in a folder, where results of earlier runs may be too.
+    `path` is None for standard input. `below` is the path from the named folder to the song's
+    folder, which results repeat. `found` states whether the song was found in a folder, which may
+    also contain results of earlier runs.
     """
 
     path: Path | None
@@ -44,7 +44,7 @@ class Song:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the song can be read again, which pipes and devices cannot."""
+        """Whether the song can be read again, unlike pipes and devices."""
         return self.path is not None and is_plain(self.path)
 
     def __str__(self) -> str:
@@ -52,14 +52,14 @@ class Song:
 
 
 Problem: TypeAlias = tuple[str, AudioFileError]
-"""What the user named, and why songs of it could not be listed."""
+"""An argument of the user, and why its songs could not be listed."""
 
 
 def find_songs(names: Iterable[str]) -> tuple[list[Song], list[Problem]]:
-    """List the songs that names stand for, each once, in the order of the names.
+    """List the distinct songs of all names, in the order of the names.
 
-    Names are files, folders, playlists, or ``"-"`` for standard input. Whether a file that
-    the user or a playlist names exists and holds audio is found out when it is opened.
+    Names are files, folders, playlists, or ``"-"`` for standard input. Named files and entries of
+    playlists are not checked until they are opened.
     """
     found: dict[object, Song] = {}
     problems: list[Problem] = []
@@ -78,21 +78,21 @@ def find_songs(names: Iterable[str]) -> tuple[list[Song], list[Problem]]:
 
 
 def standard_input() -> BinaryIO:
-    """Return standard input, unless it is a terminal or empty."""
+    """Return standard input, or raise an AudioFileError if it is a terminal or empty."""
     if sys.stdin.isatty():
-        raise AudioFileError("standard input is a terminal: send a file or a program's output")
+        raise AudioFileError("standard input is a terminal: redirect a file or a program to it")
     if isinstance(sys.stdin.buffer, BufferedReader) and not sys.stdin.buffer.peek(1):
-        raise AudioFileError("standard input is empty: did the program before the pipe fail?")
+        raise AudioFileError("standard input is empty: check the program before the pipe")
     return sys.stdin.buffer
 
 
 def identity(path: Path) -> object:
-    """Return a value that is the same for all names of one file, and for no other file."""
+    """Return a value that identifies a file, whatever name it is reached by."""
     try:
         status = path.stat()
     except (OSError, ValueError):
         return str(path)
-    # Some file systems give no numbers.
+    # Some file systems have no inode numbers.
     return (status.st_dev, status.st_ino) if status.st_ino else path.resolve()
 
 
@@ -104,14 +104,14 @@ def _problem(name: object, error: Exception) -> AudioFileError:
 
 
 def _songs(name: str, *, several: bool) -> Iterator[Song | AudioFileError]:
-    """Yield the songs that a name stands for, and what keeps single ones from being listed."""
+    """Yield the songs of a name, and an error for each song that cannot be listed."""
     path = Path(name)
     if name == STANDARD_INPUT:
         yield Song(None)
     elif not name:
-        raise AudioFileError("an empty name is no song: is a variable of the shell not set?")
+        raise AudioFileError("the name of a song is empty: check the shell's variables")
     elif path.is_dir():
-        # Discs of an album have tracks of the same names.
+        # Folders may hold files of the same names, such as the discs of an album.
         yield from _in_folder(path, Path(path.resolve().name) if several else Path())
     elif path.suffix.lower() in _PLAYLISTS and path.is_file():
         for entry in _entries(path):
@@ -121,12 +121,12 @@ def _songs(name: str, *, several: bool) -> Iterator[Song | AudioFileError]:
                 yield _problem(f"{name}: {entry}", error)
     elif path.suffix.lower() in _OTHER_LISTS and path.is_file():
         raise AudioFileError(
-            f"{name}: this kind of list is not read: give files, folders, or a playlist that "
-            "ends in .m3u or .m3u8 and has a file on each line"
+            f"{name}: this list format is not supported: give files, folders, or a playlist "
+            "(.m3u or .m3u8) with a file on each line"
         )
     elif _ADDRESS.match(name) and not path.exists():
         raise AudioFileError(
-            f"{name}: songsplit downloads nothing: download the song and give its file"
+            f"{name}: songsplit does not download: download the song and give its file"
         )
     else:
         yield Song(path)
@@ -138,32 +138,32 @@ def _in_folder(folder: Path, above: Path) -> Iterator[Song | AudioFileError]:
     for error in errors:
         yield _problem(error.filename or folder, error)
     if not songs and not errors:
-        raise AudioFileError(f"{folder}: the folder has no audio files; name another")
+        raise AudioFileError(f"{folder}: the folder has no audio files; name another folder")
     for path in songs:
         yield Song(path, above / path.parent.relative_to(folder), found=True)
 
 
 def _entries(file: Path) -> list[str]:
-    """Return the lines of a playlist that name files."""
+    """Return the entries of a playlist."""
     data = file.read_bytes()
     if b"\0" in data:
-        raise ValueError("this is no list of files")
+        raise ValueError("not a list of files")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        # What old programs write.
+        # Old programs write this encoding.
         text = data.decode("cp1252", "replace")
     lines = [line.strip() for line in text.splitlines()]
     entries = [line for line in lines if line and not line.startswith("#")]
     if not entries:
-        raise AudioFileError(f"{file}: the list names no files; write one on each line")
+        raise AudioFileError(f"{file}: the list is empty; write the name of a file on each line")
     return entries
 
 
 def _listed(file: Path, entry: str) -> Song:
-    """Return the song that an entry of a playlist names."""
+    """Return the song of an entry of a playlist."""
     if entry.lower().startswith("file:"):
-        from urllib.request import url2pathname  # takes a while to import
+        from urllib.request import url2pathname  # imports slowly
 
         address = urlsplit(entry)
         if address.netloc not in ("", "localhost"):
@@ -171,23 +171,23 @@ def _listed(file: Path, entry: str) -> Song:
         names = [url2pathname(address.path)]
     elif _ADDRESS.match(entry):
         raise AudioFileError(
-            f"{file}: {entry} is an address; songsplit downloads nothing: list files"
+            f"{file}: {entry} is an address; songsplit does not download: list files"
         )
     else:
-        # Lists from Windows have its separators, and some programs write addresses of files.
+        # Playlists from Windows use backslashes, and some programs escape names as in addresses.
         plain = entry.replace("\\", "/")
         names = [plain, entry, unquote(plain), unquote(entry)]
     paths = [_on_disk(Path(file.parent, name)) for name in names]
     path = next(filter(os.path.lexists, paths), paths[0])
     if not is_plain(path):
         raise AudioFileError(
-            f"{file}: {entry} is a folder, a pipe or a device; give it to songsplit itself"
+            f"{file}: {entry} is a folder, a pipe or a device; name it on the command line"
         )
     return Song(path)
 
 
 def _on_disk(path: Path) -> Path:
-    """Return the file of that name, or else of one in another letter case or Unicode form."""
+    """Return the path on disk, which may differ in letter case or Unicode form."""
     found = Path(path.anchor)
     for part in path.relative_to(found).parts:
         if not os.path.lexists(found / part):

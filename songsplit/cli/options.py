@@ -1,4 +1,4 @@
-"""The options that all commands which separate songs share, and how values are read."""
+"""The shared options of the commands that separate songs, and the parsers of their values."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from typer import Argument, Option
 
 from songsplit.cli.display import telling_errors
 
-# The library knows these names too. Importing them takes longer than --help may; mypy compares
-# both.
+# Repeated from the library, whose import would delay --help; mypy checks that both agree.
 Format: TypeAlias = Literal["wav", "flac", "mp3", "m4a", "ogg", "opus", "stem.mp4"]
 BitDepth: TypeAlias = Literal["16", "24", "32f"]
 Quality: TypeAlias = Literal["balanced", "best"]
@@ -26,60 +25,60 @@ Quality: TypeAlias = Literal["balanced", "best"]
 MUTE = -math.inf
 _FORMATS = get_args(Format)
 _DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "hpu", "mtia")
-# What people call formats and devices that have another name here.
+# Other common names of formats and devices.
 _OTHER_NAMES = {"aac": "m4a", "mp4": "m4a", "alac": "m4a", "vorbis": "ogg", "stem": "stem.mp4"}
 _OTHER_NAMES |= {"gpu": "cuda (NVIDIA, AMD) or mps (Apple)"}
 _FASTEST = 4.0
 
 
 def _one_of(names: Sequence[str], text: str) -> str:
-    """Return a known name in lower case; the number of a device may follow it."""
+    """Return a known name in lower case; a device may have a number after it."""
     name = text.strip().lower().removeprefix(".")
     if name.partition(":")[0] not in names:
         advice = _OTHER_NAMES.get(name) or f"one of {', '.join(names)}"
-        raise typer.BadParameter(f"there is no {text!r}: use {advice}")
+        raise typer.BadParameter(f"unknown value {text!r}: use {advice}")
     return name
 
 
 def _number(text: object, pattern: str, what: str) -> float:
-    """Read the number that is the first group of a pattern."""
+    """Return the first group of a pattern as a number."""
     if match := re.fullmatch(pattern, str(text).strip().lower()):
-        with suppress(ValueError):  # of several dots
+        with suppress(ValueError):  # several dots
             return float(match[1])
     raise typer.BadParameter(f"{text!r} is not {what}")
 
 
 def level(text: str | float) -> float:
-    """Read a level such as ``-18dB``, ``+3`` or ``off``, in dB."""
+    """Parse a level such as ``-18dB``, ``+3`` or ``off``; return it in dB."""
     if str(text).strip().lower() in ("off", "-inf"):
         return MUTE
-    return _number(text, r"([+-]?[\d.]+)\s*(db)?", "a level: give dB, such as -18dB, or off")
+    return _number(text, r"([+-]?[\d.]+)\s*(db)?", "a level: use dB, such as -18dB, or off")
 
 
 def guide(text: str | float) -> float:
-    """Read the level of a guide vocal, which is softer than in the song."""
+    """Parse the level of a guide vocal, at most 0 dB."""
     value = level(text)
     if value > 0:
         raise typer.BadParameter(
-            f"{text} makes the vocals louder than in the song: say -{value:g}dB for a soft guide, "
-            "or use songsplit remix"
+            f"{text} makes the vocals louder than in the song: use -{value:g}dB for a quiet guide, "
+            "or songsplit remix"
         )
     return value
 
 
 def tempo(text: str | float) -> float:
-    """Read a tempo such as ``80%`` or ``0.8``."""
-    value = _number(text, r"([\d.]+)\s*%?", "a tempo: give a share, such as 80% or 0.8")
+    """Parse a tempo such as ``80%`` or ``0.8``."""
+    value = _number(text, r"([\d.]+)\s*%?", "a tempo: use a factor, such as 80% or 0.8")
     if str(text).strip().endswith("%"):
         return value / 100
     if value > _FASTEST:
-        raise typer.BadParameter(f"{text!r} is that many times as fast: say {value:g}%")
+        raise typer.BadParameter(f"{text!r} means {value:g} times as fast: use {value:g}%")
     return value
 
 
 def semitones(text: str | float) -> float:
-    """Read how far the key moves, such as ``-2``."""
-    what = "a number of semitones: give how far to go up, or down if negative, such as -2"
+    """Parse a transposition in semitones, such as ``-2``."""
+    what = "a number of semitones: use for example 2 (up) or -2 (down)"
     return _number(text, r"([+-]?[\d.]+)", what)
 
 
@@ -87,7 +86,7 @@ Songs = Annotated[
     list[str],
     Argument(
         metavar="SONG...",
-        help="Audio or video files, folders, .m3u playlists, - for standard input.",
+        help="Audio or video files, folders, .m3u playlists, or - for standard input.",
     ),
 ]
 Json = Annotated[bool, Option("--json", help="Print a line of JSON for every song.")]
@@ -95,7 +94,7 @@ Json = Annotated[bool, Option("--json", help="Print a line of JSON for every son
 
 @dataclass(frozen=True)
 class Options:
-    """What the user chose; a field for each option."""
+    """The user's choices, with a field for each option."""
 
     output: Annotated[Path, Option("--output", "-o", "--out", help="Folder for results.")] = Path()
     output_format: Annotated[
@@ -106,11 +105,11 @@ class Options:
             parser=lambda text: _one_of(_FORMATS, text),
             metavar="|".join(_FORMATS),
             autocompletion=lambda: list(_FORMATS),
-            help="stem.mp4 is for DJ programs.",
+            help="File format; stem.mp4 is for DJ programs.",
         ),
     ] = "wav"
     bit_depth: Annotated[
-        BitDepth | None, Option(help="Of WAV and FLAC.", show_default="24, or a song's 16 for WAV")
+        BitDepth | None, Option(help="WAV and FLAC.", show_default="24; WAV 16 for 16-bit songs")
     ] = None
     bitrate: Annotated[
         int | None,
@@ -119,20 +118,20 @@ class Options:
     filename: Annotated[
         str | None,
         Option(
-            help="Names of results: a path with {track}, {stem}, {artist}, {title}, {album}.",
-            show_default="{track}/{stem}, of one mixed file {track} ({stem})",
+            help="Path of results, with {track}, {stem}, {artist}, {title} or {album}.",
+            show_default="{track}/{stem}, or {track} ({stem}) for a mix",
         ),
     ] = None
     plot: Annotated[bool, Option("--plot", help="Also draw spectrograms and waveforms.")] = False
     overwrite: Annotated[
         bool,
-        Option("--overwrite/--skip-existing", help="Replace results, or keep them and skip songs."),
+        Option("--overwrite/--skip-existing", help="Replace existing results, or skip the songs."),
     ] = False
     model: Annotated[
         str | None,
         Option("--model", "-m", help="A name, or a .safetensors file.", show_default="default"),
     ] = None
-    quality: Annotated[Quality, Option(help="Best takes 3x as long.")] = "balanced"
+    quality: Annotated[Quality, Option(help="best takes 3 times as long.")] = "balanced"
     device: Annotated[
         str | None,
         Option(
@@ -148,16 +147,16 @@ class Options:
         int | None, Option(metavar="NUMBER", help="Sound track of a film, from 1.", min=1)
     ] = None
     jobs: Annotated[
-        int, Option("--jobs", "-j", min=1, help="Songs to have in work at once. Each takes memory.")
+        int, Option("--jobs", "-j", min=1, help="Songs to separate at once. Each needs memory.")
     ] = 1
-    dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be done.")] = False
+    dry_run: Annotated[bool, Option("--dry-run", help="Only list the planned files.")] = False
     json: Json = False
     quiet: Annotated[bool, Option("--quiet", "-q", help="Print only results and errors.")] = False
-    verbose: Annotated[bool, Option("--verbose", "-v", help="Say more, for fault reports.")] = False
+    verbose: Annotated[bool, Option("--verbose", "-v", help="Print more, for bug reports.")] = False
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes ``options`` an option for each field of Options."""
+    """Replace the parameter ``options`` of a command by an option for each field of Options."""
     shared = inspect.signature(Options, eval_str=True).parameters
 
     @functools.wraps(command)

@@ -1,4 +1,4 @@
-"""What is to be done for each song of a batch, and what stands in the way."""
+"""Plan the work for each song of a batch, and check existing results."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ Status: TypeAlias = Literal["done", "planned", "skipped", "failed"]
 
 _RECORDS = ".songsplit.jsonl"  # a hidden file in each folder that holds results
 _STEMS_NAME = "{track}/{stem}"
-_OF_STEMS = ("model", "quality", "sound track")  # settings that say how stems sound
-_DEPTHS = ("16", "default", "24", "32f")  # from coarse to fine
+_OF_STEMS = ("model", "quality", "sound track")  # settings that affect the sound of stems
+_DEPTHS = ("16", "default", "24", "32f")  # in rising order
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a song, or in a dry run would become of it."""
+    """The outcome of a song, or its plan in a dry run."""
 
     song: str
     status: Status
     files: Files = field(default_factory=lambda: Files({}))
-    seconds: float | None = None  # duration of the song, where it is known
-    elapsed: float = 0.0  # seconds that the work took
-    gain_db: float = 0.0  # what all stems were turned down by, 0 or less
+    seconds: float | None = None  # duration of the song, if known
+    elapsed: float = 0.0  # duration of the work in seconds
+    gain_db: float = 0.0  # gain of all stems, 0 or less
     notes: Sequence[str] = ()
     error: str | None = None
     cause: BaseException | None = None
-    finished: Mapping[str, Path] | None = None  # stems that need not be separated again
+    finished: Mapping[str, Path] | None = None  # stems of an earlier run that are used again
 
     def as_json(self) -> dict[str, Any]:
-        """Return what programs want to know, ready for JSON."""
+        """Return the fields of the JSON output."""
         return {
             "song": self.song,
             "status": self.status,
@@ -59,19 +59,19 @@ class Outcome:
 
 
 def failure(song: object, error: Exception) -> Outcome:
-    """Return the outcome of a song that an error stopped."""
+    """Return the outcome of a song that failed."""
     message = str(error)
     if not isinstance(error, SongsplitError):
-        # A fault of ours, but the other songs may be spared it.
-        message = f"{song}: unexpected {type(error).__name__}: {error}; please report it"
+        # A bug in songsplit must not stop the other songs.
+        message = f"{song}: unexpected {type(error).__name__}: {error}; report this error"
     return Outcome(str(song), "failed", error=message, cause=error)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is wanted of every song: `stems` are what the model separates, `mix` is made of them.
+    """The request for every song: `stems` are those of the model, `mix` is a mix of them.
 
-    A mix that is called like a stem is that stem alone.
+    A mix with the name of a stem is that stem alone.
     """
 
     options: Options
@@ -80,14 +80,14 @@ class Request:
 
     @property
     def output(self) -> OutputFormat:
-        """Kind of file of the results."""
+        """Format of the results."""
         return OutputFormat(
             self.options.output_format, self.options.bit_depth, self.options.bitrate
         )
 
     @property
     def template(self) -> str:
-        """How results are called."""
+        """Template of the names of results."""
         if self.options.filename is not None:
             return self.options.filename
         if self.is_new_mix:
@@ -100,16 +100,16 @@ class Request:
         return self.mix is not None and self.mix.name not in self.stems
 
     def place(self, song: Song) -> Path:
-        """Return the folder below which results of a song go: folders like those of the songs."""
-        # Who names folders in the template has an order of their own.
+        """Return the folder for a song's results; subfolders repeat those of the songs."""
+        # A template with folders replaces these subfolders.
         own = "/" in (self.options.filename or "")
         return self.options.output if own else self.options.output / song.below
 
     @functools.cached_property
     def settings(self) -> dict[str, str]:
-        """What results of one name can differ in, in words."""
+        """The settings in which results of the same name can differ, as text."""
         options, model = self.options, self.options.model or DEFAULT_MODEL
-        # A model of the same name with other weights, as of a later version, is another one.
+        # The checksum distinguishes versions of a model with the same name.
         known = registry()
         digest = (
             known[model].weights.sha256
@@ -134,15 +134,15 @@ class Request:
 
 
 class Planner:
-    """Decides song by song what is to be done."""
+    """Plans the work song by song."""
 
     def __init__(self, request: Request, songs: Iterable[Song]) -> None:
-        self._request, self._settings = request, request.settings  # of the weights as they are now
+        self._request, self._settings = request, request.settings  # reads the weights now
         self._owners: dict[str, Song] = {}
         self._inputs = {identity(song.path): song for song in songs if song.path is not None}
 
     def plan(self, song: Song) -> Outcome:
-        """Return an outcome "planned", "skipped" where all results are there, or "failed"."""
+        """Return an outcome "planned", "skipped" if all results exist, or "failed"."""
         try:
             return self._plan(song)
         except Exception as error:
@@ -151,16 +151,16 @@ class Planner:
     def _plan(self, song: Song) -> Outcome:
         request, tags, seconds = self._request, None, None
         notes: list[str] = []
-        # Pipes give what they have once only.
+        # A pipe can be read only once.
         if song.path is not None and song.is_plain:
-            # A missing song must not be hidden by an old result.
+            # Open the song first: an old result must not hide that it is missing.
             with open_audio(song.path, track=request.options.track) as reader:
                 seconds = reader.info.seconds
                 notes.extend(reader.info.notes)
                 request.output.check_channels(reader.info.channels)
                 if reader.info.stems:
                     names = ", ".join(reader.info.stems)
-                    notes.append(f"holds stems already ({names}); its mixture is separated")
+                    notes.append(f"the file holds stems ({names}); its mixture is separated")
             tags = read_tags(song.path)
         files = result_files(
             request.place(song),
@@ -184,7 +184,7 @@ class Planner:
         return Outcome(str(song), status, files, seconds, notes=notes, finished=finished)
 
     def _finished_stems(self, song: Song) -> Mapping[str, Path] | None:
-        """Return lossless stems that an earlier run wrote and that the mix can be made of."""
+        """Return lossless stems of an earlier run from which the mix can be made."""
         request, asked = self._request, self._settings
         if not (song.path and request.mix and request.is_new_mix) or request.mix.is_stretched:
             return None
@@ -212,22 +212,22 @@ class Planner:
         """Refuse results that would replace a song, or another song's results."""
         for path in paths:
             if os.path.lexists(path) and (owner := self._inputs.get(identity(path))):
-                whom = "the song itself" if owner is song else "a song that is to be separated"
+                whom = "the song itself" if owner is song else "a song of this batch"
                 raise OutputError(f"{song}: {path} would replace {whom}: use another folder")
-            # As file systems compare names that take "A" for "a".
+            # Compare names as file systems do that ignore case.
             owner = self._owners.setdefault(folded(str(path)), song)
             if owner is not song:
                 raise OutputError(
-                    f"{song}: {path} is already the result of {owner}: separate this one by "
-                    "itself, to another folder, or name files by {artist} or {album}"
+                    f"{song}: {path} is already the result of {owner}: separate this song alone "
+                    "to another folder, or name files by {artist} or {album}"
                 )
 
     def _check_kept(self, song: Song, files: Files) -> None:
-        """Refuse to keep results that are not complete, or not what is asked of this song."""
+        """Refuse to keep results that are incomplete or do not fit this song and its settings."""
         there = [path for path in files if os.path.lexists(path)]
         missing = [path for path in files if path not in there]
         for path in there:
-            reason = f"is there but {missing[0]} is not" if missing else None
+            reason = f"exists but {missing[0]} does not" if missing else None
             if path != files.picture:
                 reason = reason or self._misfit(path, song)
             if reason:
@@ -236,12 +236,12 @@ class Planner:
                 )
 
     def _misfit(self, result: Path, song: Song) -> str | None:
-        """Say in which way a result that is there is not what is asked of this song."""
+        """Return how an existing result differs from the request for this song."""
         record = _record(result)
         if record is None or song.path is None:
-            return "is there, and nothing says whether it was made from this song"
+            return "exists, but has no record that it was made from this song"
         if not _is_of(record, song.path):
-            return f"was made from another song, or from its older version ({record['source']})"
+            return f"was made from another song or an older version of it ({record['source']})"
         old, new, default = record["settings"], self._settings, "default"
         names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
         words = [f"{n} {old.get(n, default)}, not {new.get(n, default)}" for n in names]
@@ -249,14 +249,14 @@ class Planner:
 
 
 def _is_of(record: Mapping[str, Any], song: Path) -> bool:
-    """Say whether a song is the one that a record tells of, in its place or moved to another."""
+    """Return whether a record is of this song, which may have moved."""
     status = song.stat()
     is_same = song.resolve() == record["source"] or status.st_mtime_ns == record.get("modified")
     return is_same and status.st_size == record.get("size")
 
 
 def _record(result: Path) -> dict[str, Any] | None:
-    """Return the record of a result; None if there is none or the result was changed since."""
+    """Return the record of a result, or None if there is none or the result has changed."""
     with suppress(KeyError, OSError, ValueError):
         file = result.parent / _RECORDS
         status = file.stat()
@@ -268,10 +268,10 @@ def _record(result: Path) -> dict[str, Any] | None:
 
 @functools.lru_cache(64)
 def _records(file: Path, modified: int, size: int) -> dict[str, dict[str, Any]]:
-    """Read the records of a folder, by the names of results."""
+    """Read the records of a folder by the names of results."""
     records = {}
     for line in file.read_text(encoding="utf-8", errors="replace").split("\n"):
-        # A line that is cut off, or anybody's, says nothing.
+        # Ignore lines that are cut off or not records.
         with suppress(ValueError, TypeError, KeyError, AttributeError, OSError):
             read = json.loads(line)
             read["source"] = Path(file.parent, read["source"]).resolve()
@@ -283,13 +283,13 @@ def _records(file: Path, modified: int, size: int) -> dict[str, dict[str, Any]]:
 def write_records(
     results: Iterable[Path], song: Path, settings: Mapping[str, str], gain_db: float
 ) -> None:
-    """Remember what results were made from. A later record takes the place of an earlier one."""
+    """Append records of the source and settings of results; later records replace earlier ones."""
     status = song.stat()
     for result in dict.fromkeys(results):
         folder = result.parent
         try:
             source = os.path.relpath(song.resolve(), folder.resolve())
-        except ValueError:  # another drive of Windows
+        except ValueError:  # another drive on Windows
             source = str(song.resolve())
         record = {
             "result": result.name,
@@ -305,7 +305,7 @@ def write_records(
 
 
 def without_results(songs: Sequence[Song]) -> list[Song]:
-    """Leave out files found in folders that were made from others of the songs."""
+    """Leave out files in folders that are results of other songs in the list."""
     sources = {song.path.resolve() for song in songs if song.path}
     records = [_record(song.path) if song.found and song.path else None for song in songs]
     pairs = zip(songs, records, strict=True)

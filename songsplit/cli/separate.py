@@ -1,6 +1,6 @@
 """The commands that separate songs.
 
-They import what they need when they run: that takes long, and ``--help`` should be quick.
+They import slow modules only when they run, so that ``--help`` is fast.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from songsplit.stems import Mix
 
 _STEMS = ("vocals", "instrumental")  # of the default model
-# The options that have a meaning where nothing is written to files.
+# The options that apply without files.
 _ABOUT_SOUND = ("model", "quality", "device", "quiet", "verbose")
 
 _Guide = Annotated[
     float,
-    Option(metavar="LEVEL", parser=guide, help="As a guide: -18dB, say.", show_default="off"),
+    Option(metavar="LEVEL", parser=guide, help="Guide vocals, such as -18dB.", show_default="off"),
 ]
 _Level = Annotated[
     float,
@@ -48,28 +48,28 @@ def split(
         str | None,
         Option(
             metavar="STEM",
-            help="Write this stem of one song to standard output, as WAV, while the song is "
-            "still being read; write no files.",
+            help="Write this stem of one song to standard output as WAV, while the song is read, "
+            "instead of files.",
         ),
     ] = None,
 ) -> None:
     """Write vocals and instrumental of each song (the default).
 
-    The files have the song's own sample rate, channels and length (where the format has
-    them), its tags and its cover picture. By default they are WAV of 24 bits, or of 16 if the
-    song has 16 and nothing would clip.
+    The files have the length, tags and cover picture of the song, and its sample rate and
+    channels if the format supports them. By default they are 24-bit WAV, or 16-bit if the song
+    has 16 bits and no stem would clip.
     """
     if stdout is None:
         _separate(songs, options, stem=stem)
     elif stem is None:
         _stream(songs, options, stdout)
     else:
-        raise ConfigError("--stdout names the stem itself: leave --stem out")
+        raise ConfigError("--stdout already names the stem: leave --stem out")
 
 
 @with_options
 def karaoke(songs: Songs, options: Options, vocals: _Guide = MUTE) -> None:
-    """Write each song without its vocals, or with them as a guide."""
+    """Write each song without vocals, or with quiet vocals as a guide."""
     _separate(songs, options, "karaoke", vocals=vocals)
 
 
@@ -83,7 +83,7 @@ def acapella(songs: Songs, options: Options) -> None:
 def remix(songs: Songs, options: Options, vocals: _Level = 0.0, instrumental: _Level = 0.0) -> None:
     """Write each song with its stems at other levels.
 
-    If the result would clip, all of it is turned down, and by how much is printed.
+    If the mix would clip, it is turned down as a whole, and the gain is printed.
     """
     _separate(songs, options, "remix", vocals=vocals, instrumental=instrumental)
 
@@ -95,18 +95,16 @@ def practice(
     vocals: _Guide = MUTE,
     tempo: Annotated[
         float,
-        Option(metavar="SHARE", parser=tempo, help="For example 80%, or 0.8.", show_default="100%"),
+        Option(metavar="TEMPO", parser=tempo, help="For example 80%, or 0.8.", show_default="100%"),
     ] = 1.0,
     key: Annotated[
         float,
-        Option(
-            metavar="SEMITONES", parser=semitones, help="Up, or down if negative: -2, for example."
-        ),
+        Option(metavar="SEMITONES", parser=semitones, help="Up, or down if negative, such as -2."),
     ] = 0.0,
 ) -> None:
-    """Write each song without vocals, at another tempo or key.
+    """Write each song without vocals, at another tempo or key, to practise with.
 
-    To sing or play along with. Tempo and key need the extra: pip install 'songsplit[practice]'.
+    Tempo and key need an extra: pip install 'songsplit[practice]'.
     """
     _separate(songs, options, "practice", tempo=tempo, key=key, vocals=vocals)
 
@@ -121,7 +119,7 @@ def _separate(
     key: float = 0.0,
     **gains: float,
 ) -> None:
-    """Write stems, or a mix, of all songs that names stand for; the program fails if one does."""
+    """Write stems or a mix of all named songs; exit with an error if a song fails."""
     from songsplit.cli.batch import Batch
     from songsplit.cli.inputs import find_songs
     from songsplit.cli.plan import failure, without_results
@@ -140,7 +138,7 @@ def _separate(
 
 
 def _stream(names: Sequence[str], options: Options, stem: str) -> None:
-    """Write one stem of one song to standard output, while the song is still being read."""
+    """Write one stem of one song to standard output while the song is read."""
     from songsplit.audio import WavStream
     from songsplit.cli.inputs import STANDARD_INPUT, standard_input
 
@@ -149,11 +147,11 @@ def _stream(names: Sequence[str], options: Options, stem: str) -> None:
     about_sound = {name: getattr(options, name) for name in _ABOUT_SOUND}
     if options != replace(Options(), **about_sound):
         raise ConfigError(
-            "--stdout writes WAV of the song's rate and channels: leave options about files out"
+            "--stdout writes WAV with the song's rate and channels: leave out options for files"
         )
-    # The null device takes the place of a closed stream.
+    # main() replaces a closed stream by the null device.
     if sys.stdout.isatty() or getattr(sys.stdout, "name", None) == os.devnull:
-        raise OutputError("standard output is closed or a terminal: send it to a file or a program")
+        raise OutputError("standard output is closed or a terminal: redirect it to a file or pipe")
     separator = _load(options)
     _check_stem(stem, separator.targets)
     source = standard_input() if names[0] == STANDARD_INPUT else Path(names[0])
@@ -165,7 +163,7 @@ def _stream(names: Sequence[str], options: Options, stem: str) -> None:
 
 
 def _load(options: Options) -> Separator:
-    # Importing torch takes seconds, and what needs no model should not.
+    # Importing torch takes seconds, so it is imported only for a model.
     from songsplit.separator import Separator
 
     separator = Separator(options.model, options.device, quality=options.quality)
@@ -178,7 +176,7 @@ def _load(options: Options) -> Separator:
 def _request(
     options: Options, mix: Mix | None, load: Callable[[], Separator], stem: str | None
 ) -> Request:
-    """Check what can be checked before the work, and say what is wanted of every song."""
+    """Check options before the work, and return the request for every song."""
     from songsplit.audio import AUDIO_SUFFIXES, Stretcher
     from songsplit.cli.plan import Request
     from songsplit.naming import check_template
@@ -190,20 +188,20 @@ def _request(
         mix = Mix(stem, {other: MUTE for other in stems if other != stem})
     request = Request(options, stems, mix)
     if mix is not None and mix.is_stretched:
-        Stretcher(44100, 1, tempo=mix.tempo, key=mix.key)  # is it installed?
+        Stretcher(44100, 1, tempo=mix.tempo, key=mix.key)  # raises if the extra is missing
     if options.plot:
         from songsplit.pictures import SongPicture
 
-        SongPicture("", (), 44100)  # is what draws installed?
+        SongPicture("", (), 44100)  # raises if the extra is missing
     folder = options.output
     if folder.suffix.lower() in AUDIO_SUFFIXES and not folder.is_dir():
         raise ConfigError(
-            f"{folder} looks like a file: -o names the folder for results, and --format the kind "
-            f"of file: say -o {folder.with_suffix('')} --format {folder.suffix[1:]}"
+            f"{folder} looks like a file, but -o names the folder for results and --format their "
+            f"format: use -o {folder.with_suffix('')} --format {folder.suffix[1:]}"
         )
     holds_all = request.output.holds_all
     if mix is not None and holds_all:
-        raise ConfigError(f"{request.output.name} holds all stems: use another format for one file")
+        raise ConfigError(f"{request.output.name} holds all stems: use another format for a mix")
     check_template(request.template, several=mix is None and not holds_all)
     return request
 

@@ -1,1 +1,1 @@
-"""Songs to learn from and to be judged on: finding them and reading them."""
+"""Find and read songs for training and evaluation."""

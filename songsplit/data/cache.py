@@ -1,8 +1,8 @@
-"""Training audio, decoded once into a folder of memory-mapped arrays.
+"""A cache of training audio, decoded once into a folder of memory-mapped arrays.
 
-Each stem is a ``.npy`` file of 16-bit samples; a ``.json`` file for each song says how long and how
-loud its stems are. Both are named after a hash of the paths, sizes and times of modification of
-the song's files: what has changed is decoded anew.
+Each stem is a ``.npy`` file of 16-bit samples. A ``.json`` file for each song states the length and
+level of its stems. Both names are a hash of the paths, sizes and modification times of the song's
+files, so that changed files are decoded again.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from songsplit.errors import AudioFileError, DataError
 from songsplit.files import clear_stale_parts, output_errors, whole_file, write_json
 from songsplit.progress import track
 
-_FORMAT = 4  # version of the folder's layout and of how audio gets into it
+_FORMAT = 4  # version of the layout and of the decoding
 _INAUDIBLE = 1e-9  # peak below which a stem is stored as silence: -180 dB
 _MOST_JOBS = 8
-_THINNING = 8  # every so many samples are enough to compare two stems
-_OPEN_FILES = 128  # each mapped file holds a descriptor, of which systems grant 256 or 1024
+_THINNING = 8  # every eighth sample is enough to compare two stems
+_OPEN_FILES = 128  # each mapped file needs a descriptor; systems allow 256 or 1024
 
 
 @dataclass(frozen=True)
 class CachedStem:
     """One stem in the cache: a file of int16, shape (2, samples).
 
-    `scale` is the factor from 16-bit samples to full scale at 1, and 0 for a silent stem.
-    `activity` is the root mean square over both channels of each half second.
+    `scale` converts 16-bit samples to full scale at 1 and is 0 for a silent stem. `activity` is the
+    root mean square of both channels in each half second.
     """
 
     path: Path
@@ -48,11 +48,11 @@ class CachedStem:
     activity: list[float]
 
     def read_raw(self, start: int, samples: int) -> NDArray[np.int16]:
-        """Copy a part as it is stored, shape (2, n): it may end before `samples`."""
+        """Copy a part of the stored array, shape (2, n), where n may be less than `samples`."""
         return np.array(_map_file(self.path)[:, start : start + samples])
 
     def read(self) -> Audio:
-        """Read all of it at its level, float32 of shape (2, samples)."""
+        """Read the whole stem at its level, float32 of shape (2, samples)."""
         return self.read_raw(0, self.samples) * np.float32(self.scale)
 
 
@@ -65,7 +65,7 @@ class Clip:
 
     @property
     def samples(self) -> int:
-        """Length of its longest stem; silence follows the others."""
+        """Length of the longest stem; shorter stems are padded with silence."""
         return max(stem.samples for stem in self.stems.values())
 
     @property
@@ -80,11 +80,11 @@ def fill_cache(
     sample_rate: int,
     on_bad: OnBad = "skip",
 ) -> list[Clip]:
-    """Give the clips of songs, of which those that a folder does not hold are decoded into it.
+    """Return the clips of songs; songs that are missing in the folder are decoded into it.
 
-    If another process is filling the folder, this one waits for it. Songs that cannot be used
-    are left out with a warning, or with ``on_bad="stop"`` are a DataError; so is a source of which
-    none is left.
+    If another process is filling the folder, this process waits. Unusable songs are left out with a
+    warning, or raise a DataError with ``on_bad="stop"``. A source without usable songs raises a
+    DataError.
     """
     target = Path(folder).expanduser()
     with output_errors(target), _locked(target):
@@ -108,7 +108,7 @@ def fill_cache(
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Wait for others that fill a folder. A full one on a read-only disk needs no lock."""
+    """Lock a folder while it is filled. A filled folder on a read-only disk needs no lock."""
     lock = FileLock(folder / "lock")
     try:
         lock.acquire()
@@ -124,10 +124,10 @@ def _locked(folder: Path) -> Iterator[None]:
 def make_clips(
     songs: Sequence[Song], sample_rate: int, description: str, folder: Path | None = None
 ) -> list[Clip | Exception]:
-    """Decode songs, several at a time; what cannot be used gives its error.
+    """Decode songs in parallel; return a clip or an error for each.
 
-    They are decoded into a cache folder where it does not hold them yet, or nowhere to see
-    whether that is possible.
+    Songs that are not in the cache folder are decoded into it. Without a folder, songs are decoded
+    only to check them.
     """
 
     def make(song: Song) -> Clip | Exception:
@@ -138,13 +138,13 @@ def make_clips(
         except (AudioFileError, DataError) as error:
             return error
 
-    # Threads do: decoders and NumPy mostly work without the interpreter's lock.
+    # Threads are enough, because decoders and NumPy mostly release the GIL.
     with ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_JOBS)) as pool:
         return list(track(pool.map(make, songs), description, len(songs)))
 
 
 def _key(song: Song, sample_rate: int) -> str:
-    """Name a song after all that its decoded audio depends on."""
+    """Return a hash of everything that the decoded audio of a song depends on."""
     try:
         states = {str(part.path.absolute()): part.path.stat() for part in song.parts}
     except OSError as error:
@@ -159,7 +159,7 @@ def _key(song: Song, sample_rate: int) -> str:
 
 
 def _find(folder: Path, key: str) -> dict[str, CachedStem] | None:
-    """Return the stems of a song, if the folder holds all of them."""
+    """Return the stems of a song if the folder holds all of them."""
     try:
         held = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
         stems = {name: CachedStem(folder / f"{key}-{name}.npy", *held[name]) for name in held}
@@ -191,7 +191,7 @@ def _decode(song: Song, sample_rate: int, folder: Path | None, key: str) -> dict
 
 
 def _write_stem(path: Path, audio: Audio, scale: float) -> None:
-    """Write a stem with its peak as the largest 16-bit value."""
+    """Write a stem scaled so that its peak is the largest 16-bit value."""
     raw = np.zeros(audio.shape, np.int16)
     if scale:
         np.rint(audio / np.float32(scale), out=raw, casting="unsafe")

@@ -1,4 +1,4 @@
-"""The command ``songsplit data check``: a dry run of filling the cache."""
+"""The command ``songsplit data check``, a dry run of filling the cache."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from songsplit.data.cache import Clip
     from songsplit.data.songs import Song
 
-app = typer.Typer(help="Look after training data.", no_args_is_help=True)
+app = typer.Typer(help="Check training data.", no_args_is_help=True)
 
 _SAMPLE_RATE = 44100
 
 
 @dataclass(frozen=True)
 class Row:
-    """What was found out about a song or a file; `used` is None for a file that is not needed."""
+    """The result for a song or file; `used` is None for a file that is not needed."""
 
     name: str
     used: bool | None
@@ -39,20 +39,20 @@ def check(
         str | None,
         typer.Option(
             metavar="KIND",
-            help="What is in it: songs, vocals, instrumentals or musdb.",
-            show_default="musdb or songs, whichever is found",
+            help="Kind of data: songs, vocals, instrumentals or musdb.",
+            show_default="musdb or songs, as found",
         ),
     ] = None,
 ) -> None:
-    """Decode training data as a training would, without keeping anything.
+    """Decode training data as a training does, without keeping anything.
 
-    Shows which songs would be used, with which stems, and which would not, and why. The exit
-    status is 1 if none can be used.
+    The table shows which songs a training would use, with which stems, and why it would not use
+    the others. The exit status is 1 if no song can be used.
     """
     from rich.console import Console
 
     rows = check_folder(folder, kind)
-    # Wide enough for all columns also where the output goes to a file.
+    # Wide enough for all columns, also if the output goes to a file.
     console = Console() if sys.stdout.isatty() else Console(width=140)
     console.print(table(rows))
     if not any(row.used for row in rows):
@@ -60,12 +60,12 @@ def check(
 
 
 def check_folder(folder: Path, kind: str | None = None) -> list[Row]:
-    """Decode everything in a folder as training would, and say what would be used.
+    """Decode everything in a folder as training does, and return what it would use.
 
-    Without a kind, the folder is taken for MUSDB18 or for songs, whichever is found. A
-    ConfigError says that the kind is unknown, a DataError that nothing of it is there.
+    Without a kind, the folder is MUSDB18 or songs, as found. An unknown kind raises a ConfigError,
+    and a folder without data of that kind raises a DataError.
     """
-    # Slow to import, and --help should be quick.
+    # Slow imports would delay --help.
     from songsplit.data.cache import make_clips
     from songsplit.data.folders import require_songs
     from songsplit.data.songs import STEM_FILE_SUFFIX
@@ -106,7 +106,7 @@ def _row(song: Song, result: Clip | Exception) -> Row:
 
 
 def table(rows: list[Row]) -> Table:
-    """Lay out what was found."""
+    """Return the table of the results."""
     from rich.table import Table
     from rich.text import Text
 
@@ -118,7 +118,7 @@ def table(rows: list[Row]) -> Table:
         if row.seconds is not None:
             length = f"{int(row.seconds // 60)}:{row.seconds % 60:04.1f}"
             hours.update(dict.fromkeys(row.stems, row.seconds / 3600))
-        # As text, since names and remarks may hold brackets, which would be taken for markup.
+        # Text, because brackets in names and remarks would be parsed as markup.
         found.add_row(Text(row.name), used, ", ".join(row.stems), length, Text(row.remark))
     usable = sum(row.used is True for row in rows)
     songs = sum(row.used is not None for row in rows)

@@ -1,4 +1,4 @@
-"""Lightning data module: fills the cache, then gives batches and clips out of it."""
+"""Lightning data module that fills the cache and loads batches and clips from it."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ _PREFETCH = 4  # batches that each loader process keeps ready
 
 @dataclass(eq=False, repr=False)
 class StemDataModule(pl.LightningDataModule):
-    """Chunks to train on and clips to validate on, out of any number of sources.
+    """Training batches and validation clips from any number of sources.
 
     Parameters
     ----------
     sources : dict of str to SourceConfig
-        Where songs come from, by a name of your choice.
+        Sources of songs by a name of your choice.
     cache : str
-        Folder that everything is decoded into once.
+        Folder into which all audio is decoded once.
     chunk_samples : int
-        Length of a training example.
+        Length of a training example in samples.
     batch_size : int
         Examples per step and device.
     workers : int
-        Processes that prepare batches ahead, per device; 0 prepares them in between.
+        Loader processes per device; with 0, the training process loads batches itself.
     seed : int
-        Decides which chunks are drawn.
+        Seed of the choice of chunks.
     sampling : SamplingConfig
     on_bad : {"skip", "stop"}
-        Whether songs that cannot be used are named and left out, or end the training.
+        Whether unusable songs are left out with a warning or stop the training.
     read_samples : int or None
-        Samples to read for an example, more than ``chunk_samples`` where augmentation
-        shortens it. Set by ``train.py``.
+        Samples to read for an example, more than ``chunk_samples`` if augmentation may
+        shorten it. Set by ``train.py``.
     targets : tuple of str
-        What the network separates into. Set by ``train.py``.
+        Targets of the network. Set by ``train.py``.
     sample_rate : int
-        Rate in Hz that the network works at. Set by ``train.py``.
+        Sample rate of the network in Hz. Set by ``train.py``.
     """
 
     sources: dict[str, SourceConfig]
@@ -80,7 +80,7 @@ class StemDataModule(pl.LightningDataModule):
                 )
 
     def setup(self, stage: str = "fit") -> None:
-        """Find the songs and decode what the cache lacks, in one process; others wait for it."""
+        """Find the songs and fill the cache in one process, while the others wait."""
         if not self.clips:
             songs = [
                 song
@@ -90,7 +90,7 @@ class StemDataModule(pl.LightningDataModule):
             self.clips = fill_cache(songs, self.cache, self.sample_rate, self.on_bad)
 
     def train_batches(self) -> TrainingBatches:
-        """Batches for this rank, from the trainer's step on."""
+        """Return the batches of this rank, from the trainer's step on."""
         trainer = self.trainer
         rank, world_size = self._rank()
         return TrainingBatches(
@@ -109,7 +109,7 @@ class StemDataModule(pl.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Endless batches; a resumed run gets those that would have come next."""
+        """Return endless batches; a resumed run continues with the next batch."""
         return DataLoader(
             self.train_batches(),
             batch_size=None,
@@ -119,18 +119,18 @@ class StemDataModule(pl.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[WholeClip]:
-        """Clips for this rank to validate on, one at a time because their lengths differ."""
+        """Return the validation clips of this rank, one at a time because their lengths differ."""
         return DataLoader(ValidationClips(self.clips, self.targets, *self._rank()), batch_size=None)
 
     def transfer_batch_to_device(
         self, batch: Any, device: torch.device, dataloader_idx: int
     ) -> Any:
-        """Move the audio of a training batch; what decides about it is needed on the CPU."""
+        """Move the audio of a training batch; the other entries stay on the CPU."""
         moved = {name: batch[name] for name in ("parts", "scales") if name in batch}
         return batch | {name: x.to(device, non_blocking=True) for name, x in moved.items()}
 
     def provenance(self) -> Mapping[str, Mapping[str, Any]]:
-        """Say what the sources held, for the record that goes with the weights."""
+        """Return a description of the sources for the record in the weights file."""
         found = {}
         for name, source in self.sources.items():
             own = [clip for clip in self.clips if clip.song.source == name]

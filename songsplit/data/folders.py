@@ -1,8 +1,8 @@
-"""Songs in folders as people keep them: which files make a song, and which stem each file holds.
+"""Find songs in folders: group files into songs, and recognise the stem of each file.
 
-The name of a file tells its stem. A stem in brackets counts more than all other words. Without
-one, the words after the last separator tell the stem, and in the folder of a song any words, as
-long as they agree.
+The file name determines the stem. The name of a stem in brackets takes precedence over other
+words. Otherwise the words after the last separator decide or, in the folder of a song, any
+words that agree.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _EXPECTED = (
 _SINGING = ("vocals", "vocal", "vox", "vocs", "voc", "voice", "voices", "singing", "singer")
 _VOICES = ("lead", "main", "backing", "background", "back", "bg", "harmony", "double", "doubles")
 _WITHOUT = ("no", "non", "without", "minus", "off")
-# For each stem, groups of names. Of a song that has files of several groups, the first group
-# is the finished stem, and the others hold the same audio once more.
+# For each stem, groups of names. If a song has files of several groups, those of the first group
+# are used, because the others repeat the same audio.
 _NAMES: dict[str, list[str]] = {
     VOCALS: [
         "acapella, acapellas, acappella, accapella, a cappella, a capella, cappella",
@@ -83,13 +83,13 @@ _TABLE = {
     for rank, group in enumerate(groups)
     for phrase in group.split(", ")
 }
-# "No drums" says that a stem is missing, "no vocals" is an instrumental.
+# "No drums" means that a stem is missing, but "no vocals" is an instrumental.
 _MISSING = "missing"
 _TABLE = {(no, *phrase): (_MISSING, 0) for no, phrase in product(_WITHOUT, _TABLE)} | _TABLE
 _LONGEST = max(map(len, _TABLE))
 _WORD = re.compile(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+|\d+")  # LeadVox is two words
 _BRACKETS = re.compile(r"[(\[{]([^()\[\]{}]*)[)\]}]")
-# "Song - no_vocals", but not "I Said No_vocals": there, "no" belongs to the title.
+# Matches "Song - no_vocals", but not "I Said No_vocals", where "no" belongs to the title.
 _JOINED_WITHOUT = re.compile(
     rf"(?:^|(?<=_)|(?<=[-\u2013\u2014\d] ))(?:{'|'.join(_WITHOUT)})_", re.IGNORECASE
 )
@@ -98,7 +98,7 @@ _MARKS = " \t-_.,([{<|~\u2013\u2014"
 
 @dataclass(frozen=True)
 class Finding:
-    """A file or folder that is not used, and why; an error if this costs a whole song."""
+    """A file or folder that is not used, and why; an error if a whole song is lost."""
 
     path: Path
     text: str
@@ -107,7 +107,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class FolderScan:
-    """The songs in a folder, sorted by name, and what is not used, sorted by path."""
+    """The songs in a folder, sorted by name, and the unused files, sorted by path."""
 
     songs: list[Song]
     problems: list[Finding]
@@ -116,12 +116,12 @@ class FolderScan:
 def scan_folder(folder: Path, source: str) -> FolderScan:
     """Find the songs of a source at any depth of a folder.
 
-    A song is a folder with files named for stems, in which whatever names no stem belongs
-    to ``other``; or files of one folder called ``Song - vocals``, ``Song_(Drums)`` and so
-    on, with ``Song`` as their mixture; or a ``.stem.mp4`` file; or a folder of MoisesDB, which
-    holds ``data.json`` and a folder for each stem. Several files of one stem are summed. Of an
-    instrumental and separate stems, the separate stems are used only if drums, bass and other
-    are all there. A DataError says that there is no such folder.
+    A song is one of these: a folder with files named after stems, in which other files belong to
+    ``other``; files of one folder named ``Song - vocals``, ``Song_(Drums)`` and so on, with
+    ``Song`` as their mixture; a ``.stem.mp4`` file; or a folder of MoisesDB, which contains
+    ``data.json`` and a folder for each stem. Several files of one stem are summed. If a song has an
+    instrumental and separate stems, the separate stems are used only if drums, bass and other all
+    exist. A missing folder raises a DataError.
     """
     root, files, problems = files_below(folder)
     found: list[Song] = []
@@ -140,7 +140,7 @@ def scan_folder(folder: Path, source: str) -> FolderScan:
     for directory, together in by_folder.items():
         by_song |= _grouped(directory, together, problems)
     for path, named in by_song.items():
-        # The folder may itself be that of a song.
+        # The root folder may itself be the folder of a song.
         name = root.resolve().name if path == root else _relative(path, root)
         files_of = _chosen(named, problems)
         if VOCALS in files_of and len(files_of) > 1:
@@ -163,7 +163,7 @@ def scan_folder(folder: Path, source: str) -> FolderScan:
 
 
 def require_songs(folder: Path, scan: FolderScan) -> list[Song]:
-    """Return the songs of a scan; a DataError says what was expected if there are none."""
+    """Return the songs of a scan, or raise a DataError if there are none."""
     if not scan.songs:
         reason = "".join(f" (not used: {p.path}: {p.text})" for p in scan.problems[:1])
         raise DataError(f"{folder}: no songs found{reason}: expected {_EXPECTED}")
@@ -171,9 +171,9 @@ def require_songs(folder: Path, scan: FolderScan) -> list[Song]:
 
 
 def find_recordings(folder: Path, source: str, stem: str) -> FolderScan:
-    """Take every audio file below a folder for a recording of one stem alone.
+    """Return every audio file below a folder as a recording of one stem alone.
 
-    A DataError says that there is no such folder, or that it holds no audio files.
+    A folder that is missing or has no audio files raises a DataError.
     """
     root, files, problems = files_below(folder)
     if not files:
@@ -184,7 +184,7 @@ def find_recordings(folder: Path, source: str, stem: str) -> FolderScan:
     songs = []
     for file in files:
         if is_stem_file(file):
-            text = "not used, it holds all stems of a song: move it to a folder of songs"
+            text = "not used, holds all stems of a song: move it to a folder of songs"
             problems.append(Finding(file, text, "error"))
         else:
             parts = (AudioPart(file),)
@@ -193,7 +193,7 @@ def find_recordings(folder: Path, source: str, stem: str) -> FolderScan:
 
 
 def _stem_of_folder(folder: Path, root: Path) -> StemName | None:
-    """Tell the stem of a folder in a song of MoisesDB, which has a folder for each stem."""
+    """Return the stem of a folder in a song of MoisesDB, which has a folder for each stem."""
     song = folder.parent
     if folder == root or not (song / "data.json").is_file():
         return None
@@ -203,7 +203,7 @@ def _stem_of_folder(folder: Path, root: Path) -> StemName | None:
 def _grouped(
     directory: Path, files: Sequence[Path], problems: list[Finding]
 ) -> dict[Path, dict[Path, StemName]]:
-    """Sort the files of a folder into songs, by the path of each song."""
+    """Group the files of a folder into songs, by the path of each song."""
     at_end = {file: stem_at_end(file.stem) for file in files}
     titles = {tuple(plain_words(name.song)): name.song for name in at_end.values() if name}
     flat: dict[Path, dict[Path, StemName]] = defaultdict(dict)
@@ -217,13 +217,13 @@ def _grouped(
     of_song = directory.resolve().name
     in_folder = {f: name for f in files if (name := stem_in_folder(f.stem, of_song)) is not None}
     has_bare_stem = any(not name.song and at_end[file] for file, name in in_folder.items())
-    # A stray "mix.wav" among the files of many songs does not make them one song.
+    # A "mix.wav" beside the files of several songs does not make them one song.
     if has_bare_stem and sum(_is_complete(named) for named in flat.values()) < 2:
         flat = {directory: in_folder}
     for file in set(files).difference(*flat.values()):
         stems = stems_named(file.stem)
-        said = " and ".join(stems) if len(stems) > 1 else "not which stem of which song it is"
-        text = f"not used, its name says {said}: call it for example 'Song (Vocals)'"
+        said = f"names {' and '.join(stems)}" if len(stems) > 1 else "does not name song and stem"
+        text = f"not used, the file name {said}: rename it, for example to 'Song (Vocals)'"
         problems.append(Finding(file, text))
     return flat
 
@@ -234,14 +234,13 @@ def _is_complete(named: Mapping[Path, StemName]) -> bool:
 
 
 def _chosen(named: Mapping[Path, StemName], problems: list[Finding]) -> dict[str, list[Path]]:
-    """Decide which of a song's files are used for which stem."""
+    """Choose the files of a song for each stem."""
 
     def leave_out(files: Iterable[Path], used: Sequence[Path]) -> None:
         text = f"not used: {', '.join(file.name for file in used)} taken instead"
         problems.extend(Finding(file, text) for file in files)
 
-    # Of files that differ in their format alone, one is kept.
-    # WAV comes last in the alphabet, and is preferred to FLAC.
+    # Of files that differ only in format, keep one. In reverse order, WAV comes before FLAC.
     kept: dict[str, Path] = {}
     for file in sorted(named, key=lambda f: (f.suffix.lower() not in _LOSSY, f), reverse=True):
         if (twin := kept.setdefault(str(file.with_suffix("")).casefold(), file)) != file:
@@ -254,7 +253,7 @@ def _chosen(named: Mapping[Path, StemName], problems: list[Finding]) -> dict[str
             used = [file for file in files if named[file].rank == best]
             stems[stem] = used[:1] if stem == MIXTURE else used
             leave_out([f for f in files if f not in stems[stem]], stems[stem])
-    # An instrumental holds the same as its parts.
+    # An instrumental holds the same audio as its parts.
     parts = [stem for stem in BACKING_PARTS if stem in stems]
     if INSTRUMENTAL in stems:
         for stem in [INSTRUMENTAL] if len(parts) == len(BACKING_PARTS) else parts:
@@ -263,7 +262,7 @@ def _chosen(named: Mapping[Path, StemName], problems: list[Finding]) -> dict[str
 
 
 def files_below(folder: Path) -> tuple[Path, list[Path], list[Finding]]:
-    """Give the path of a folder, the audio files below it, and what of it cannot be read."""
+    """Return the path of a folder, the audio files below it, and the unreadable folders."""
     root = Path(folder).expanduser()
     if not root.is_dir():
         what = "this is a file" if root.exists() else "there is no such folder"
@@ -278,19 +277,19 @@ def files_below(folder: Path) -> tuple[Path, list[Path], list[Finding]]:
 
 
 def is_stem_file(file: Path) -> bool:
-    """Say whether a file is named as one that holds all stems of a song."""
+    """Return whether the name of a file is that of a stem file."""
     return file.name.lower().endswith(STEM_FILE_SUFFIX)
 
 
 def _relative(path: Path, root: Path) -> str:
-    """Write a path below the root the same way on every system."""
+    """Return a path relative to the root, the same on every system."""
     return unicodedata.normalize("NFC", path.relative_to(root).as_posix())
 
 
 class StemName(NamedTuple):
-    """What the name of a file says: its stem, and `song`, which stands before the stem.
+    """The parts of a file name: the stem, and `song`, the text before the stem.
 
-    Of one song's files for one stem, those of the lowest `rank` are used.
+    Of a song's files for the same stem, those with the lowest `rank` are used.
     """
 
     stem: str
@@ -299,11 +298,10 @@ class StemName(NamedTuple):
 
 
 def stem_at_end(text: str) -> StemName | None:
-    """Tell song and stem of ``Song A - Vocals``, ``song_a_drums 2`` or ``Song_(Bass)_v2``.
+    """Parse song and stem of ``Song A - Vocals``, ``song_a_drums 2`` or ``Song_(Bass)_v2``.
 
-    A stem in brackets counts more than all other words, and otherwise those after the last
-    separator. The result is None where they do not end with a stem, name two stems, or say
-    that a stem is missing (``no drums``).
+    A stem in brackets takes precedence over the words after the last separator. The result is None
+    if these do not end with a stem, name two stems, or state that a stem is missing (``no drums``).
     """
     text = unicodedata.normalize("NFC", text)
     if in_brackets := _bracketed(text):
@@ -321,11 +319,11 @@ def stem_at_end(text: str) -> StemName | None:
 
 
 def stem_in_folder(text: str, folder: str) -> StemName | None:
-    """Tell the stem of a file that lies in the folder of its song.
+    """Parse the stem of a file in the folder of its song.
 
-    A track number and the song's name at the start do not count. A name without any stem
-    is a part of ``other``; the name of the song alone is its mixture. The result is None
-    where the name has the words of two stems, or says that one is missing (``no drums``).
+    A track number and the song's name at the start are ignored. A file without the name of a stem
+    is part of ``other``; the name of the song alone is its mixture. The result is None if the name
+    has the words of two stems, or states that one is missing (``no drums``).
     """
     words, song = _without_number(plain_words(text)), _without_number(plain_words(folder))
     if _TABLE.get(tuple(song), (_MISSING, 0))[0] != _MISSING:
@@ -342,17 +340,17 @@ def stem_in_folder(text: str, folder: str) -> StemName | None:
 
 
 def stems_named(text: str) -> list[str]:
-    """Give all stems whose names are in a text, except the mixture, sorted."""
+    """Return all stems named in a text, except the mixture, sorted."""
     return sorted({match.stem for match in _stems_in(plain_words(text))} - {MIXTURE, _MISSING})
 
 
 def plain_words(text: str) -> list[str]:
-    """Split a name into words and numbers in small letters."""
+    """Split a name into words and numbers in lower case."""
     return [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFC", text))]
 
 
 class _Match(NamedTuple):
-    """A stem named by the words, or in brackets by the characters, from `start` to before `end`."""
+    """A stem and its place: the words, or in brackets the characters, from `start` to `end`."""
 
     stem: str
     rank: int
@@ -361,7 +359,7 @@ class _Match(NamedTuple):
 
 
 def _stems_in(words: Sequence[str]) -> list[_Match]:
-    """Find all names of stems among words in small letters, from the last to the first."""
+    """Find all names of stems among words in lower case, from the last to the first."""
     found, end = [], len(words)
     while end:
         for start in range(max(0, end - _LONGEST), end):
@@ -376,7 +374,7 @@ def _stems_in(words: Sequence[str]) -> list[_Match]:
 
 
 def _agreed(found: Sequence[_Match]) -> _Match | None:
-    """Give the first that is no mixture, as a "drum mix" is drums; None if stems differ."""
+    """Return the first match that is not a mixture ("drum mix" is drums); None if stems differ."""
     stems = {match.stem for match in found} - {MIXTURE}
     if len(stems) > 1 or _MISSING in stems:
         return None
@@ -384,7 +382,7 @@ def _agreed(found: Sequence[_Match]) -> _Match | None:
 
 
 def _bracketed(text: str) -> list[_Match]:
-    """Find brackets that hold the name of a stem and nothing else, from the last to the first."""
+    """Find brackets that contain only the name of a stem, from the last to the first."""
     found = []
     for match in _BRACKETS.finditer(text):
         known = _TABLE.get(tuple(word for word in plain_words(match[1]) if not word.isdigit()))
@@ -394,5 +392,5 @@ def _bracketed(text: str) -> list[_Match]:
 
 
 def _without_number(words: list[str]) -> list[str]:
-    """Drop a track number, unless it is all there is."""
+    """Drop a track number unless there are no other words."""
     return words[1:] if len(words) > 1 and words[0].isdigit() else words

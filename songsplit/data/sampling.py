@@ -1,7 +1,7 @@
-"""Batches of chunks to train on, drawn at random out of the cache.
+"""Batches of training chunks, drawn at random from the cache.
 
-Batch number ``n`` of a rank is a function of the seed, the rank and ``n`` alone. However many
-processes load the data, and wherever a run was stopped and resumed, batch ``n`` is the same.
+Batch number ``n`` of a rank depends only on the seed, the rank and ``n``, not on the number of
+loader processes or on where a run was stopped and resumed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from songsplit.data.songs import BACKING_PARTS, INSTRUMENTAL, OTHER, PART_NAMES,
 from songsplit.data.sources import SourceConfig
 from songsplit.errors import ConfigError, DataError
 
-_SILENCE = 6e-3  # root mean square, -44 dB, below which half a second of singing is none
+_SILENCE = 6e-3  # root mean square, -44 dB, below which half a second holds no singing
 _ACTIVITY_SECONDS = 0.5
 _ATTEMPTS = 4
 _FADE = 1024  # samples
@@ -32,15 +32,15 @@ _Chunks: TypeAlias = dict[int, tuple[Clip, str, int]]
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """Which stems are drawn together; every share is a probability.
+    """Settings of the choice of stems; every share is a probability.
 
     Attributes
     ----------
     same_song_share : float
-        Share of examples whose stems come from one song, at one time. In the others the
-        singer, and each part of the backing, comes from a song of its own.
+        Share of examples whose stems come from the same part of one song. In the others, the
+        singer and each part of the backing come from different songs.
     second_singer : float
-        Share of the other examples that get one more singer.
+        Share of the other examples that get a second singer.
     """
 
     same_song_share: float = 0.25
@@ -54,25 +54,25 @@ class SamplingConfig:
 
 
 class Batch(TypedDict):
-    """Chunks as they lie in the cache, to be mixed on the device that trains."""
+    """Chunks in the format of the cache, which the training device mixes."""
 
     parts: Tensor  # int16 (number present, 2, samples), in row-major order of `present`
-    scales: Tensor  # float32 (batch, slots), what to multiply the parts with
-    present: Tensor  # bool (batch, slots), which of PART_NAMES an example has
+    scales: Tensor  # float32 (batch, slots), factors of the parts
+    present: Tensor  # bool (batch, slots), whether an example has each of PART_NAMES
     same_song: Tensor  # bool (batch,)
     bandwidth: Tensor  # float32 (batch,) in Hz, possibly infinite
     samples: int  # length of the examples; parts may be longer
-    number: int  # counts batches from the beginning of the run
-    seed: int  # what everything random about this batch begins with
+    number: int  # counts batches from the start of the run
+    seed: int  # of all random choices for this batch
 
 
 @dataclass(eq=False, repr=False)
 class TrainingBatches(IterableDataset[Batch]):
     """Endless batches of chunks from the train split, from batch number `first` on.
 
-    If `targets` asks for parts of the backing, only songs that have them give backings. Chunks are
-    `read_samples` long, at least `samples`, the length of an example; `batch_size` is that of each
-    rank. A DataError says that no source with a weight above zero has what is needed.
+    If `targets` contains parts of the backing, backings come only from songs with these parts.
+    Chunks have `read_samples` samples, at least `samples`, the length of an example. `batch_size`
+    is per rank. A DataError is raised if no source with a weight above zero has the needed stems.
     """
 
     clips: Sequence[Clip]
@@ -110,7 +110,7 @@ class TrainingBatches(IterableDataset[Batch]):
             number += step
 
     def batch(self, number: int) -> Batch:
-        """Draw batch ``number``."""
+        """Return batch ``number``."""
         examples = list(self._examples(number))
         scales = np.zeros((self.batch_size, len(PART_NAMES)), np.float32)
         bandwidth = np.full(self.batch_size, np.inf, np.float32)
@@ -138,7 +138,7 @@ class TrainingBatches(IterableDataset[Batch]):
         }
 
     def describe(self, number: int) -> list[str]:
-        """Say which clips batch ``number`` is made of, one line for each example."""
+        """Return the clips of batch ``number`` as text, one line for each example."""
         return [
             ", ".join(
                 f"{PART_NAMES[slot]} of {clip.song.source}/{clip.song.name} from sample {start}"
@@ -148,7 +148,7 @@ class TrainingBatches(IterableDataset[Batch]):
         ]
 
     def _examples(self, number: int) -> Iterator[tuple[bool, _Chunks]]:
-        """Draw examples: whether all is of one song, and what each slot gets."""
+        """Draw examples: whether all stems are from one song, and the chunk of each slot."""
         first = (number * self.world_size + self.rank) * self.batch_size
         for index in range(first, first + self.batch_size):
             rng = np.random.default_rng([self.seed, index])
@@ -168,13 +168,13 @@ class TrainingBatches(IterableDataset[Batch]):
         for stem in first.backing:
             clip = first
             if stem != INSTRUMENTAL:
-                # Drums, bass and the rest may come from different songs of one source.
+                # Drums, bass and other may come from different songs of one source.
                 clip = self._backings.draw(rng, first.song.source, stem)
             chunks[_slot(stem)] = (clip, stem, self._start(rng, clip))
         return chunks
 
     def _voice(self, rng: np.random.Generator) -> tuple[Clip, str, int]:
-        """Draw a place in a song where there is singing, if that is soon found."""
+        """Draw a chunk with singing, if a few attempts find one."""
         clip = self._singers.draw(rng)
         activity = np.asarray(clip.stems[VOCALS].activity)
         block = _ACTIVITY_SECONDS * self.sample_rate
@@ -190,7 +190,7 @@ class TrainingBatches(IterableDataset[Batch]):
 
 
 class _Pool:
-    """Clips of several sources, drawn by the weight of the source."""
+    """Clips of several sources, drawn by the weights of the sources."""
 
     def __init__(
         self, what: str, sources: Mapping[str, SourceConfig], weight: str, clips: Sequence[Clip]
@@ -203,16 +203,16 @@ class _Pool:
             found = [clip for clip in clips if clip.song.source == name]
             if own and not found:
                 raise DataError(
-                    f"the source {name!r} has no clip for training with {what}: "
-                    f"take its {weight} out of the config"
+                    f"the source {name!r} has no training clip with {what}: "
+                    f"remove its {weight} from the config"
                 )
             if amount > 0 and found:
                 self.clips[name] = found
                 weights.append(amount)
         if not weights:
             raise DataError(
-                f"no clip for training has {what}: "
-                "add a source that has, or give it a weight above zero"
+                f"no training clip has {what}: "
+                "add a source with such clips, or give one a weight above zero"
             )
         self.sources = list(self.clips)
         self.shares = [amount / sum(weights) for amount in weights]
@@ -220,7 +220,7 @@ class _Pool:
     def draw(
         self, rng: np.random.Generator, source: str | None = None, stem: str | None = None
     ) -> Clip:
-        """Draw a clip, of one source and with one stem if these are given."""
+        """Draw a clip, optionally of one source and with one stem."""
         if source is None:
             source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
         clips = [clip for clip in self.clips[source] if stem is None or stem in clip.stems]
@@ -228,7 +228,7 @@ class _Pool:
 
 
 def _with_backing(clips: Sequence[Clip], targets: Sequence[str]) -> list[Clip]:
-    """Choose clips with a backing, in parts if there is a target for one of them."""
+    """Choose clips with a backing, which must be in parts if a target is one of them."""
     in_parts = not set(BACKING_PARTS).isdisjoint(targets)
     return [
         clip for clip in clips if clip.backing and not (in_parts and INSTRUMENTAL in clip.stems)
@@ -236,14 +236,14 @@ def _with_backing(clips: Sequence[Clip], targets: Sequence[str]) -> list[Clip]:
 
 
 def _fade_out(chunk: NDArray[np.int16]) -> None:
-    """Let a recording that ends within a chunk end softly, in place."""
+    """Fade out a recording that ends within a chunk, in place."""
     count = min(_FADE, chunk.shape[1])
     end = chunk[:, chunk.shape[1] - count :]
     end[:] = end * np.linspace(1, 0, count)
 
 
 def _seed(*numbers: int) -> int:
-    """Mix numbers into one that torch takes as a seed."""
+    """Combine numbers into one seed for torch."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
@@ -252,7 +252,7 @@ def _slot(stem: str) -> int:
 
 
 class WholeClip(TypedDict):
-    """A clip to validate on: its name, and stems of shape (targets, 2, samples)."""
+    """A validation clip: its name, and stems of shape (targets, 2, samples)."""
 
     name: str
     stems: NDArray[np.float32]
@@ -260,11 +260,11 @@ class WholeClip(TypedDict):
 
 @dataclass(eq=False, repr=False)
 class ValidationClips(IterableDataset[WholeClip]):
-    """The share of a rank in the clips of the valid split that have all of `targets`.
+    """The clips of one rank in the valid split that have all of `targets`.
 
-    Ranks wait for each other in each step: where clips are not enough for all, some get one of no
-    samples at the end. Lightning would count some clips twice for that, but leaves alone what can
-    only be iterated. A DataError says that no clip has the targets.
+    Ranks wait for each other in each step, so if the clips cannot be divided evenly, some ranks get
+    an empty clip at the end. Lightning would instead count some clips twice, but not in an iterable
+    dataset. A DataError is raised if no clip has the targets.
     """
 
     clips: Sequence[Clip]

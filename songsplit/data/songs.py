@@ -1,4 +1,4 @@
-"""What a song to train on is made of, and how its stems are decoded."""
+"""The files of a song for training or evaluation, and how its stems are decoded."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ OTHER = "other"
 BACKING_PARTS = ("drums", "bass", OTHER)
 
 PART_NAMES = (VOCALS, "second_singer", *BACKING_PARTS)
-"""What a training example is mixed from; an instrumental stands in the place of other."""
+"""The parts of a training example; an instrumental takes the slot of ``other``."""
 
 STEM_FILE_SUFFIX = ".stem.mp4"
 STEM_FILE_STREAMS = (MIXTURE, *BACKING_PARTS, VOCALS)
 """The order of the audio streams in a ``.stem.mp4`` file."""
 
-# What differs more was not exported from start to end, and may not even start together.
+# Stems with a larger difference in length may also start at different times.
 _LENGTH_TOLERANCE = 1.0  # seconds
-_SILENCE = 1e-6  # power in relation to that of the other stem
-_LOUDEST = 1e6  # beyond this peak, numbers are no audio, and might overflow when squared
+_SILENCE = 1e-6  # power relative to the other stem
+_LOUDEST = 1e6  # larger peaks are not audio, and their squares might overflow
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class AudioPart:
 
 @dataclass(frozen=True)
 class Song:
-    """The files of one recording, sorted into stems.
+    """The files of one recording, by stem.
 
     `name` is unique within its source. The parts of each stem are summed. The stems are
     ``vocals`` and either ``instrumental`` or any of ``drums``, ``bass`` and ``other``;
-    recordings of one stem alone have only ``vocals`` or only ``instrumental``. `bandwidth` is
-    the frequency in Hz above which the recording holds nothing.
+    recordings of one stem have only ``vocals`` or only ``instrumental``. `bandwidth` is the
+    highest frequency in Hz of the recording.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Song:
 
     @property
     def parts(self) -> list[AudioPart]:
-        """All that is read for the stems; the mixture only where it is needed for them."""
+        """All parts of the stems, and the mixture if the instrumental is computed from it."""
         found = [part for parts in self.stems.values() for part in parts]
         if self.subtracts and self.mixture is not None:
             found.append(self.mixture)
@@ -73,15 +73,15 @@ class Song:
 
     @property
     def subtracts(self) -> bool:
-        """Whether the instrumental is the mixture less the vocals."""
+        """Whether the instrumental is the mixture minus the vocals."""
         return self.mixture is not None and set(self.stems) == {VOCALS}
 
 
 def decode_stems(song: Song, sample_rate: int) -> Iterator[tuple[str, Audio]]:
-    """Decode the stems of a song one after the other, float32 of shape (2, samples).
+    """Decode the stems of a song one by one, float32 of shape (2, samples).
 
-    Mono is copied to both channels; of more than two channels the first two are kept. A
-    DataError or AudioFileError says which file cannot be used and why.
+    Mono is copied to both channels, and only the first two channels are kept. An unusable file
+    raises a DataError or AudioFileError that names it.
     """
     several = {part.path for part in song.parts if part.stream > 0}
     streams_of = cache(read_streams)
@@ -96,15 +96,15 @@ def decode_stems(song: Song, sample_rate: int) -> Iterator[tuple[str, Audio]]:
         audio = resample(audio[:2], rate, sample_rate)
         if not np.abs(audio).max(initial=0) <= _LOUDEST:
             raise DataError(
-                f"{part.path}: its level is not that of audio, with a peak beyond {_LOUDEST:g} "
-                "times full scale: export it again"
+                f"{part.path}: the peak is beyond {_LOUDEST:g} times full scale, so this is not "
+                "audio: export the file again"
             )
         seconds[part.path] = audio.shape[1] / sample_rate
         short, *_, long = sorted([part.path, *seconds], key=seconds.__getitem__)
         if seconds[long] - seconds[short] > _LENGTH_TOLERANCE:
             raise DataError(
                 f"{long} lasts {seconds[long]:.2f} s, but {short} {seconds[short]:.2f} s: export "
-                "them from start to end alike"
+                "all stems with the same start and end"
             )
         return np.broadcast_to(audio, (2, audio.shape[1]))
 
@@ -116,17 +116,17 @@ def decode_stems(song: Song, sample_rate: int) -> Iterator[tuple[str, Audio]]:
 
 
 def stream_of(part: AudioPart, streams: Sequence[Audio]) -> Audio:
-    """Choose the stream of a part; a DataError says that the file has no such stream."""
+    """Return the stream of a part, or raise a DataError if the file has no such stream."""
     if part.stream >= len(streams):
         raise DataError(
-            f"{part.path} holds {len(streams)} audio streams, though number "
+            f"{part.path} holds {len(streams)} audio streams, but stream "
             f"{part.stream + 1} is needed: copy or download the file again"
         )
     return streams[part.stream]
 
 
 def _sum(first: Audio, second: Audio) -> Audio:
-    """Add two signals, the shorter of which is padded with silence."""
+    """Add two signals; the shorter one is padded with silence."""
     shorter, longer = sorted((first, second), key=lambda audio: audio.shape[1])
     total = longer.copy()
     total[:, : shorter.shape[1]] += shorter
@@ -134,10 +134,10 @@ def _sum(first: Audio, second: Audio) -> Audio:
 
 
 def check_pair(stems: Mapping[str, Audio]) -> None:
-    """Raise DataError if vocals or all else are silent throughout, or one holds the other.
+    """Raise DataError if vocals or backing are silent, or one contains the other.
 
-    Singing and its backing hardly correlate (at most 0.1 in MUSDB18). A mixture correlates with
-    what it consists of, which it contains at about the same level.
+    Vocals and backing hardly correlate (at most 0.1 in MUSDB18). A mixture correlates with its
+    components, which it contains at about the same level.
     """
     samples = min(audio.shape[1] for audio in stems.values())
     vocals = stems[VOCALS][:, :samples]
@@ -148,7 +148,7 @@ def check_pair(stems: Mapping[str, Audio]) -> None:
     if powers[quiet] <= _SILENCE * powers[loud]:
         fault = f"the stem {quiet} is silent from start to end"
     elif inner > 0.2 * np.sqrt(powers[quiet] * powers[loud]) and inner > 0.5 * powers[quiet]:
-        fault = f"the stem {loud} holds the other one too, as the whole mixture does"
+        fault = f"the stem {loud} contains the other stem, like the mixture"
     else:
         return
     raise DataError(f"{fault}: name each file after the stem that it holds, or leave the song out")

@@ -1,8 +1,8 @@
-"""Where songs to train on come from: MUSDB18 and folders.
+"""Sources of training songs: MUSDB18 and folders.
 
-The songs of MUSDB18 are found and decoded as all others are, rather than by the `musdb` package,
-which needs the ffmpeg program even for WAV files and clips what exceeds full scale. Only the list
-of validation songs is taken from it, so that it stays the one that everybody else reports on.
+The songs of MUSDB18 are found and decoded like all others, not with the `musdb` package, which
+needs the ffmpeg program even for WAV files and clips samples beyond full scale. Only the list of
+validation songs comes from `musdb`, so that scores refer to the usual split.
 """
 
 from __future__ import annotations
@@ -34,36 +34,34 @@ SAMPLE_RATE = 44100  # of MUSDB18
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """A source of songs, and how often it is drawn from.
+    """A source of songs and its weights in the sampling.
 
     Attributes
     ----------
     kind : {"musdb", "songs", "vocals", "instrumentals"}
-        ``musdb`` is the folder of MUSDB18 or MUSDB18-HQ, of which the train subset is
-        used, with musdb's own validation songs. ``songs`` is a folder of songs, see
-        :func:`songsplit.data.folders.scan_folder`. ``vocals`` and ``instrumentals`` are
-        folders of recordings of the one or the other alone.
+        ``musdb`` is the folder of MUSDB18 or MUSDB18-HQ; its train subset is used, with the
+        validation songs of the musdb package. ``songs`` is a folder of songs, see
+        :func:`songsplit.data.folders.scan_folder`. ``vocals`` and ``instrumentals`` are folders of
+        recordings of only vocals or only instrumentals.
     path : str
-        The folder; ``~`` is the home folder.
+        The folder; ``~`` is your home folder.
     weight : float
-        How often it is drawn from, in relation to other sources; 0 for never.
+        How often the source is drawn from, relative to other sources; 0 is never.
     vocals_weight, backing_weight, same_song_weight : float or None
-        The same for singing, for backings, and for songs that are taken as they are;
-        `weight` by default.
+        The same for singing, for backings, and for unchanged songs; by default `weight`.
     valid_share : float
-        Share of the songs of a ``songs`` source that are set aside for validation, at
-        least 0 and below 1. A hash of its name decides for each song, so that adding one
-        never moves another, except that of two songs or more at least one is set aside
-        and one is not.
+        Share of the songs of a ``songs`` source for validation, at least 0 and below 1. A hash
+        of the name decides for each song, so that adding a song does not move others. Of two
+        songs or more, at least one is for validation and one for training.
     bandwidth : float or None
-        Frequency in Hz above which its recordings hold nothing.
+        Highest frequency in Hz of the recordings.
     licence : str
-        Terms of the recordings, to be recorded with the models trained on them.
+        Licence of the recordings, which is recorded with models trained on them.
 
     Raises
     ------
     ConfigError
-        If a value is impossible.
+        If a value is invalid.
     """
 
     kind: SourceKind
@@ -79,7 +77,7 @@ class SourceConfig:
     def __post_init__(self) -> None:
         if self.kind not in get_args(SourceKind):
             kinds = ", ".join(get_args(SourceKind))
-            raise ConfigError(f"source setting kind: {self.kind!r} is none of {kinds}")
+            raise ConfigError(f"source setting kind: {self.kind!r} is unknown: use {kinds}")
         for name in ("weight", "vocals_weight", "backing_weight", "same_song_weight"):
             weight = getattr(self, name)
             if weight is not None and not 0 <= weight < math.inf:
@@ -93,7 +91,7 @@ class SourceConfig:
 
 
 def scan_source(name: str, kind: SourceKind, folder: Path) -> FolderScan:
-    """Find what a folder holds of a kind; a DataError may say that there is nothing."""
+    """Find the data of a kind in a folder, or raise a DataError."""
     if kind == "songs":
         return scan_folder(folder, name)
     if kind == "musdb":
@@ -102,13 +100,12 @@ def scan_source(name: str, kind: SourceKind, folder: Path) -> FolderScan:
 
 
 def find_source(name: str, config: SourceConfig, on_bad: OnBad = "skip") -> list[Song]:
-    """Find the songs of a source, at least one; a DataError says that there are none.
+    """Find the songs of a source, or raise a DataError if there are none.
 
-    Songs that are incomplete are left out with a warning, or with ``on_bad="stop"`` are a
-    DataError.
+    Incomplete songs are left out with a warning, or raise a DataError with ``on_bad="stop"``.
     """
     if not config.path:
-        raise ConfigError(f"the source {name!r} has no path: say where its songs are")
+        raise ConfigError(f"the source {name!r} has no path: set path to the folder of its songs")
     path = Path(config.path).expanduser()
     scan = scan_source(name, config.kind, path)
     songs = require_songs(path, scan)
@@ -118,7 +115,7 @@ def find_source(name: str, config: SourceConfig, on_bad: OnBad = "skip") -> list
                 raise DataError(f"{problem.path}: {problem.text}")
         warnings.warn(
             f"{path}: {len(problems)} songs or files are left out, such as "
-            f"{problems[0].path}: {problems[0].text}. songsplit data check names them all",
+            f"{problems[0].path}: {problems[0].text}. songsplit data check lists all of them",
             stacklevel=2,
         )
     valid: Collection[str] = ()
@@ -131,16 +128,16 @@ def find_source(name: str, config: SourceConfig, on_bad: OnBad = "skip") -> list
 
 
 def scan_musdb(root: Path, source: str, subset: Subset) -> FolderScan:
-    """Find the songs of MUSDB18 or MUSDB18-HQ in a folder that holds ``train`` and ``test``.
+    """Find the songs of MUSDB18 or MUSDB18-HQ in a folder with ``train`` and ``test``.
 
-    A song that lacks a stem is among the problems. A DataError says that there is no such folder.
+    A song without all stems is among the problems. A missing folder raises a DataError.
     """
     folder = root.expanduser() / subset
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder: give the folder that holds 'train' and 'test'")
+        raise DataError(f"{folder}: no such folder: name the folder that holds 'train' and 'test'")
     scan = scan_folder(folder, source)
     whole = [song for song in scan.songs if {*song.stems} == {VOCALS, *BACKING_PARTS}]
-    text = "not used, MUSDB18 has vocals, drums, bass and other of it: unpack it again"
+    text = "not used, one of vocals, drums, bass and other is missing: unpack MUSDB18 again"
     lacking = [
         Finding(song.parts[0].path.parent, text, "error")
         for song in scan.songs
@@ -150,13 +147,12 @@ def scan_musdb(root: Path, source: str, subset: Subset) -> FolderScan:
 
 
 def validation_names() -> frozenset[str]:
-    """Names of the 14 train songs that the `musdb` package sets aside for validation."""
-    # Importing musdb would fail on a machine without the ffmpeg program, which reading
-    # its list does not need: find the package and open the file.
+    """Return the names of the 14 train songs that the `musdb` package uses for validation."""
+    # Importing musdb fails without the ffmpeg program, so read the list from its file.
     spec = importlib.util.find_spec("musdb")
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError("musdb", "eval")
-    # Comes with musdb.
+    # musdb depends on yaml.
     import yaml  # type: ignore[import-untyped, unused-ignore]
 
     path = Path(spec.submodule_search_locations[0]) / "configs" / "mus.yaml"

@@ -1,4 +1,4 @@
-"""Signal processing between samples and spectrograms; no files, no networks."""
+"""Signal processing of samples and spectrograms, without files or networks."""
 
 EDGE_BINS = 16
-"""Number of highest masked bins whose mean continues the mask upwards."""
+"""Number of highest masked bins whose mean is the mask of all bins above them."""

@@ -1,7 +1,7 @@
-"""From spectrograms to the network's input, and from its masks back to spectrograms.
+"""Compute the network's input from spectrograms, and apply its masks.
 
-The network works on frequency bands: groups of neighbouring bins, finest where voices have their
-harmonics.
+The network works on frequency bands, which are groups of neighbouring bins. They are narrowest
+where voices have their harmonics.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def pool_bands(powers: Tensor, bands: Bands) -> Tensor:
 
 
 def expand_bands(values: Tensor, bands: Bands) -> Tensor:
-    """Give every bin the value of its band: (..., bands, frames) to (..., bins, frames)."""
+    """Expand the values of bands (..., bands, frames) to bins (..., bins, frames)."""
     widths = [width for _, width in bands]
     counts = [size // width for size, width in zip(_sizes(bands), widths, strict=True)]
     parts = zip(torch.split(values, counts, dim=-2), widths, strict=True)
@@ -44,14 +44,14 @@ def _sizes(bands: Bands) -> list[int]:
 def input_powers(spectrogram: Tensor) -> Tensor:
     """Compute the squared magnitudes of left, right, mid and side.
 
-    From complex64 (batch, 2, bins, frames) to float32 (batch, 4, bins, frames). Mid is
-    (L + R) / 2 and side (L - R) / 2: they tell the network about the phase between the channels,
-    hence about what stands in the middle.
+    From complex64 (batch, 2, bins, frames) to float32 (batch, 4, bins, frames). Mid is (L + R) / 2
+    and side is (L - R) / 2. They show the network the phase between the channels, and so which
+    sources are in the centre.
     """
     real, imaginary = spectrogram.real, spectrogram.imag
     parts = [real.square().addcmul_(imaginary, imaginary)]
     for sign in (1, -1):
-        # Powers and their products would lose the precision of nearly equal or opposite channels.
+        # Add before squaring, which is exact for nearly equal or opposite channels.
         both = [torch.add(part[:, :1], part[:, 1:], alpha=sign) for part in (real, imaginary)]
         parts.append(both[0].square_().addcmul_(both[1], both[1]) / 4)
     return torch.cat(parts, dim=1)
@@ -59,15 +59,15 @@ def input_powers(spectrogram: Tensor) -> Tensor:
 
 def apply_masks(masks: Tensor, spectrogram: Tensor) -> Tensor:
     """Multiply a spectrogram (batch, channels, bins, frames) by masks (batch, n, ...)."""
-    # Real times complex would turn the masks into complex numbers first.
+    # A product with complex numbers would first convert the masks to complex.
     parts = torch.view_as_real(spectrogram).unsqueeze(1) * masks.unsqueeze(-1)
     return torch.view_as_complex(parts)
 
 
 def continue_masks(masks: Tensor, bins: int) -> Tensor:
-    """Extend masks (..., masked bins, frames) to all `bins` by the mean of their highest bins.
+    """Extend masks (..., masked bins, frames) to `bins` bins with the mean of the highest ones.
 
-    The highs of a voice then follow the voice instead of being cut off.
+    High frequencies of a voice thus follow the voice instead of being cut off.
     """
     missing = bins - masks.shape[-2]
     if missing == 0:
@@ -77,9 +77,9 @@ def continue_masks(masks: Tensor, bins: int) -> Tensor:
 
 
 def between_frames(values: Tensor, hop_length: int, samples: int) -> Tensor:
-    """Interpolate values of frames, shape (..., frames), for every sample: (..., samples).
+    """Interpolate values of frames (..., frames) linearly for every sample (..., samples).
 
-    There are ``1 + samples // hop_length`` frames, the first of them centred on sample 0.
+    There are ``1 + samples // hop_length`` frames, the first of which is centred on sample 0.
     """
     frames = values.shape[-1]
     padded = torch.cat([values, values[..., -1:]], dim=-1).reshape(1, -1, frames + 1)

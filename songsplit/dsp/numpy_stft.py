@@ -1,4 +1,4 @@
-"""Short-time Fourier transform and its inverse on arrays, for inference without PyTorch."""
+"""Short-time Fourier transform and its inverse on NumPy arrays, without PyTorch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _BLOCK = 64  # frames
 
 
 def spectrogram(samples: Samples, n_fft: int, hop_length: int) -> Spectrogram:
-    """Transform samples, shape (n,), into (frames, bins), as :class:`songsplit.dsp.stft.STFT`."""
+    """Transform samples (n,) into (frames, bins), as :class:`songsplit.dsp.stft.STFT` does."""
     padded, window = np.pad(samples, n_fft // 2), _window(n_fft)
     frames = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop_length]
-    # NumPy keeps single precision, which its type hints do not know.
+    # NumPy keeps single precision, but its type hints do not show that.
     spectra: NDArray[Any] = np.empty((len(frames), n_fft // 2 + 1), np.complex64)
     for block in blocks(len(frames)):
         np.fft.rfft(frames[block] * window, out=spectra[block])
@@ -27,7 +27,7 @@ def spectrogram(samples: Samples, n_fft: int, hop_length: int) -> Spectrogram:
 
 
 def inverse(spectra: Iterable[Spectrogram], n_fft: int, hop_length: int, samples: int) -> Samples:
-    """Transform blocks of frames, each (frames, bins), back into samples of the former number."""
+    """Transform blocks of frames, each (frames, bins), back into `samples` samples."""
     frames, start = 1 + samples // hop_length, n_fft // 2
     signal, window, done = _no_signal(frames, n_fft, hop_length), _window(n_fft), 0
     for block in spectra:
@@ -41,7 +41,7 @@ def inverse(spectra: Iterable[Spectrogram], n_fft: int, hop_length: int, samples
 
 
 def blocks(frames: int) -> list[slice]:
-    """Cut frames into blocks that fit into the cache of a processor."""
+    """Return slices of frames whose blocks fit into the cache of a processor."""
     return [slice(start, start + _BLOCK) for start in range(0, frames, _BLOCK)]
 
 
@@ -54,19 +54,19 @@ def _window(n_fft: int) -> Samples:
 
 @functools.lru_cache(4)
 def _weights(frames: int, n_fft: int, hop_length: int) -> Samples:
-    """Return what overlapping windows, squared, add up to at each sample."""
+    """Return the sum of the overlapping squared windows at each sample."""
     signal = _no_signal(frames, n_fft, hop_length)
     _overlap(signal, np.broadcast_to(np.square(_window(n_fft)), (frames, n_fft)))
     return signal.reshape(-1)
 
 
 def _no_signal(frames: int, n_fft: int, hop_length: int) -> Samples:
-    """Return silence in rows of a hop each, as many as overlapping frames reach."""
+    """Return zeros, one row for each hop, that hold all overlapping frames."""
     return np.zeros((frames - 1 + -(-n_fft // hop_length), hop_length), np.float32)
 
 
 def _overlap(signal: Samples, frames: Samples) -> None:
-    """Add frames, shape (frames, n), each a hop later than the one before, to rows of a hop."""
+    """Add frames (frames, n), each one hop after the last, to a signal in rows of one hop."""
     hop_length = signal.shape[1]
     for row, start in enumerate(range(0, frames.shape[1], hop_length)):
         part = frames[:, start : start + hop_length]

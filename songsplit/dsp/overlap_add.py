@@ -1,4 +1,4 @@
-"""Chunking of long signals with cross-fades whose weights add up to one."""
+"""Process long signals in overlapping chunks, with cross-fades whose weights add up to one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Samples = NDArray[np.float32]
 class ChunkPlan(NamedTuple):
     """How a signal is cut into overlapping chunks of `chunk` samples.
 
-    At either end of a chunk, `margin` samples only give context and are thrown away, except at
-    the ends of the signal. Over `fade` samples one chunk fades into the next. A chunk is at least
+    At either end of a chunk, `margin` samples are context only and are discarded, except at the
+    ends of the signal. Consecutive chunks are cross-faded over `fade` samples. A chunk is at least
     twice as long as its overlap.
     """
 
@@ -37,14 +37,13 @@ def overlap_add(
 ) -> Iterator[Samples]:
     """Process a signal chunk by chunk, with linear cross-fades between the chunks.
 
-    The signal comes in blocks (channels, n) of any length, and the result in blocks
-    (..., channels, n) that are as long together. `process` maps up to `group` chunks of one
-    length to as many results of that length. At most a group of chunks is held in memory, and
-    that is also the delay.
+    The signal arrives in blocks (channels, n) of any length. The results are blocks
+    (..., channels, n) of the same total length. `process` maps up to `group` chunks of equal length
+    to as many results of that length. Memory and delay are those of one group of chunks.
     """
-    # Ramp values lie strictly between 0 and 1, so no sample of the fade is wasted.
+    # The ramp lies strictly between 0 and 1, so that both chunks contribute to every sample.
     rise = (np.arange(1, plan.fade + 1, dtype=np.float32)) / np.float32(plan.fade + 1)
-    tail: Samples | None = None  # end of the last chunk, still to be faded out
+    tail: Samples | None = None  # end of the last chunk, not yet faded out
     for chunks, is_last in _grouped(blocks, plan, group):
         for chunk in process(chunks):
             if tail is not None:
@@ -58,14 +57,14 @@ def overlap_add(
 def _grouped(
     blocks: Iterable[Samples], plan: ChunkPlan, group: int
 ) -> Iterator[tuple[list[Samples], bool]]:
-    """Cut a signal into groups of overlapping chunks, the last one by itself."""
+    """Yield groups of overlapping chunks; the last chunk is a group of its own."""
     pending: list[Samples] = []
     held = 0
     for block in blocks:
         pending.append(block)
         held += block.shape[-1]
-        # The last chunk is recognised because a chunk is only given out when more samples are
-        # known to follow it.
+        # A chunk is only yielded when more samples have arrived after it, which shows that it is
+        # not the last one.
         while held > plan.chunk + (group - 1) * plan.hop:
             signal = np.concatenate(pending, axis=-1)
             yield _cut(signal, plan, group), False

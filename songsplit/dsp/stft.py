@@ -9,12 +9,12 @@ from torch import Tensor, nn
 class STFT(nn.Module):
     """STFT with a periodic Hann window, and its weighted overlap-add inverse.
 
-    The inverse is the least-squares one of Griffin and Lim (1984), "Signal estimation from
-    modified short-time Fourier transform". Everything is computed in float32, also under
-    autocast, because half precision has neither complex numbers nor the dynamic range of
-    music. Signals are padded with ``n_fft // 2`` zeros on both sides, so frame ``t`` is centred
-    on sample ``t * hop_length``. The hop is at most ``n_fft // 4``, so that the last samples of
-    a signal also lie well inside a window, and a signal of any length is reconstructed in full.
+    The inverse is the least-squares estimate of Griffin and Lim (1984), "Signal estimation from
+    modified short-time Fourier transform". Everything is computed in float32, even under autocast,
+    because half precision has neither complex numbers nor the dynamic range of music. Signals are
+    padded with ``n_fft // 2`` zeros on both sides, so frame ``t`` is centred on sample
+    ``t * hop_length``. The hop length is at most ``n_fft // 4``, so that the last samples of a
+    signal lie well inside a window and a signal of any length is reconstructed in full.
     """
 
     window: Tensor
@@ -23,7 +23,7 @@ class STFT(nn.Module):
         super().__init__()
         if n_fft < 2 or n_fft % 2 or not 0 < hop_length <= n_fft // 4:
             raise ValueError(
-                f"n_fft must be even, hop_length at most a quarter of it; not {n_fft}, {hop_length}"
+                f"n_fft must be even and hop_length at most n_fft / 4, not {n_fft} and {hop_length}"
             )
         self.n_fft = n_fft
         self.hop_length = hop_length
@@ -36,7 +36,7 @@ class STFT(nn.Module):
         return self.n_fft // 2 + 1
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Transform (..., samples), at least one sample, into complex64 (..., bins, frames)."""
+        """Transform at least one sample (..., samples) into complex64 (..., bins, frames)."""
         with torch.autocast(samples.device.type, enabled=False):
             spectrogram = torch.stft(
                 samples.float().reshape(-1, samples.shape[-1]),
@@ -50,7 +50,7 @@ class STFT(nn.Module):
         return spectrogram.reshape(*samples.shape[:-1], *spectrogram.shape[-2:])
 
     def inverse(self, spectrogram: Tensor, samples: int) -> Tensor:
-        """Transform (..., bins, frames) back into float32 of the former length (..., samples)."""
+        """Transform (..., bins, frames) back into float32 (..., samples)."""
         with torch.autocast(spectrogram.device.type, enabled=False):
             signal = torch.istft(
                 spectrogram.reshape(-1, *spectrogram.shape[-2:]),

@@ -1,4 +1,4 @@
-"""Signals spread over another number of samples."""
+"""Resample signals to another length, which changes their speed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ Samples = NDArray[np.float32]
 
 
 def resample_to(samples: Samples, length: int) -> Samples:
-    """Spread a signal over another number of samples, which changes pitch and tempo.
+    """Resample a signal to another number of samples, which changes pitch and tempo.
 
     From (..., n) to float32 (..., length), both at least one sample. The result has the same
-    Fourier series up to the lower of the two Nyquist frequencies; there and back gives the same
-    signal, except for what lies above that. The signal is taken as periodic: fade or pad its
-    ends, or throw away what comes from there.
+    Fourier series up to the lower of the two Nyquist frequencies, so a round trip loses only the
+    frequencies above it. The signal is treated as periodic: fade or pad its ends, or discard the
+    ends of the result.
     """
     given = samples.shape[-1]
-    # At the lower Nyquist frequency itself, phase is lost: leave that line out.
+    # Phase is lost at the lower Nyquist frequency itself, so that bin is left out.
     kept = np.fft.rfft(samples)[..., : (min(given, length) + 1) // 2]
     return cast("Samples", np.fft.irfft(kept, n=length) * np.float32(length / given))
 
@@ -27,8 +27,8 @@ def resample_to(samples: Samples, length: int) -> Samples:
 class Interpolator:
     """Linear interpolation of a slow signal, such as a gain, at another rate.
 
-    Unlike a resampling filter it has no delay and does not ring, and the last sample is repeated
-    beyond the end; so a gain of one stays one everywhere. It is not meant for sound.
+    Unlike a resampling filter, it has no delay and does not ring, and it repeats the last sample
+    beyond the end. A gain of one thus stays one everywhere. It is not suitable for audio.
     """
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
@@ -38,13 +38,13 @@ class Interpolator:
         self._given = 0
 
     def push(self, block: Samples) -> None:
-        """Append a block, shape (..., n), n >= 1."""
+        """Append a block (..., n) with n >= 1."""
         self._held = block if self._held is None else np.concatenate([self._held, block], axis=-1)
 
     def read(self, count: int) -> Samples:
-        """Return the next samples, shape (..., count); push at least one block before."""
+        """Return the next samples (..., count); push at least one block before."""
         assert self._held is not None
-        # Integers: positions in hours of audio do not fit floating point.
+        # Floating point is too coarse for positions in hours of audio.
         numbers = (self._given + np.arange(count, dtype=np.int64)) * self._from
         last = self._held.shape[-1] - 1
         index = numbers // self._to - self._start

@@ -1,8 +1,8 @@
-"""How close separated songs come to the true vocals and accompaniment.
+"""Scores of separated songs against the true vocals and accompaniment.
 
-Data flows one way: `references` finds songs with their true stems, `systems` gives estimates of
-them, `track_scores` scores a song by means of `bss_eval`, and `summary` sums songs up, shows them
-and compares systems. `program` is the program ``evaluate.py``, and `report` writes its page.
+Data flows one way: `references` finds songs with their true stems, `systems` gives estimates of the
+stems, `track_scores` scores a song with `bss_eval`, and `summary` summarises songs and compares
+systems. `program` is the program ``evaluate.py``, and `report` writes its HTML report.
 """
 
 from songsplit.evaluation.bss_eval import ReferenceStatistics, frame_sdr, si_sdr, usdr

@@ -1,9 +1,9 @@
-"""The program ``evaluate.py``: scores a model or separated stems, or compares two results.
+"""The program ``evaluate.py``, which scores a model or separated stems, or compares two results.
 
-The scores of each song are a JSON file in the format of museval 0.4.1 (``musdb.schema.json``,
-with more keys beside its own), so that museval's own tools can read a folder of them:
-``museval.EvalStore().add_eval_dir("<output>/<system>")``. A file also holds all that its scores
-depend on; a song whose file was written under the same conditions is not scored again.
+The scores of each song are a JSON file in the format of museval 0.4.1 (``musdb.schema.json`` with
+additional keys), so that museval's tools can read a folder of them:
+``museval.EvalStore().add_eval_dir("<output>/<system>")``. A file also records all conditions of its
+scores; a song with a file of the same conditions is not scored again.
 """
 
 from __future__ import annotations
@@ -48,18 +48,18 @@ from songsplit.inference import QUALITIES
 from songsplit.models.weights import DEFAULT_MODEL
 from songsplit.progress import track
 
-# Errors of one song. The others are scored all the same.
+# Errors of a song that do not stop the scoring of other songs.
 _SONG_ERRORS = (AudioFileError, AudioInputError, DataError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; the status is 1 after an error or if a song could not be scored."""
-    # Songs may have names that the terminal's encoding cannot show.
+    """Run the program; return 1 after an error or if a song could not be scored."""
+    # Names of songs may contain characters that the terminal's encoding lacks.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     options = _options(arguments)
-    # Wide enough for all columns also where the output goes to a file.
+    # Wide enough for all columns, also if the output goes to a file.
     console = Console() if sys.stdout.isatty() else Console(width=120)
     try:
         if options.compare:
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SongsplitError as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on from here", 130)
+        return _fail("interrupted; run the same command again to continue", 130)
 
 
 def _fail(text: str, status: int) -> int:
@@ -82,7 +82,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
     if options.backend == "museval":
         load_museval()
     if not options.no_report:
-        from songsplit.evaluation.report import write_report  # matplotlib is slow to import
+        from songsplit.evaluation.report import write_report  # matplotlib imports slowly
     songs, label, data = _songs(options)
     if options.estimates:
         candidate = estimates_system(options.estimates)
@@ -91,17 +91,18 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
     names = [candidate.name, *(yardstick.name for yardstick in yardsticks(TWO_TARGETS))]
     if candidate.name in names[1:]:
         raise ConfigError(
-            f"{candidate.name!r} is the name of a yardstick: give the model or folder another name"
+            f"{candidate.name!r} is the name of a reference system: rename the model or folder"
         )
     output: Path = options.output or Path("runs", "evaluation", f"{candidate.name}-{label}")
     with suppress(OSError, ValueError, AttributeError):
         old = json.loads((output / "summary.json").read_text(encoding="utf-8"))
         if any(old.get(key) != value for key, value in candidate.about.items()):
             sys.stderr.write(
-                f"warning: {output} holds the scores of another system or model, which are "
-                "replaced: --output keeps both\n"
+                f"warning: {output} holds scores of another system or model, which are replaced; "
+                "choose another --output to keep both\n"
             )
-    # All models share the scores of the yardsticks. Songs of two data sets may have the same name.
+    # All models share the scores of the yardsticks. Each data set has its own, because songs of
+    # two data sets may have the same name.
     shared = output.absolute().parent / f"yardsticks-{label}"
     results: dict[str, dict[str, TrackScores]] = {name: {} for name in names}
     digests: dict[str, str] = {}
@@ -130,15 +131,15 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
     failed = [song for song in songs if not all(r[song.name].frames for r in results.values())]
     if failed:
         return _fail(
-            f"{len(failed)} of {len(songs)} songs could not be scored in full: see the remarks "
-            "above, mend them and start again",
+            f"{len(failed)} of {len(songs)} songs could not be scored completely: see the remarks "
+            "above, fix these songs and run the command again",
             1,
         )
     return 0
 
 
 def _songs(options: argparse.Namespace) -> tuple[list[ReferenceSong], str, dict[str, Any]]:
-    """Give the songs, a name for folders of their scores, and what is recorded of them."""
+    """Return the songs, a name for folders of their scores, and a description of the data."""
     if options.musdb:
         subset: Subset = options.subset
         split = options.split
@@ -151,7 +152,7 @@ def _songs(options: argparse.Namespace) -> tuple[list[ReferenceSong], str, dict[
     for finding in passed_over:
         sys.stderr.write(f"warning: {finding.path}: {finding.text}\n")
     folder = options.references.expanduser().resolve()
-    # The names of folders, such as "songs", may be alike.
+    # Several folders may have the same name, such as "songs".
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:6]
     return songs, f"{folder.name[:50]}-{digest}", {"name": folder.name, "songs": len(songs)}
 
@@ -159,7 +160,7 @@ def _songs(options: argparse.Namespace) -> tuple[list[ReferenceSong], str, dict[
 def _score_song(
     song: ReferenceSong, candidate: System, output: Path, shared: Path, backend: Backend
 ) -> Iterator[tuple[str, TrackScores]]:
-    """Load the scores of all systems on a song, or score and store those that are missing."""
+    """Load the scores of all systems on a song, or compute and store missing scores."""
     audio = cache(song.read)
     scorer = cache(lambda: TrackScorer(audio().references, audio().sample_rate, backend=backend))
 
@@ -172,14 +173,14 @@ def _score_song(
                 return known
             scores = scorer().score(system.estimates(song, audio()))
         except _SONG_ERRORS:
-            # museval's tools would count the scores of an earlier run.
+            # museval's tools would otherwise read the scores of an earlier run.
             with output_errors(path):
                 path.unlink(missing_ok=True)
             raise
         remarks = filter(None, (settings.get("remark"), scores.remark))
         scores = replace(scores, remark="; ".join(remarks))
         store_scores(path, scores, settings)
-        # A later run reads the same digits.
+        # Return the rounded scores, as a later run reads them.
         return load_scores(path, settings) or scores
 
     judged = scores_of(candidate, output)
@@ -190,7 +191,7 @@ def _score_song(
 
 
 def store_scores(path: Path, scores: TrackScores, settings: Mapping[str, Any]) -> None:
-    """Write scores, rounded to 5 decimals and with NaN for infinite as museval does."""
+    """Write scores with 5 decimals, and with NaN for infinite scores, as in museval."""
     targets = [
         {
             "name": target,
@@ -211,7 +212,7 @@ def store_scores(path: Path, scores: TrackScores, settings: Mapping[str, Any]) -
     }
     content = {
         "targets": targets,
-        # The version whose format this is; what made the scores is in the settings.
+        # The version of the format; `settings` record which program computed the scores.
         "museval_version": "0.4.1",
         "settings": dict(settings),
         "remark": scores.remark,
@@ -221,7 +222,7 @@ def store_scores(path: Path, scores: TrackScores, settings: Mapping[str, Any]) -
 
 
 def load_scores(path: Path, settings: Mapping[str, Any]) -> TrackScores | None:
-    """Read what `store_scores` wrote; None if it is missing, damaged or of other settings."""
+    """Read a file of `store_scores`; None if it is missing, damaged or of other settings."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["settings"] == settings:
@@ -245,13 +246,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     given = [name for name, value in vars(options).items() if value != parser.get_default(name)]
     if options.compare and len(given) > 1:
-        parser.error("no other option goes with --compare")
+        parser.error("--compare takes no other options")
     if options.references and {"subset", "split"} & {*given}:
-        parser.error("--subset and --split go with --musdb, not with --references")
+        parser.error("--subset and --split need --musdb instead of --references")
     if options.split and options.subset != "train":
-        parser.error(f"--split {options.split} is a part of the train songs: add --subset train")
+        parser.error(f"--split {options.split} is part of the train songs: add --subset train")
     if options.estimates and {"device", "quality"} & {*given}:
-        parser.error("--device and --quality go with --model, not with --estimates")
+        parser.error("--device and --quality need --model instead of --estimates")
     return options
 
 
@@ -259,47 +260,47 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evaluate.py",
         description=(
-            "Score vocals and accompaniment (and drums, bass and other, where they are separated) "
-            "by SDR, ISR, SIR and SAR as museval does, and by uSDR and SI-SDR of whole songs, in "
-            "dB. Floor and ceilings are scored too: the mixture, the ideal ratio mask and the "
-            "multichannel Wiener filter."
+            "Score vocals and accompaniment (and drums, bass and other, if they are separated) in "
+            "dB: SDR, ISR, SIR and SAR as in museval, and uSDR and SI-SDR of whole songs. The "
+            "mixture, the ideal ratio mask and the multichannel Wiener filter are scored as "
+            "reference points."
         ),
         epilog=(
-            "Songs that were scored under the same conditions before are skipped. Test songs are "
-            "for the final score: choose between models with --subset train --split valid."
+            "Songs already scored under the same conditions are skipped. Use test songs only for "
+            "the final score; choose between models with --subset train --split valid."
         ),
     )
     add = parser.add_argument
     task = parser.add_mutually_exclusive_group(required=True)
-    text = "the folder that holds train and test of MUSDB18 or MUSDB18-HQ"
+    text = "folder of MUSDB18 or MUSDB18-HQ, which holds train and test"
     task.add_argument("--musdb", type=Path, metavar="DIR", help=text)
-    text = "songs of your own: a folder for each, with vocals and instrumental, or four stems"
+    text = "your own songs: a folder for each, with vocals and instrumental, or four stems"
     task.add_argument("--references", type=Path, metavar="DIR", help=text)
-    text = "say how much better B is than A, song by song: two folders of scores"
+    text = "compare B with A song by song: two folders of scores"
     task.add_argument("--compare", type=Path, nargs=2, metavar=("A", "B"), help=text)
 
     system = parser.add_mutually_exclusive_group()
-    text = "a model that comes with songsplit, or a file (default: default)"
+    text = "name of a model that comes with songsplit, or a file (default: default)"
     system.add_argument("--model", metavar="NAME_OR_PATH", default=DEFAULT_MODEL, help=text)
     text = (
-        "stems that any system has made: a folder for each song, named like the song, or files "
-        "such as 'Song - vocals.wav'"
+        "stems from any system: a folder for each song, named like the song, or files such as "
+        "'Song - vocals.wav'"
     )
     system.add_argument("--estimates", type=Path, metavar="DIR", help=text)
 
-    text = "setting of the model (default: balanced)"
+    text = "quality setting of the model (default: balanced)"
     add("--quality", choices=QUALITIES, default="balanced", help=text)
     text = "songs of MUSDB18 to score (default: test)"
     add("--subset", choices=("train", "test"), default="test", help=text)
     text = "part of the train songs: musdb's 14 validation songs, or the others (default: all)"
     add("--split", choices=("train", "valid"), help=text)
     text = (
-        "what computes SDR, ISR, SIR and SAR; museval gives the same numbers, is slower and needs "
-        "the program ffmpeg (default: songsplit)"
+        "package that computes SDR, ISR, SIR and SAR; museval gives the same numbers, is slower "
+        "and needs the program ffmpeg (default: songsplit)"
     )
     add("--backend", choices=("songsplit", "museval"), default="songsplit", help=text)
-    add("--device", help="where the model runs: cpu, cuda, mps, ... (default: the fastest)")
+    add("--device", help="device of the model: cpu, cuda, mps, ... (default: the fastest)")
     text = "folder for scores and report (default: runs/evaluation/MODEL-DATA)"
     add("--output", type=Path, metavar="DIR", help=text)
-    add("--no-report", action="store_true", help="leave out the HTML report and its figures")
+    add("--no-report", action="store_true", help="write no HTML report and figures")
     return parser

@@ -1,4 +1,4 @@
-"""Filters that bring reference signals closest to others: the projections of BSS Eval."""
+"""Least-squares filters between signals: the projections of BSS Eval."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ Spectra: TypeAlias = NDArray[np.complex128]
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-# A power of two times small primes, for which transforms are quick, and small enough for a
-# handful of spectra to stay in the processor's cache.
+# A product of small primes, for which transforms are fast, and small enough for several spectra
+# to fit into the processor's cache.
 _N_FFT = 46080
 EPS = float(np.finfo(np.float64).eps)
 
 
 def filtered_sum(sources: Spectra, filters: Spectra) -> Spectra:
-    """Filter sources and add them up; both have the shape (signals, bins)."""
+    """Filter sources and add them up; both have shape (signals, bins)."""
     mixed: Spectra = sources[0] * filters[0]
     for source, response in zip(sources[1:], filters[1:], strict=True):
         mixed += source * response
@@ -39,27 +39,27 @@ def filtered_sum(sources: Spectra, filters: Spectra) -> Spectra:
 
 
 def spectral_energy(spectrum: Spectra) -> float:
-    """Energy in the time domain by Parseval's theorem."""
-    # All bins but the first and the last stand for two of the full spectrum. Not np.vdot,
-    # which brings threads of its own.
+    """Return the energy in the time domain by Parseval's theorem."""
+    # All bins but the first and last represent two bins of the full spectrum. np.vdot would
+    # start its own threads.
     values = spectrum.view(np.float64)
     ends = np.square(values[[0, 1, -2, -1]]).sum()
     return float(2 * np.einsum("i,i->", values, values) - ends)
 
 
 def spectra(signals: Samples, n_fft: int) -> Spectra:
-    """Transform signals, shape (..., samples), padded with zeros, in double precision."""
+    """Transform zero-padded signals (..., samples) in double precision."""
     spectrum: Spectra = fft.rfft(signals.astype(np.float64, copy=False), n_fft)
     return spectrum
 
 
 def even_fast_length(samples: int) -> int:
-    """Smallest even length from `samples` up for which transforms are quick."""
+    """Return the smallest even length of at least `samples` with fast transforms."""
     return 2 * int(fft.next_fast_len((samples + 1) // 2, real=True))
 
 
 def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> list[_Result]:
-    """Apply a function to each item, in as many threads as PyTorch has been given."""
+    """Apply a function to each item, in as many threads as PyTorch uses."""
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         return list(pool.map(function, items))
 
@@ -67,8 +67,8 @@ def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> 
 def lagged_products(first: Samples, second: Samples, lags: int) -> Floats:
     """Correlate signals: ``c[i, j, lag] = sum over t of first[i, t] second[j, t + lag]``."""
     samples = first.shape[1]
-    # A block is correlated with one that is longer by the largest lag: what the circular
-    # correlation wraps round falls on lags that are not wanted.
+    # A block is correlated with a block that is longer by the largest lag, so that circular
+    # wrap-around affects only lags that are discarded.
     n_fft = min(_N_FFT, even_fast_length(samples + lags))
     block = n_fft - lags + 1
 
@@ -89,20 +89,19 @@ def lagged_products(first: Samples, second: Samples, lags: int) -> Floats:
 
 
 class NormalEquations:
-    """Equations for the filters that bring signals, filtered and summed, closest to others."""
+    """Normal equations of the least-squares filters from signals to other signals."""
 
     def __init__(self, products: Floats) -> None:
-        # Correlations of the signals with each other.
+        # `products` are the correlations of the signals with each other.
         signals, _, taps = products.shape
-        # Row (i, a) and column (j, b) meet at lag a - b. Negative lags of a pair are the
-        # positive ones of the pair turned round.
+        # Row (i, a) and column (j, b) have lag a - b. Negative lags of a pair are the positive
+        # lags of the reversed pair.
         lags = np.concatenate([products[:, :, :0:-1], products.swapaxes(0, 1)], axis=2)
         blocks = np.lib.stride_tricks.sliding_window_view(lags, taps, axis=2)[:, :, ::-1]
         matrix = blocks.transpose(0, 2, 1, 3).copy().reshape(signals * taps, signals * taps)
-        # As in museval. It matters for channels that are zero throughout.
+        # As in museval; it matters for channels of zeros.
         matrix.flat[:: len(matrix) + 1] += EPS
-        # Signals may differ in level as music and rounding errors do: of equal level, neither
-        # is taken for a rounding error.
+        # Normalise the levels, so that a quiet signal is not treated as a rounding error.
         self._scale = 1 / np.sqrt(matrix.diagonal())
         matrix *= self._scale
         matrix *= self._scale[:, np.newaxis]
@@ -111,17 +110,17 @@ class NormalEquations:
 
     @property
     def rank(self) -> int:
-        """How many delayed signals there are that are not sums of others."""
+        """Number of linearly independent delayed signals."""
         return len(self._factor)
 
     @property
     def reciprocal_condition(self) -> float:
-        """Estimate of the reciprocal condition number, signals brought to equal level."""
+        """Estimate of the reciprocal condition number for signals of equal level."""
         value, _ = linalg.lapack.dpocon(self._factor, self._norm, uplo="L")
         return float(value)
 
     def solve(self, products: Floats) -> Floats:
-        """Find filters from correlations with outputs, both (signals, outputs, taps)."""
+        """Return filters for correlations with outputs, both (signals, outputs, taps)."""
         signals, outputs, taps = products.shape
         scale = self._scale[:, np.newaxis]
         right = np.moveaxis(products, 1, 2).reshape(signals * taps, outputs) * scale
@@ -132,7 +131,7 @@ class NormalEquations:
 
 
 def _factorised(matrix: Floats) -> tuple[Floats, NDArray[np.intp] | slice]:
-    """Give the lower Cholesky factor of a matrix with a diagonal of ones, and its rows."""
+    """Return the lower Cholesky factor of a matrix with unit diagonal, and its rows."""
     rounding = len(matrix) * EPS
     try:
         factor: Floats = linalg.cholesky(matrix, lower=True, check_finite=False)
@@ -140,8 +139,8 @@ def _factorised(matrix: Floats) -> tuple[Floats, NDArray[np.intp] | slice]:
             return factor, slice(None)
     except linalg.LinAlgError:
         pass
-    # Some rows depend on others, as with vocals in mono on both channels. The projection is
-    # the same whichever of them are left out. A pseudo-inverse would cut off the weakest
-    # frequencies too.
+    # Some rows depend on others, as for mono vocals on both channels. The projection does not
+    # depend on which of them are left out. A pseudo-inverse would also remove the weakest
+    # frequencies.
     factor, order, rank, _ = linalg.lapack.dpstrf(matrix, tol=rounding, lower=1)
     return factor[:rank, :rank], order[:rank].astype(np.intp) - 1

@@ -1,4 +1,4 @@
-"""Songs to score on: their mixture, and the true stems to compare with."""
+"""Reference songs: their mixtures and true stems."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from songsplit.naming import shortened
 
 Estimates: TypeAlias = dict[str, Samples]
 
-_LONGEST_NAME = 200  # bytes of a file's name, of which systems allow 255, extensions included
+_LONGEST_NAME = 200  # bytes of a file name; systems allow 255 with extension
 
 
 @dataclass(frozen=True)
 class SongAudio:
-    """A song as it was read, float32 of shape (channels, samples).
+    """The audio of a song, float32 of shape (channels, samples).
 
-    The references are ``vocals``, ``accompaniment``, and ``drums``, ``bass`` and ``other`` where
-    the song has all three.
+    The references are ``vocals``, ``accompaniment``, and ``drums``, ``bass`` and ``other`` if the
+    song has all three.
     """
 
     mixture: Audio
@@ -52,10 +52,10 @@ class SongAudio:
 
 @dataclass(frozen=True)
 class ReferenceSong:
-    """A song whose true stems are known.
+    """A song with true stems.
 
-    `subset` is the folder that its scores go to. A song of MUSDB18 has the mixture as released,
-    which need not be the sum of the stems.
+    `subset` is the folder of its scores. A song of MUSDB18 has the released mixture, which may
+    differ from the sum of the stems.
     """
 
     song: Song
@@ -64,12 +64,12 @@ class ReferenceSong:
 
     @property
     def name(self) -> str:
-        """The name, which has slashes where songs lie in folders of folders."""
+        """The name, with slashes for songs in nested folders."""
         return self.song.name
 
     @property
     def file_name(self) -> str:
-        """The name without folders, as museval's tools want it; shortened if it is long."""
+        """The name without slashes, as museval's tools expect it, and shortened if it is long."""
         return shortened(self.name.replace("/", " - "), _LONGEST_NAME)
 
     @property
@@ -85,11 +85,11 @@ class ReferenceSong:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over the content of the song's files."""
+        """SHA-256 of the content of the song's files."""
         return files_digest(self.files)
 
     def read(self) -> SongAudio:
-        """Read mixture and stems; a DataError or AudioFileError says why that is not possible."""
+        """Read mixture and stems, or raise a DataError or AudioFileError."""
         song, streams_of = self.song, cache(read_streams)
         audio: dict[AudioPart, Audio] = {}
         first, expected = song.parts[0].path, ""
@@ -102,7 +102,7 @@ class ReferenceSong:
             if found != expected:
                 raise DataError(
                     f"{part.path} holds {found}, but {first} {expected}: export all parts of the "
-                    "song alike"
+                    "song with the same length, channels and rate"
                 )
         if self.is_musdb and is_stem_file(first):
             audio = {part: _in_16_bits(samples) for part, samples in audio.items()}
@@ -120,8 +120,8 @@ class ReferenceSong:
             refuse_misnamed(read.references, read, place)
         elif song.mixture is None or (channels, rate) != (2, SAMPLE_RATE):
             raise DataError(
-                f"{first}: {channels} channel(s) at {rate} Hz, or no mixture, where MUSDB18 has "
-                f"all in stereo at {SAMPLE_RATE} Hz: download the song again"
+                f"{first}: {channels} channel(s) at {rate} Hz, or no mixture, but MUSDB18 is "
+                f"stereo at {SAMPLE_RATE} Hz with mixtures: download the song again"
             )
         return read
 
@@ -129,10 +129,10 @@ class ReferenceSong:
 def musdb_songs(
     root: Path, subset: Subset = "test", split: Split | None = None
 ) -> list[ReferenceSong]:
-    """List songs of MUSDB18 or MUSDB18-HQ, whichever is there, sorted by name.
+    """List songs of MUSDB18 or MUSDB18-HQ, as found, sorted by name.
 
-    The accompaniment is the sum of drums, bass and other, as `museval` has it. A DataError names a
-    song that lacks a stem.
+    The accompaniment is the sum of drums, bass and other, as in `museval`. A song without all
+    stems raises a DataError.
     """
     scan = scan_musdb(root, "references", subset)
     for problem in scan.problems:
@@ -148,20 +148,20 @@ def musdb_songs(
 
 
 def own_songs(folder: Path) -> tuple[list[ReferenceSong], list[Finding]]:
-    """List the songs that `scan_folder` finds, and what it should have found but did not."""
+    """List the songs that `scan_folder` finds, and the files that it does not use."""
     scan = scan_folder(folder, "references")
     songs = [ReferenceSong(song) for song in require_songs(folder, scan)]
     return songs, scan.problems
 
 
 def _in_16_bits(audio: Audio) -> Audio:
-    """Round as the musdb package does: what is soft enough becomes digital silence, not scored."""
+    """Round as the musdb package does: very quiet audio becomes digital silence, not scored."""
     steps: Audio = np.clip(np.rint(audio * np.float32(32768)), -32768, 32767)
     return steps / np.float32(32768)
 
 
 def files_digest(files: Sequence[Path]) -> str:
-    """SHA-256 over the content of files in order, not over their names."""
+    """Return the SHA-256 of the content of files in order, without their names."""
     digest = hashlib.sha256()
     for path in files:
         try:
@@ -173,7 +173,7 @@ def files_digest(files: Sequence[Path]) -> str:
 
 
 def refuse_misnamed(stems: Mapping[str, Samples], song: SongAudio, place: str) -> None:
-    """Raise DataError if vocals or accompaniment are the mixture, or each is the other."""
+    """Raise DataError if vocals or accompaniment are the mixture, or both are exchanged."""
     samples = min(audio.shape[1] for audio in (song.mixture, *stems.values()))
 
     def error(name: str, true: Samples) -> float:
@@ -188,20 +188,20 @@ def refuse_misnamed(stems: Mapping[str, Samples], song: SongAudio, place: str) -
     for name, other in pair.items():
         true, false = song.references[name], song.references[other]
         energy = float(np.square(false).sum())
-        # Where the other stem is silent, the mixture is right.
+        # If the other stem is silent, the mixture is correct.
         if error(name, song.mixture) < 1e-3 * energy:
             holds[name] = "mixture"
         elif error(name, false) < min(error(name, true), 0.5 * energy):
             holds[name] = other
     if "mixture" in holds.values() or len(holds) == len(pair):
         found = " and ".join(f"{name} holds the {what}" for name, what in holds.items())
-        raise DataError(f"{place}: the file of {found}: check which file is which stem")
+        raise DataError(f"{place}: the file of {found}: check the names of the stem files")
 
 
 def stems_as_targets(stems: Mapping[str, Samples]) -> Estimates:
-    """Name the targets of stems: drums, bass and other only if nothing is beside them.
+    """Rename stems to targets; drums, bass and other only if there are no other parts.
 
-    The accompaniment is the instrumental, or else the sum of all but the vocals.
+    The accompaniment is the instrumental, or the sum of all stems but the vocals.
     """
     found = dict(stems)
     backing = [name for name in stems if name not in (VOCALS, INSTRUMENTAL)]
@@ -214,11 +214,11 @@ def stems_as_targets(stems: Mapping[str, Samples]) -> Estimates:
 
 
 def total(parts: Sequence[Samples]) -> Samples:
-    """Sum stems; a DataError says that they differ in length."""
+    """Return the sum of stems, or raise a DataError if their lengths differ."""
     lengths = sorted({part.shape[1] for part in parts})
     if len(lengths) > 1:
         raise DataError(
             f"stems of {' and '.join(map(str, lengths))} samples cannot be summed: export them "
-            "alike"
+            "with the same length"
         )
     return reduce(np.add, parts)

@@ -1,4 +1,4 @@
-"""The report for readers: one HTML page, its figures as PDF, and a row for a paper in LaTeX."""
+"""The report: an HTML page, figures as PDF, and a LaTeX table row."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ try:
 except ImportError as error:
     raise MissingExtraError(error.name or "matplotlib", "eval") from error
 
-# Names such as "$ong" are no formulas, whatever the user's settings are.
+# Do not parse names such as "$ong" as mathematics, whatever the user's settings are.
 _STYLE: Any = {"text.parse_math": False, "text.usetex": False, "font.size": 9.5, "pdf.fonttype": 42}
 
 _PAGE = """<!DOCTYPE html>
@@ -35,26 +35,26 @@ img {{ max-width: 100%; }}
 </style></head><body>
 <h1>{name}</h1>
 <p>{about}</p>
-<p>All figures are in dB, and higher is better. SDR, ISR, SIR and SAR are those of BSS Eval v4:
-of each song the median over windows of a second, then the median over songs. uSDR and SI-SDR
-are one figure for a whole song and cannot be compared with SDR. The mixture shows what doing
-nothing scores, the ideal ratio mask and the Wiener filter what masks made from the true stems
-reach. All rows are over the songs that {name} has a score in.</p>
+<p>All figures are in dB, and higher is better. SDR, ISR, SIR and SAR follow BSS Eval v4: the
+median over windows of one second for each song, then the median over songs. uSDR and SI-SDR are
+computed over a whole song and cannot be compared with SDR. The mixture is the score without any
+separation. The ideal ratio mask and the Wiener filter are computed from the true stems and show
+what masks can reach. All rows cover the songs for which {name} has a score.</p>
 {tables}
 {pictures}
-<h2>A row for a paper</h2>
+<h2>LaTeX table row</h2>
 <pre>{latex}</pre>
 </body></html>
 """
 
 
 def write_report(folder: Path, summary: Summary, about: Mapping[str, Any]) -> Path:
-    """Write ``report.html`` and ``figures`` into a folder, and give the path of the page."""
+    """Write ``report.html`` and ``figures`` into a folder, and return the path of the page."""
     name, overall = next((name, content["overall"]) for name, content in summary.items())
     drawings = [("boxes", "SDR over songs", _draw_boxes), ("songs", "SDR by song", _draw_songs)]
     pictures = ""
     with rc_context(_STYLE), warnings.catch_warnings():
-        # The font of the figures may lack a letter.
+        # The font of the figures may lack a character.
         warnings.filterwarnings("ignore", "Glyph")
         for file, caption, draw in drawings if overall else []:
             figure, png = draw(summary, list(overall)), io.BytesIO()
@@ -88,7 +88,7 @@ def _plain(value: str | Mapping[str, Any]) -> str:
 
 
 def _draw_boxes(summary: Summary, targets: list[str]) -> Figure:
-    """Draw the SDR of all songs as box plots: a panel for each target, a box for each system."""
+    """Draw box plots of the SDR of all songs, with a panel per target and a box per system."""
     figure = Figure(figsize=(7, 0.8 + 0.34 * len(summary) * len(targets)), layout="constrained")
     panels = figure.subplots(len(targets), 1, sharex=True, squeeze=False)[:, 0]
     for axes, target in zip(panels, targets, strict=True):
@@ -106,7 +106,7 @@ def _draw_boxes(summary: Summary, targets: list[str]) -> Figure:
 
 
 def _draw_songs(summary: Summary, targets: list[str]) -> Figure:
-    """Draw the judged SDR of each song, the best on top; songs without a score have no mark."""
+    """Draw the SDR of each song, the best on top; songs without a score have no marker."""
     songs = next(iter(summary.values()))["songs"]
     figure = Figure(figsize=(7, 0.9 + 0.2 * len(songs)), layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Summing up scores over songs and comparing two systems: as values, as CSV, and as tables."""
+"""Summarise scores over songs and compare two systems, as values, CSV and tables."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from songsplit.evaluation.track_scores import ALL_MEASURES, FIVE_TARGETS, METRIC
 from songsplit.files import write_text
 from songsplit.naming import printable
 
-# Scores by system, of which the first is judged, and by song.
+# Scores by system and by song; the first system is the evaluated one.
 Results: TypeAlias = Mapping[str, Mapping[str, TrackScores]]
-# What `summarize` gives, in the same order.
+# Results of `summarize`, in the same order.
 Summary: TypeAlias = Mapping[str, Mapping[str, Any]]
 
 _SIGNED = "+.2f"
-# With fewer songs, neither an interval nor a test says anything.
+# Intervals and tests need at least this many songs.
 _MIN_PAIRS = 3
 
 
 def summarize(results: Results) -> dict[str, dict[str, Any]]:
-    """Sum up scores: one figure for each song, then statistics over songs.
+    """Summarise scores: one figure for each song, then statistics over songs.
 
-    Medians over different songs cannot be compared. So ``overall`` is, for all systems, over the
-    songs that the first system has a figure in (over all songs, if it has none). Figures have 5
-    decimals, None stands for none or infinite.
+    Medians over different songs cannot be compared. Therefore ``overall`` covers, for all systems,
+    the songs for which the first system has a figure (or all songs, if it has none). Figures have 5
+    decimals, and None is a missing or infinite figure.
     """
     found: dict[str, dict[str, Any]] = {
         system: {
@@ -67,7 +67,7 @@ def summarize(results: Results) -> dict[str, dict[str, Any]]:
 
 
 def figures_of(songs: Mapping[str, Any], target: str, measure: str) -> dict[str, float]:
-    """Give the figures of the songs that have one."""
+    """Return the figures of the songs that have one."""
     figures = {name: song.get(target, {}).get(measure) for name, song in songs.items()}
     return {name: value for name, value in figures.items() if value is not None}
 
@@ -84,21 +84,21 @@ def _statistics(values: list[float]) -> dict[str, float | int | None]:
 
 
 def write_csv(path: Path, summary: Summary) -> None:
-    """Write a row for each system, song and target; cells are empty where there is no figure."""
+    """Write a row for each system, song and target; cells without a figure are empty."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, ("system", "song", "target", *ALL_MEASURES, "remark"))
     writer.writeheader()
     for system, content in summary.items():
         for song, targets in content["songs"].items():
             row = {"system": system, "song": song, "remark": content["remarks"].get(song)}
-            # A song that could not be scored has a row, too.
+            # A song without scores also gets a row.
             for target, figures in targets.items() or [("", {})]:
                 writer.writerow({**row, "target": target, **figures})
     write_text(path, text.getvalue())
 
 
 def print_results(summary: Summary, console: Console) -> None:
-    """Print the first system's scores by song, all systems beside each other, and remarks."""
+    """Print the first system's scores by song, a table of all systems, and remarks."""
     judged, content = next(iter(summary.items()))
     columns = (*METRICS, "uSDR")
     for target in content["overall"]:
@@ -119,7 +119,7 @@ def print_results(summary: Summary, console: Console) -> None:
             cells = map(cell, [*figures, measures["uSDR"]["mean"]])
             rows.append([system, *cells, str(sdr["songs"])])
         _print_table(console, f"{target}, medians over songs (dB)", heads, rows)
-    # Most remarks are about the song, and the same for all systems.
+    # Most remarks concern the song and are the same for all systems.
     remarks: dict[tuple[str, str, str], list[str]] = {}
     for system, found in summary.items():
         for name, remark in found["remarks"].items():
@@ -130,31 +130,30 @@ def print_results(summary: Summary, console: Console) -> None:
 
 
 def print_comparison(first: Path, second: Path, console: Console) -> None:
-    """Compare the first systems of two summaries on the songs that both have scores of.
+    """Compare the first systems of two summaries on the songs that both have scored.
 
-    The differences are B - A in dB. There is the 95 % bootstrap interval of the mean
-    (percentiles of 10 000 resamples, always the same ones), and the two-sided p value of the
-    Wilcoxon signed-rank test.
+    Differences are B - A in dB, with the 95 % bootstrap interval of the mean (percentiles of 10 000
+    resamples with a fixed seed) and the two-sided p value of the Wilcoxon signed-rank test.
     """
     a, b = _read(first), _read(second)
     common = [song for song in a["scores"] if song in b["scores"]]
     if not common:
         raise DataError(
-            f"{first} and {second} have no song with scores in common: score both systems on the "
-            "same songs"
+            f"{first} and {second} have no scored song in common: score both systems on the same "
+            "songs"
         )
     different = [song for song in common if a["songs"].get(song) != b["songs"].get(song)]
     if different:
         raise DataError(
-            f"{first} and {second}: the audio of {', '.join(map(repr, different[:3]))} differs "
-            "between the two: score both systems against the same references"
+            f"{first} and {second}: the audio of {', '.join(map(repr, different[:3]))} differs: "
+            "score both systems against the same references"
         )
     say(console, f"A: {a['name']}, B: {b['name']}")
     if a["settings"] != b["settings"]:
         say(
             console,
-            f"warning: A was scored with {a['settings']}, B with {b['settings']}: small "
-            "differences may come from that",
+            f"warning: A was scored with {a['settings']}, B with {b['settings']}, which may cause "
+            "small differences",
         )
     heads = ("measure", "songs", "median", "mean", "95 % interval", "p", "better/worse/equal")
     sdr: dict[str, dict[str, float]] = {}
@@ -162,7 +161,7 @@ def print_comparison(first: Path, second: Path, console: Console) -> None:
         rows = []
         for measure in ALL_MEASURES:
             old, new = (figures_of(found["scores"], target, measure) for found in (a, b))
-            # Summaries have 5 decimals: rounding errors are no difference between songs.
+            # Summaries have 5 decimals, so smaller differences are rounding errors.
             by_song = {s: round(new[s] - old[s], 5) for s in common if s in old and s in new}
             if by_song:
                 rows.append([measure, *_difference(list(by_song.values()))])
@@ -173,15 +172,15 @@ def print_comparison(first: Path, second: Path, console: Console) -> None:
     rows = [[song, *(cell(d.get(song), _SIGNED) for d in sdr.values())] for song in common]
     _print_table(console, "SDR song by song, B - A (dB)", ("song", *sdr), rows)
     for song in sorted(set(a["scores"]) ^ set(b["scores"])):
-        say(console, f"scored in one of the two alone, and left out: {song}")
+        say(console, f"left out, because only one of the two has scored it: {song}")
     console.print(
-        "interval: bootstrap of the mean; p: Wilcoxon signed-rank test of each measure by "
-        "itself, not corrected for their number"
+        "interval: bootstrap of the mean; p: Wilcoxon signed-rank test of each measure, not "
+        "corrected for multiple tests"
     )
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a summary, and add name and scores of its first system."""
+    """Read a summary, and add the name and scores of its first system."""
     file = path / "summary.json" if path.is_dir() else path
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -190,14 +189,14 @@ def _read(path: Path) -> dict[str, Any]:
         return {**content, "name": name, "scores": scores, "settings": dict(content["settings"])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise DataError(
-            f"{file}: not a summary of scores ({error}): give a folder that this version's "
-            "evaluate.py wrote"
+            f"{file}: not a summary of scores ({error}): name a folder that evaluate.py of this "
+            "version wrote"
         ) from error
 
 
 def _difference(values: Sequence[float]) -> list[str]:
-    """Write what is known of the differences of songs as the cells of a row."""
-    from scipy.stats import bootstrap, wilcoxon  # slow to import
+    """Return the statistics of differences between songs as the cells of a row."""
+    from scipy.stats import bootstrap, wilcoxon  # imports slowly
 
     interval, p = "-", "-"
     if len(values) >= _MIN_PAIRS:
@@ -226,16 +225,16 @@ def _print_table(
 
 
 def say(console: Console, text: str) -> None:
-    """Print a line, however long."""
+    """Print a line without wrapping."""
     console.print(_plain(text), soft_wrap=True)
 
 
 def _plain(text: str) -> Text:
-    return Text(printable(text))  # no markup in names
+    return Text(printable(text))  # names are not parsed as markup
 
 
 def cell(value: float | None, form: str = ".2f") -> str:
-    """Write a figure in dB, "-" for none."""
+    """Format a figure in dB; "-" if there is none."""
     return "-" if value is None else format(value, form)
 
 

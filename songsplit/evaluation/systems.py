@@ -1,8 +1,8 @@
-"""Systems to score: a model, stems in files, and yardsticks that are made from the true stems.
+"""Systems to score: a model, stems in files, and yardsticks computed from the true stems.
 
-The yardsticks show how far masks and filters can get. Vocals and accompaniment are two sources.
-Drums, bass and other are three of four sources, the fourth being the vocals. Memory does not grow
-with the song.
+The yardsticks show the limits of masks and filters. Vocals and accompaniment are estimated as two
+sources; drums, bass and other as three of four sources, with the vocals. Memory does not grow with
+the length of the song.
 """
 
 from __future__ import annotations
@@ -41,33 +41,33 @@ from songsplit.separator import Separator
 N_FFT = 4096
 HOP = 1024
 
-# Samples of a stretch, and those around it, in which frames reach into it.
+# Samples of a segment, and of the context on either side whose frames overlap it.
 _STRETCH = 128 * HOP
 _AROUND = N_FFT
-# Not songsplit.dsp.stft, which is float32 by design: a yardstick is kept exact.
+# songsplit.dsp.stft computes in float32; yardsticks are computed in float64.
 _TRANSFORM: Any = {
     "n_fft": N_FFT,
     "hop_length": HOP,
     "window": torch.hann_window(N_FFT, dtype=torch.float64),
 }
 
-# Relative level of white noise in each bin, shared equally among the sources. It keeps the inverse
-# finite for sources that are alike in all channels, and for silence.
+# Relative level of white noise in each bin, shared equally by the sources. It keeps the inverse
+# finite for sources with equal channels and for silence.
 _NOISE = 1e-10
 _NOISE_FLOOR = 1e-30
 
-# From the spectra of mixture and sources, (channels, bins, frames) each, those of the
-# estimates of all sources but the last.
+# From the spectra of mixture and sources (channels, bins, frames) to those of the estimates of all
+# sources but the last.
 _Filter: TypeAlias = Callable[[Tensor, Sequence[Tensor]], list[Tensor]]
 
 
 @dataclass(frozen=True)
 class System:
-    """Something that gives estimates, with the name that it has in results.
+    """A system that gives estimates, with its name in results.
 
-    `settings` says, in values of JSON, what the estimates of a song depend on besides its audio;
-    a ``remark`` among them is kept with the scores. `estimates` gives them by target. Both raise
-    DataError or AudioFileError where there are none. `about` is recorded with the results.
+    `settings` returns, as JSON values, what the estimates of a song depend on besides its audio; a
+    ``remark`` among them is stored with the scores. `estimates` returns the estimates by target.
+    Both raise DataError or AudioFileError if there are none. `about` is recorded with the results.
     """
 
     name: str
@@ -77,20 +77,20 @@ class System:
 
 
 def model_system(model: str, device: str | None, quality: Quality) -> System:
-    """Give a separation model, which gets the mixture at the song's own rate and channels."""
+    """Return the system of a model, which separates mixtures at their own rate and channels."""
     stored = load_model(model)
     separator = Separator(stored.model, device, quality=quality)
     stems = separator.targets
     if VOCALS not in stems or len(stems) < 2:
         raise ConfigError(
-            f"the model {model!r} gives {', '.join(stems)}: evaluate one that gives vocals "
-            "and an instrumental, or vocals and the other stems"
+            f"the model {model!r} separates {', '.join(stems)}: evaluate a model with vocals and "
+            "instrumental, or vocals and the other stems"
         )
 
     def estimates(_: ReferenceSong, audio: SongAudio) -> Estimates:
         return stems_as_targets(separator.separate(audio.mixture, audio.sample_rate))
 
-    # Kinds of devices compute in different precision.
+    # Precision depends on the type of device.
     kind = separator.device.partition(":")[0]
     settings = {"model_sha256": stored.digest, "quality": quality, "device": kind}
     name = Path(model).stem if Path(model).is_file() else model
@@ -100,20 +100,20 @@ def model_system(model: str, device: str | None, quality: Quality) -> System:
 
 
 def estimates_system(root: Path) -> System:
-    """Give the system that made the files in a folder."""
+    """Return the system of the stem files in a folder."""
     folder = EstimatesFolder(root)
     about = {"estimates": {"name": folder.name, "folder": str(folder.root.resolve())}}
     return System(folder.name, folder.settings, folder.estimates, about)
 
 
 class EstimatesFolder:
-    """Stems in files that any program has made.
+    """Stem files of any program.
 
-    A song's stems are files such as ``vocals.wav`` in a folder of the song's name, or folders
-    such as ``vocals`` in it, at any depth below the root; or else files such as
-    ``Song - vocals.wav``, ``Song_(Instrumental)_model.wav`` and ``vocals/Song.wav``. Names may
-    differ from the song's in case, in how accents are encoded and in a ``.stem`` at their end.
-    An instrumental is the accompaniment. Nothing is resampled or mixed down.
+    A song's stems are files such as ``vocals.wav``, or folders such as ``vocals``, in a folder
+    with the song's name at any depth below the root; or files such as ``Song - vocals.wav``,
+    ``Song_(Instrumental)_model.wav`` and ``vocals/Song.wav``. Names may differ from the song's
+    name in case, in the encoding of accents and in a ``.stem`` at the end. An instrumental is the
+    accompaniment. Nothing is resampled or mixed down.
     """
 
     def __init__(self, root: Path) -> None:
@@ -123,13 +123,13 @@ class EstimatesFolder:
         self.name = self.root.resolve().name or "estimates"
 
     def settings(self, song: ReferenceSong) -> dict[str, Any]:
-        """Give hashes (SHA-256) of the files, and what is remarked of them."""
+        """Return the SHA-256 of the files, and a remark on missing and unused files."""
         stems, remark = self.find(song)
         digests = {stem: files_digest(files) for stem, files in stems.items()}
         return {"estimate_files": digests, "remark": remark}
 
     def estimates(self, song: ReferenceSong, audio: SongAudio) -> Estimates:
-        """Read the stems of a song; a DataError says that one of them is another."""
+        """Read the stems of a song, or raise a DataError if a stem is another stem."""
         expected = f"{len(audio.mixture)} channel(s) at {audio.sample_rate} Hz"
         stems = {}
         for stem, files in self.find(song)[0].items():
@@ -144,17 +144,17 @@ class EstimatesFolder:
                 parts.append(samples)
             stems[stem] = total(parts)
         targets = stems_as_targets(stems)
-        # Where a system finds no vocals, the accompaniment is the mixture.
+        # If a system finds no vocals, the accompaniment is the mixture.
         if VOCALS not in targets or targets[VOCALS].any():
             refuse_misnamed(targets, audio, f"{self.root}, {song.name!r}")
         return targets
 
     def find(self, song: ReferenceSong) -> tuple[dict[str, list[Path]], str]:
-        """Find the files of each stem that is used, and say what is missing or not used.
+        """Return the files of each used stem, and a remark on missing and unused files.
 
-        Several files are summed only of ``other``, such as guitar and piano, and in a folder
-        that is named for the stem. Drums, bass and other are used only if there are all of them,
-        and vocals, and if no file is left over that may belong to them.
+        Several files are summed only for ``other``, such as guitar and piano, and in a folder
+        named after the stem. Drums, bass and other are used only if they and the vocals all
+        exist, and if no other file may belong to them.
         """
         place, files, unknown = self._files(song)
         for stem, several in files.items():
@@ -162,8 +162,8 @@ class EstimatesFolder:
             apart = stem != OTHER and any(_folder_stem(file.parent) != stem for file in several)
             if len(several) > 1 and (twins or apart):
                 raise DataError(
-                    f"{place}: {' and '.join(file.name for file in several)} are all taken for "
-                    f"{stem}: leave one file that holds all of it"
+                    f"{place}: {' and '.join(file.name for file in several)} are all named as "
+                    f"{stem}: keep one file with the whole stem"
                 )
         if not {VOCALS, INSTRUMENTAL} & set(files):
             found = [file.name for several in files.values() for file in several] + unknown
@@ -173,31 +173,31 @@ class EstimatesFolder:
                 f"{', '.join(found) or 'no stems'}): name files like '{title}/vocals.wav', "
                 f"'{title}/vocals/part.wav', 'vocals/{title}.wav' or '{title} - vocals.wav'"
             )
-        remarks = [f"not used, since no stem is named: {', '.join(unknown)}"] if unknown else []
+        remarks = [f"not used, names no stem: {', '.join(unknown)}"] if unknown else []
         parts = [part for part in BACKING_PARTS if part in files]
         complete = VOCALS in files and len(parts) == len(BACKING_PARTS)
         if parts and (unknown or not complete):
-            why = "what is not used may belong to them" if complete else "the others are missing"
+            why = "unused files may belong to them" if complete else "the others are missing"
             remarks.append(f"{', '.join(parts)} not scored: {why}")
             files = {stem: several for stem, several in files.items() if stem not in parts}
         if VOCALS not in files:
-            remarks.append("the vocals are missing: the accompaniment alone is scored")
+            remarks.append("the vocals are missing: only the accompaniment is scored")
         elif not {INSTRUMENTAL, OTHER} & set(files):
-            remarks.append("the accompaniment is missing: vocals alone are scored")
+            remarks.append("the accompaniment is missing: only vocals are scored")
         return files, "; ".join(remarks)
 
     def _files(self, song: ReferenceSong) -> tuple[Path, dict[str, list[Path]], list[str]]:
-        """Sort a song's files by stem: those in its folder, or else those that name it."""
+        """Return a song's files by stem: those in its folder, or those that name the song."""
         name = [_alike(part) for part in PurePath(song.name).parts]
         in_folder: dict[Path, list[tuple[str | None, Path]]] = defaultdict(list)
         elsewhere: list[tuple[str | None, Path]] = []
         for file in self._all:
-            # With the name of the root, which may be the folder of a song.
+            # Include the name of the root, which may be the folder of a song.
             folders = [_alike(f) for f in (self.name, *file.relative_to(self.root).parts[:-1])]
             title, at_end = _alike(file.stem), stem_at_end(file.stem)
             if folders[-len(name) :] == name:
                 named = stem_in_folder(file.stem, file.parent.name)
-                # A name without a stem is also taken for other.
+                # stem_in_folder returns "other" for names without a stem.
                 named = at_end if named is not None and named.stem == OTHER else named
                 in_folder[file.parent].append((None if named is None else named.stem, file))
             elif folders[-len(name) - 1 : -1] == name:
@@ -211,7 +211,7 @@ class EstimatesFolder:
         if len(in_folder) > 1:
             raise DataError(
                 f"{self.root} has more than one folder for {song.name!r}: "
-                f"{' and '.join(map(str, in_folder))}: name the one to score by a longer path"
+                f"{' and '.join(map(str, in_folder))}: leave only the folder to score"
             )
         place, found = next(iter(in_folder.items()), (self.root, elsewhere))
         files: dict[str, list[Path]] = defaultdict(list)
@@ -223,19 +223,19 @@ class EstimatesFolder:
 
 
 def _folder_stem(folder: Path) -> str | None:
-    """Tell the stem that a folder is called, if that is its whole name."""
+    """Return the stem of a folder whose whole name is that of a stem."""
     named = stem_at_end(folder.name)
     return named.stem if named is not None and not named.song else None
 
 
 @cache
 def _alike(name: str) -> str:
-    # Programs may name their output after a file X.stem.mp4.
+    # Programs may name their output after a file such as X.stem.mp4.
     return folded(name).removesuffix(".stem")
 
 
 def yardsticks(targets: Sequence[str]) -> list[System]:
-    """Give the mixture as it is, the ideal ratio mask and the multichannel Wiener filter."""
+    """Return the mixture, the ideal ratio mask and the multichannel Wiener filter."""
 
     def system(name: str, oracle: Callable[[Samples, Mapping[str, Samples]], Estimates]) -> System:
         def estimates(_: ReferenceSong, audio: SongAudio) -> Estimates:
@@ -255,9 +255,9 @@ def ideal_ratio_mask(
 ) -> dict[str, Samples]:
     """Multiply the spectrum by ``|S_j|^p / (|S_1|^p + |S_2|^p + ...)`` in each channel.
 
-    `references` are vocals and accompaniment, or these and drums, bass and other, all of the
-    mixture's shape (channels, samples). There is an estimate of each, of the mixture's type;
-    vocals and accompaniment sum to the mixture. (A. Liutkus and R. Badeau 2015)
+    `references` are vocals and accompaniment, optionally with drums, bass and other, all of the
+    mixture's shape (channels, samples). Each reference gets an estimate of the mixture's type, and
+    vocals and accompaniment add up to the mixture (A. Liutkus and R. Badeau 2015).
     """
 
     def apply(mixed: Tensor, sources: Sequence[Tensor]) -> list[Tensor]:
@@ -272,9 +272,9 @@ def ideal_ratio_mask(
 def wiener_filter(mixture: Samples, references: Mapping[str, Samples]) -> dict[str, Samples]:
     """Filter the mixture with the multichannel Wiener filter, the MWF of SiSEC 2018.
 
-    Under the local Gaussian model (N. Q. K. Duong et al. 2010) the short-time spectrum
-    ``s_j(f, t)`` of source j, a vector over C channels, has the covariance ``v_j(f, t) R_j(f)``.
-    Of the sum x of the sources, the best linear estimate of one is
+    In the local Gaussian model (N. Q. K. Duong et al. 2010) the short-time spectrum ``s_j(f, t)``
+    of source j, a vector over C channels, has the covariance ``v_j(f, t) R_j(f)``. For the sum x of
+    the sources, the best linear estimate of source j is
     ``v_j R_j (v_1 R_1 + v_2 R_2 + ...)^-1 x``, here with ``v_j(f, t) = |s_j(f, t)|² / C`` and
     ``R_j(f) = sum_t s_j s_j^H / sum_t v_j``.
     """
@@ -293,16 +293,16 @@ def _make_wiener_filter(sources: Sequence[Samples]) -> _Filter:
             whole[channel, channel] += noise
         whitened = _solve(whole, mixed)
         rest = noise / len(spectra) * whitened
-        # A matrix times a vector.
+        # Products of matrices and vectors.
         return [(covariance * whitened).sum(dim=1) + rest for covariance in covariances[:-1]]
 
     return apply
 
 
 def _spatial_covariance(source: Samples) -> Tensor:
-    """Give R_j, shape (channels, channels, bins, 1); identity where there is silence."""
+    """Return R_j (channels, channels, bins, 1); silent bins get the identity."""
     covariance, power = torch.zeros(()), torch.zeros(())
-    # From the first frame that has a part of the song to the last.
+    # From the first frame that overlaps the song to the last.
     for start in range(-N_FFT // 2, source.shape[1] + N_FFT // 2, _STRETCH):
         around = _AROUND // HOP
         spectrum = _spectrum(source, start)[:, :, around : around + _STRETCH // HOP]
@@ -317,11 +317,11 @@ def _power(spectrum: Tensor) -> Tensor:
 
 
 def _solve(matrix: Tensor, vector: Tensor) -> Tensor:
-    """Solve ``matrix @ x = vector`` for each frame and bin, changing `matrix`.
+    """Solve ``matrix @ x = vector`` for each frame and bin; `matrix` is overwritten.
 
-    Gaussian elimination, which needs no pivoting as the matrices are Hermitian and positive
-    definite; for millions of tiny systems many times faster than `torch.linalg.solve`. The
-    shapes are (channels, channels, bins, frames) and (channels, bins, frames).
+    Gaussian elimination needs no pivoting, because the matrices are Hermitian and positive
+    definite. For millions of small systems it is many times faster than `torch.linalg.solve`.
+    Shapes are (channels, channels, bins, frames) and (channels, bins, frames).
     """
     solution = vector.clone()
     channels = len(vector)
@@ -359,7 +359,7 @@ def _estimates(
 
 
 def _spectrum(audio: Samples, start: int) -> Tensor:
-    """Short-time spectrum of a stretch and what is around it, with zeros beyond the ends."""
+    """Return the spectrum of a segment and its context, with zeros beyond the ends."""
     first, end = start - _AROUND, start + _STRETCH + _AROUND
     cut = audio[:, max(first, 0) : end].astype(np.float64)
     before = max(-first, 0)

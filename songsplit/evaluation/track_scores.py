@@ -1,4 +1,4 @@
-"""Scoring one song: which targets are scored together, and what is unusual about them."""
+"""Score one song: group its targets, and remark on unusual audio."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Backend: TypeAlias = Literal["songsplit", "museval"]
 ACCOMPANIMENT = "accompaniment"
 TWO_TARGETS = (VOCALS, ACCOMPANIMENT)
 FIVE_TARGETS = (*TWO_TARGETS, *BACKING_PARTS)
-# In dB: of each frame of a second, and of the whole song.
+# In dB, for each frame of one second, and for the whole song.
 METRICS = ("SDR", "ISR", "SIR", "SAR")
 WHOLE_MEASURES = ("uSDR", "SI-SDR")
 ALL_MEASURES = METRICS + WHOLE_MEASURES
@@ -40,13 +40,12 @@ class TrackScores:
     Parameters
     ----------
     frames : mapping of str to mapping of str to ndarray of float64, shape (frames,)
-        SDR, ISR, SIR and SAR in dB of each second by target, NaN where a second has no score.
-        Empty if the song could not be scored at all.
+        SDR, ISR, SIR and SAR in dB of each second by target, NaN for seconds without a score.
+        Empty if the song could not be scored.
     whole : mapping of str to mapping of str to float
-        uSDR and SI-SDR in dB by target, NaN where there is none.
+        uSDR and SI-SDR in dB by target, NaN if there is none.
     remark : str
-        Why scores are missing, and what was done to the estimates; empty if there is nothing
-        to say.
+        Reasons for missing scores, and changes to the estimates; may be empty.
     """
 
     frames: Mapping[str, Mapping[str, Floats]]
@@ -55,14 +54,14 @@ class TrackScores:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Targets that were scored, in order."""
+        """The scored targets in order."""
         return tuple(self.frames)
 
     def value(self, target: str, measure: str) -> float:
-        """Give the figure of a target in SDR, ISR, SIR, SAR, uSDR or SI-SDR, in dB.
+        """Return the SDR, ISR, SIR, SAR, uSDR or SI-SDR of a target in dB.
 
-        Of the first four it is the median over the seconds that have a finite score: as in
-        museval, perfect seconds do not count. It is NaN if there is none.
+        The first four are medians over the seconds with a finite score; as in museval, perfect
+        seconds do not count. A missing figure is NaN.
         """
         if measure in WHOLE_MEASURES:
             return self.whole.get(target, {}).get(measure, float("nan"))
@@ -72,33 +71,32 @@ class TrackScores:
 
 
 class TrackScorer:
-    """Scores any number of systems on one song: BSS Eval v4 in windows of a second, uSDR, SI-SDR.
+    """Scores systems on one song: BSS Eval v4 in windows of a second, uSDR and SI-SDR.
 
-    Targets are scored in the groups that museval forms, since interference is what the other
-    references of the group explain: vocals and accompaniment are one group; of vocals, drums,
-    bass and other, which are another, the scores of the last three are taken. Without an
-    estimate of either vocals or accompaniment all targets are one group.
+    Targets are scored in the groups of museval, because interference depends on the other
+    references of a group. Vocals and accompaniment are one group. Vocals, drums, bass and other
+    are a second group, which gives the scores of the last three. Without an estimate of vocals or
+    accompaniment, all targets are one group.
 
-    If a stem sounds and its estimate is silent throughout, the song counts with 0 dB in all
-    measures. By museval's rule it would not count, which favours systems that give up on it.
+    If a stem is not silent but its estimate is silent throughout, the song counts with 0 dB in all
+    measures. In museval it does not count, which favours systems that give no estimate.
 
     Parameters
     ----------
     references : mapping of str to ndarray, shape (channels, samples)
-        The true stems of the song by target, such as ``vocals`` and ``accompaniment``, all of
-        one shape.
+        The true stems of the song by target, such as ``vocals`` and ``accompaniment``, all with
+        the same shape.
     sample_rate : int
-        Samples per second.
+        Rate in Hz.
     backend : {"songsplit", "museval"}, optional
-        What computes SDR, ISR, SIR and SAR: this package, or the package `museval`, to
-        certify the former.
+        Package that computes SDR, ISR, SIR and SAR. `museval` serves to verify songsplit.
 
     Raises
     ------
     AudioInputError
-        If shapes disagree or samples are not finite.
+        If shapes differ or samples are not finite.
     ConfigError
-        If there is no such backend.
+        If the backend is unknown.
     """
 
     def __init__(
@@ -109,7 +107,7 @@ class TrackScorer:
         backend: Backend = "songsplit",
     ) -> None:
         if backend not in get_args(Backend):
-            raise ConfigError(f"backend {backend!r}: choose one of {get_args(Backend)}")
+            raise ConfigError(f"unknown backend {backend!r}: use one of {get_args(Backend)}")
         self._backend, self._rate = backend, sample_rate
         self._references = {target: np.asarray(audio) for target, audio in references.items()}
         shapes = {target: audio.shape for target, audio in self._references.items()}
@@ -125,22 +123,22 @@ class TrackScorer:
         Parameters
         ----------
         estimates : mapping of str to ndarray, shape (channels, samples)
-            Its estimates by target. Targets without a reference are left out. As in museval,
-            estimates that are longer than the references are cut at the end, and shorter
-            ones are continued with zeros.
+            The system's estimates by target. Targets without a reference are left out. As in
+            museval, estimates longer than the references are cut at the end, and shorter ones
+            are padded with zeros.
 
         Returns
         -------
         TrackScores
-            The remark tells what is unusual about the estimates or the references.
+            The scores, with a remark on unusual estimates or references.
 
         Raises
         ------
         AudioInputError
-            If there is no estimate to score, if channels differ in number from those of the
+            If there is no estimate to score, if the number of channels differs from that of the
             references, or if samples are not finite.
         MissingExtraError, DataError
-            If museval is not installed, lacks the ffmpeg program or has no scores of the song.
+            If museval is not installed, lacks the ffmpeg program or cannot score the song.
         """
         targets = [target for target in self._references if target in estimates]
         if not targets:
@@ -155,7 +153,7 @@ class TrackScorer:
         for group in _groups(targets):
             scores = self._group_scores(group, fitted, remarks)
             for index, target in enumerate(group):
-                # Vocals keep their scores from the first group.
+                # Vocals keep the scores of the first group.
                 frames.setdefault(target, dict(zip(METRICS, scores[:, index], strict=True)))
         whole = {}
         for target in targets:
@@ -174,21 +172,21 @@ class TrackScorer:
         if estimate.ndim != 2 or len(estimate) != channels or not estimate.size:
             raise AudioInputError(
                 f"the estimate of {target} has the shape {estimate.shape}: it must be (channels, "
-                f"samples) = ({channels}, {samples}), as the reference"
+                f"samples) = ({channels}, {samples}), like the reference"
             )
         check_stack(estimate[np.newaxis], f"the estimate of {target}")
         excess = estimate.shape[1] - samples
         if excess:
             remarks.append(
                 f"estimate of {target} {abs(excess) / self._rate:.3f} s "
-                + ("longer: cut at the end" if excess > 0 else "shorter: continued with zeros")
+                + ("longer: cut at the end" if excess > 0 else "shorter: padded with zeros")
             )
         return np.pad(estimate, ((0, 0), (0, max(0, -excess))))[:, :samples]
 
     def _group_scores(
         self, group: Sequence[str], estimates: Mapping[str, Samples], remarks: list[str]
     ) -> Floats:
-        """Score targets together, shape (4, targets, frames)."""
+        """Return the scores of a group of targets (4, targets, frames)."""
         others = _partners(group, self._references)
         together = (*group, *others)
         if together not in self._statistics:
@@ -203,7 +201,7 @@ class TrackScorer:
             )
             return np.full((4, len(group), len(statistics.silent_frames)), np.nan)
         given_up = _silent(estimates, group)
-        # References stand in for missing estimates, which do not matter to the other targets.
+        # References replace missing estimates, which do not affect the other targets.
         stand_in = {*given_up, *others}
         stack = np.stack([(self._references if n in stand_in else estimates)[n] for n in together])
         if self._backend == "museval":
@@ -211,7 +209,7 @@ class TrackScorer:
         else:
             scores = statistics.score(stack)
             if np.isfinite(scores).any() and statistics.caution:
-                remarks.append(f"ISR, SIR and SAR are not to be relied on: {statistics.caution}")
+                remarks.append(f"ISR, SIR and SAR are unreliable: {statistics.caution}")
         scores = scores[:, : len(group)]
         if others:
             remarks.append(f"{names} scored without an estimate of {' and '.join(others)}")
@@ -224,7 +222,7 @@ class TrackScorer:
         if missing.any() and not missing.all():
             remarks.append(
                 f"{names}: {missing.sum()} of {len(missing)} windows not scored, because an "
-                "estimate is silent there"
+                "estimate is silent in them"
             )
         return scores
 
@@ -236,7 +234,7 @@ def score_track(
     *,
     backend: Backend = "songsplit",
 ) -> TrackScores:
-    """Score one system on one song: :class:`TrackScorer` in one call.
+    """Score one system on one song with a :class:`TrackScorer`.
 
     Parameters and errors are those of :class:`TrackScorer` and its `score`; the measures are
     defined in :mod:`songsplit.evaluation.bss_eval`.
@@ -245,12 +243,12 @@ def score_track(
 
 
 def museval_scores(references: Samples, estimates: Samples, window: int, hop: int) -> Floats:
-    """SDR, ISR, SIR and SAR by the package museval, shape (4, targets, frames).
+    """Return SDR, ISR, SIR and SAR of the package museval (4, targets, frames).
 
-    A DataError says that museval has no scores of such references.
+    A DataError is raised if museval cannot score the references.
     """
     if len(references) == 1:
-        raise DataError("museval scores no target by itself: give an estimate of another one")
+        raise DataError("museval cannot score a single target: add an estimate of another target")
     pair = (np.moveaxis(audio.astype(np.float64), 1, 2) for audio in (references, estimates))
     with warnings.catch_warnings():
         # museval uses scipy.fftpack, which is deprecated.
@@ -266,9 +264,9 @@ def museval_scores(references: Samples, estimates: Samples, window: int, hop: in
                 bsseval_sources_version=False,
             )
         except (np.linalg.LinAlgError, AttributeError) as error:
-            # museval 0.4.1 looks for the former in a module that numpy 2.4 does not have.
+            # museval 0.4.1 expects LinAlgError in a module that numpy 2.4 lacks.
             raise DataError(
-                f"museval cannot score references that depend linearly on each other ({error})"
+                f"museval cannot score linearly dependent references ({error}): use songsplit"
             ) from error
     return np.stack(measures)
 
@@ -299,7 +297,7 @@ def _groups(targets: Sequence[str]) -> list[list[str]]:
 
 
 def _partners(group: Sequence[str], references: Mapping[str, Samples]) -> list[str]:
-    """Name the references that a single estimate is scored against besides its own."""
+    """Return the other references against which a single estimate is scored."""
     if len(group) > 1:
         return []
     if group[0] in TWO_TARGETS and set(TWO_TARGETS) <= set(references):

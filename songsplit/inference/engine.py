@@ -1,4 +1,4 @@
-"""What separates stereo chunks: ONNX Runtime or PyTorch, whichever fits model and device."""
+"""Choose the engine, ONNX Runtime or PyTorch, that fits model and device."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from songsplit.models.separation_model import SeparationModel
 
 EngineName: TypeAlias = Literal["onnx", "torch"]
-"""ONNX Runtime, for the models that come with songsplit on the CPU, or PyTorch, for all else."""
+"""ONNX Runtime for the models that come with songsplit, on the CPU; PyTorch for all others."""
 
 Samples = NDArray[np.float32]
 
 
 class Engine(Protocol):
-    """A network at work on a device."""
+    """A network on a device."""
 
     @property
     def config(self) -> MaskUNetConfig:
@@ -33,21 +33,21 @@ class Engine(Protocol):
 
     @property
     def device(self) -> str:
-        """Name of the device that computes."""
+        """Name of the compute device."""
 
     @property
     def items(self) -> int:
-        """Number of stereo chunks that are best given at once."""
+        """Best number of stereo chunks per call."""
 
     @property
     def chunk_seconds(self) -> float:
-        """Best length of a chunk: in long ones, little is computed twice."""
+        """Best length of a chunk; longer chunks overlap less often."""
 
     def foreground(self, pairs: Samples) -> tuple[Samples, Samples]:
         """Separate all targets but the last.
 
-        From stereo pairs (pairs, 2, n) at the network's rate, with peaks of about one, to stems
-        (pairs, targets - 1, 2, n) and their shares of what lies above the network's band.
+        From stereo pairs (pairs, 2, n) at the network's rate, with peaks of about 1, to stems
+        (pairs, targets - 1, 2, n) and their shares of the frequencies above the network's band.
         """
 
 
@@ -56,7 +56,7 @@ def load_engine(
     device: str | None = None,
     engine: EngineName | None = None,
 ) -> tuple[Engine, Mapping[str, Any]]:
-    """Load a model, and return what runs it and its card."""
+    """Load a model and return its engine and its card."""
     if engine not in (None, *get_args(EngineName)):
         raise ConfigError(f"unknown engine {engine!r}: use {', '.join(get_args(EngineName))}")
     chosen = choose_device("cpu" if device is None and engine == "onnx" else device)
@@ -70,7 +70,7 @@ def load_engine(
         return runtime, runtime.card
     if engine == "onnx":
         raise ConfigError(
-            "ONNX Runtime is for models that come with songsplit, on the CPU: leave out engine"
+            "ONNX Runtime runs only models that come with songsplit, on the CPU: leave engine out"
         )
     card: Mapping[str, Any] = {}
     if model is None or isinstance(model, str | os.PathLike):
@@ -83,14 +83,14 @@ def load_engine(
 
 
 def has_quick_integers() -> bool:
-    """Say whether the processor multiplies integers of 8 bits faster than float32, and exactly."""
-    # numpy.show_runtime() prints it, but no public function returns it.
+    """Return whether the processor multiplies 8-bit integers exactly and faster than float32."""
+    # numpy.show_runtime() prints this feature, but no public function returns it.
     module = sys.modules.get("numpy._core._multiarray_umath")
     return bool(getattr(module, "__cpu_features__", {}).get("AVX512VNNI"))
 
 
 def choose_device(name: str | None) -> str:
-    """Return the device of a name such as ``"cuda:1"``; of None and ``"auto"``, the fastest."""
+    """Return the device for a name such as ``"cuda:1"``, or the fastest for None and "auto"."""
     if name is None or name == "auto":
         return _fastest_device()
     if name == "cpu":
@@ -105,16 +105,16 @@ def choose_device(name: str | None) -> str:
     except (RuntimeError, AssertionError, ImportError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DeviceError(
-            f"device {name!r} cannot be used ({reason}): use 'cpu' or leave the choice to songsplit"
+            f"device {name!r} cannot be used ({reason}): use 'cpu', or leave the device out"
         ) from error
     if device.type == "meta":
-        raise DeviceError("device 'meta' computes nothing: use 'cpu'")
+        raise DeviceError("device 'meta' cannot compute: use 'cpu'")
     return str(device)
 
 
 def _fastest_device() -> str:
     try:
-        # Importing torch takes longer than many songs; some builds know of no GPU at all.
+        # Importing torch is slow, and CPU builds support no GPU.
         if "+cpu" in version("torch"):
             return "cpu"
         import torch

@@ -1,4 +1,4 @@
-"""Separation by ONNX Runtime and NumPy, on processors, for the models that ship."""
+"""Separation with ONNX Runtime and NumPy on the CPU, for the models that come with songsplit."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _LOGGING = 3  # errors only
 
 
 class OnnxEngine:
-    """Runs a network file that :func:`songsplit.models.onnx.onnx_network` has made.
+    """Runs a network file made by :func:`songsplit.models.onnx.onnx_network`.
 
-    `items` is the number of stereo chunks that are best given at once.
+    `items` is the best number of stereo chunks per call.
     """
 
     device = "cpu"
@@ -42,9 +42,9 @@ class OnnxEngine:
         return OnnxEngine, (self._content,)
 
     def foreground(self, pairs: Samples) -> tuple[Samples, Samples]:
-        """Separate all targets but the last, as :class:`songsplit.inference.engine.Engine` says."""
+        """Separate all targets but the last, as in :class:`songsplit.inference.engine.Engine`."""
         if self._forks < _forks:
-            # The session's threads did not come along, and its end would wait for them: it stays.
+            # A fork does not copy the session's threads. Deleting the session would wait for them.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
             self._session, self._forks = _session(self._content), _forks
         with _turns:
@@ -53,13 +53,13 @@ class OnnxEngine:
         return stems, highs
 
     def _separate(self, pair: Samples) -> tuple[Samples, Samples]:
-        """Separate one stereo pair, shape (2, n)."""
+        """Separate one stereo pair (2, n)."""
         config, samples = self.config, pair.shape[1]
-        # NumPy lets other threads run meanwhile.
+        # NumPy releases the GIL.
         with ThreadPoolExecutor(2) as pool:
             spectra = list(pool.map(self._spectrogram, pair))
             (masks,) = self._session.run(None, {"powers": self._powers(spectra, pool)})
-            # To (targets - 1, 2, frames, bands), alike in memory to the spectra.
+            # To (targets - 1, 2, frames, bands), in the memory order of the spectra.
             masks = masks.reshape(-1, 2, *masks.shape[2:]).swapaxes(2, 3)
             edges = self._edges(masks)
 
@@ -74,7 +74,7 @@ class OnnxEngine:
         return np.stack(stems).reshape(*masks.shape[:2], samples), highs
 
     def band_powers(self, pair: Samples) -> Samples:
-        """Return what the network takes, (1, 4, bands, frames), of a stereo pair (2, n)."""
+        """Return the network's input (1, 4, bands, frames) for a stereo pair (2, n)."""
         with ThreadPoolExecutor(2) as pool:
             return self._powers([self._spectrogram(side) for side in pair], pool)
 
@@ -82,7 +82,7 @@ class OnnxEngine:
         return numpy_stft.spectrogram(side, self.config.n_fft, self.config.hop_length)
 
     def _powers(self, spectra: list[numpy_stft.Spectrogram], pool: ThreadPoolExecutor) -> Samples:
-        """Return powers of left, right, mid and side in each band."""
+        """Return the powers of left, right, mid and side in each band."""
         bins, frames = self.config.bins, len(spectra[0])
         powers = np.empty((1, 4, self.config.band_count, frames), np.float32)
 
@@ -101,7 +101,7 @@ class OnnxEngine:
         return powers
 
     def _edges(self, masks: Samples) -> Samples:
-        """Return the mean mask of the highest masked bins, (targets - 1, 2, frames)."""
+        """Return the mean mask of the highest masked bins (targets - 1, 2, frames)."""
         bands = np.repeat(np.arange(self.config.band_count), self.config.band_widths)[-EDGE_BINS:]
         edges: Samples = masks[..., bands].mean(axis=-1)
         return edges
@@ -109,7 +109,7 @@ class OnnxEngine:
     def _masked(
         self, spectrum: NDArray[np.complex64], mask: Samples, edge: Samples
     ) -> NDArray[np.complex64]:
-        """Multiply a spectrum (frames, bins) by a mask of bands, which is continued upwards."""
+        """Multiply a spectrum (frames, bins) by a mask of bands, with `edge` above the bands."""
         whole = np.empty(spectrum.shape, np.float32)
         bins = self.config.bins
         whole[:, :bins] = np.repeat(mask, self.config.band_widths, axis=1)
@@ -118,7 +118,7 @@ class OnnxEngine:
 
 
 def _between_frames(values: Samples, hop_length: int, samples: int) -> Samples:
-    """Interpolate values of frames, shape (..., frames), for every sample: (..., samples)."""
+    """Interpolate values of frames (..., frames) for every sample (..., samples)."""
     following = np.concatenate([values[..., 1:], values[..., -1:]], axis=-1)
     share = np.arange(hop_length, dtype=np.float32) / np.float32(hop_length)
     between = values[..., np.newaxis] * (1 - share) + following[..., np.newaxis] * share
@@ -130,15 +130,15 @@ def _session(content: bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _LOGGING
     options.intra_op_num_threads = _threads()
-    # Memory that is planned for a chunk is kept beside that of the next, which is a quarter more.
+    # Memory patterns keep the memory of one chunk while the next one runs: a quarter more memory.
     options.enable_mem_pattern = False
-    # Threads that spin while they wait take the time of other programs.
+    # Spinning threads take CPU time from other programs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _threads() -> int:
-    """Return the number of threads: the processors this process may use, or as the user says."""
+    """Return the number of threads: available processors, or OMP_NUM_THREADS if lower."""
     if _forks:
         return 1
     allowed = getattr(os, "sched_getaffinity", None)
@@ -147,8 +147,7 @@ def _threads() -> int:
     return min(count, int(wanted)) if wanted.isdigit() and int(wanted) else count
 
 
-# Songs that threads separate at once take turns: each would take all processors and as much
-# memory again.
+# Threads that separate songs take turns, because each one uses all processors and as much memory.
 _turns = threading.Lock()
 _forks = 0
 

@@ -1,4 +1,4 @@
-"""Separation at several speeds, whose mean is better than each."""
+"""Separation at several speeds, whose mean is better than each alone."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from songsplit.inference.engine import Engine
 Samples = NDArray[np.float32]
 
 SPEEDS = (Fraction(21, 20), Fraction(11, 10))
-"""Speeds besides the true one. Faster ones cost less than slower ones and help more: higher
-voices have their harmonics further apart (docs/experiments.md)."""
-
+"""Speeds besides the original. Faster speeds cost less than slower ones and help more, because the
+harmonics of higher voices are further apart (docs/experiments.md)."""
 _EDGE = 2048  # zeros on either side, so that the ends do not ring into each other
 
 
 class SpeedAverage:
-    """Mean of an engine's stems at the song's own speed and at others.
+    """Mean of an engine's stems at the original speed and at others.
 
-    A voice that is played a little higher falls on other bins of the spectrogram. That changes
-    the network's mistakes but not the voice, so the mean is nearer to the voice.
+    A voice at a higher speed occupies other bins of the spectrogram. That changes the network's
+    errors but not the voice, so the mean is closer to the voice.
     """
 
-    chunk_seconds = 16.0  # several speeds take more memory for each second
+    chunk_seconds = 16.0  # several speeds need more memory per second
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -36,19 +35,19 @@ class SpeedAverage:
 
     @property
     def device(self) -> str:
-        """Name of the device that computes."""
+        """Name of the compute device."""
         return self._engine.device
 
     @property
     def items(self) -> int:
-        """Number of stereo chunks that are best given at once."""
+        """Best number of stereo chunks per call."""
         return self._engine.items
 
     def foreground(self, pairs: Samples) -> tuple[Samples, Samples]:
         """Separate all targets but the last, as :meth:`Engine.foreground` does."""
         samples = pairs.shape[-1]
         stems, highs = self._engine.foreground(pairs)
-        # All speeds lead from this length to whole and smooth numbers of samples.
+        # At this length, every speed gives an integer length with small prime factors.
         unit = math.lcm(*(speed.numerator for speed in SPEEDS))
         length = _smooth(math.ceil((samples + 2 * _EDGE) / unit)) * unit
         edges = (_EDGE, length - samples - _EDGE)
@@ -58,11 +57,11 @@ class SpeedAverage:
         for speed in SPEEDS:
             shorter = int(length / speed)
             played, _ = self._engine.foreground(resample_to(padded, shorter))
-            # The highest frequencies do not fit when played faster: take those of true speed.
+            # The highest frequencies are lost at a higher speed: use those of the original speed.
             total = total + own + resample_to(played - resample_to(own, shorter), length)
         return total[..., _EDGE : _EDGE + samples] / np.float32(1 + len(SPEEDS)), highs
 
 
 def _smooth(number: int) -> int:
-    """Return the next number that has no prime factor above 5, and so divides a power of 30."""
+    """Return the next number without prime factors above 5, which divides a power of 30."""
     return next(candidate for candidate in count(number) if pow(30, 64, candidate) == 0)

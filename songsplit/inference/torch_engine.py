@@ -1,4 +1,4 @@
-"""Separation by PyTorch: on which device, how many chunks at once, what if memory runs out."""
+"""Separation with PyTorch, with fewer chunks at once if the device runs out of memory."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from songsplit.models.separation_model import SeparationModel
 
 Samples = NDArray[np.float32]
 
-_GPU_ITEMS = 8  # stereo chunks at once, to begin with
+_GPU_ITEMS = 8  # stereo chunks at once, initially
 _FORK_SECONDS = 60.0  # a chunk takes a second or two
 
 
 def precision(device: torch.device) -> AbstractContextManager[object]:
-    """Context in which the network runs: bfloat16 where the hardware has it.
+    """Return the context in which the network runs: bfloat16 if the hardware supports it.
 
-    That changes stems by less than -40 dB of the mixture, far less than the network's mistakes.
+    bfloat16 changes stems by less than -40 dB of the mixture, far less than the network's errors.
     """
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.autocast("cuda", torch.bfloat16)
@@ -36,9 +36,9 @@ def precision(device: torch.device) -> AbstractContextManager[object]:
 class TorchEngine:
     """Runs a model, in evaluation mode, over stacks of chunks.
 
-    If the device runs out of memory, half as many chunks go through at once, down to a single
-    one, and then all further work moves to the CPU, with a warning. If the device is `shared` with
-    other work, chunks go through one by one, and the device's own error is raised.
+    If the device runs out of memory, the number of chunks per call is halved. If a single chunk
+    does not fit, all further work moves to the CPU, with a warning. If the device is `shared` with
+    other work, chunks are processed one by one and the device's error is raised.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class TorchEngine:
 
     @property
     def device(self) -> str:
-        """Name of the device that computes."""
+        """Name of the compute device."""
         return str(self._device)
 
     def foreground(self, pairs: Samples) -> tuple[Samples, Samples]:
-        """Separate all targets but the last, as many pairs at once as memory allows."""
+        """Separate all targets but the last, with as many pairs at once as memory allows."""
         if self._forks < _forks and self._device.type != "cpu":
             raise DeviceError(
                 f"{self._device} cannot be used in a process forked from one that uses it: start "
@@ -85,7 +85,7 @@ class TorchEngine:
             else:
                 start += len(part)
                 continue
-            # Outside of the handler, which would keep the memory of the failed run.
+            # Inside the handler, the exception would keep the memory of the failed run.
             self._use_less_memory()
         stems, highs = (np.concatenate(parts) for parts in zip(*done, strict=True))
         return stems, highs
@@ -97,14 +97,14 @@ class TorchEngine:
             self.items //= 2
             return
         warnings.warn(
-            f"{self._device} ran out of memory: going on on the CPU", RuntimeWarning, stacklevel=2
+            f"{self._device} ran out of memory: continuing on the CPU", RuntimeWarning, stacklevel=2
         )
         self._device = torch.device("cpu")
         self._model = self._model.to(self._device)
 
 
-# Threads that separate on one device take turns: several at once would each start as many
-# threads of their own as there are processors, and need as much memory.
+# Threads that separate on one device take turns: each would start as many threads as there are
+# processors, and need as much memory.
 _turns: defaultdict[torch.device, threading.Lock] = defaultdict(threading.Lock)
 _forking = threading.Lock()
 _held: list[threading.Lock] = []
@@ -112,7 +112,7 @@ _forks = 0
 
 
 def _before_fork() -> None:
-    # A lock that another thread holds would never be released in the child.
+    # The child would inherit locks that another thread holds and never release them.
     locks = [_forking, *_turns.values()]
     _held.extend([lock for lock in locks if lock.acquire(timeout=_FORK_SECONDS)])
 
@@ -127,8 +127,8 @@ def _after_fork_in_child() -> None:
     _forks += 1
     _forking = threading.Lock()
     _held.clear()
-    # Threads of PyTorch, which loading a network starts, do not come along into a child, which
-    # would wait for them. One thread computes the same results.
+    # A fork does not copy the threads that PyTorch starts with a network, and the child would wait
+    # for them. One thread computes the same results.
     if _turns:
         torch.set_num_threads(1)
     _turns.clear()

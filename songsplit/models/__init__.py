@@ -1,1 +1,1 @@
-"""The separation network, its configuration and its weights files; no audio files."""
+"""The separation network, its configuration and its weights files."""

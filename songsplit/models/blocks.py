@@ -1,8 +1,8 @@
 """Building blocks of the mask U-Net.
 
-All blocks take and give feature maps of shape (batch, channels, frequency, time).
-Normalisations of channels follow convolutions directly, so that
-:func:`songsplit.models.separation_model.fused` can fold them into these.
+All blocks map feature maps of shape (batch, channels, frequency, time). Batch normalisations
+directly follow convolutions, so that :func:`songsplit.models.separation_model.fused` can merge
+both.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class FrequencyLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, channels, in_bins, time) to (batch, channels, out_bins, time)."""
-        # With channels stored last, this is one matrix product per item without any
-        # reordering in memory: (out, in) @ (in, time * channels).
+        # With channels last in memory, this is one matrix product per item without a copy:
+        # (out, in) @ (in, time * channels).
         batch, channels, bins, frames = x.shape
         columns = x.permute(0, 2, 3, 1).reshape(batch, bins, frames * channels)
         mixed = torch.bmm(self.weight.expand(batch, -1, -1), columns)
@@ -40,10 +40,10 @@ class FrequencyLinear(nn.Module):
 class FrequencyBlock(nn.Module):
     """Two frequency-wise linear layers, with `inner` rows between them.
 
-    The "time-distributed fully connected" block of Choi et al. (2020),
-    "Investigating U-Nets with various intermediate blocks for spectrogram-based
-    singing voice separation": it lets every frequency see all others, so harmonics
-    far apart are recognised as one voice, which small convolutions cannot do.
+    The "time-distributed fully connected" block of Choi et al. (2020), "Investigating U-Nets with
+    various intermediate blocks for spectrogram-based singing voice separation". It connects every
+    frequency with all others, so that distant harmonics can be recognised as one voice, which
+    small convolutions cannot do.
     """
 
     def __init__(self, channels: int, bins: int, inner: int) -> None:

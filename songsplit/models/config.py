@@ -1,4 +1,4 @@
-"""Complete description of a separation network."""
+"""Configuration of a separation network."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from songsplit.errors import ConfigError
 
-# Settings of version 0.1, with the only value that is left.
+# Former settings of version 0.1, each with the only value that is still supported.
 _FORMER = {"stereo_input": "left-right-mid-side", "skip": "sum", "mask": "soft", "context": "none"}
-# Configurations come with weights from strangers: what these bounds allow takes at most two
-# gigabytes and two seconds for a second of audio, if the network is not too wide.
+# Weights files may come from strangers. Within these bounds, a second of audio takes at most two
+# gigabytes and two seconds, if the network is not too wide.
 _INTEGERS = {
     "sample_rate": (1000, 768_000),
     "n_fft": (16, 1 << 16),
@@ -26,7 +26,7 @@ _MAX_LEVEL_FRAMES = 10_000
 _MAX_FRAMES_PER_SECOND = 1000
 _MAX_MASK_VALUES_PER_SECOND = 1e6
 _MAX_STEP_SECONDS = 4.0
-# Targets give files and arguments their names.
+# Targets become names of files and arguments.
 _TARGET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _MAX_TARGETS = 32
 
@@ -40,27 +40,26 @@ class MaskUNetConfig:
     targets : tuple of str
         Names of the stems, at least two. Their masks add up to one.
     sample_rate : int
-        Rate in Hz of the audio that the network works on.
+        Sample rate of the network in Hz.
     n_fft, hop_length : int
-        STFT window and hop in samples; the hop is at most a quarter of the window.
+        STFT window and hop length in samples; the hop length is at most a quarter of the window.
     bands : tuple of (int, int)
-        Pairs (stop bin, width): up to bin ``stop``, counted from 0 Hz, the network sees
-        ``width`` neighbouring bins as one. The number of bands must be a multiple of
-        ``subbands * 2 ** (len(widths) - 1)``. Above the last stop the masks are continued.
+        Pairs (stop bin, width): up to bin ``stop``, counted from 0 Hz, each band is the mean of
+        ``width`` bins. The number of bands must be a multiple of
+        ``subbands * 2 ** (len(widths) - 1)``. Masks are extended above the last stop.
     compression : float
-        Exponent in (0, 1] that magnitudes are raised to.
+        Exponent of magnitudes, in (0, 1].
     level_seconds : float
-        Length of the window over which the level of the input is measured and
-        divided out.
+        Length of the window over which the level of the input is normalised.
     subbands : int
-        Number of ranges, each of as many bands, that are folded onto channels.
+        Number of equal ranges of bands that are folded into channels.
     widths : tuple of int
-        Channels per scale, from full resolution down.
+        Channels of each scale, from full resolution down.
     bottleneck : int
-        Factor by which the frequency-wise linear blocks reduce the frequency axis; 0
-        leaves these blocks out.
+        Factor by which the frequency-wise linear blocks reduce the frequency axis; 0 removes
+        these blocks.
     narrowest : int
-        They do not reduce it to fewer rows than this.
+        Minimum number of rows to which these blocks reduce the frequency axis.
     """
 
     targets: tuple[str, ...] = ("vocals", "instrumental")
@@ -117,7 +116,7 @@ class MaskUNetConfig:
         return self.bins <= self.n_fft // 2 + 1 and self.band_count % folded == 0
 
     def _ranges(self) -> Iterator[tuple[int, int]]:
-        """Give the number of bins and the width of each range of alike bands."""
+        """Yield the number of bins and the band width of each range."""
         start = 0
         for stop, width in self.bands:
             yield stop - start, width
@@ -129,7 +128,7 @@ class MaskUNetConfig:
 
     @property
     def bins(self) -> int:
-        """Number of frequency bins, from 0 Hz up, that get masks of their own."""
+        """Number of frequency bins, from 0 Hz up, for which masks are predicted."""
         return self.bands[-1][0]
 
     @property
@@ -149,26 +148,26 @@ class MaskUNetConfig:
 
     @property
     def frames_per_second(self) -> float:
-        """Number of frames of the spectrogram for a second of audio."""
+        """Number of spectrogram frames per second."""
         return self.sample_rate / self.hop_length
 
     @property
     def frame_multiple(self) -> int:
-        """The network works on numbers of frames that are multiples of this."""
+        """Factor of which the network's number of frames must be a multiple."""
         return int(2 ** (len(self.widths) - 1))
 
     @property
     def level_frames(self) -> int:
-        """Length of the level window in frames, odd."""
+        """Length of the level window in frames, an odd number."""
         return 2 * int(self.level_seconds * self.frames_per_second / 2) + 1
 
     def to_json(self) -> str:
-        """Write the configuration as JSON."""
+        """Return the configuration as JSON."""
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> MaskUNetConfig:
-        """Read what :meth:`to_json` wrote; raise ConfigError if that is not possible."""
+        """Read the output of :meth:`to_json`, or raise ConfigError."""
         try:
             values: dict[str, Any] = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -178,7 +177,7 @@ class MaskUNetConfig:
         for name, remaining in _FORMER.items():
             if (value := values.pop(name, remaining)) != remaining:
                 raise ConfigError(
-                    f"model setting {name} cannot be {value!r} any more, only {remaining!r}: "
+                    f"model setting {name} {value!r} is no longer supported, only {remaining!r}: "
                     "use the model with songsplit 0.1"
                 )
         unknown = sorted(set(values) - {f.name for f in fields(cls)})

@@ -1,8 +1,8 @@
-"""The network as an ONNX file, for ONNX Runtime on processors and in browsers.
+"""The network as an ONNX file, for ONNX Runtime on CPUs and in browsers.
 
-The file maps the powers of left, right, mid and side in each band, shape (1, 4, bands, frames), to
-masks for left and right, shape (1, 2 * (targets - 1), bands, frames). The number of frames is free.
-Its metadata hold what a weights file holds: configuration, card and the digest of the weights.
+The file maps the powers of left, right, mid and side in each band, (1, 4, bands, frames), to masks
+for left and right, (1, 2 * (targets - 1), bands, frames), for any number of frames. Its metadata
+are those of a weights file: configuration, card and the digest of the weights.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _LEAST_STORED_IN_HALF = 64  # values of a tensor
 
 
 def onnx_network(stored: StoredModel) -> bytes:
-    """Turn a model into the content of an ONNX file.
+    """Convert a model to the content of an ONNX file.
 
-    Weights are stored in half precision where they lose nothing by it, and computed in float32.
-    MissingExtraError says if the packages onnx and onnxscript are missing.
+    Weights are stored in half precision where that is exact, and computed in float32.
+    MissingExtraError is raised if the packages onnx and onnxscript are missing.
     """
     try:
         import onnx
@@ -81,9 +81,9 @@ def onnx_network(stored: StoredModel) -> bytes:
 
 
 def quantized(network: bytes, powers: Sequence[NDArray[np.float32]]) -> bytes:
-    """Compute the convolutions of a network with integers of 8 bits.
+    """Quantise the convolutions of a network to 8-bit integers.
 
-    `powers` are inputs as songs give them, (1, 4, bands, frames): they tell the range of each map.
+    `powers` are inputs from songs (1, 4, bands, frames), which calibrate the range of each map.
     """
     import onnx
     import onnxruntime
@@ -100,7 +100,7 @@ def quantized(network: bytes, powers: Sequence[NDArray[np.float32]]) -> bytes:
     described = {entry.key: entry.value for entry in onnx.load_from_string(network).metadata_props}
     with tempfile.TemporaryDirectory() as folder:
         plain, small = Path(folder, "plain.onnx"), Path(folder, "small.onnx")
-        # Scales and shifts go into the convolutions before them.
+        # Merge scales and shifts into the convolutions before them.
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(plain)
@@ -124,7 +124,7 @@ def quantized(network: bytes, powers: Sequence[NDArray[np.float32]]) -> bytes:
 
 
 class _BandMasks(nn.Module):
-    """A MaskUNet from pooled powers to masks of bands, in operations that ONNX has."""
+    """A MaskUNet from pooled powers to masks of bands, in operations that ONNX supports."""
 
     def __init__(self, network: MaskUNet) -> None:
         super().__init__()
@@ -141,14 +141,14 @@ class _BandMasks(nn.Module):
         network, multiple = self.network, self.network.config.frame_multiple
         frames = powers.shape[-1]
         x = network.normalized(powers)
-        # A pad that depends on the number of frames cannot be exported.
+        # Padding that depends on the number of frames cannot be exported.
         padded = functional.pad(x, (0, multiple - 1))
         x = padded[..., : (frames + multiple - 1) // multiple * multiple]
         return network.masks(network.logits(x)[..., :frames]).flatten(1, 2)
 
 
 class _ScaleAndShift(nn.Module):
-    """A BatchNorm2d in evaluation, as ONNX Runtime takes it into the convolution before it."""
+    """A BatchNorm2d in evaluation mode, which ONNX Runtime merges into the convolution before."""
 
     def __init__(self, normalisation: nn.BatchNorm2d) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ class _ScaleAndShift(nn.Module):
 
 
 class _MatMul(nn.Module):
-    """A FrequencyLinear without its reordering in memory."""
+    """A FrequencyLinear without the reordering in memory."""
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ class _MatMul(nn.Module):
 
 
 def _store_in_half(model: Any) -> None:
-    """Store tensors as float16 that lose nothing by it, and cast them when the file is loaded."""
+    """Store tensors as float16 where that is exact, with a cast to float32 in the graph."""
     from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph
@@ -197,7 +197,7 @@ def _store_in_half(model: Any) -> None:
 
 
 def _strip(model: Any) -> None:
-    """Remove what the exporter tells of the machine and the code it ran on."""
+    """Remove information about the machine and the code of the export."""
     model.doc_string = model.graph.doc_string = ""
     del model.graph.value_info[:]
     del model.graph.metadata_props[:]

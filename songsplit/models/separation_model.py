@@ -1,4 +1,4 @@
-"""The network with its front end: stereo samples in, stem samples out."""
+"""The network with STFT and masks, from stereo samples to samples of stems."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _CONVOLUTIONS = nn.Conv2d, nn.ConvTranspose2d
 
 
 class Foreground(NamedTuple):
-    """All targets but the last, which is the mixture less the others.
+    """All targets but the last, which is the mixture minus the others.
 
-    Each has shape (batch, targets - 1, 2, samples): the stems in float32, and their shares of
-    what lies above the network's band.
+    Both have shape (batch, targets - 1, 2, samples): the stems in float32, and their shares of the
+    frequencies above the network's band.
     """
 
     stems: Tensor
@@ -30,25 +30,24 @@ class Foreground(NamedTuple):
 
 
 class SeparationModel(nn.Module):
-    """STFT, network that predicts masks, and inverse STFT.
+    """STFT, mask-predicting network and inverse STFT.
 
     Parameters
     ----------
     config : MaskUNetConfig
-        Targets, sample rate, STFT and band of the network, and all settings of a
+        Targets, sample rate, STFT and bands, and all settings of a
         :class:`~songsplit.models.unet.MaskUNet`.
     network : Module, optional
-        Another network than that. It maps powers of left, right, mid and side, shape
-        (batch, 4, config.bins, frames), to masks for left and right of all targets but the
-        last, shape (batch, targets - 1, 2, config.bins, frames). Masks and their sum over the
-        targets lie in [0, 1].
+        A network to use instead. It maps powers of left, right, mid and side (batch, 4,
+        config.bins, frames) to masks for left and right of all targets but the last (batch,
+        targets - 1, 2, config.bins, frames). Masks and their sum over the targets are in [0, 1].
     """
 
     def __init__(self, config: MaskUNetConfig, network: nn.Module | None = None) -> None:
         super().__init__()
         self.config = config
         self.stft = STFT(config.n_fft, config.hop_length)
-        # Weights files and checkpoints know the network by this name.
+        # Weights files and checkpoints use this name.
         self.unet = MaskUNet(config) if network is None else network
 
     def foreground_masks(self, spectrogram: Tensor) -> Tensor:
@@ -64,7 +63,7 @@ class SeparationModel(nn.Module):
     def foreground(self, mixture: Tensor) -> Foreground:
         """Separate (batch, 2, samples), at least one sample, at the rate ``config.sample_rate``.
 
-        The stems have the mixture's own phase.
+        The stems have the phase of the mixture.
         """
         spectrogram, samples = self.stft(mixture), mixture.shape[-1]
         masks = continue_masks(self.foreground_masks(spectrogram), self.stft.bins)
@@ -79,10 +78,10 @@ class SeparationModel(nn.Module):
 
 
 def fused(model: SeparationModel) -> SeparationModel:
-    """Copy a model for inference, in float32; its results are the same within rounding.
+    """Return a faster float32 copy of a model for inference, with equal results within rounding.
 
-    In evaluation a batch normalisation is a fixed scale and shift per channel. In our own U-Net,
-    the convolution before it takes these over, which saves time.
+    In evaluation mode, batch normalisation is a fixed scale and shift per channel. In a MaskUNet,
+    these are merged into the convolution before.
     """
     result = copy.deepcopy(model).float().eval().requires_grad_(False)
     sequences = [module for module in result.unet.modules() if isinstance(module, nn.Sequential)]

@@ -14,9 +14,9 @@ _INPUTS = 4  # powers of left, right, mid and side
 
 
 def encoder_costs(config: MaskUNetConfig) -> tuple[int, float]:
-    """Count weights and multiplications for a second of audio without making the network.
+    """Count the encoder's weights, and its multiplications per second of audio.
 
-    The encoder has about half of all.
+    The network is not created. The encoder has about half of its weights and multiplications.
     """
     weights, multiplications, rows = 0, 0.0, config.rows
     channels, frames = _INPUTS * config.subbands, config.frames_per_second
@@ -29,22 +29,21 @@ def encoder_costs(config: MaskUNetConfig) -> tuple[int, float]:
 
 
 def _inner_rows(config: MaskUNetConfig, rows: int) -> int:
-    """Return how many rows frequency-wise layers reduce a frequency axis to, 0 without them."""
+    """Return the rows to which frequency-wise layers reduce the frequency axis, or 0."""
     if not config.bottleneck:
         return 0
     return max(rows // config.bottleneck, min(rows, config.narrowest))
 
 
 class MaskUNet(nn.Module):
-    """U-Net that turns the power of a spectrogram into soft masks.
+    """U-Net that predicts soft masks from the powers of a spectrogram.
 
-    Powers are pooled into bands, divided by their local level, compressed, normalised per
-    band, and folded: ranges of the spectrum become channels, which makes the maps smaller
-    and the convolutions denser. An encoder and a decoder of
-    :class:`~songsplit.models.blocks.ConvFrequencyBlock` with skips between them follow
-    (U-Net: Ronneberger et al. 2015; for voices: Jansson et al. 2017). Masks of all
-    targets add up to one at every bin; the last target's logit is fixed at zero, so
-    two targets make a plain sigmoid.
+    Powers are pooled into bands, divided by their local level, compressed, normalised per band, and
+    folded: ranges of the spectrum become channels, which makes the maps smaller and the
+    convolutions denser. An encoder and a decoder of
+    :class:`~songsplit.models.blocks.ConvFrequencyBlock` with skip connections follow (U-Net:
+    Ronneberger et al. 2015; for voices: Jansson et al. 2017). Masks of all targets add up to one in
+    every bin. The logit of the last target is zero, so two targets need only a sigmoid.
     """
 
     def __init__(self, config: MaskUNetConfig) -> None:
@@ -70,8 +69,8 @@ class MaskUNet(nn.Module):
     def forward(self, powers: Tensor) -> Tensor:
         """Predict masks of all targets but the last, for left and right.
 
-        From what :func:`songsplit.dsp.masks.input_powers` gives, (batch, 4, bins, frames), to
-        float32 (batch, targets - 1, 2, config.bins, frames) in [0, 1], as is their sum.
+        From :func:`songsplit.dsp.masks.input_powers` (batch, 4, bins, frames) to float32 (batch,
+        targets - 1, 2, config.bins, frames). Masks and their sum over targets are in [0, 1].
         """
         config = self.config
         frames = powers.shape[-1]
@@ -79,24 +78,23 @@ class MaskUNet(nn.Module):
         return expand_bands(self.masks(self.logits(x)[..., :frames].float()), config.bands)
 
     def masks(self, logits: Tensor) -> Tensor:
-        """Turn logits (batch, targets - 1, 2, bands, frames) into masks; the last target's is 0."""
+        """Convert logits (batch, targets - 1, 2, bands, frames) to masks; the last logit is 0."""
         if self.outputs == 1:
-            return logits.sigmoid()  # what the softmax below comes to, at half the cost
+            return logits.sigmoid()  # equals the softmax below at half the cost
         zero = logits.new_zeros(()).expand_as(logits[:, :1])
         return torch.cat([logits, zero], dim=1).softmax(dim=1)[:, :-1]
 
     def features(self, powers: Tensor) -> Tensor:
-        """Turn powers (batch, 4, bins, frames) into the network's input (batch, 4, bands, frames).
+        """Convert powers (batch, 4, bins, frames) to the U-Net's input (batch, 4, bands, frames).
 
-        The level is measured over channels, bands and a window of ``config.level_seconds``. A
-        finite window instead of the whole input makes the result depend little on where a long
-        song is cut into chunks.
+        The level is measured over channels, bands and a window of ``config.level_seconds``. Since
+        the window is finite, the result hardly depends on how a long song is cut into chunks.
         """
         with torch.autocast(powers.device.type, enabled=False):
             return self.normalized(pool_bands(powers.float(), self.config.bands))
 
     def normalized(self, powers: Tensor) -> Tensor:
-        """Do what :meth:`features` does with powers that are pooled already."""
+        """Return the U-Net's input as :meth:`features` does, for pooled powers."""
         config = self.config
         level = functional.avg_pool1d(
             powers.mean(dim=(1, 2)).unsqueeze(1),
@@ -106,7 +104,7 @@ class MaskUNet(nn.Module):
             count_include_pad=False,
         )
         relative = powers / level.unsqueeze(1).clamp_min(1e-16)
-        # The small constants bound the slopes of root and power function near zero.
+        # The small constants limit the slopes of root and power near zero.
         compressed = ((relative + 1e-20).sqrt() + 1e-5).pow(config.compression)
         batch, channels, bins, frames = compressed.shape
         per_bin = compressed.transpose(1, 2).reshape(batch, bins, channels * frames)
@@ -116,7 +114,7 @@ class MaskUNet(nn.Module):
     def logits(self, features: Tensor) -> Tensor:
         """Run the U-Net over (batch, 4, bands, frames): (batch, targets - 1, 2, bands, frames)."""
         config = self.config
-        # Fold subbands into channels, and back after the network.
+        # Fold subbands into channels, and unfold them after the network.
         folded = features.reshape(len(features), -1, config.rows, features.shape[-1])
         logits = self._unet(folded.contiguous(memory_format=torch.channels_last))
         return logits.reshape(len(features), self.outputs, 2, config.band_count, -1)

@@ -1,7 +1,7 @@
 """Weights files, and the list of the models that come with songsplit.
 
-A weights file is safetensors with the model's configuration and card in its metadata. Importing
-torch takes seconds, so only the functions that need it do.
+A weights file is a safetensors file with the model's configuration and card in its metadata. Only
+functions that need torch import it, because that takes seconds.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "default"
 _FORMAT = "songsplit-2"
-_MAX_MULTIPLICATIONS = 1e10  # in the encoder, for a second of audio; the default has 5e8
+_MAX_MULTIPLICATIONS = 1e10  # of the encoder per second of audio; the default model needs 5e8
 _FOLDER = Path(str(resources.files("songsplit") / "weights"))
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What is known of a model that comes with songsplit.
+    """Description of a model that comes with songsplit.
 
     Attributes
     ----------
     name : str
-        What ``model=`` accepts.
+        Name of the model for ``model=``.
     path : Path
         The weights file.
     sha256 : str
-        Checksum of the file.
+        SHA-256 checksum of the file.
     card : mapping
         Description, data, training, scores and terms of use.
     """
@@ -57,7 +57,7 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A model in evaluation mode on the CPU, its card, and the SHA-256 of all three parts."""
+    """A model in evaluation mode on the CPU, its card, and the SHA-256 of weights and metadata."""
 
     model: SeparationModel
     card: Mapping[str, Any]
@@ -65,12 +65,12 @@ class StoredModel:
 
 
 def list_models() -> list[ModelInfo]:
-    """List the models that come with songsplit, the default one first.
+    """List the models that come with songsplit, the default model first.
 
     Raises
     ------
     ModelError
-        If one is missing or damaged.
+        If a model is missing or damaged.
 
     Examples
     --------
@@ -91,9 +91,9 @@ def list_models() -> list[ModelInfo]:
 
 
 def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
-    """Load a model by its name or from a ``.safetensors`` file; by default the default model."""
+    """Load a model by name or from a ``.safetensors`` file; None is the default model."""
     wanted = DEFAULT_MODEL if model is None else os.fspath(model)
-    # Nothing else is looked at: a damaged list, or another damaged model, must not stop this one.
+    # Read only this file: a damaged list or another damaged model must not matter.
     if wanted.endswith(".safetensors"):
         return load_weights(wanted)
     known = registry()
@@ -108,16 +108,16 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
 
 
 def load_network(model: str | None = None, *, int8: bool = False) -> bytes | None:
-    """Read the ONNX network of a model by its name; None if no model of that name ships.
+    """Read the ONNX network of a model by name; None if no such model comes with songsplit.
 
-    `int8` asks for the one whose convolutions are computed with integers of 8 bits.
+    `int8` selects the version whose convolutions use 8-bit integers.
     """
     found = registry().get(model or DEFAULT_MODEL)
     return found and (found.int8 if int8 else found.network).read()
 
 
 def any_network(model: str | None = None, *, int8: bool = False) -> bytes:
-    """Return the ONNX network of any model; that of a user's own one is made, with extra onnx."""
+    """Return the ONNX network of any model; users' own models are converted with extra onnx."""
     if (network := load_network(model, int8=int8)) is not None:
         return network
     stored = load_model(model)
@@ -141,19 +141,19 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != _FORMAT:
-                raise ModelError(f"{path} holds no songsplit model, or one of a newer songsplit")
+                raise ModelError(f"{path} is not a songsplit model, or needs a newer songsplit")
             config = MaskUNetConfig.from_json(metadata.get("config", ""))
             card = json.loads(metadata.get("card", ""))
             if not isinstance(card, dict):
                 raise ModelError(f"{path}: the model's card is not a JSON object: export it again")
             names = list(file.keys())
             weights = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
-            # Before anything is made of the size that the configuration asks for.
+            # Check before allocating memory of the size in the configuration.
             least, multiplications = encoder_costs(config)
             if least > weights:
                 raise ModelError(f"{path} does not fit its own configuration: export it again")
             if multiplications > _MAX_MULTIPLICATIONS:
-                raise ModelError(f"{path}: so large a network is too slow: use another model")
+                raise ModelError(f"{path}: the network is too large: use another model")
             tensors = {name: file.get_tensor(name) for name in names}
     except ConfigError as error:
         raise ModelError(f"{path}: {error}") from error
@@ -164,7 +164,7 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
     digest = _digest(metadata, tensors)
     if digest != metadata.get("sha256"):
         raise ModelError(f"{path} is damaged, its checksum is wrong: copy or export it again")
-    # The host program may have set other defaults.
+    # The host program may have set other default devices and types.
     with torch.device("cpu"):
         model = SeparationModel(config).float()
     values = {name: tensor.float() for name, tensor in tensors.items()}
@@ -180,10 +180,10 @@ def load_weights(path: str | os.PathLike[str]) -> StoredModel:
 def save_weights(
     model: SeparationModel, card: Mapping[str, Any], path: str | os.PathLike[str]
 ) -> str:
-    """Write a weights file of a model with our own U-Net; return the SHA-256 of its content.
+    """Write the weights file of a model with a MaskUNet; return the SHA-256 of its content.
 
-    Matrices and kernels are stored in half precision, which is finer than what the network is
-    trained in; statistics and biases stay in float32.
+    Matrices and kernels are stored in half precision, which is finer than the precision of the
+    training; statistics and biases stay in float32.
     """
     from safetensors.torch import save
 
@@ -192,7 +192,7 @@ def save_weights(
     if not isinstance(model.unet, MaskUNet):
         raise ModelError(
             f"a weights file holds a MaskUNet, not a {type(model.unet).__name__}: save the "
-            "network with torch.save, and give Separator a SeparationModel"
+            "network with torch.save, and pass a SeparationModel to Separator"
         )
     tensors = {
         name: _stored(tensor)

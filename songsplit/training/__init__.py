@@ -1,1 +1,1 @@
-"""Training of separation networks with PyTorch Lightning; needs the train extra."""
+"""Training of separation networks with PyTorch Lightning, in the extra ``train``."""

@@ -1,4 +1,4 @@
-"""What a training run does besides training: averages, checkpoints, excerpts, a bar."""
+"""Callbacks of a training run: moving average, checkpoints, excerpts and progress bar."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from torch import Tensor
 from songsplit.errors import OutputError
 from songsplit.files import whole_file
 
-SCORE = "valid/usdr"  # decides what is best: uSDR, mean over validation clips and targets
+SCORE = "valid/usdr"  # score of the best checkpoint: mean uSDR over validation clips and targets
 _SNIPPET_SECONDS = 8
 
 
 def checkpoint_folder(root: str | Path) -> Path:
-    """Return the folder for the checkpoints of the run in ``root``."""
+    """Return the folder of the checkpoints of the run in ``root``."""
     return Path(root) / "checkpoints"
 
 
 class MovingAverage(WeightAveraging):
     """Exponential moving average of weights and statistics, which is validated and saved.
 
-    Averaged weights separate better than those of the last step (Polyak and Juditsky 1992).
-    For the average to forget its random start soon, the decay begins low and rises as
-    ``(1 + n) / (10 + n)`` with the number ``n`` of steps averaged.
+    Averaged weights separate better than those of the last step (Polyak and Juditsky 1992). The
+    decay begins low and rises as ``(1 + n) / (10 + n)`` with the number ``n`` of averaged steps, so
+    that the average soon forgets its random start.
 
     Parameters
     ----------
     decay : float
-        Highest share of the old average that a step leaves in place.
+        Maximum share of the old average after a step.
     """
 
     def __init__(self, decay: ClosedUnitInterval = 0.998) -> None:
@@ -54,17 +54,17 @@ class MovingAverage(WeightAveraging):
         self._count = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put the average on the device that trains."""
+        """Move the average to the training device."""
         average: Any = self._average_model
         average.to(pl_module.device)
-        # Looking at the tensor after each step would make the CPU wait for the GPU.
+        # Reading the tensor after each step would make the CPU wait for the GPU.
         self._count = int(average.n_averaged)
 
     @torch.no_grad()
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any, **options: Any
     ) -> None:
-        """Move the average towards the weights after each optimiser step."""
+        """Update the average after each optimiser step."""
         if trainer.global_step <= self._latest_update_step:
             return
         average: Any = self._average_model
@@ -104,15 +104,15 @@ class BestCheckpoint(_RunCheckpoint):
 
 
 class LastCheckpoint(_RunCheckpoint):
-    """Keeps the state to resume from as ``last.ckpt``.
+    """Keeps the state for resuming as ``last.ckpt``.
 
-    It is written every so many steps, before and after each validation, after the last step,
-    at Ctrl-C, and at SIGTERM, as job queues send it before they kill.
+    The file is written every `every_steps` steps, before and after each validation, after the last
+    step, and on Ctrl-C or SIGTERM, which job queues send before they kill a job.
 
     Parameters
     ----------
     every_steps : int
-        A run that is killed loses at most this many steps.
+        Interval in steps; a killed run loses at most this many steps.
     """
 
     def __init__(self, every_steps: PositiveInt = 500) -> None:
@@ -121,10 +121,10 @@ class LastCheckpoint(_RunCheckpoint):
         super().__init__("last", every_n_train_steps=self.every_steps)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Let Ctrl-C end the training of one process between two batches, as SIGTERM does."""
+        """Make Ctrl-C stop a single process between two batches, as SIGTERM does."""
 
         def stop(number: int, frame: object) -> None:
-            rank_zero_info("\nstopping after this step; Ctrl-C again stops at once, without saving")
+            rank_zero_info("\nstopping after this step; press Ctrl-C again to stop without saving")
             signal.signal(signal.SIGINT, signal.default_int_handler)
             self._stopped_by = signal.SIGINT
             signal.raise_signal(signal.SIGTERM)
@@ -137,35 +137,35 @@ class LastCheckpoint(_RunCheckpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any, **options: Any
     ) -> None:
-        """Save every so many steps, and after the last one."""
+        """Save every `every_steps` steps and after the last step."""
         super().on_train_batch_end(trainer, pl_module, *arguments, **options)
         step = trainer.global_step
         if step == trainer.max_steps and step % self.every_steps:
             self._save(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save, so that no step is lost if the run is stopped during the validation."""
+        """Save, so that a run stopped during the validation loses no step."""
         self._save(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save again, so that what is resumed knows of this validation."""
+        """Save again, so that a resumed run includes this validation."""
         super().on_validation_end(trainer, pl_module)
         self._save(trainer)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Save after Ctrl-C or SIGTERM, which Lightning heeds between two batches.
+        """Save after Ctrl-C or SIGTERM, which Lightning handles between two batches.
 
-        During a validation the module holds the averaged weights, and within an accumulated
-        step some gradients: then what was saved before stands.
+        Do not save during a validation, when the module holds the averaged weights, or within an
+        accumulated step, when it holds gradients: the previous checkpoint remains.
         """
         if not isinstance(exception, SIGTERMException):
             return
-        exception.code = 128 + self._stopped_by  # otherwise a stopped run would look finished
+        exception.code = 128 + self._stopped_by  # the exit status of a stopped run
         if not trainer.validating and not trainer.fit_loop._should_accumulate():
             self._save(trainer)
-        rank_zero_info("stopped; the same command with --ckpt_path last goes on")
+        rank_zero_info("stopped; add --ckpt_path last to the same command to continue")
 
     def _save(self, trainer: pl.Trainer) -> None:
         testing = trainer.fast_dev_run or trainer.sanity_checking  # type: ignore[attr-defined]
@@ -175,33 +175,32 @@ class LastCheckpoint(_RunCheckpoint):
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes checkpoints beside their place, and puts them there when they are whole.
+    """Writes checkpoints to a file in the same folder, which is renamed when it is complete.
 
-    Lightning writes to the folder for temporary files, from which moving to another disk
-    is no longer atomic.
+    Lightning writes to the temporary folder, from which a move to another disk is not atomic.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        """Write a checkpoint, or raise OutputError and leave what was there before."""
+        """Write a checkpoint, or raise OutputError and keep the old file."""
         try:
             with whole_file(Path(path)) as file:
                 torch.save(checkpoint, file)
-        except RuntimeError as error:  # what torch raises on a full disk
-            raise OutputError(f"{path}: cannot be written ({error}): make room") from error
+        except RuntimeError as error:  # torch raises this on a full disk
+            raise OutputError(f"{path}: cannot be written ({error}): free some space") from error
 
 
 class Snippets(pl.Callback):
-    """Lets TensorBoard play how the network separates parts of the first validation clips.
+    """Logs separated excerpts of the first validation clips to TensorBoard.
 
-    At each validation the estimates of an excerpt of each of these clips are logged, downmixed
-    to mono because TensorBoard plays nothing else; the mixture and the references only once.
+    Each validation logs the estimates of an excerpt of each clip, in mono because TensorBoard plays
+    only mono. The mixture and the references are logged once.
 
     Parameters
     ----------
     count : int
-        Number of clips; 0 switches the snippets off.
+        Number of clips; 0 disables the snippets.
     """
 
     def __init__(self, count: NonNegativeInt = 3) -> None:
@@ -211,7 +210,7 @@ class Snippets(pl.Callback):
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *arguments: Any, **options: Any
     ) -> None:
-        """Separate and log an excerpt; the averaged weights are in the module by now."""
+        """Separate and log an excerpt with the averaged weights, which the module now holds."""
         batch, number = arguments[:2]
         loggers = [x for x in trainer.loggers if isinstance(x, TensorBoardLogger)]
         if number >= self.count or not loggers or not trainer.is_global_zero:
@@ -227,7 +226,7 @@ class Snippets(pl.Callback):
             self._known.add(batch["name"])
             sounds |= {f"{name}_reference": x for name, x in zip(targets, stems, strict=True)}
             sounds["mixture"] = mixture
-        # One gain keeps mixture and stems within full scale and comparable.
+        # One gain keeps mixture and stems within full scale and their levels comparable.
         gain = 1 / max(1.0, float(mixture.abs().max()), float(stems.abs().max()))
         for name, sound in sounds.items():
             mono = (sound.mean(dim=0) * gain).nan_to_num(0.0, 0.0, 0.0).clamp(-1, 1)
@@ -236,7 +235,7 @@ class Snippets(pl.Callback):
 
 
 def _loudest(stems: Tensor, length: int) -> Tensor:
-    """Cut out where the first stem has the most energy, from (targets, channels, samples)."""
+    """Cut out the part of (targets, channels, samples) with the loudest first stem."""
     energy = stems[0].double().square().sum(dim=0).cumsum(dim=0)
     gained = energy[length:] - energy[:-length]
     start = int(gained.argmax()) + 1 if len(gained) else 0
@@ -244,12 +243,12 @@ def _loudest(stems: Tensor, length: int) -> Tensor:
 
 
 class StepsBar(RichProgressBar):
-    """Lightning's bar on standard error; also a resumed run is shown from its first step on."""
+    """Lightning's bar on standard error; a resumed run is counted from its first step."""
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=4, console_kwargs={"stderr": True})
 
     @property
     def total_train_batches(self) -> int:
-        """Number of batches from the first step of the run to its last."""
+        """Number of batches from the first step of the run to the last."""
         return self.trainer.max_steps * self.trainer.accumulate_grad_batches

@@ -1,4 +1,4 @@
-"""From a training checkpoint to a weights file."""
+"""Convert a training checkpoint to a weights file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from songsplit.models.separation_model import SeparationModel
 from songsplit.models.unet import encoder_costs
 from songsplit.models.weights import save_weights
 
-# Keys of checkpoints: JSON of the network's MaskUNetConfig, the class of a network that is none of
-# ours, and JSON that says what the weights were made from (code, data with their licences,
-# augmentation, loss, seed, validation scores).
+# Keys of checkpoints: JSON of the network's MaskUNetConfig, the class of a custom network, and JSON
+# with the provenance of the weights (code, data, licences, augmentation, loss, seed and scores).
 CONFIG_KEY = "songsplit_config"
 NETWORK_KEY = "songsplit_network"
 PROVENANCE_KEY = "songsplit_provenance"
 
 _PREFIX = "model."
-# What only the checkpoint can tell.
+# Keys of the card that come from the checkpoint.
 _RESERVED = ("steps", "provenance", "sharpness")
 
 
@@ -40,23 +39,24 @@ def export_checkpoint(
 ) -> str:
     """Write the averaged weights of a checkpoint as a weights file; return its SHA-256.
 
-    To the card are added ``steps`` and ``provenance`` (data, augmentation, loss, seed and scores)
-    from the checkpoint, ``sharpness`` where it is not 1, and, where the card has none, a ``name``
-    after the file. ``sharpness`` is a factor of what goes into the sigmoid that makes masks: a
-    network trained on absolute errors says "voice" or "no voice" wherever one of them is likelier,
-    while SDR, being about squared errors, is best served by the mean over both: some 0.6.
+    The card gets ``steps`` and ``provenance`` (data, augmentation, loss, seed and scores) from the
+    checkpoint, ``sharpness`` if it is not 1, and by default a ``name`` after the file.
+
+    ``sharpness`` is a factor of the logits of the masks. A network trained on absolute errors
+    decides for the more likely of "voice" and "no voice". SDR, which measures squared errors, is
+    best for the mean of both, with a sharpness of about 0.6.
     """
     for key in _RESERVED:
         if key in card:
-            raise ConfigError(f"card: {key!r} is taken from the checkpoint: leave it out")
+            raise ConfigError(f"card: {key!r} comes from the checkpoint: leave it out")
     if not 0 < sharpness < float("inf"):
         raise ConfigError(f"sharpness must be above 0, not {sharpness}")
     target = Path(path)
     if target.suffix != ".safetensors":
-        raise OutputError(f"{path}: a weights file must be called *.safetensors")
-    # Before the work, which would be in vain.
+        raise OutputError(f"{path}: the name of a weights file must end with .safetensors")
+        # Fail before the work.
     if os.path.lexists(target) and not overwrite:
-        raise OutputExistsError(f"{path} is already there: allow overwriting, or move it")
+        raise OutputExistsError(f"{path} already exists: allow overwriting, or move it")
     model, from_checkpoint = _load(Path(checkpoint))
     if sharpness != 1:
         card = {**card, "sharpness": sharpness}
@@ -65,7 +65,7 @@ def export_checkpoint(
     # Matrices and kernels are stored in half precision.
     stored = (x.half() if x.ndim > 1 else x for x in model.state_dict().values())
     if not all(bool(value.isfinite().all()) for value in stored):
-        raise ModelError(f"{checkpoint} holds weights that are not finite: take an earlier one")
+        raise ModelError(f"{checkpoint} holds weights that are not finite: use an earlier one")
     save_weights(model, {"name": target.stem, **card, **from_checkpoint}, target)
     return hashlib.sha256(target.read_bytes()).hexdigest()
 
@@ -82,19 +82,19 @@ def read_card(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _load(checkpoint: Path) -> tuple[SeparationModel, dict[str, Any]]:
-    """Read the model, and what the card takes from the checkpoint; raise ModelError."""
+    """Read the model and the entries of the card from a checkpoint, or raise ModelError."""
     try:
         if not checkpoint.is_file():  # a device or a pipe may have no end
             raise ModelError(f"{checkpoint}: there is no such checkpoint file; check the name")
         with zipfile.ZipFile(checkpoint) as archive:
-            # What training saves is not compressed, and so cannot become larger than the file.
+            # Training saves without compression. A compressed file could expand to any size.
             if any(entry.compress_type for entry in archive.infolist()):
-                raise ModelError(f"{checkpoint} is compressed: give a .ckpt file as training saves")
+                raise ModelError(f"{checkpoint} is compressed: name a .ckpt file of train.py")
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         if NETWORK_KEY in saved:
             raise ModelError(
-                f"{checkpoint} holds a {saved[NETWORK_KEY]}: only MaskUNet can be exported; load "
-                "its state_dict yourself"
+                f"{checkpoint} holds a {saved[NETWORK_KEY]}, but only MaskUNet can be exported: "
+                "load its state_dict yourself"
             )
         config = MaskUNetConfig.from_json(saved[CONFIG_KEY])
         weights = {
@@ -111,21 +111,21 @@ def _load(checkpoint: Path) -> tuple[SeparationModel, dict[str, Any]]:
         raise ModelError(f"{checkpoint}: {error}") from error
     except ModelError:
         raise
-    # Whatever else is wrong with a file, torch and Python have many exceptions for it.
+    # Damaged files raise many kinds of exceptions in torch and Python.
     except Exception as error:
         raise ModelError(
-            f"{checkpoint} is no checkpoint of songsplit's training, or is damaged: give a .ckpt "
-            "file of a training run"
+            f"{checkpoint} is damaged or not a checkpoint of songsplit: name a .ckpt file of a "
+            "training run"
         ) from error
     try:
-        # Before anything is made of the size that the configuration asks for.
+        # Check before allocating memory of the size in the configuration.
         if 2 * encoder_costs(config)[0] > checkpoint.stat().st_size:
-            raise RuntimeError("there are fewer weights than the configuration asks for")
+            raise RuntimeError("there are fewer weights than the configuration needs")
         model = SeparationModel(config)
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise ModelError(
-            f"{checkpoint} holds another network than this version of songsplit builds: export it "
-            "with the version that trained it"
+            f"{checkpoint} holds a network of another version of songsplit: export it with the "
+            "version that trained it"
         ) from error
     return model, known

@@ -1,4 +1,4 @@
-"""The Lightning module: training step, validation on whole clips, optimiser."""
+"""The Lightning module: training step, validation on whole clips, and optimiser."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _DEFAULT_AUGMENT = AugmentConfig()
 _OPTIONS = ("optimizer", "learning_rate", "weight_decay", "warmup_steps", "decay_share")
 
 _ADVICE = (
-    "go on from the last checkpoint with a lower model.learning_rate, a smaller "
+    "continue from the last checkpoint with a lower model.learning_rate, a smaller "
     "trainer.gradient_clip_val or trainer.precision 32-true"
 )
 
@@ -49,32 +49,30 @@ class SeparationTraining(pl.LightningModule):
     Parameters
     ----------
     model : MaskUNetConfig or nn.Module, optional
-        Settings of our network, or another network. The latter turns powers of shape (batch,
-        4, config.bins, frames) into masks of shape (batch, targets - 1, 2, config.bins,
-        frames) in [0, 1], and its attribute ``config``, a MaskUNetConfig, describes targets,
-        sample rate and front end.
+        Settings of the MaskUNet, or another network. The latter maps powers (batch, 4,
+        config.bins, frames) to masks (batch, targets - 1, 2, config.bins, frames) in [0, 1], and
+        its attribute ``config``, a MaskUNetConfig, describes targets, sample rate and STFT.
     augment : AugmentConfig
-        How training examples are mixed and changed.
+        Settings of the augmentation.
     loss : LossConfig or nn.Module, optional
-        What is minimised: weights of our losses, or a module that is called as
-        :class:`~songsplit.training.losses.SeparationLoss` is, and returns what that does or
-        the loss alone.
+        Weights of the losses of :class:`~songsplit.training.losses.SeparationLoss`, or a module
+        with the same arguments that returns the same dictionary or only the loss.
     optimizer : {"adamw", "muon"}
         AdamW, or :class:`~songsplit.training.optimizers.Muon`.
     learning_rate : float
-        Its peak.
+        Peak of the learning rate.
     weight_decay : float
     warmup_steps : int
-        Steps over which the learning rate rises to its peak.
+        Steps of the rise of the learning rate to its peak.
     decay_share : float
-        Share of all steps, at the end, over which it falls to zero along a half cosine; 0 for
-        a run of unknown length. A resumed run takes the value of its config, so a decay can
-        begin at any time.
+        Share of all steps, at the end, over which the learning rate falls to zero along a half
+        cosine; 0 for a run of unknown length. A resumed run uses the value of its config, so a
+        decay can begin at any time.
     init_from : str or None
         Weights file to start from.
     compile : bool
-        Whether to compile the network with torch.compile, which takes minutes at the
-        beginning and pays in long runs on a GPU.
+        Whether to compile the network with torch.compile, which takes minutes at the start and
+        speeds up long runs on a GPU.
     """
 
     def __init__(
@@ -96,12 +94,12 @@ class SeparationTraining(pl.LightningModule):
         if not isinstance(config, MaskUNetConfig):
             raise ConfigError(
                 f"model.model: {type(network).__name__} needs an attribute config, a "
-                "MaskUNetConfig that describes its front end"
+                "MaskUNetConfig that describes targets, sample rate and STFT"
             )
         self.config = config
         self.network = None if network is None else _class_path(network)
         self.optimizer = optimizer
-        # As plain numbers: others would be pickled into checkpoints by the name of their class.
+        # Plain numbers, because jsonargparse's types would be pickled into checkpoints.
         self.learning_rate = float(learning_rate)
         self.weight_decay = float(weight_decay)
         self.warmup_steps = int(warmup_steps)
@@ -118,12 +116,14 @@ class SeparationTraining(pl.LightningModule):
             self.model = SeparationModel(config, network)
         else:
             if network is not None:
-                raise ConfigError("model.init_from is for our own network: leave it out")
+                raise ConfigError(
+                    "model.init_from needs a MaskUNet: leave it out for other networks"
+                )
             stored = load_weights(init_from)
             _refuse_other_network(init_from, stored.model.config, config)
             self.model = stored.model.train()
             self.init_from = {"file": Path(init_from).name, "sha256": stored.digest}
-        # Convolutions on CPUs and tensor cores are fastest with channels stored last.
+        # Convolutions on CPUs and tensor cores are fastest with channels last in memory.
         self.model.unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compile:
             self.model.unet.compile()
@@ -133,7 +133,7 @@ class SeparationTraining(pl.LightningModule):
         self.loss: nn.Module = (
             SeparationLoss(loss, self.model.stft) if isinstance(loss, LossConfig) else loss
         )
-        # Two masks add up to one, so the errors of two targets are each other's negative.
+        # Two masks add up to one, so the errors of two targets differ only in sign.
         self._foreground_only = len(config.targets) == 2 and isinstance(loss, LossConfig)
         self._scores: dict[str, NDArray[np.float64]] = {}
         self._validation: dict[str, float] = {}
@@ -142,9 +142,9 @@ class SeparationTraining(pl.LightningModule):
 
     @torch.no_grad()
     def examples(self, batch: Batch) -> Tensor:
-        """Make spectrograms of targets, complex64 (batch, targets, 2, bins, frames), of a batch."""
+        """Return spectrograms of targets, complex64 (batch, targets, 2, bins, frames)."""
         generator = torch.Generator().manual_seed(batch["seed"])
-        # The loader sends only the parts that are present.
+        # The batch holds only the parts that are present.
         present, packed = batch["present"], batch["parts"]
         parts = torch.zeros((*present.shape, *packed.shape[1:]), device=packed.device)
         parts[present] = packed * batch["scales"][present][:, None, None]
@@ -176,11 +176,11 @@ class SeparationTraining(pl.LightningModule):
         return loss
 
     def validation_step(self, batch: WholeClip, batch_index: int) -> None:
-        """Separate one whole clip and keep its SDR."""
+        """Separate a whole clip and keep its SDR."""
         references = np.asarray(batch["stems"])
         if references.shape[-1] == 0:
-            return  # other ranks have one clip more
-        # In chunks as users get it, so that songs of any length fit.
+            return  # other ranks have one more clip
+        # Separate in chunks, as for users, so that songs of any length fit into memory.
         engine = TorchEngine(self.model, self.device, shared=True)
         blocks = stream_stems(engine, [references.sum(axis=0)], self.config.sample_rate, channels=2)
         try:
@@ -206,16 +206,16 @@ class SeparationTraining(pl.LightningModule):
         for column, target in enumerate(self.config.targets):
             found[f"valid/{target}_sdr"] = finite_median(frame_medians[:, column])
             found[f"valid/{target}_usdr"] = _mean(clip_scores[:, column])
-        # A song whose vocals are silent has no frame to score; NaN would only confuse.
+        # Leave out NaN, for example of songs with silent vocals, which have no scored frame.
         found = {name: score for name, score in found.items() if math.isfinite(score)}
-        # On all ranks: what stops early or saves the best must decide alike everywhere.
+        # Log on all ranks, so that early stopping and checkpoints decide equally.
         self.log_dict(found, sync_dist=True)
         words = [f"{name.removeprefix('valid/')} {value:.2f}" for name, value in found.items()]
         self.print(f"step {self.global_step}: {', '.join(words)} dB")
         self._validation = {**found, "step": self.global_step}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the network's settings and its history beside its weights, for the export."""
+        """Add the settings and provenance of the network to the checkpoint, for the export."""
         self._raise_if_bad()
         if not all(bool(weight.isfinite().all()) for weight in self.parameters()):
             raise TrainingError(
@@ -244,9 +244,9 @@ class SeparationTraining(pl.LightningModule):
         checkpoint[PROVENANCE_KEY] = json.dumps(made_from)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse checkpoints of another network, and take over what was measured."""
+        """Refuse checkpoints of another network, and restore scores and provenance."""
         if CONFIG_KEY not in checkpoint:
-            raise ConfigError("ckpt_path is no checkpoint of a songsplit training run")
+            raise ConfigError("ckpt_path is not a checkpoint of a songsplit training run")
         if checkpoint.get(NETWORK_KEY) != self.network:
             raise ConfigError("ckpt_path holds a network of another class than model.model")
         _refuse_other_network(
@@ -254,19 +254,19 @@ class SeparationTraining(pl.LightningModule):
         )
         made_from = json.loads(checkpoint.get(PROVENANCE_KEY, "{}"))
         self._validation = made_from.get("validation", {})
-        # Weights are made from all data that they have ever been trained on.
+        # The provenance includes data of earlier runs.
         self._former_data = made_from.get("data", {})
         self.init_from = made_from.get("init_from")
 
     def configure_optimizers(self) -> Any:
-        """Make the optimiser; the learning rate rises, stays, and falls to zero."""
+        """Create the optimiser and the schedule: the learning rate rises, stays, falls to zero."""
         matrices = {name: p for name, p in self.named_parameters() if p.ndim > 1}
         plain = {"params": [p for p in self.parameters() if p.ndim <= 1], "weight_decay": 0.0}
         options: dict[str, Any] = {"lr": self.learning_rate, "weight_decay": self.weight_decay}
         optimizer: torch.optim.Optimizer
         groups: list[dict[str, Any]]
         if self.optimizer == "muon":
-            # The last layer gives masks, not what another layer takes in.
+            # Muon is for hidden layers, so the last layer gets AdamW steps.
             last = [matrices.pop(name) for name in [*matrices] if name == "model.unet.head.weight"]
             hidden = {"params": list(matrices.values()), "orthogonal": True}
             groups = [hidden, {"params": last}, plain]
@@ -289,7 +289,7 @@ class SeparationTraining(pl.LightningModule):
             self.log("train/gradient_norm", get_total_norm(gradients))
 
     def on_train_start(self) -> None:
-        """Let the config decide on the learning rate also where a checkpoint holds another."""
+        """Use the learning rate of the config instead of that of the checkpoint."""
         (optimizer,) = self.trainer.optimizers
         (schedule,) = self.trainer.lr_scheduler_configs
         factor = self._learning_rate_factor(self.global_step)
@@ -307,11 +307,11 @@ class SeparationTraining(pl.LightningModule):
         return rise * (1 - math.cos(math.pi * max(0.0, min(1.0, left)))) / 2
 
     def _watch(self, loss: Tensor, number: int) -> None:
-        """Remember the first batch whose loss is no number."""
+        """Remember the first batch whose loss is not finite."""
         bad = torch.where(loss.isfinite(), -1, number)
         known = self._first_bad
         self._first_bad = bad if known is None else torch.where(known >= 0, known, bad)
-        # Looking at the value makes the CPU wait for the GPU: rarely, but before each save.
+        # Reading the value makes the CPU wait for the GPU, so it is read rarely and before saves.
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         if loss.device.type == "cpu" or self.global_step % every == 0:
             self._raise_if_bad()
@@ -329,7 +329,7 @@ class SeparationTraining(pl.LightningModule):
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    """Mean of the values that are finite; NaN if there are none."""
+    """Return the mean of the finite values; NaN if there are none."""
     values = values[np.isfinite(values)]
     return float(values.mean()) if values.size else math.nan
 
@@ -339,7 +339,7 @@ def _class_path(value: object) -> str:
 
 
 def _commit() -> str | None:
-    """Commit of the checkout that runs, with a mark if files were changed since."""
+    """Return the commit of the checkout, with a mark for uncommitted changes."""
     folder = Path(__file__).parents[2]
     if not (folder / ".git").exists() or shutil.which("git") is None:
         return None  # an installed package
@@ -353,5 +353,5 @@ def _refuse_other_network(name: str, found: MaskUNetConfig, wanted: MaskUNetConf
         if there != here:
             raise ConfigError(
                 f"{name} holds a network with {field.name} = {there}, but the config sets "
-                f"model.model.{field.name} to {here}: make the two agree"
+                f"model.model.{field.name} to {here}: use the same value"
             )

@@ -1,4 +1,4 @@
-"""Losses between estimated and true stems, all relative to the level of the mixture."""
+"""Losses between estimated and true stems, relative to the level of the mixture."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from songsplit.augmentation.pitch import synthesize
 from songsplit.dsp.stft import STFT
 from songsplit.errors import ConfigError
 
-# Keeps 0 / 0 away where the mixture is silent; there is no error then either.
+# Avoids 0 / 0 for a silent mixture, whose error is also 0.
 _TINY = 1e-3
 _WINDOWS = (512, 1024, 2048)  # samples; hops are a quarter of them
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the losses that are added up; those of weight zero are not computed.
+    """Weights of the sum of losses; losses with weight 0 are not computed.
 
     Attributes
     ----------
     spectrogram : float
-        Complex error of the network's own spectrogram (:func:`relative_l1`).
+        Complex error of the spectrogram of the network's STFT (:func:`relative_l1`).
     waveform : float
         Error of the samples (:func:`relative_l1`).
     multi_resolution : float
@@ -45,7 +45,7 @@ class LossConfig:
 
 
 class SeparationLoss(nn.Module):
-    """Weighted sum of losses; the STFT is the network's front end."""
+    """Weighted sum of losses; `stft` is the STFT of the network."""
 
     def __init__(self, config: LossConfig, stft: STFT) -> None:
         super().__init__()
@@ -56,11 +56,11 @@ class SeparationLoss(nn.Module):
     def forward(
         self, estimates: Tensor, targets: Tensor, mixture: Tensor, samples: int
     ) -> dict[str, Tensor]:
-        """Compute each loss with a weight, and their weighted sum as ``loss``.
+        """Return each loss with a weight above 0, and the weighted sum as ``loss``.
 
-        Spectrograms are complex64: estimates and targets of shape (batch, targets, channels,
-        bins, frames), of the network's band, above which nothing counts, and the mixture of
-        shape (batch, channels, bins, frames). ``samples`` is the length of their audio.
+        Spectrograms are complex64 and hold only the network's band: estimates and targets (batch,
+        targets, channels, bins, frames), and the mixture (batch, channels, bins, frames).
+        ``samples`` is the length of their audio.
         """
         config = self.config
         error, reference = estimates - targets, mixture.unsqueeze(1)
@@ -68,7 +68,7 @@ class SeparationLoss(nn.Module):
         if config.spectrogram:
             losses["spectrogram"] = relative_l1(error, reference)
         if config.waveform or config.multi_resolution:
-            # The inverse STFT is linear: that of the error is the error of the samples.
+            # The inverse STFT is linear, so it maps the error to the error of the samples.
             wave_error = self._samples(error, samples)
             wave_reference = self._samples(reference, samples)
             if config.waveform:
@@ -81,22 +81,22 @@ class SeparationLoss(nn.Module):
         return losses
 
     def _samples(self, spectrogram: Tensor, samples: int) -> Tensor:
-        """Inverse STFT; bins above those given are silent."""
+        """Return the inverse STFT, with zeros in the bins above the band."""
         missing = self.stft.bins - spectrogram.shape[-2]
         whole = functional.pad(spectrogram, (0, 0, 0, missing))
         if self.stft.n_fft == 4 * self.stft.hop_length:
-            return synthesize(whole, samples)  # does not wait for the device
+            return synthesize(whole, samples)  # does not make the CPU wait for the device
         return self.stft.inverse(whole, samples)
 
 
 def relative_l1(error: Tensor, mixture: Tensor) -> Tensor:
-    r"""Mean magnitude of the error, relative to that of the mixture.
+    r"""Return the mean magnitude of the error relative to the mixture.
 
     .. math:: \frac1B \sum_b \frac{\sum |\hat S_b - S_b|}{\sum |X_b|}
 
-    Dividing by the mixture makes loud and quiet songs count alike. Where spectrograms are
-    complex, the phase is part of the error: a mask learns to leave out bins where the
-    mixture's phase is not the target's.
+    The division by the mixture gives loud and quiet songs the same weight. For complex
+    spectrograms the error includes the phase, so masks learn to leave out bins in which the phases
+    of mixture and target differ.
     """
     errors, levels = (x.abs().flatten(1).sum(dim=1) for x in (error, mixture))
     return torch.mean(errors / error.shape[1] / (levels + _TINY))

@@ -1,4 +1,4 @@
-"""Muon for matrices and kernels, AdamW for everything else."""
+"""Muon for matrices and kernels, AdamW for other parameters."""
 
 from __future__ import annotations
 
@@ -14,16 +14,14 @@ _BETAS = (0.9, 0.999)
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose steps are made orthogonal.
+    """Momentum with orthogonalised steps.
 
-    For every matrix, and every kernel seen as a matrix (outputs, rest), the step is the
-    orthogonal matrix nearest to the momentum (K. Jordan et al., 2024, "Muon: an
-    optimizer for hidden layers in neural networks"), scaled to the size of an AdamW step
-    (J. Liu et al., 2025, "Muon is scalable for LLM training"), so that both share one
-    learning rate. Unlike :class:`torch.optim.Muon` it takes kernels, and all parameters
-    at once: groups with ``orthogonal`` true take Muon's steps, the others those of AdamW.
-    It works on lists of tensors, because small operations cost a GPU more to start than to
-    compute.
+    For every matrix, and every kernel as a matrix (outputs, rest), the step is the orthogonal
+    matrix nearest to the momentum (K. Jordan et al., 2024, "Muon: an optimizer for hidden layers in
+    neural networks"), scaled to the size of an AdamW step (J. Liu et al., 2025, "Muon is scalable
+    for LLM training"), so that both share one learning rate. Unlike :class:`torch.optim.Muon`, it
+    supports kernels and all parameters: groups with ``orthogonal`` use Muon, others AdamW. It works
+    on lists of tensors, because small operations take a GPU longer to start than to compute.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], lr: float, weight_decay: float) -> None:
@@ -33,7 +31,7 @@ class Muon(torch.optim.Optimizer):
     def step(  # type: ignore[override]
         self, closure: Callable[[], Tensor] | None = None
     ) -> Tensor | None:
-        """Take one step; return what ``closure`` returns."""
+        """Take one step and return the result of ``closure``."""
         with torch.enable_grad():
             loss = None if closure is None else closure()
         for group in self.param_groups:
@@ -50,14 +48,14 @@ class Muon(torch.optim.Optimizer):
     def _orthogonal(self, gradients: list[Tensor], states: list[dict[str, Any]]) -> list[Tensor]:
         momenta = _kept(states, "momentum", gradients)
         torch._foreach_lerp_(momenta, gradients, 1 - _MOMENTUM)
-        ahead = torch._foreach_lerp(gradients, momenta, _MOMENTUM)  # as Nesterov looks ahead
+        ahead = torch._foreach_lerp(gradients, momenta, _MOMENTUM)  # Nesterov momentum
         alike: dict[torch.Size, list[int]] = {}
         for index, gradient in enumerate(gradients):
             alike.setdefault(gradient.shape, []).append(index)
         steps = list(ahead)
         for shape, indices in alike.items():
             matrices = torch.stack([ahead[index] for index in indices]).flatten(2)
-            # max(m, n) ** 0.5 times the root mean square of an orthogonal matrix is one.
+            # The root mean square of an orthogonal matrix is max(m, n) ** -0.5.
             scaled = orthogonalized(matrices).mul_(0.2 * max(matrices.shape[1:]) ** 0.5)
             found = scaled.view(-1, *shape).unbind()
             for index, step in zip(indices, found, strict=True):
@@ -68,7 +66,7 @@ class Muon(torch.optim.Optimizer):
         first = _kept(states, "first_moment", gradients)
         second = _kept(states, "second_moment", gradients)
         for state in states:
-            # Checkpoints of version 0.1 hold a tensor here.
+            # In checkpoints of version 0.1, this is a tensor.
             state["count"] = int(state.get("count", 0)) + 1
         torch._foreach_lerp_(first, gradients, 1 - _BETAS[0])
         torch._foreach_lerp_(second, torch._foreach_mul(gradients, gradients), 1 - _BETAS[1])
@@ -88,9 +86,9 @@ def _kept(states: list[dict[str, Any]], name: str, like: list[Tensor]) -> list[T
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:
-    """Approximate the orthogonal matrices nearest to (count, m, n), by Newton-Schulz iterations.
+    """Approximate the nearest orthogonal matrices of (count, m, n) by Newton-Schulz iterations.
 
-    Singular values come out between 0.7 and 1.2, which is near enough.
+    Singular values of the result are between 0.7 and 1.2, which is close enough.
     """
     a, b, c = _POLYNOMIAL
     tall = matrices.shape[1] > matrices.shape[2]

@@ -1,1 +1,1 @@
-"""A page in the browser: drop a song in, hear each stem on its own."""
+"""The page: drop a song in and hear each stem."""

@@ -1,10 +1,10 @@
-"""The server behind the page. It serves this machine only, and songs never leave it.
+"""The server of the page. It serves only this machine, and songs never leave it.
 
-The page gets its stems as a stream of messages. A message is the length of its head as 32 bits,
-little-endian, then the head as JSON, then as many bytes as ``bytes`` in the head says. The kinds
-are ``waiting`` (another song is at work), ``start`` (``sampleRate``, ``channels``, ``seconds``,
-``song``), ``stems`` (float32 samples, first all channels of the vocals, then all of the rest),
-``end``, and ``error`` (``message``).
+The page receives stems as a stream of messages. A message is the length of its head as a 32-bit
+little-endian integer, the head as JSON, and as many bytes as ``bytes`` in the head states. Types
+are ``waiting`` (another song is being separated), ``start`` (``sampleRate``, ``channels``,
+``seconds``, ``song``), ``stems`` (float32 samples: all channels of the vocals, then all channels
+of the rest), ``end``, and ``error`` (``message``).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _TYPES = {
     ".webmanifest": "application/manifest+json",
 }
 _HEADERS = {
-    # The page itself holds the rest of its policy, so that it is the same on other servers.
+    # The page itself contains the rest of its policy, which also applies on other servers.
     "Content-Security-Policy": "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -63,7 +63,7 @@ _HEADERS = {
 
 
 class RequestError(Exception):
-    """A request that is refused, with the status of the answer."""
+    """A refused request, with the status of the response."""
 
     def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
@@ -73,8 +73,8 @@ class RequestError(Exception):
 class PageServer(ThreadingHTTPServer):
     """Serves the page and separates songs for it, one at a time.
 
-    `songs` are files that the page opens by itself. Port 0 takes a free one. The address holds a
-    secret, without which the server answers nothing.
+    `songs` are files that the page opens at the start. Port 0 selects a free port. The address
+    contains a secret token, without which the server refuses every request.
     """
 
     daemon_threads = True
@@ -83,7 +83,7 @@ class PageServer(ThreadingHTTPServer):
     def __init__(
         self, songs: Sequence[Path] = (), *, port: int = 0, device: str | None = None
     ) -> None:
-        choose_device(device)  # so that a wrong name is said at once
+        choose_device(device)  # raises for an invalid name
         super().__init__(("127.0.0.1", port), _Handler)
         self.songs = list(songs)
         self.token = secrets.token_urlsafe(16)
@@ -97,25 +97,25 @@ class PageServer(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
-        """Where a browser finds the page."""
+        """Address of the page."""
         return f"http://127.0.0.1:{self.server_port}/{self.token}/"
 
     def get_ready(self) -> None:
-        """Load the default model before the first song comes."""
+        """Load the default model before the first song arrives."""
         with self.at_work:
             self.separator("default", "balanced")
 
     def server_close(self) -> None:
-        """Remove the songs of requests that are not finished, too."""
+        """Close the server and remove the songs of unfinished requests."""
         super().server_close()
         self.uploads.cleanup()
 
     def folder(self) -> tempfile.TemporaryDirectory[str]:
-        """Return a folder for the files of one request."""
+        """Return a temporary folder for the files of one request."""
         return tempfile.TemporaryDirectory(dir=self.uploads.name, ignore_cleanup_errors=True)
 
     def remember(self, tags: Tags) -> str:
-        """Keep the tags of a song for its downloads; return what the page calls the song."""
+        """Keep the tags of a song for downloads, and return the song's name for the page."""
         song = secrets.token_hex(4)
         self.tags[song] = tags
         while len(self.tags) > _MAX_TAGS:
@@ -125,7 +125,7 @@ class PageServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 60  # seconds for which the other side may do nothing
+    timeout = 60  # seconds of inactivity
     server: PageServer
 
     def do_GET(self) -> None:
@@ -135,10 +135,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer({"api/separate": self._separate, "api/encode": self._encode})
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: the terminal shows the address, and the page shows errors."""
+        """Log nothing: the terminal shows the address, and the page shows errors."""
 
     def _answer(self, calls: dict[str, Any]) -> None:
-        # Bytes of a body that are left on the connection would be taken for the next request.
+        # Unread bytes of a body would be parsed as the next request.
         bodies = ("Content-Length", "Transfer-Encoding")
         if self.command == "POST" or any(name in self.headers for name in bodies):
             self.close_connection = True
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
             elif self.command == "GET" and path in self.server.page:
                 self._send(self.server.page[path], _TYPES[Path(path).suffix])
             else:
-                raise RequestError(HTTPStatus.NOT_FOUND, "there is no such page")
+                raise RequestError(HTTPStatus.NOT_FOUND, "page not found")
         except RequestError as error:
             self._refuse(error.status, str(error))
         except SongsplitError as error:
@@ -158,12 +158,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _checked_path(self) -> str:
-        """Return the path below the secret; refuse other pages and other names of this machine."""
+        """Return the path below the token; refuse other origins and other host names."""
         host, origin = self.headers.get("Host"), self.headers.get("Origin")
         try:
             address = urlsplit(self.path)
         except ValueError as error:
-            raise RequestError(HTTPStatus.BAD_REQUEST, f"wrong address: {error}") from error
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"invalid address: {error}") from error
         token, _, path = address.path.lstrip("/").partition("/")
         self.query = {key: values[0] for key, values in parse_qs(address.query).items()}
         if (
@@ -189,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _separate(self) -> None:
         model, quality = self.query.get("model", "default"), self.query.get("quality", "balanced")
-        # Weights from files are for the command line: no path from a page reaches the disk.
+        # The page cannot name files of weights, so no path from a request reaches the disk.
         if model not in {info.name for info in songsplit.list_models()}:
             raise ConfigError(f"there is no model {model!r}")
         with self._song() as (path, name):
@@ -224,18 +224,18 @@ class _Handler(BaseHTTPRequestHandler):
             self._message({"type": "stems"}, pair.astype("<f4", copy=False).tobytes())
 
     def _encode(self) -> None:
-        """Turn float32 samples of the page into a file of another format."""
+        """Encode float32 samples from the page in an output format."""
         try:
             rate, channels = int(self.query["rate"]), int(self.query["channels"])
             output = OutputFormat(cast("FormatName", self.query["format"]))
         except (KeyError, ValueError) as error:
-            raise RequestError(HTTPStatus.BAD_REQUEST, f"wrong request: {error}") from error
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"invalid request: {error}") from error
         with self.server.folder() as folder:
             raw, path = Path(folder) / "raw", Path(folder) / "result"
             self._receive(raw)
             frames = raw.stat().st_size // (4 * max(channels, 1))
             if not (1 <= channels <= MAX_CHANNELS and 1 <= rate <= MAX_SAMPLE_RATE and frames):
-                raise RequestError(HTTPStatus.BAD_REQUEST, "wrong request: no samples")
+                raise RequestError(HTTPStatus.BAD_REQUEST, "invalid request: no samples")
             samples = np.memmap(raw, "<f4", "r", shape=(channels, frames))
             tags, stem = self.server.tags.get(self.query.get("song", "")), self.query.get("stem")
             tags = tags.of_stem(stem) if tags and stem else tags
@@ -245,17 +245,17 @@ class _Handler(BaseHTTPRequestHandler):
                 for begin in range(0, frames, 10 * rate):
                     block = samples[:, begin : begin + 10 * rate]
                     writer.write({"": np.ascontiguousarray(block, np.float32)})
-            del samples  # Windows cannot remove a file that is mapped
+            del samples  # Windows cannot remove a mapped file
             self._send(path.read_bytes(), "application/octet-stream")
 
     @contextmanager
     def _song(self) -> Iterator[tuple[Path, str]]:
-        """Give the file to separate and its name: one from the command line, or an upload."""
+        """Yield the file to separate and its name, from the command line or an upload."""
         if "given" in self.query:
             try:
                 path = self.server.songs[int(self.query["given"])]
             except (ValueError, IndexError) as error:
-                raise RequestError(HTTPStatus.NOT_FOUND, "there is no such song") from error
+                raise RequestError(HTTPStatus.NOT_FOUND, "song not found") from error
             yield path, path.name
             return
         with self.server.folder() as folder:
@@ -282,7 +282,7 @@ class _Handler(BaseHTTPRequestHandler):
         except (ConnectionError, TimeoutError):
             raise
         except OSError as error:
-            message = f"the song cannot be stored while it is separated ({error.strerror})"
+            message = f"the song cannot be stored on disk ({error.strerror}); free some space"
             raise RequestError(HTTPStatus.INSUFFICIENT_STORAGE, message) from error
 
     def _message(self, head: dict[str, Any], data: bytes = b"") -> None:
@@ -306,13 +306,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
-        # What is left of the request's body is not read.
+        # The rest of the request's body stays unread.
         self.close_connection = True
         self._send_json({"error": message}, status)
 
 
 def _page_files() -> dict[str, bytes]:
-    """Read the files of the page by their paths in addresses: nothing else is ever served."""
+    """Read the files of the page, by their paths in addresses; no other files are served."""
     return {
         path.relative_to(PAGE).as_posix(): path.read_bytes()
         for path in PAGE.rglob("*")

@@ -1,4 +1,4 @@
-"""The page as a static site, which separates songs in the visitor's browser."""
+"""Export the page as a static site that separates songs in the visitor's browser."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ _ENGINE = "api/engine"
 
 
 def export_site(folder: Path, model: str | None = None) -> None:
-    """Write the complete site to a new folder, whole or not at all: page, runtime and model.
+    """Write page, runtime and model to a new folder, completely or not at all.
 
-    It can be copied to any host of static files. OutputExistsError says if the folder is there.
+    The site can be copied to any host of static files. OutputExistsError is raised if the folder
+    exists.
     """
     network = any_network(model, int8=True)
     if folder.exists():
-        raise OutputExistsError(f"{folder} is already there: name another folder")
+        raise OutputExistsError(f"{folder} already exists: name another folder")
     with output_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=TEMPORARY_PREFIX) as made:
@@ -44,7 +45,7 @@ def export_site(folder: Path, model: str | None = None) -> None:
 
 
 def _complete(site: Path, engine: OnnxEngine) -> None:
-    """Write what the page asks an engine for, and the version that browsers know the site by."""
+    """Write the description of the engine, and the version by which browsers cache the site."""
     paths = [path for path in sorted(site.rglob("*")) if path.is_file()]
     files = [path.relative_to(site).as_posix() for path in paths]
     described: dict[str, Any] = {
@@ -61,12 +62,12 @@ def _complete(site: Path, engine: OnnxEngine) -> None:
         "qualities": ["balanced"],
         "formats": ["wav", "flac", "mp3"],
         "songs": [],
-        # What is kept for use offline at the first visit; encoders are kept when they are used.
+        # Browsers cache these at the first visit for offline use, and encoders at their first use.
         "files": [_ENGINE, *(file for file in files if "mediabunny" not in file)],
     }
     (site / _ENGINE).parent.mkdir()
     (site / _ENGINE).write_text(json.dumps(described), encoding="utf-8")
-    # Browsers take a new version when this file differs.
+    # Browsers update the site when this file changes.
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
     worker = site / "offline.js"
     text = worker.read_text(encoding="utf-8").replace("VERSION", digest[:16])

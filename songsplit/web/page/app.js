@@ -1,4 +1,4 @@
-// The page: songs in a queue, the one that is shown, and what its buttons do.
+// The page: the queue of songs, the shown song and its controls.
 
 import { findEngine } from "./engine.js";
 import { Player, render } from "./player.js";
@@ -25,20 +25,20 @@ const PRESETS = {
   acapella: { vocals: 1, instrumental: 0 },
   practice: { vocals: GUIDE, instrumental: 1 },
 };
-const LOOP_SECONDS = 8; // where no region is chosen
+const LOOP_SECONDS = 8; // if no region is selected
 const MIME = { wav: "audio/wav", flac: "audio/flac", mp3: "audio/mpeg", m4a: "audio/mp4" };
 
 const CANCELLED = "Cancelled.";
-const MOST_HELD = 6; // songs, of about 130 MB for three minutes
+const MOST_HELD = 6; // songs in memory; three minutes take about 130 MB
 
 const songs = [];
 let engine = null;
 let shown = null;
 let player = null;
-let working = null; // the song at work, with what cancels it
+let working = null; // the song being separated, and its AbortController
 let original = false;
 
-// Songs in.
+// Adding and separating songs.
 
 function add(name, source) {
   const song = new Song(name);
@@ -83,14 +83,14 @@ async function work() {
   work();
 }
 
-/** Keep memory bounded: a song whose samples were released is separated again when it is shown. */
+/** Release the oldest song's samples; the song is separated again when it is shown. */
 function releaseOldest() {
   const held = songs.filter((s) => s.state === "done" && s !== shown && !s.downloads);
   if (held.length >= MOST_HELD) held[0].release();
 }
 
 function arrived(song, message) {
-  if (message.type === "waiting") song.message = "Waits for another song.";
+  if (message.type === "waiting") song.message = "Waiting for another song.";
   if (message.type === "start") {
     song.message = "";
     song.begin(message);
@@ -115,7 +115,7 @@ function notice(text) {
   find("#notice").hidden = !text;
 }
 
-// The song that is shown.
+// The shown song.
 
 function show(song) {
   if (song === shown) return;
@@ -142,14 +142,14 @@ function drawQueue() {
   find("#queue-section").hidden = songs.length < 2;
   for (const song of songs) {
     const failed = song.message === CANCELLED ? "cancelled" : "failed";
-    const state = { queued: "waits", working: share(song), failed }[song.state];
+    const state = { queued: "waiting", working: share(song), failed }[song.state];
     song.button.textContent = state ? `${song.title} (${state})` : song.title;
     song.button.setAttribute("aria-current", song === shown);
   }
 }
 
 function share(song) {
-  if (!song.expected) return "working";
+  if (!song.expected) return "separating";
   return `${Math.min(100, Math.floor((100 * song.seconds) / song.expected))} %`;
 }
 
@@ -161,7 +161,7 @@ function drawStatus() {
   const bar = find("#progress");
   if (song.expected) bar.value = Math.min(1, song.seconds / song.expected);
   else bar.removeAttribute("value");
-  const texts = { queued: "Waits for its turn.", working: "Separating.", done: "Separated." };
+  const texts = { queued: "Waiting.", working: "Separating.", done: "Separated." };
   const text = song.message || texts[song.state] || "";
   let left = "";
   if (isWorking && song.frames && song.expected) {
@@ -172,7 +172,7 @@ function drawStatus() {
   const isLost = song.state === "failed" && !song.frames;
   if (isLost) notice(song.message);
   const status = isLost ? "" : text;
-  // Screen readers say what is written here, so it is written once.
+  // Screen readers announce each change, so write only changes.
   if (find("#status").textContent !== status) find("#status").textContent = status;
   find("#player").hidden = isLost;
   find("#downloads").disabled = song.state !== "done";
@@ -268,7 +268,7 @@ function setSpeed(tempo, key) {
 // Downloads.
 
 async function download(what, button) {
-  // A button that is disabled loses the focus.
+  // Disabling the button would take the focus away.
   if (button.ariaBusy === "true") return;
   const song = shown;
   const format = find("#format").value;
@@ -307,7 +307,7 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-// What people do.
+// Events.
 
 find("#files").addEventListener("change", (event) => {
   for (const file of event.target.files) add(file.name, { file });
@@ -407,7 +407,7 @@ async function start() {
   engine = await findEngine();
   if (!engine) {
     find("#drop").hidden = true;
-    notice("songsplit does not answer: start it again with songsplit app.");
+        notice("songsplit is not running. Start songsplit app again and open the address that it shows.");
     return;
   }
   const { formats, models, version, qualities, songs: given, sampleRate } = engine.capabilities;
@@ -415,7 +415,7 @@ async function start() {
   find("#model").replaceChildren(...models.map((model) => option(model.name)));
   for (const choice of find("#quality").options) choice.hidden = !qualities.includes(choice.value);
   if (sampleRate) {
-    find("#rate").textContent = `The stems have ${sampleRate / 1000} kHz, whatever the rate of the song.`;
+    find("#rate").textContent = `The stems have a sample rate of ${sampleRate / 1000} kHz.`;
   }
   find("#version").textContent = `songsplit ${version}`;
   const showLicence = () => {
@@ -424,10 +424,10 @@ async function start() {
   find("#model").addEventListener("change", showLicence);
   showLicence();
   given.forEach((name, index) => add(name, { given: index }));
-  work(); // on songs that were dropped in the meantime
+  work(); // songs may have been dropped before the engine was found
 }
 
 start();
 animate();
-// For tests: what the page plays and how it renders.
+// For tests.
 window.songsplit = { songs, render, player: () => player };

@@ -1,4 +1,4 @@
-// The engine that needs no server: this browser separates by itself, in a worker.
+// The engine without a server: the browser separates songs in a worker.
 
 import { encode } from "./encoding.js";
 
@@ -8,7 +8,7 @@ export class BrowserEngine {
   constructor(capabilities) {
     [this.model] = capabilities.models;
     this.capabilities = { ...capabilities, sampleRate: this.model.config.sample_rate };
-    // Threads need a page that is isolated from others; one thread always works.
+    // Several threads need a cross-origin isolated page.
     this.threads = globalThis.crossOriginIsolated
       ? Math.min(MOST_THREADS, navigator.hardwareConcurrency || 1)
       : 1;
@@ -40,7 +40,7 @@ export class BrowserEngine {
     try {
       await Promise.race([ended, this.failed]);
     } catch (error) {
-      // Nothing else ends a computation in WebAssembly, or loads a model again.
+      // Only a new worker stops a computation in WebAssembly and loads the model again.
       this.worker.terminate();
       this.#start();
       throw error;
@@ -56,7 +56,7 @@ export class BrowserEngine {
     this.failed = new Promise((_, reject) => {
       this.worker.onerror = (event) => reject(new Error(event.message || "the worker failed"));
     });
-    this.failed.catch(() => {}); // it is told when a song comes
+    this.failed.catch(() => {}); // separate() reports the error
     const file = new URL(this.model.file, document.baseURI).href;
     this.worker.postMessage({ model: { ...this.model, file }, threads: this.threads });
   }
@@ -70,7 +70,7 @@ async function decode(file, name, sampleRate) {
     return Array.from({ length: audio.numberOfChannels }, (_, c) => audio.getChannelData(c).slice());
   } catch {
     throw new Error(
-      `This browser cannot read ${name}: choose a song as MP3, M4A, FLAC or WAV, or use songsplit app`,
+      `This browser cannot read ${name}. Use an MP3, M4A, FLAC or WAV file, or songsplit app.`,
     );
   }
 }

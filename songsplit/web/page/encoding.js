@@ -1,9 +1,9 @@
-// Files of what the browser separated: WAV, FLAC and MP3. The library is loaded when it is needed.
+// Encodes WAV, FLAC and MP3 files in the browser, with a library that is loaded at first use.
 
 const MP3_BITRATE = 256_000;
 const CHUNK_SECONDS = 10;
 
-/** Turn samples, one Float32Array a channel, into a file; too loud ones are turned down. */
+/** Encode samples, one Float32Array per channel; samples that would clip are turned down. */
 export async function encode(channels, sampleRate, format) {
   const most = { wav: Infinity, flac: 8, mp3: 2 }[format];
   if (channels.length > most) {
@@ -50,7 +50,7 @@ export async function encode(channels, sampleRate, format) {
   return new Blob([target.buffer]);
 }
 
-/** The largest absolute value, at least 1. */
+/** Return the largest absolute value, at least 1. */
 function peak(channels) {
   let found = 1;
   for (const channel of channels) {

@@ -1,15 +1,15 @@
-// Finds what separates songs: songsplit's own server, or this browser by itself.
+// Finds the engine that separates songs: songsplit's local server, or the browser.
 //
 // An engine has `capabilities` and two functions:
 // separate({file, given, name, model, quality, signal, on}) calls `on` with
 //   {type: "waiting"}, {type: "start", sampleRate, channels, seconds, song} and
-//   {type: "stems", vocals, instrumental}, one Float32Array a channel for each;
-// encode(channels, {sampleRate, format, song, stem}) gives a file as a Blob.
+//   {type: "stems", vocals, instrumental}, with one Float32Array per channel for each;
+// encode(channels, {sampleRate, format, song, stem}) returns a file as a Blob.
 
 import { BrowserEngine } from "./browser.js";
 import { LocalEngine } from "./local.js";
 
-/** Return the engine, or null where there is none. */
+/** Return the engine, or null if there is none. */
 export async function findEngine() {
   const answer = await fetch("api/engine").catch(() => null);
   if (!answer?.ok) return null;

@@ -1,14 +1,14 @@
-// The engine that songsplit's own server is.
+// The engine that uses songsplit's local server.
 
 const BROKEN_OFF =
-  "the connection to songsplit broke off: is it still running, and is the song still on the disk?";
+  "The connection to songsplit was lost. Check that songsplit is running and the song still exists.";
 
 export class LocalEngine {
   constructor(capabilities) {
     this.capabilities = capabilities;
   }
 
-  /** Separate a file, or with `given` a song that the server knows already. */
+  /** Separate a file or, with `given`, a song from the server's command line. */
   async separate({ file, given, name, model, quality, signal, on }) {
     const query = new URLSearchParams({ name, model, quality });
     if (given !== undefined) query.set("given", given);

@@ -1,11 +1,12 @@
-// What stands around the network: STFT, band powers, masks, inverse STFT, overlap-add.
-// The same computation as songsplit's dsp, models and inference packages do.
+// STFT, band powers, masks, inverse STFT and overlap-add around the network.
+// Computes the same as songsplit's dsp, models and inference packages.
 
 import FFT from "./vendor/fft.mjs";
 
-const EDGE_BINS = 16; // whose mean mask continues upwards
+const EDGE_BINS = 16; // highest masked bins, whose mean is the mask of all bins above
 const CHUNK = { seconds: 18, margin: 1.5, fade: 0.5 };
-// Of the covariance of the sides as a share of the louder one's power, and of their correlation.
+// Thresholds of the covariance of left and right, divided by the power of the louder one, and of
+// their correlation.
 const APART = { from: 0.1, until: 0.2 };
 const OPPOSITE = { from: -0.4, until: 0 };
 
@@ -26,8 +27,8 @@ export class Masking {
   }
 
   /**
-   * Separate channels, one Float32Array each, at the model's rate. Yields the vocals piece by
-   * piece: an array of one Float32Array a channel.
+   * Separate channels, one Float32Array each, at the model's rate. Yields blocks of the vocals: an
+   * array with one Float32Array per channel.
    */
   async *vocals(channels) {
     const samples = channels[0].length;
@@ -59,7 +60,7 @@ export class Masking {
   }
 
   async #chunk(channels, sides) {
-    // The network is indifferent to level; this keeps squares within the range of float32.
+    // The network does not depend on the level, but squares must fit the range of float32.
     let peak = 0;
     for (const channel of channels) {
       for (const value of channel) peak = Math.max(peak, Math.abs(value));
@@ -83,7 +84,7 @@ export class Masking {
     return this.#inverse(spectra, left.length, ...scales);
   }
 
-  /** Transform both channels at once: left is the real, right the imaginary part. */
+  /** Transform both channels at once, left as the real and right as the imaginary part. */
   #stft(left, right, leftScale, rightScale) {
     const { size, hop, window, fft } = this;
     const frames = 1 + Math.floor(left.length / hop);
@@ -103,7 +104,7 @@ export class Masking {
     });
   }
 
-  /** Take the spectra of two real signals out of that of their complex sum. */
+  /** Return the spectra of two real signals from the spectrum of their complex sum. */
   #channels(all) {
     const { size, bins } = this;
     const spectrum = new Float32Array(4 * bins); // left real, left imaginary, right, right
@@ -126,7 +127,7 @@ export class Masking {
     const shares = new Float64Array(bandCount);
     for (const band of bandOf) shares[band] += 1;
     for (let band = 0; band < bandCount; band++) shares[band] = 1 / shares[band];
-    // One frame after the other, since the places of a frame lie far apart in the result.
+    // Sum frame by frame, because the values of a frame are far apart in the result.
     const own = new Float64Array(4 * bandCount);
     spectra.forEach((s, t) => {
       own.fill(0);
@@ -160,7 +161,7 @@ export class Masking {
     }
   }
 
-  /** What the windows of all frames add up to, squared; chunks have the same length but the last. */
+  /** Return the sum of the squared windows; all chunks but the last have the same length. */
   #weight(samples) {
     if (this.weights?.length === samples) return this.weights;
     const { size, hop, window } = this;
@@ -208,9 +209,9 @@ export class Masking {
 }
 
 /**
- * Decides for one chunk after another how the network hears the sides of a song, as songsplit's
- * inference.pipeline does: apart where they have little in common, the right one inverted where
- * they are about opposite.
+ * Decides for each chunk how the left and right channels are passed to the network, as songsplit's
+ * inference.pipeline does: separately if they have little in common, and with the right one
+ * inverted if they are nearly opposite.
  */
 class Sides {
   constructor(channels) {
@@ -225,7 +226,7 @@ class Sides {
     const [left, right, both] = covariances(channels[0], channels[1]);
     const louder = Math.max(left, right);
     this.loudest = Math.max(this.loudest, louder);
-    // A decision holds until it is clearly wrong; what is 20 dB below the song decides nothing.
+    // Hysteresis keeps decisions from alternating. Chunks 20 dB below the loudest are ignored.
     if (peak && louder > this.loudest / 100) {
       this.isApart = Math.abs(both) < (this.isApart ? APART.until : APART.from) * louder;
       const most = this.isOpposite ? OPPOSITE.until : OPPOSITE.from;
@@ -236,7 +237,7 @@ class Sides {
   }
 }
 
-/** Variance of the left, of the right, and their covariance. */
+/** Return the variances of left and right, and their covariance. */
 function covariances(left, right) {
   const n = left.length;
   let [l, r, ll, rr, lr] = [0, 0, 0, 0, 0];
@@ -250,7 +251,7 @@ function covariances(left, right) {
   return [ll / n - (l / n) ** 2, rr / n - (r / n) ** 2, lr / n - (l * r) / n ** 2];
 }
 
-/** Number the band of each bin; `bands` are pairs of a stop bin and a width. */
+/** Return the number of the band of each bin; `bands` are pairs of a stop bin and a width. */
 function bandOfBins(bands) {
   const out = [];
   let band = 0;

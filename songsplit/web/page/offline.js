@@ -1,6 +1,5 @@
-// Keeps the page for use without a network, and isolates it, which lets it compute in threads.
-
-// Each version of the site keeps its own files: those of two versions may not fit each other.
+// Caches the page for offline use, and isolates it, so that it can use several threads.
+// Each version of the site has its own cache, because files of two versions may not match.
 const SITE = `songsplit ${self.registration.scope}`;
 const CACHE = `${SITE} VERSION`; // `songsplit app --export` writes the version
 const ISOLATED = {
@@ -35,7 +34,7 @@ async function removeOthers() {
   await Promise.all(others.map((name) => caches.delete(name)));
 }
 
-/** Serve what is kept, and keep the rest. The browser looks for a new version at each visit. */
+/** Serve cached files, and cache others. The browser checks for a new version at each visit. */
 async function answer(request) {
   const cache = await caches.open(CACHE);
   let found = await cache.match(request, { ignoreSearch: true });

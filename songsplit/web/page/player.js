@@ -1,4 +1,4 @@
-// Plays a song's stems in time with each other, each at its own level, also while they arrive.
+// Plays the stems of a song in sync, each at its own level, also while they arrive.
 
 import { STEMS } from "./song.js";
 
@@ -14,15 +14,15 @@ export class Player extends EventTarget {
     this.loop = null; // {from, to} in seconds
     this.tempo = 1;
     this.key = 0;
-    this.playing = false; // what the person wants
-    this.running = false; // what the speakers do: starting takes a moment
-    this.waiting = false; // for samples that are still separated, at another tempo or key
-    this.place = 0; // where playing starts, in seconds
-    this.turn = 0; // how often it was started and stopped
-    this.fed = 0; // chunks that the node for tempo and key has
+    this.playing = false; // whether the user has pressed play
+    this.running = false; // whether sound is playing, which starts after a delay
+    this.waiting = false; // for samples, at another tempo or key
+    this.place = 0; // start of playback in seconds
+    this.turn = 0; // number of starts and stops
+    this.fed = 0; // chunks passed to the node for tempo and key
   }
 
-  /** Where the song is, in seconds. */
+  /** The position in seconds. */
   get position() {
     if (!this.running || this.waiting) return this.place;
     const now = this.context.currentTime;
@@ -53,7 +53,7 @@ export class Player extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  /** Go to a place; playing goes on there. */
+  /** Move to a position and continue to play. */
   async seek(seconds) {
     this.#stop();
     this.place = Math.min(Math.max(0, seconds), this.song.seconds);
@@ -82,7 +82,7 @@ export class Player extends EventTarget {
     }
   }
 
-  /** Samples arrived. */
+  /** Use new samples. */
   arrived() {
     if (!this.node) return;
     this.#feed();
@@ -100,7 +100,7 @@ export class Player extends EventTarget {
     try {
       this.#prepare();
       await this.context.resume();
-      if (turn !== this.turn) return; // something else was asked for in the meantime
+      if (turn !== this.turn) return; // a later start or stop replaces this one
       if (this.tempo !== 1 || this.key !== 0) {
         this.stretch ??= makeStretch(this.context, this.song.channels, this.gains);
         this.node = await this.stretch;
@@ -134,7 +134,7 @@ export class Player extends EventTarget {
     this.node?.stop();
   }
 
-  /** The loop, within what there is of the song. */
+  /** The loop, limited to the available part of the song. */
   #bounds() {
     if (!this.loop) return null;
     const { from, to } = this.loop;
@@ -154,7 +154,7 @@ export class Player extends EventTarget {
   }
 
   #startPlain() {
-    // Whole frames, so that one chunk follows the other without a gap.
+    // Whole frames, so that chunks follow each other without gaps.
     const rate = this.song.sampleRate;
     this.nextFrame = Math.ceil((this.context.currentTime + 0.05) * rate);
     this.next = Math.round(this.place * rate);
@@ -185,7 +185,7 @@ export class Player extends EventTarget {
           if (context.currentTime >= this.nextFrame / rate) this.#end();
           return;
         }
-        // The separation is slower than the music: wait for it.
+        // The separation is slower than playback: wait for it.
         this.nextFrame = Math.max(this.nextFrame, Math.ceil((context.currentTime + 0.05) * rate));
         return;
       }
@@ -220,7 +220,7 @@ export class Player extends EventTarget {
     this.next += frames;
   }
 
-  /** At the end of what is separated, wait for more of it, or end. */
+  /** At the end of the available samples, wait for more or stop. */
   #checkEnd() {
     if (this.waiting || this.position < this.song.seconds) return;
     if (this.song.state !== "working") {
@@ -261,10 +261,10 @@ export class Player extends EventTarget {
   }
 }
 
-/** Make a node that changes tempo and key of all stems together, connected to their gains. */
+/** Create a node that changes tempo and key of all stems, connected to their gains. */
 async function makeStretch(context, channels, gains) {
   const { default: SignalsmithStretch } = await import("./vendor/signalsmith-stretch.mjs");
-  // From a file instead of a blob, which the page's security policy would refuse.
+  // The page's security policy refuses the default, a blob, so use a file.
   SignalsmithStretch.moduleUrl = new URL("./vendor/signalsmith-stretch.mjs", import.meta.url).href;
   const count = STEMS.length * channels;
   const node = await SignalsmithStretch(context, {
@@ -282,7 +282,7 @@ async function makeStretch(context, channels, gains) {
   return node;
 }
 
-/** Compute what is heard, from start to end: one Float32Array a channel. */
+/** Render the whole mix: one Float32Array per channel. */
 export async function render(song, { levels, tempo, key }) {
   if (tempo === 1 && key === 0) {
     const [first, ...others] = STEMS.map((stem) => [song.samples(stem), levels[stem]]);

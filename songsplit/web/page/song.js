@@ -1,7 +1,7 @@
-// A song while its stems arrive: samples in chunks, peaks for the waveforms.
+// A song whose stems arrive: samples in chunks, and peaks for the waveforms.
 
 export const STEMS = ["vocals", "instrumental"];
-/** Peaks for each second of a song. */
+/** Number of peaks per second. */
 export const PEAKS_PER_SECOND = 50;
 
 export class Song {
@@ -10,17 +10,17 @@ export class Song {
     this.title = name.replace(/(.)\.[^.]+$/, "$1");
     this.state = "queued"; // then working, then done, failed, or released
     this.message = "";
-    this.downloads = 0; // that are being made of it
+    this.downloads = 0; // in progress
     this.#clear();
   }
 
-  /** Give the memory of the samples back. */
+  /** Release the memory of the samples. */
   release() {
     this.state = "released";
     this.#clear();
   }
 
-  /** Say what the samples are; `seconds` may be null or an estimate. */
+  /** Set the properties of the samples; `seconds` may be null or an estimate. */
   begin({ sampleRate, channels, seconds, song }) {
     Object.assign(this, { sampleRate, channels, expected: seconds, id: song, state: "working" });
     this.startedAt = performance.now();
@@ -30,12 +30,12 @@ export class Song {
     return this.sampleRate ? this.frames / this.sampleRate : 0;
   }
 
-  /** The length to draw: what is expected until all is there. */
+  /** The length to draw: the expected length until the song is complete. */
   get length() {
     return this.state === "done" ? this.seconds : Math.max(this.expected ?? 0, this.seconds);
   }
 
-  /** Append samples: for each stem an array of one Float32Array a channel. */
+  /** Append samples: for each stem an array with one Float32Array per channel. */
   append(stems) {
     const frames = stems.vocals[0].length;
     this.chunks.push({ start: this.frames, frames, ...stems });
@@ -43,7 +43,7 @@ export class Song {
     this.frames += frames;
   }
 
-  /** Copy `frames` samples of a stem from `start` on; one Float32Array a channel. */
+  /** Copy `frames` samples of a stem from `start` on; one Float32Array per channel. */
   samples(stem, start = 0, frames = this.frames) {
     const out = Array.from({ length: this.channels }, () => new Float32Array(frames));
     for (const chunk of this.chunks) {

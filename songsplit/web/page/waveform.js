@@ -1,4 +1,4 @@
-// Draws a stem's waveform with the place that is heard and the loop; clicks and drags go to places.
+// Draws a stem's waveform with the position and the loop. Clicks seek, and drags set the loop.
 
 import { PEAKS_PER_SECOND } from "./song.js";
 
@@ -16,7 +16,7 @@ export class Waveform extends EventTarget {
       this.draw();
     };
     canvas.addEventListener("pointerdown", (event) => {
-      if (event.button) return; // not the main one
+      if (event.button) return; // not the main button
       start = this.#seconds(event);
       canvas.setPointerCapture(event.pointerId);
     });

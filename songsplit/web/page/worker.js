@@ -1,4 +1,4 @@
-// The browser's own engine at work: the network in ONNX Runtime, away from the page's thread.
+// The worker of the browser engine, which runs the network in ONNX Runtime.
 
 import { Masking } from "./masking.js";
 import * as ort from "./vendor/ort.wasm.min.mjs";
