@@ -1,7 +1,7 @@
 """Film the page for the README: ``python docs/film.py`` (needs the dev extra and Chromium).
 
-A song is dropped on the page, its stems arrive and play, and buttons and a slider are used, all
-in real time. ``images/page.webp`` is the film, ``images/page.png`` a still without the pointer.
+The film runs in real time: a song is dropped, its stems appear and play, and buttons and a slider
+change what plays. ``images/page.webp`` is the film, ``images/page.png`` a still image.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from songsplit.web.server import PageServer
 
 IMAGES = Path(__file__).parent / "images"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "lithium.ogg"
-WIDTH, HEIGHT, SCALE, CAPTION = 720, 656, 1.25, 64  # the caption's height is in image pixels
+SIZE: Any = {"width": 720, "height": 656}
+SCALE, CAPTION = 1.25, 64  # the caption's height is in image pixels
 DARK, POINTER = "#1d2027", ((0, 0), (0, 27), (6, 21), (11, 32), (16, 30), (11, 19), (20, 19))
 DROP = """([name, content]) => {
     const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
@@ -46,7 +47,7 @@ class Film:
         start = now = time.monotonic()
         while now < start + seconds or not self._page.evaluate(until):
             self.frames.append(self._drawn(Image.open(io.BytesIO(self._page.screenshot()))))
-            time.sleep(max(0.0, now + 0.125 - time.monotonic()))
+            time.sleep(max(0.0, now + 0.1 - time.monotonic()))
             self.durations.append(round(1000 * (time.monotonic() - now)))
             now = time.monotonic()
 
@@ -106,14 +107,13 @@ if __name__ == "__main__":
         threading.Thread(target=server.serve_forever, daemon=True).start()
         flags = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-        size: Any = {"width": WIDTH, "height": HEIGHT}
-        page = browser.new_page(viewport=size, device_scale_factor=SCALE)
+        page = browser.new_page(viewport=SIZE, device_scale_factor=SCALE)
         page.goto(server.address)
         film = Film(page)
         still = Image.open(io.BytesIO(play(film, page))).convert("RGB")
         browser.close()
         server.shutdown()
     still.quantize(128).save(IMAGES / "page.png", optimize=True)
-    options: Any = {"duration": film.durations, "lossless": True, "loop": 0}
-    first, *rest = film.frames
-    first.save(IMAGES / "page.webp", save_all=True, append_images=rest, **options)
+    options: Any = {"lossless": True, "method": 4, "kmin": 500, "kmax": 1000}  # a small file
+    options |= {"append_images": film.frames[1:], "duration": film.durations, "loop": 0}
+    film.frames[0].save(IMAGES / "page.webp", save_all=True, **options)
