@@ -1,4 +1,4 @@
-"""What several test packages share."""
+"""Shared fixtures and settings."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hypothesis import settings
 
 from songsplit import Separator
 
-# The first example of a test also loads code and makes threads: no time says anything.
+# The first example of a test also loads code and starts threads, so times have no meaning.
 settings.register_profile("songsplit", deadline=None)
 settings.load_profile("songsplit")
 
-# What runs in the background of a shell is born deaf to Ctrl-C, and so are the programs it starts.
+# Background jobs of a shell ignore Ctrl-C, and so do the programs they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def musdb_root(request: pytest.FixtureRequest) -> Path:
-    """Folder of MUSDB18; skips the test where none is given."""
+    """Folder of MUSDB18; skips the test if none is given."""
     given = request.config.getoption("--musdb") or os.environ.get("SONGSPLIT_MUSDB")
     if not given:
         pytest.skip("no MUSDB18: set SONGSPLIT_MUSDB to its folder")

@@ -113,7 +113,7 @@ def test_only_files_that_can_be_read_again_are_plain(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     with (tmp_path / "a").open("rb") as file, Path(os.devnull).open("rb") as device:
         assert is_plain(file)
-        assert not is_plain(device)  # though it can seek
+        assert not is_plain(device)  # although it is seekable
     assert is_plain(io.BytesIO())
     assert is_plain(tmp_path / "missing")
     assert not is_plain(Path(os.devnull))

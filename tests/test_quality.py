@@ -1,4 +1,4 @@
-"""The model that ships separates real music."""
+"""The default model separates real music."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller of songsplit.separate and Separator relies on."""
+"""The behaviour of songsplit.separate and Separator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.models.tiny import TINY, tiny_model
 
 @pytest.fixture(scope="module")
 def tiny() -> Separator:
-    """An untrained, quick network: for everything but how stems sound."""
+    """An untrained, fast network, for tests that do not depend on the sound."""
     return Separator(tiny_model(), device="cpu")
 
 
@@ -96,7 +96,7 @@ def test_joins_between_chunks_are_inaudible(tiny, seconds):
     tone = np.sin(2 * np.pi * 220 * t).astype(np.float32)
     vocals = tiny.separate(tone, 44100).vocals
     inner = vocals[8192:-8192]
-    # A click would stand out of the second difference of a pure tone.
+    # A click would be a peak in the second difference of a pure tone.
     curvature = np.abs(np.diff(inner, 2))
     assert curvature.max() < 3 * np.percentile(curvature, 99)
 
@@ -106,14 +106,14 @@ def test_joins_between_chunks_are_inaudible(tiny, seconds):
 def test_chunked_equals_unchunked(any_quality, jump):
     rng = np.random.default_rng(0)
     mixture = rng.normal(size=(2, 44100 * 50)).astype(np.float32)
-    mixture[1] += mixture[0] / 4  # sides of songs resemble each other
-    # Louder from a second after the first join on: the level is measured across it.
+    mixture[1] += mixture[0] / 4  # correlated sides, as in songs
+    # Louder from one second after the first join on: the level is measured across the join.
     mixture[:, int(44100 * 22.5) :] *= 10 ** (jump / 20)
     whole = any_quality.separate(mixture, 44100).vocals
     reference = any_quality._engine.foreground(mixture[np.newaxis])[0][0, 0]
     error = np.square(whole - reference)[:, : 44100 * 49].reshape(-1, 4410).mean(axis=1)
     level = np.square(mixture)[:, : 44100 * 49].reshape(-1, 4410).mean(axis=1)
-    # Frames of a song that is played faster or slower fall elsewhere in every chunk.
+    # At another speed, the frames of a song have other positions in every chunk.
     assert 10 * np.log10((error / level).max()) < (
         -40 if any_quality.quality == "balanced" else -25
     )
@@ -146,7 +146,7 @@ def test_numbers_stay_finite_and_add_up_at_any_level(
     assert np.isfinite(stems.vocals).all()
     assert np.isfinite(stems.instrumental).all()
     parts = stems.vocals.astype(np.float64), stems.instrumental.astype(np.float64)
-    # Each of the three numbers is rounded to 24 bits, or to the smallest there are.
+    # Each of the three numbers is rounded to 24 bits or the smallest number.
     sizes = np.abs(mixture.astype(np.float64)) + np.abs(parts).sum(axis=0)
     allowed = 2.0**-24 * sizes + np.finfo(np.float32).smallest_subnormal
     assert (np.abs(np.sum(parts, axis=0) - mixture) <= allowed).all()
@@ -228,7 +228,7 @@ def test_streams_that_cannot_be_separated_are_refused(tiny):
     assert list(tiny.stream([np.zeros((2, 0))], 44100)) == []
     with pytest.raises(AudioInputError, match="int"):
         tiny.stream(5, 44100)
-    with pytest.raises(AudioInputError, match="1 channels, the first one had 2"):
+    with pytest.raises(AudioInputError, match="1 channels, the first block has 2"):
         list(tiny.stream([np.zeros((2, 9)), np.zeros((1, 9))], 44100))
     with pytest.raises(AudioInputError, match="holds nan"):
         list(tiny.stream([np.zeros(9), np.full(9, np.nan)], 44100))
@@ -283,7 +283,7 @@ def test_files_longer_than_allowed_are_refused(suffix, tmp_path):
 
 
 class Halves(torch.nn.Module):
-    """Gives each stem half of everything."""
+    """Returns half of the mixture for each stem."""
 
     def forward(self, powers):
         batch, channels, bins, frames = powers.shape

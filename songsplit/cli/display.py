@@ -135,7 +135,7 @@ class BatchDisplay:
                 self._say(line)
             self._say(f"songsplit: {outcome.error}", always=True)
         elif outcome.status == "skipped":
-            self._say(f"  skipped, already exists: {', '.join(paths)} (--overwrite replaces it)")
+            self._say(f"  kept: {', '.join(paths)} (already exists; --overwrite replaces it)")
         elif self._options.verbose and outcome.status == "done":
             self._say(f"  {outcome.seconds:.1f} s of audio in {outcome.elapsed:.1f} s")
         if outcome.gain_db <= -0.005:

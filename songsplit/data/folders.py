@@ -222,8 +222,8 @@ def _grouped(
         flat = {directory: in_folder}
     for file in set(files).difference(*flat.values()):
         stems = stems_named(file.stem)
-        said = f"names {' and '.join(stems)}" if len(stems) > 1 else "does not name song and stem"
-        text = f"not used, the file name {said}: rename it, for example to 'Song (Vocals)'"
+        said = f"holds {' and '.join(stems)}" if len(stems) > 1 else "does not state song and stem"
+        text = f"not used, its name {said}: rename it, for example to 'Song (Vocals)'"
         problems.append(Finding(file, text))
     return flat
 

@@ -148,7 +148,7 @@ def check_pair(stems: Mapping[str, Audio]) -> None:
     if powers[quiet] <= _SILENCE * powers[loud]:
         fault = f"the stem {quiet} is silent from start to end"
     elif inner > 0.2 * np.sqrt(powers[quiet] * powers[loud]) and inner > 0.5 * powers[quiet]:
-        fault = f"the stem {loud} contains the other stem, like the mixture"
+        fault = f"the stem {loud} contains the other stem and may be the mixture"
     else:
         return
     raise DataError(f"{fault}: name each file after the stem that it holds, or leave the song out")

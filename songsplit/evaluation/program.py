@@ -91,7 +91,7 @@ def _evaluate(options: argparse.Namespace, console: Console) -> int:
     names = [candidate.name, *(yardstick.name for yardstick in yardsticks(TWO_TARGETS))]
     if candidate.name in names[1:]:
         raise ConfigError(
-            f"{candidate.name!r} is the name of a reference system: rename the model or folder"
+            f"{candidate.name!r} is the name of a yardstick: rename the model or folder"
         )
     output: Path = options.output or Path("runs", "evaluation", f"{candidate.name}-{label}")
     with suppress(OSError, ValueError, AttributeError):

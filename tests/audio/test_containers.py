@@ -1,4 +1,4 @@
-"""Copy protection and stem files are recognised by what is in them."""
+"""Copy protection and stem files are recognised by their content."""
 
 from __future__ import annotations
 

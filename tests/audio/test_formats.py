@@ -49,7 +49,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, output: OutputFormat, chan
     assert rate == (48000 if output.name == "opus" else RATE)
     if output.name == "opus":
         stem = resample(stem, RATE, 48000)
-    # AAC fills up its last frame.
+    # AAC pads its last frame.
     assert 0 <= read.shape[1] - stem.shape[1] < (1024 if output.name == "m4a" else 1)
     error = np.square(read[:, : stem.shape[1]] - stem).mean() / np.square(stem).mean()
     assert 10 * np.log10(error + 1e-20) < ALLOWED[output.depth]
@@ -70,7 +70,7 @@ def test_stems_on_disk_have_the_bits_they_need_and_add_up(
     assert {soundfile.info(path).subtype for path in paths.values()} == {f"PCM_{bits}"}
     read = [read_audio(path)[0].astype(np.float64) for path in paths.values()]
     assert (writer.gain < 1) == (np.abs(read).max() > 0.999) == (level > 1)
-    # Within one step of the quantiser; what is itself on its grid comes back exactly.
+    # Within one step of the quantiser; values on its grid are exact.
     step = 0 if bits == fineness + 1 else 2.0 ** (1 - bits)
     np.testing.assert_allclose(sum(read), mixture * np.float64(writer.gain), rtol=0, atol=step)
 
@@ -136,7 +136,7 @@ def test_every_channel_comes_through_m4a(tmp_path: Path, channels: int) -> None:
     tones = np.stack([np.sin(2 * np.pi * (300 + 200 * c) * time) for c in range(channels)]) / 4
     _, [(read, _)] = write(tmp_path, OutputFormat("m4a"), tones.astype(np.float32))
     heard = [np.abs(np.fft.rfft(channel[:RATE])).argmax() for channel in read]
-    # Seven and more have a channel for the lowest frequencies, which has no others.
+    # With seven or more channels, one holds only the lowest frequencies.
     full = {300 + 200 * c for c in range(channels)} - ({900} if channels > 6 else set())
     assert full <= set(heard)
 

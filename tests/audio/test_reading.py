@@ -32,8 +32,8 @@ from tests.zoo.encoding import (
 )
 from tests.zoo.headers import SONG, aiff, au, checked, pages, stepped, wav
 
-# Cut files of these are noticed; of CAF and W64 they may not be. For some, the only length is one
-# in seconds, with some tolerance.
+# Truncated files of these formats are noticed; those of CAF and W64 may not be. Some formats state
+# only a length in seconds, with a tolerance.
 NOTICED = [kind for kind in KINDS if kind not in ("w64", "caf")]
 ROUGHLY = ("webm", "mka", "wma")
 # Container, codec, exact length as FFmpeg gives it (None where it depends on framing).
@@ -54,7 +54,7 @@ LOSSY = [
 
 
 def reason(source: object) -> str:
-    """Read what cannot be read, and return the message."""
+    """Read an unreadable source and return the message."""
     with pytest.raises(AudioFileError) as caught:
         read_audio(source)  # type: ignore[arg-type]
     message = str(caught.value)
@@ -67,7 +67,7 @@ def test_compressed_files_are_aligned_and_to_scale(
     container: str, codec: str, frames: int | None
 ) -> None:
     original = song()
-    # Else, MP4 gives its length in milliseconds.
+    # By default, MP4 states its length in milliseconds.
     options = {"movie_timescale": "44100"} if container in ("ipod", "mp4") else {}
     content = ffmpeg_bytes(container, codec, [original], options=options)
     samples, rate = read_audio(io.BytesIO(content))
@@ -75,8 +75,8 @@ def test_compressed_files_are_aligned_and_to_scale(
     assert samples.shape[0] == 2
     if frames is not None:
         assert samples.shape[1] == frames
-    # Raw AAC and AC-3 cannot say how much silence their encoder put in front, and the
-    # WMA decoder needs a first frame to begin with.
+    # Raw AAC and AC-3 do not state the encoder delay, and the WMA decoder needs a first frame to
+    # start.
     delays = {"adts": 1024, "ac3": 256, "asf": -2048}
     start = delays.get(container, 0)
     middle = slice(8000, 30000)
@@ -98,7 +98,7 @@ def test_file_objects_are_read_from_the_start_and_stay_open(tmp_path: Path) -> N
 
 
 class Pipe(io.RawIOBase):
-    """Gives a few bytes at a time, and cannot seek."""
+    """Returns a few bytes at a time, and is not seekable."""
 
     def __init__(self, content: bytes) -> None:
         self._file = io.BytesIO(content)
@@ -134,7 +134,7 @@ def test_a_pipe_that_ends_too_early_is_noticed(kind: str, share: float) -> None:
 @pytest.mark.parametrize("make", [wav, aiff, au])
 def test_a_pipe_with_more_samples_than_its_head_says_is_refused(make: Callable[[], bytes]) -> None:
     for more in (bytes(MAX_TAG_BYTES + 1), make()):
-        assert "more comes through the pipe" in reason(Pipe(make() + more))
+        assert "more data than the header" in reason(Pipe(make() + more))
     assert read_audio(Pipe(make()))[0].shape == SONG.shape
 
 
@@ -164,7 +164,7 @@ class Failing(io.BytesIO):
 
 
 class FailingPipe(Failing):
-    """Cannot seek."""
+    """Is not seekable."""
 
     read1 = Failing.read
 
@@ -231,7 +231,7 @@ def test_unreadable_permissions(tmp_path: Path) -> None:
 def test_what_is_no_audio(tmp_path: Path) -> None:
     assert "0 bytes" in reason(io.BytesIO(b""))
     (tmp_path / "notes.vox").write_text("words and more words\n" * 500)
-    assert "not an audio file" in reason(tmp_path / "notes.vox")
+    assert "not a readable audio file" in reason(tmp_path / "notes.vox")
     assert "holds no audio (only pictures)" in reason(io.BytesIO(video_bytes("image2pipe", "png")))
 
 
@@ -278,7 +278,7 @@ def test_bytes_after_the_audio_do_no_harm() -> None:
 
 
 def test_an_mp3_without_a_count_is_read_to_the_end() -> None:
-    """Its length is only an estimate: loud and dense first, silent afterwards."""
+    """The length of the MP3 is an estimate: it is loud at first and silent afterwards."""
     noise = np.random.default_rng(0).uniform(-0.9, 0.9, (2, RATE)).astype(np.float32)
     samples = np.concatenate([noise, np.zeros((2, 9 * RATE), np.float32)], axis=1)
     target = io.BytesIO()
@@ -329,7 +329,7 @@ def test_a_sound_track_may_begin_late(container: str, codec: str) -> None:
     for track, start in ((None, 0.0), (2, 1.5)):
         with open_audio(io.BytesIO(content), track=track) as reader:
             assert len(reader.info.tracks) == 2
-            assert [note for note in reader.info.notes if "the first is read" in note] or track
+            assert [note for note in reader.info.notes if "using 1" in note] or track
             samples = reader.read()
         assert np.argmax(np.abs(samples[0]) > 0.1) / RATE == pytest.approx(start, abs=0.03)
         assert samples.shape[1] / RATE == pytest.approx(start + 1, abs=0.05)
@@ -413,7 +413,7 @@ def test_stem_files_give_all_streams_in_order() -> None:
     assert len({stream.shape for stream in streams}) == 1
     loudness = [float(np.abs(stream[0, 5000:30000]).max()) for stream in streams]
     assert loudness == pytest.approx([0.43 * (i + 1) / 6 for i in range(5)], rel=0.15)
-    # Read as a single file, it is the first: the mixture.
+    # Read as a single file, it is its first stream, the mixture.
     mixture, _ = read_audio(io.BytesIO(content))
     np.testing.assert_array_equal(mixture[:, : streams[0].shape[1]], streams[0])
 

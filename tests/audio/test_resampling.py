@@ -100,7 +100,7 @@ def test_long_songs_go_through_in_pieces_without_clicks(monkeypatch: pytest.Monk
     result = stretched(tone(), 30_000, tempo=0.8, key=0)
     assert result.shape == (2, 10 * RATE)
     middle = result[0, RATE:-RATE]
-    # Of a tone, a step shows as a jump in the second difference.
+    # A step in a tone is a jump in the second difference.
     assert np.abs(np.diff(middle, 2)).max() < 3 * 0.5 * (2 * np.pi * 440 / RATE) ** 2
 
 

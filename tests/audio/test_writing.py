@@ -145,7 +145,7 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
 def test_a_folder_that_another_song_takes_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Songs share folders; one that gives up removes those it made."""
+    """Songs share folders; a song that fails removes the folders it created."""
     taken: list[Path] = []
 
     class TooLate(GrowingFile):
@@ -185,7 +185,7 @@ def test_what_a_killed_writer_left_is_stale_at_once(tmp_path: Path) -> None:
     with StemFilesWriter({"a": tmp_path / "a.wav"}, RATE, 2) as writer:
         clear_stale_parts(tmp_path)
         assert not left.exists()
-        # What somebody still writes is left alone.
+        # Files with an active writer are kept.
         assert [path.name.startswith(TEMPORARY_PREFIX) for path in tmp_path.iterdir()] == [True]
         writer.write({"a": song()})
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]

@@ -44,7 +44,7 @@ def rms(audio: Tensor) -> Tensor:
 def applied(
     effect: Effect, items: Tensor, generator: torch.Generator, eligible: Tensor | None = None
 ) -> Tensor:
-    """What an effect makes of items, which stay as they are."""
+    """Return a changed copy of the items."""
     if isinstance(effect, ItemEffect):
         result = items.clone()
         effect.apply(result, RATE, generator, eligible)

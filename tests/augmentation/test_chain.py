@@ -57,7 +57,7 @@ def stems(
 def changed_parts(
     config: AugmentConfig, same_song: Tensor, present: Tensor | None = None
 ) -> Tensor:
-    """Which parts of a batch are changed, each heard alone: shape (batch, 5)."""
+    """Return which parts of a batch are changed, each tested alone, shape (batch, 5)."""
     chain, plain = augmentation(config), augmentation(OFF)
     parts = noise(len(same_song), 5, 2, read_samples(chain))
     parts *= torch.linspace(0, 1, parts.shape[-1])  # its end is loud enough for any compressor
@@ -160,6 +160,6 @@ def test_songs_change_their_speed_as_a_whole() -> None:
     likeness = torch.cosine_similarity(made[:, 0].flatten(1), part[..., :SAMPLES].flatten(1))
     assert likeness[:2].abs().max() < 0.5
     assert likeness[2] > 0.999
-    # Drums at another speed than the voice would no longer cancel it.
+    # Drums at another speed would no longer cancel the voice.
     assert made[:2, 0].std() > 0.01
     assert made[:2].sum(dim=1).abs().max() < 1e-5

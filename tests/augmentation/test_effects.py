@@ -1,4 +1,4 @@
-"""What every effect promises."""
+"""Properties of all effects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make(name: str, share: float) -> Effect:
 
 def some_items(name: str, items: int = 12) -> Tensor:
     if name not in ON_SPECTROGRAMS:
-        # Loud enough at the end for any compressor, and long enough for any reverberation.
+        # Loud enough at the end for the compressor, and long enough for the reverberation.
         return noise(items, 2, 4000) * torch.linspace(0, 1, 4000)
     return spectra(items, *((3,) if name == "coding" else ()), 2, BINS, 5)
 

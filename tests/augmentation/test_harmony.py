@@ -29,7 +29,7 @@ def test_an_added_voice_sings_its_interval_at_its_level(step, monkeypatch):
     added = result - audio
     assert loudest(added[0, 0]) == pytest.approx(330 * 2 ** (step / 12), rel=0.03)
     power = added[..., 4000:-4000].square().mean() / audio.square().mean()
-    # One voice or two, each 6 dB below the singer.
+    # One or two voices, each 6 dB below the singer.
     assert 10 ** (-0.6) * 0.8 < power < 2 * 2 * 10 ** (-0.6)
 
 

@@ -69,7 +69,7 @@ def test_the_image_between_the_channels_survives_the_vocoder() -> None:
 
 
 def changed_by(config: PitchTempo, audio: Tensor, samples: int, eligible: int = 1000) -> Tensor:
-    """Change the first items of those in (items, 2, n), each a part of a remixed example."""
+    """Change the first of the items (items, 2, n), each a part of a remixed example."""
     result = audio[:, None, :, :samples].clone()
     first = torch.arange(len(audio))[:, None] < eligible
     every, songs = torch.ones_like(first), torch.zeros(len(audio), dtype=torch.bool)
@@ -103,14 +103,14 @@ def test_changes_of_tempo_and_pitch_alone() -> None:
 def test_chosen_items_are_filled_to_the_end(
     vocoded: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # An octave down and half the tempo read the most and the least.
+    # The extremes of the number of samples read.
     for name, amount in {"_SPEED": 0.5, "_TEMPO": 0.5, "_SEMITONES": 12.0}.items():
         monkeypatch.setattr(pitch, name, amount)
     config = PitchTempo(1.0, vocoded=vocoded)
     audio = noise(24, 2, config.read_samples(SAMPLES))
     result = changed_by(config, audio, SAMPLES)
     blocks = result.reshape(24, 2, 8, -1).square().mean(dim=(1, 3)).sqrt()
-    # Of noise, whose phases have no order, the vocoder loses some on the way.
+    # The vocoder loses some level of noise, whose phases are random.
     assert blocks.min() > 0.04
     assert blocks.max() < 0.15
     assert (blocks.amin(dim=1) / blocks.amax(dim=1)).min() > 0.7

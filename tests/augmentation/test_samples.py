@@ -27,7 +27,7 @@ def crest(audio: Tensor) -> Tensor:
 
 
 def drums(items: int, seconds: float = 1.0) -> Tensor:
-    """Noise bursts that die away, four a second."""
+    """Decaying noise bursts, four per second."""
     time = torch.arange(int(seconds * RATE)) / RATE
     return noise(items, 2, len(time)) * torch.exp(-(time % 0.25) / 0.02)
 
@@ -68,7 +68,7 @@ def gain_of_a_step(gap: float) -> list[float]:
 def test_ratio_attack_and_release_are_those_asked_for(fixed: Callable[..., None]) -> None:
     fixed(_THRESHOLD=-10.0, _RATIO=4.0, _ATTACK=0.02, _RELEASE=0.2)
     gain = gain_of_a_step(gap=40.0)
-    # The loud second lies about 4.8 dB above the root mean square of the whole.
+    # The loud second is about 4.8 dB above the root mean square of the whole signal.
     full = 14.77 * (1 - 1 / 4)
     assert gain[50] - gain[180] == pytest.approx(full, abs=0.3)
     after_one_constant = gain[50] - gain[102]

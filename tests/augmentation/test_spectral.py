@@ -1,4 +1,4 @@
-"""Filters, limits of the band, and lossy coding."""
+"""Filters, band limits and lossy coding."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_filters_have_the_slopes_of_a_mixing_desk(monkeypatch: pytest.MonkeyPatc
     corners = {"_HIGH_PASS": 200, "_LOW_PASS": 5000, "_LOW_SHELF": 200, "_HIGH_SHELF": 4000}
     for name, amount in (corners | {"_ORDERS": 2}).items():
         monkeypatch.setattr(spectral, name, (amount, amount))
-    # Bins of 10 Hz; each curve is told from the others by what it does at both ends.
+    # Bins of 10 Hz; the gains at both ends identify each curve.
     curves = decibels(FilterCurve(1.0).factors(200, torch.linspace(0, RATE / 2, 2206), seeded()))
     low, middle, high = curves[:, 2], curves[:, 100], curves[:, 2000]
     kinds = {

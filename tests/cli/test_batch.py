@@ -1,4 +1,4 @@
-"""What becomes of many songs: a separator that does nothing stands for the real one."""
+"""Batches of songs, with a trivial separator."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pip
 
 
 class Halver:
-    """Takes half of everything for vocals."""
+    """Returns half of the mixture as vocals."""
 
     targets = STEMS
 
@@ -145,7 +145,7 @@ def test_a_dry_run_does_nothing(songs: list[Song], tmp_path: Path) -> None:
     songs[1].path.write_bytes(b"no audio")
     before = contents(tmp_path)
     outcomes = run(tmp_path / "out", songs, load=never, plot=True, dry_run=True)
-    assert counts(outcomes) == "5 planned, 1 failed"  # one of them lacks only the picture
+    assert counts(outcomes) == "5 planned, 1 failed"  # one planned song lacks only the picture
     outcomes = run(tmp_path / "out", songs, load=never, dry_run=True)
     assert counts(outcomes) == "4 planned, 1 skipped, 1 failed"
     planned = next(o for o in outcomes if o.status == "planned")
@@ -173,12 +173,12 @@ def test_results_among_the_songs_are_not_taken_for_songs(songs: list[Song], tmp_
         outcomes = run(folder, find_songs([str(folder)])[0], **request)
         assert len(outcomes) == 6
     assert counts(outcomes) == "6 skipped"
-    # Stem files by themselves are songs.
+    # Stem files without their song are songs.
     (tmp_path / "musdb").mkdir()
     for path in folder.glob("*.stem.mp4"):
         path.rename(tmp_path / "musdb" / path.name)
     assert len(run(tmp_path / "musdb", find_songs([str(tmp_path / "musdb")])[0])) == 6
-    # Somebody's own songs of such names are songs.
+    # A user's songs with the names of stems are songs.
     own = folder / "album" / "vocals.wav"
     own.parent.mkdir()
     own.write_bytes(songs[0].path.read_bytes())
@@ -192,7 +192,7 @@ def test_a_named_pipe_is_read_once(songs: list[Song], tmp_path: Path) -> None:
     content = songs[0].path.read_bytes()
     threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True).start()
     assert counts(run(tmp_path / "out", [Song(pipe), songs[1]], jobs=2)) == "2 done"
-    # Nobody can tell whether the next song that comes through it is the same.
+    # The next song from the pipe may be another one.
     assert counts(run(tmp_path / "out", [Song(pipe)])) == "1 failed"
 
 
@@ -245,7 +245,7 @@ def test_waiting_for_a_pipe_is_broken_off(songs: list[Song], tmp_path: Path) -> 
     ended = threading.Event()
 
     def interrupt() -> None:
-        # A signal just before the system call does not break it off: users press again.
+        # A signal just before the system call does not interrupt it: users press Ctrl-C again.
         for _ in range(2):
             if not ended.wait(1.0):
                 signal.pthread_kill(main, signal.SIGINT)

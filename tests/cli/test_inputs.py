@@ -108,7 +108,7 @@ def test_a_bad_entry_leaves_the_songs_after_it(folder: Path) -> None:
         ("/", "a folder"),
         ("file://[bad", "cannot be read"),
         ("file://nas/a.mp3", "another machine"),
-        ("http://radio.example/x", "downloads nothing"),
+        ("http://radio.example/x", "does not download"),
         ("pipe.wav", "a pipe or a device"),
     ):
         (folder / "list.m3u").write_text(f"a.FLAC\n{entry}\nb.mp3\n")
@@ -127,13 +127,13 @@ def test_what_cannot_be_listed_is_named_and_the_rest_is_found(folder: Path, tmp_
     for name, reason in (
         (folder / "lyrics.txt", ".m3u or .m3u8"),
         (folder / "list.pls", ".m3u or .m3u8"),
-        ("www.youtube.com/watch?v=x", "downloads nothing"),
-        ("", "variable of the shell"),
-        ("https://example.org/song.mp3", "downloads nothing"),
+        ("www.youtube.com/watch?v=x", "does not download"),
+        ("", "name of a song is empty"),
+        ("https://example.org/song.mp3", "does not download"),
         ("x" * 5000, "cannot be read"),
         (tmp_path / "empty", "no audio files"),
-        (folder / "binary.m3u", "no list"),
-        (folder / "none.m3u", "names no files"),
+        (folder / "binary.m3u", "not a list"),
+        (folder / "none.m3u", "the list is empty"),
     ):
         songs, [(named, error)] = find_songs([str(name), str(folder / "b.mp3")])
         assert names(songs, folder) == ["b.mp3"]

@@ -1,4 +1,4 @@
-"""Karaoke, remixes and the rest of what can be made of songs on the command line."""
+"""Karaoke, remixes and other commands."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_export(tmp_path):
     own = {"name": "mine", "licence": "CC0", "who": "me"}
     assert load_weights(out).card.items() >= own.items()
     assert f"songsplit song.mp3 --model '{out}'" in result.stdout
-    assert "already there" in run("export", last, out, code=1).stderr
+    assert "already exists" in run("export", last, out, code=1).stderr
     run("export", last, out, "--overwrite")
 
 
@@ -92,7 +92,7 @@ def test_info(song):
 @pytest.mark.slow
 def test_tempo_and_key(song, monkeypatch):
     pytest.importorskip("librosa")
-    # A scale of A major with its chord, two notes a second.
+    # A scale of A major with its chord, two notes per second.
     seconds = np.arange(22050 // 2) / 22050
     decay = np.exp(-6 * seconds)
     steps = [0, 4, 7, 12, 0, 2, 4, 5, 7, 9, 11, 12] * 4
@@ -137,6 +137,6 @@ def test_on_a_terminal_bars_move_evenly_and_results_are_told_once(song):
         bars = [line for line in lines if name in line and "%" in line]
         shares = [int(re.search(r"(\d+)%", bar)[1]) for bar in bars]
         assert shares == sorted(shares)
-        assert len(set(shares)) > 5  # more than there are blocks
-        assert len({bar.index("%") for bar in bars}) == 1  # nothing moves sideways
+        assert len(set(shares)) > 5  # more than the number of blocks
+        assert len({bar.index("%") for bar in bars}) == 1  # columns do not move
     assert re.search(r"song.flac .* [4-9]\d% writing, \d+:\d\d left", text)

@@ -1,4 +1,4 @@
-"""Results that are there already: which pass for those that are asked for."""
+"""Existing results: which of them are kept."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def files():
         ("practice --tempo 80%", "practice --tempo 60%", "tempo 0.8, not 0.6"),
         ("karaoke", "karaoke --vocals -18dB", "vocals off, not -18 dB"),
         ("split", "split --model open", "not open ("),
-        ("karaoke", "karaoke --plot", "is there but song (picture).png is not"),
+        ("karaoke", "karaoke --plot", "exists but song (picture).png does not"),
         ("split", "split --quality best", "quality balanced, not best"),
         ("karaoke --filename a", "acapella --filename a", "instrumental +0 dB, not off"),
     ],
@@ -64,8 +64,8 @@ def test_another_song_of_the_same_name_and_length_is_told_apart(song):
     run(song, "-d", "cpu")
     content, before = song.read_bytes(), song.stat()
     song.write_bytes(content + b"more tags")
-    assert "from another song, or from its older version" in run(song, code=1).stderr
-    # A song that was moved is the same one, another one of the same size is not.
+    assert "from another song or an older version of it" in run(song, code=1).stderr
+    # A moved song is the same song; another song of the same size is not.
     song.write_bytes(content)
     os.utime(song, ns=(before.st_atime_ns, before.st_mtime_ns))
     Path("moved").mkdir()
@@ -79,7 +79,7 @@ def test_without_a_record_nothing_is_kept(song):
     run(song, "-d", "cpu")
     for line in ("", "{}", "[1]", '{"result": "vocals.wav"}', "\0\xff"):
         Path("song/.songsplit.jsonl").write_text(line + "\n")
-        assert "nothing says whether it was made from this song" in run(song, code=1).stderr
+        assert "no record that it was made from this song" in run(song, code=1).stderr
 
 
 def test_a_folder_that_moves_with_its_results(song):
@@ -90,7 +90,7 @@ def test_a_folder_that_moves_with_its_results(song):
     Path("Music").rename("Moved")
     result = run("Moved", "-o", "Moved/results")
     assert result.stderr.count("kept: ") == 1
-    # Without their songs, results are songs like others.
+    # Without their songs, results are ordinary songs.
     again = run("Moved/results", "-o", "x", "--dry-run")
     assert len(again.stdout.splitlines()) == 6
 
@@ -170,7 +170,7 @@ def test_another_sound_track_of_a_film(song):
             frame.sample_rate, frame.pts = 44100, 0
             film.mux(stream.encode(frame))
     told = run("film.mkv", "-d", "cpu")
-    assert told.stderr.count("of 2 sound tracks, the first is read") == 1
+    assert told.stderr.count("has 2 sound tracks; using 1") == 1
     assert len(json.loads(run("info", "film.mkv", "--json").stdout)["tracks"]) == 2
     refused = run("film.mkv", "--track", "2", code=1)
     assert "sound track default, not 2" in refused.stderr

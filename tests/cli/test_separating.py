@@ -1,4 +1,4 @@
-"""``songsplit song.mp3``: what it writes, what it refuses, and how it behaves as a program."""
+"""``songsplit song.mp3``: its files, its errors and its behaviour as a program."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_odd_names_stay_in_the_output_folder(song):
 
 
 def program(command):
-    """Run a line of the shell in which ``songsplit`` is the program."""
+    """Run a shell line with ``songsplit`` as the program."""
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", f'songsplit() {{ {PROGRAM} "$@"; }}; {command}'],
         capture_output=True,
@@ -54,7 +54,7 @@ def program(command):
         ("songsplit song.flac -d cpu >&-", 0, "song"),
         ("songsplit song.flac -d cpu --stdout vocals >&-", 1, "standard output is closed"),
         ("songsplit - -d cpu <&-", 1, "empty"),
-        ("true | songsplit - --stdout vocals", 1, "did the program before the pipe fail"),
+        ("true | songsplit - --stdout vocals", 1, "check the program before the pipe"),
     ],
 )
 def test_full_and_closed_streams(song, command, status, told):
@@ -79,7 +79,7 @@ def test_an_interruption_while_a_pipe_gives_nothing(song):
         # Less than a chunk: everything is read, and nothing is written yet.
         process.stdin.write(song.read_bytes())
         process.stdin.flush()
-        time.sleep(3)  # until it waits for more
+        time.sleep(3)  # until the program waits for more
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (130, b"")
@@ -96,10 +96,10 @@ def test_an_interruption_while_a_pipe_gives_nothing(song):
         (("split", "--device", "gpu"), "use cuda"),
         (("split", "--stdout", "drums"), "only vocals, instrumental"),
         (("practice", "--tempo", "fast"), "such as 80%"),
-        (("practice", "--tempo", "80"), "say 80%"),
-        (("practice", "--key", "Am"), "such as -2"),
-        (("karaoke", "--vocals", "18"), "say -18dB"),
-        (("split", "-o", "out.mp3"), "say -o out --format mp3"),
+        (("practice", "--tempo", "80"), "use 80%"),
+        (("practice", "--key", "Am"), "or -2 (down)"),
+        (("karaoke", "--vocals", "18"), "use -18dB"),
+        (("split", "-o", "out.mp3"), "use -o out --format mp3"),
     ],
 )
 def test_wrong_options(song, arguments, told):
@@ -114,7 +114,7 @@ def test_wrong_options(song, arguments, told):
 def test_a_word_that_is_no_command_does_nothing(song, word, advice):
     for arguments in ((word, song.name), (word,)):
         told = run(*arguments, code=2).stderr
-        assert "no command and no file of that name" in told
+        assert "is neither a command nor a file" in told
         assert advice in told
     assert list(song.parent.iterdir()) == [song]
     run(song.rename(word).name, "-o", "out", "--dry-run")

@@ -15,5 +15,5 @@ def song(tmp_path, monkeypatch):
 
 @pytest.fixture
 def mixture(song):
-    """What is in it, as 16-bit samples are read."""
+    """The samples of the song, read from 16 bits."""
     return (np.rint(music(0.5).astype(np.float64) * 2**15) / 2**15).astype(np.float32)

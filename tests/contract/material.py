@@ -1,4 +1,4 @@
-"""Made-up songs, and the commands of the project run in this process."""
+"""Synthetic songs, and a function that runs commands in this process."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def song_stems(seed: int, seconds: float = 3.0, rate: int = 44100) -> dict[str, 
 
 
 def estimated(stems: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return stems as an imperfect system would make them: with leaks, artefacts and a delay."""
+    """Return stems of an imperfect system, with leaks, artefacts and a delay."""
     noise = np.random.default_rng(9).standard_normal(stems["vocals"].shape)
     vocals, rest = stems["vocals"], stems["accompaniment"]
     return {
@@ -67,7 +67,7 @@ def tagged_flac(path: Path, samples: np.ndarray, rate: int = 44100) -> Path:
 
 
 class Outcome(NamedTuple):
-    """How a command ended, and what it wrote to its two streams."""
+    """The exit status and the output of a command."""
 
     code: int
     out: str
@@ -79,7 +79,7 @@ def command(*arguments: object, program: str = "songsplit") -> Outcome:
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="") for _ in range(2)]
     argv, sys.argv = sys.argv, [program, *map(str, arguments)]
     code = 0
-    # The command may leave without taking Python apart, which would end the tests too.
+    # The command may call os._exit, which would end the tests too.
     leaving = patch("os._exit", sys.exit)
     try:
         with redirect_stdout(streams[0]), redirect_stderr(streams[1]), leaving:

@@ -25,7 +25,7 @@ SONGS = 3
 
 
 def mixtures() -> dict[str, tuple[np.ndarray, int]]:
-    """Return what is separated, by name: samples (channels, samples) and rate."""
+    """Return the songs to separate by name: samples (channels, samples) and rate."""
     return {
         "lithium": read(EXAMPLE),
         "mono at 48 kHz": (music(6, 48000, channels=1, seed=1), 48000),
@@ -35,7 +35,7 @@ def mixtures() -> dict[str, tuple[np.ndarray, int]]:
 
 
 def float32_only() -> Any:
-    """Let both engines take this processor for one that computes in float32."""
+    """Make both engines compute in float32 on this processor."""
     both = ExitStack()
     for name in (
         "songsplit.inference.engine.has_quick_integers",
@@ -46,7 +46,7 @@ def float32_only() -> Any:
 
 
 def sampled(stem: np.ndarray) -> list[float]:
-    """Return values at places that depend on the shape only."""
+    """Return values at positions that depend only on the shape."""
     places = np.random.default_rng(7).integers(0, stem.size, POSITIONS)
     return [float(value) for value in stem.reshape(-1)[places]]
 
@@ -59,7 +59,7 @@ def energies(stem: np.ndarray, rate: int) -> list[float]:
 
 
 def described(stems: Mapping[str, np.ndarray], rate: int) -> dict[str, Any]:
-    """Return what is kept of the stems of a song."""
+    """Return the reference values of the stems of a song."""
     return {
         name: {"samples": sampled(stem), "energies": energies(stem, rate)}
         for name, stem in stems.items()

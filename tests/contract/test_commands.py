@@ -27,7 +27,7 @@ def run(*arguments, code=0):
 
 
 def shell(line, **options):
-    """Run a line in a shell, in which songsplit is this checkout's."""
+    """Run a line in a shell that uses songsplit from this checkout."""
     line = line.replace("songsplit ", f"{sys.executable} -m songsplit ")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""Stems: what they sound like, that they add up, and that streams give the same."""
+"""Stems sound as before, add up to the song, and are the same from streams."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MIXTURES = reference.mixtures()
 
 
 def as_given(name, tmp_path):
-    """What users have: the shipped song, files of their own, an array."""
+    """The inputs of users: the shipped song, files and an array."""
     mixture, rate = MIXTURES[name]
     if name == "lithium":
         return (EXAMPLE,)

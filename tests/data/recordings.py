@@ -1,4 +1,4 @@
-"""Small invented recordings to train on."""
+"""Small synthetic recordings for training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def song(
     rate: int = RATE,
     source: str = "musdb18",
 ) -> Song:
-    """Write a song's stems, and its mixture if that is among them, and describe it."""
+    """Write a song's stems, with its mixture if it is among them, and return the song."""
     parts = {stem: AudioPart(write(folder / name / f"{stem}.wav", audio, rate))
              for stem, audio in stems.items()}  # fmt: skip
     mixture = parts.pop("mixture", None)
@@ -37,7 +37,7 @@ def song(
 
 
 def songs(folder: Path, seconds: float = 2.5) -> list[Song]:
-    """Songs with vibrato tones as voices, noise bursts as drums and chords as the rest."""
+    """Songs with vibrato tones as voices, noise bursts as drums and chords as other."""
     rng = np.random.default_rng(0)
     t = np.arange(int(seconds * RATE)) / RATE
     made = []

@@ -1,4 +1,4 @@
-"""What is filled into a cache comes out of it."""
+"""Filling and reading the cache."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def three(tmp_path):
 
 @pytest.fixture
 def decoded(monkeypatch):
-    """Names of the songs that are decoded from here on."""
+    """Return a list to which the names of decoded songs are added."""
     names = []
 
     def decode(song, rate):
@@ -175,7 +175,7 @@ def test_a_bad_song_is_named_and_left_out_or_stops(tmp_path, three, decoded):
     ("vocals", "more", "reason"),
     [
         (np.full((2, 100), np.nan), {}, r".*vocals\.wav: .*not a number"),
-        (np.full((2, 100), 1e30), {}, r".*vocals\.wav: its level"),
+        (np.full((2, 100), 1e30), {}, r".*vocals\.wav: the peak"),
         (np.zeros((2, 100)), {}, r"every stem is silent .*vocals\.wav"),
         (
             noise(),
@@ -185,8 +185,8 @@ def test_a_bad_song_is_named_and_left_out_or_stops(tmp_path, three, decoded):
         (noise(), {"instrumental": 0 * noise()}, "the stem instrumental is silent"),
         (0 * noise(), {"instrumental": noise()}, "the stem vocals is silent"),
         (noise(), {"mixture": noise()}, "the stem instrumental is silent"),
-        (1.4 * noise() + noise(seed=1), {"instrumental": noise()}, "the stem vocals holds"),
-        (0.4 * noise(), {"other": 0.4 * noise() + noise(seed=1)}, "the stem instrumental holds"),
+        (1.4 * noise() + noise(seed=1), {"instrumental": noise()}, "the stem vocals contains"),
+        (0.4 * noise(), {"other": 0.4 * noise() + noise(seed=1)}, "the stem instrumental contains"),
     ],
 )
 def test_unusable_audio_is_named(tmp_path, vocals, more, reason):
@@ -210,7 +210,7 @@ def test_streams_of_one_file(tmp_path):
         spectrum = np.abs(np.fft.rfft(clip.stems[stem].read()[0, :16000]))
         assert spectrum.argmax() == pytest.approx(tone, abs=2)
     missing = Song("a", "s", "train", {"vocals": (AudioPart(path, 4),)})
-    with pytest.raises(DataError, match="3 audio streams, though number 5"):
+    with pytest.raises(DataError, match="3 audio streams, but stream 5"):
         fill_cache([missing], tmp_path / "c", RATE)
 
 

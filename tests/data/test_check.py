@@ -1,4 +1,4 @@
-"""What a check of training data finds."""
+"""Results of a check of training data."""
 
 from __future__ import annotations
 

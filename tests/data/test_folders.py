@@ -20,7 +20,7 @@ from songsplit.errors import DataError
 
 @pytest.fixture
 def folder(tmp_path):
-    """Make a folder "music" with the files that are asked for."""
+    """Make a folder "music" with empty files."""
 
     def make(*names):
         for name in names:
@@ -116,7 +116,7 @@ def test_names_with_two_stems_are_refused(folder):
     root = folder("a/vocals.wav", "a/bass.wav", "a/drums and piano.wav", "B - vocals bass.wav")
     assert found(root)["a"] == {"vocals": ["vocals.wav"], "bass": ["bass.wav"]}
     refused = problems(root, "warning")
-    assert "drums and other: call it" in refused["drums and piano.wav"]
+    assert "drums and other: rename it" in refused["drums and piano.wav"]
     assert "bass and vocals" in refused["B - vocals bass.wav"]
     assert stem_at_end("All About That Bass - Vocals").stem == "vocals"
 
@@ -155,7 +155,7 @@ def test_stem_files(folder):
     ],
 )
 def test_names_in_the_folder_of_a_song(folder, name, stem):
-    # Beside these the song is whole whatever the file is, and the stem is seen.
+    # With these files the song is complete, so that the stem of the tested file shows.
     beside = {"vocals", "drums", "bass", "other"} - {stem}
     if stem == "instrumental":
         beside = {"vocals"}
@@ -214,7 +214,7 @@ def test_moisesdb_has_a_folder_for_each_stem(folder):
         }
     }
     assert not scan_folder(root, "mine").problems
-    # Without its data.json, recordings of many songs might be meant.
+    # Without data.json, the folders may hold recordings of several songs.
     (root / "v0.1/one/data.json").unlink()
     with pytest.raises(DataError, match=r"no songs found .*: expected a folder for each song"):
         find_songs(root, "mine")
@@ -243,7 +243,7 @@ def test_hidden_files_are_ignored_but_not_titles_with_dots(folder):
 
 def test_names_of_songs(folder):
     assert set(found(folder("vocals.wav", "music_bass.wav"))) == {"music"}
-    # They do not depend on how a system spells them.
+    # Names do not depend on the Unicode form of the system.
     name = unicodedata.normalize("NFD", "Café")
     assert set(found(folder(f"{name}/vocals.wav", f"{name}/mix.wav"))) == {"music", "Café"}
 

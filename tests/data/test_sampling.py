@@ -58,7 +58,7 @@ def batches(clips, sources=SONGS, targets=TWO, seed=0, sampling=None, **options)
 
 
 def dense(batch):
-    """Parts of a batch with zeros for those that it does not have."""
+    """Return the parts of a batch, with zeros for missing parts."""
     parts = torch.zeros(*batch["present"].shape, *batch["parts"].shape[1:], dtype=torch.int16)
     parts[batch["present"]] = batch["parts"]
     return parts
@@ -79,7 +79,7 @@ def test_a_batch_is_a_function_of_seed_rank_and_number(clips):
     ranks = [batches(clips, rank=rank, world_size=2).batch(7) for rank in (0, 1)]
     assert not torch.equal(ranks[0]["parts"], ranks[1]["parts"])
     assert ranks[0]["seed"] != ranks[1]["seed"]
-    # A run that is resumed by a later version goes on with the same batches.
+    # A run resumed by a later version continues with the same batches.
     assert batches(clips, seed=3).describe(5)[0] == (
         "vocals of musdb18/song 0 from sample 34268, drums of musdb18/song 2 from sample 5463, "
         "bass of musdb18/song 1 from sample 72323, other of musdb18/song 0 from sample 14462"
@@ -129,7 +129,7 @@ def test_pools_give_singing_and_backing(pools):
     sources = {"singers": SourceConfig(kind="vocals"), "bands": SourceConfig(kind="instrumentals")}
     batch = batches(pools, sources, sampling={"same_song_share": 0.0}).batch(0)
     assert batch["present"][:, 0].all()
-    # An instrumental stands in the place of "other"; what is short ends in silence.
+    # An instrumental takes the slot of "other", and short recordings end in silence.
     assert batch["present"][:, PART_NAMES.index("other")].all()
     assert not dense(batch)[:, 0, :, 3000:].any()
 
@@ -152,7 +152,7 @@ def test_singing_is_preferred_to_silence(pools):
     sources = {"late": SourceConfig(kind="vocals"), "bands": SourceConfig(kind="instrumentals")}
     here = batches(pools, sources, sampling={"same_song_share": 0.0})
     heard = torch.cat([dense(here.batch(n))[:, 0].any(dim=(1, 2)) for n in range(20)])
-    # A place drawn blindly would be silent in 45 % of all cases.
+    # A random chunk would be silent in 45 % of all cases.
     assert heard.float().mean() > 0.75
 
 
@@ -164,7 +164,7 @@ def test_a_narrow_recording_limits_the_band(pools):
 
 def test_what_is_missing_is_named(clips, pools):
     singers = {"singers": SourceConfig(kind="vocals")}
-    with pytest.raises(DataError, match="no clip for training has a backing"):
+    with pytest.raises(DataError, match="no training clip has a backing"):
         batches(pools, singers)
     songs = {"songs": SourceConfig(kind="songs")}
     with pytest.raises(DataError, match="has a backing for the targets vocals, drums"):

@@ -42,7 +42,7 @@ def test_a_musdb_song_that_lacks_a_stem_is_left_out_by_name(tmp_path):
     for name, stems in {"Whole": 5, "Torn": 4}.items():
         for stem in ("mixture", "vocals", "drums", "other", "bass")[:stems]:
             recordings.write(tmp_path / "train" / name / f"{stem}.wav", np.ones((2, 9)))
-    with pytest.warns(UserWarning, match=r"Torn: not used.*unpack it again"):
+    with pytest.warns(UserWarning, match=r"Torn: not used.*unpack MUSDB18 again"):
         found = find_source("m", SourceConfig("musdb", str(tmp_path)))
     assert [song.name for song in found] == ["Whole"]
     with pytest.raises(DataError, match="Torn"):
@@ -51,7 +51,7 @@ def test_a_musdb_song_that_lacks_a_stem_is_left_out_by_name(tmp_path):
 
 @pytest.fixture
 def many(tmp_path):
-    """Add songs to a folder; returns the splits of all."""
+    """Add songs to a folder; return the splits of all."""
 
     def add(names, share=0.3):
         for name in names:

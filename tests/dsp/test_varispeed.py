@@ -50,5 +50,5 @@ def test_straight_lines_stay_straight_however_they_are_cut(from_rate, to_rate, p
     result = np.concatenate(read, axis=-1)
     expected = np.arange(result.shape[-1]) / to_rate
     np.testing.assert_allclose(result, [expected, 1 - expected], atol=1e-6)
-    # Beyond the end, the last value goes on.
+    # The last value continues beyond the end.
     np.testing.assert_allclose(interpolator.read(5 * to_rate)[:, -1], signal[:, -1], rtol=1e-6)

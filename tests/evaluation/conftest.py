@@ -26,7 +26,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def hq_root(tmp_path: Path) -> Path:
-    """Two made-up songs of 3 s, laid out as the test subset of MUSDB18-HQ."""
+    """Two synthetic songs of 3 s in the layout of the test subset of MUSDB18-HQ."""
     root = tmp_path / "musdb18hq"
     for index, name in enumerate(("Àrtist [1] - Ébb", "Band - Song's End")):
         stems = song(seed=index)
@@ -38,7 +38,7 @@ def hq_root(tmp_path: Path) -> Path:
 
 
 def song(seed: int, seconds: float = 3.0) -> dict[str, np.ndarray]:
-    """Noise, and a warbling tone that is some 5 dB softer than all of it together."""
+    """Noise, and a warbling tone about 5 dB below the sum of all noise."""
     random = np.random.default_rng(seed)
     samples = round(seconds * SAMPLE_RATE)
     time = np.arange(samples) / SAMPLE_RATE
@@ -63,7 +63,7 @@ def write_stems(folder: Path, stems: Mapping[str, np.ndarray], rate: int = SAMPL
 
 
 class _QuickScorer:
-    """SDR of the whole song for every frame and measure, in no time."""
+    """Return the SDR of the whole song for every frame and measure, which is fast."""
 
     made = 0
 
@@ -85,7 +85,7 @@ class _QuickScorer:
 
 @pytest.fixture
 def quick_scorer(monkeypatch: pytest.MonkeyPatch) -> type[_QuickScorer]:
-    """Replace scoring, where scores do not matter; `made` counts the songs that were scored."""
+    """Replace the scoring; `made` counts the scored songs."""
     monkeypatch.setattr("songsplit.evaluation.program.TrackScorer", _QuickScorer)
     monkeypatch.setattr(_QuickScorer, "made", 0)
     return _QuickScorer
@@ -94,7 +94,7 @@ def quick_scorer(monkeypatch: pytest.MonkeyPatch) -> type[_QuickScorer]:
 def scores_of(
     sdr: list[float], targets: tuple[str, ...] = ("vocals", "accompaniment"), remark: str = ""
 ) -> TrackScores:
-    """Frames of SDR as given for the first target, each further target 5 dB higher."""
+    """Return the given frames of SDR for the first target; each other target is 5 dB higher."""
     frames = {
         target: {metric: np.array(sdr) + 5 * t + m for m, metric in enumerate(METRICS)}
         for t, target in enumerate(targets)

@@ -27,7 +27,7 @@ FOUR = noise(4, 1, 2 * RATE)
 
 
 def changed(audio: np.ndarray, part: int, channel: int | slice, value: object) -> np.ndarray:
-    """Copy of audio with other samples in a part, or in a channel of it."""
+    """Return a copy of audio with other samples in a part or channel."""
     audio = audio.copy()
     audio[part, channel] = value
     return audio
@@ -62,10 +62,10 @@ CASES = {
 def assert_equal_to_museval(
     references: np.ndarray, estimates: np.ndarray, window: int = RATE, hop: int = RATE
 ) -> np.ndarray:
-    """Within 1e-9 dB for SDR and 1e-6 dB for the rest; beyond 80 dB both are beyond."""
+    """Compare within 1e-9 dB for SDR and 1e-6 dB for others; scores above 80 dB are equal."""
     ours = ReferenceStatistics(references, window, hop).score(estimates)
     with warnings.catch_warnings():
-        # Logarithms of zero and means of NaN inside museval.
+        # museval computes logarithms of zero and means of NaN.
         warnings.simplefilter("ignore", RuntimeWarning)
         theirs = museval_scores(references, estimates, window, hop)
     np.testing.assert_array_equal(np.isnan(ours), np.isnan(theirs))
@@ -86,7 +86,7 @@ def assert_equal_to_museval(
 def test_equal_to_museval(case: str):
     references, estimates = CASES[case]
     scores = assert_equal_to_museval(references, estimates)
-    # What the case is about is there at all.
+    # The case occurs.
     assert np.isnan(scores).any() == ("frame of" in case or "together" in case)
 
 
@@ -95,7 +95,7 @@ def test_equal_to_museval(case: str):
 @pytest.mark.ffmpeg
 @pytest.mark.parametrize("index", [0, 2])
 def test_equal_to_museval_on_music(musdb_root, index: int):
-    # The second has vocals in mono.
+    # The second song has mono vocals.
     audio = musdb_songs(musdb_root, "train", "valid")[index].read()
     parts = {name: audio.references[name].astype(np.float64) for name in TWO_TARGETS}
     estimates = ideal_ratio_mask(audio.mixture.astype(np.float64), parts, power=1.0)
@@ -115,7 +115,7 @@ def test_what_makes_scores_unreliable_is_told():
     assert caution(REFERENCES * SOFT) == ""
     assert caution(changed(REFERENCES, 0, 1, 0.0)) == ""
     delayed = np.stack([REFERENCES[0], np.roll(REFERENCES[0], 3, axis=1)])
-    assert "made of the others" in caution(delayed)
+    assert "filtered mix of the others" in caution(delayed)
     assert "too short" in caution(REFERENCES[:, :, :1000])
 
 
@@ -136,8 +136,8 @@ def test_an_empty_part_of_the_spectrum_is_told(full: bool):
         (REFERENCES[:, :, :0], "shape"),
         ((1000 * REFERENCES).astype(np.int16), "floating point"),
         (REFERENCES.swapaxes(1, 2), "34400, 2"),
-        (np.full_like(REFERENCES, np.nan), "references hold"),
-        (np.full_like(REFERENCES, np.inf), "references hold"),
+        (np.full_like(REFERENCES, np.nan), "references must be finite"),
+        (np.full_like(REFERENCES, np.inf), "references must be finite"),
     ],
 )
 def test_unusable_references_are_refused(references: np.ndarray, message: str):
@@ -150,9 +150,9 @@ def test_unusable_estimates_are_refused(measure):
     for unlike in (ESTIMATES[:, :, 1:], ESTIMATES[:1]):
         with pytest.raises(AudioInputError, match="same shape"):
             measure(REFERENCES, unlike)
-    # Also in the rest at the end that is not scored.
+    # Also in the unscored rest at the end.
     broken = changed(ESTIMATES, 1, 0, np.where(np.arange(ESTIMATES.shape[2]) < 34000, 0, np.nan))
-    with pytest.raises(AudioInputError, match="estimates hold"):
+    with pytest.raises(AudioInputError, match="estimates must be finite"):
         measure(REFERENCES, broken)
 
 
@@ -174,7 +174,7 @@ def test_usdr_by_hand():
 
 
 def test_silent_references_have_no_usdr():
-    # Against silence the constant alone would speak: -88 dB for an estimate of usual level.
+    # For a silent reference, the constant alone would give -88 dB for an estimate of usual level.
     assert np.isnan(usdr(REFERENCES * [[[0]], [[1e-7]]], ESTIMATES)).all()
     assert np.isfinite(usdr(REFERENCES, 0 * ESTIMATES)).all()
 

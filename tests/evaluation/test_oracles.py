@@ -1,4 +1,4 @@
-"""The ideal ratio mask and the Wiener filter are their formulas, in stretches of any length."""
+"""The ideal ratio mask and the Wiener filter equal their formulas, for segments of any length."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from songsplit.evaluation.systems import HOP, N_FFT, ideal_ratio_mask, wiener_fi
 
 ORACLES = [ideal_ratio_mask, wiener_filter]
 FOUR = ("vocals", "drums", "bass", "other")
-# Shorter than a hop, whole hops, and longer than the stretches that are done at once.
+# Shorter than a hop, whole hops, and longer than a segment.
 LENGTHS = [1, 5 * HOP, 128 * HOP + 1]
 WINDOW = torch.hann_window(N_FFT, dtype=torch.float64)
 
@@ -29,7 +29,7 @@ def total(parts: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def reference_spectrum(audio: np.ndarray) -> torch.Tensor:
-    """With zeros around the audio, by PyTorch."""
+    """Zero-padded transform by PyTorch."""
     padded = torch.from_numpy(np.pad(audio, ((0, 0), (N_FFT, N_FFT))))
     return torch.stft(padded, N_FFT, HOP, window=WINDOW, return_complex=True)
 
@@ -56,7 +56,7 @@ def test_ratio_mask_is_the_formula(samples: int, power: float):
 @pytest.mark.parametrize("samples", LENGTHS[1:])
 def test_wiener_filter_is_the_formula(samples: int, channels: int):
     references = two(*noises(2, channels, samples))
-    # What the channels have in common makes covariances that are not just diagonal.
+    # Correlated channels give covariances that are not diagonal.
     references["vocals"] += 2 * references["vocals"][:1]
     mixture = total(references)
     covariances = []
@@ -65,7 +65,7 @@ def test_wiener_filter_is_the_formula(samples: int, channels: int):
         v = (s.abs() ** 2).mean(dim=0)
         outer = torch.einsum("cft,dft->fcd", s, s.conj())
         covariances.append(torch.einsum("ft,fcd->ftcd", v, outer / v.sum(dim=1)[:, None, None]))
-    # Frames of nothing but zeros have no inverse, and do not matter.
+    # Frames of zeros have no inverse and do not matter.
     inverse = torch.linalg.pinv(sum(covariances), hermitian=True, rtol=1e-13)
     filtered = torch.einsum(
         "ftcd,ftde,eft->cft", covariances[0], inverse, reference_spectrum(mixture)
@@ -93,11 +93,11 @@ def test_four_sources_are_a_group_of_their_own(oracle):
     references = parts | {"accompaniment": mixture - parts["vocals"]}
     estimates = oracle(mixture, references)
     assert list(estimates) == list(references)
-    # Two sources are what they are without the four.
+    # The estimates of two sources do not depend on the four.
     alone = oracle(mixture, two(references["vocals"], references["accompaniment"]))
     for target in alone:
         np.testing.assert_array_equal(estimates[target], alone[target])
-    # The four are alike, so vocals come off as the others do, and the rest is them.
+    # The four sources are alike, so the vocals are estimated like the others.
     vocals = mixture - estimates["drums"] - estimates["bass"] - estimates["other"]
     found = estimates | {"vocals": vocals}
     scores = usdr(*(np.stack([stems[name] for name in FOUR]) for stems in (parts, found)))

@@ -30,7 +30,7 @@ def empty_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def save_model(tmp_path: Path) -> Callable[..., tuple[str, str]]:
-    """Saves a small untrained network, gives its path and digest."""
+    """Save a small untrained network; return its path and digest."""
 
     def save(*targets: str) -> tuple[str, str]:
         path = tmp_path / "small.safetensors"
@@ -109,7 +109,7 @@ def test_what_is_scored_is_not_scored_again(own: Path, estimates: Path, quick_sc
     assert quick_scorer.made == 3
     assert summary()["systems"] == first["systems"]
     assert main(["--compare", "out", "out/summary.json"]) == 0
-    # An estimate, a reference, and a damaged file: each is scored again, and nothing else.
+    # A changed estimate, a changed reference and a damaged file: only these are scored again.
     write_stems(estimates / "A", {"vocals": made_song(5, 1.2)["vocals"]})
     write_stems(own / "B", {"bass": made_song(6, 1.2)["bass"]})
     Path("out/peer/test/C.json").write_text("{")
@@ -128,7 +128,7 @@ def test_scores_of_another_system_of_the_same_name_are_not_replaced_without_a_wo
     arguments = ["--references", "own songs", "--no-report", "--estimates"]
     for folder, warned in (("peer", False), ("peer", False), ("others/peer", True)):
         assert main([*arguments, folder]) == 0
-        assert ("holds the scores of another system" in capsys.readouterr().err) == warned
+        assert ("holds scores of another system" in capsys.readouterr().err) == warned
 
 
 def test_remarks_and_long_titles_are_stored(own: Path, estimates: Path, quick_scorer, capsys):
@@ -139,7 +139,7 @@ def test_remarks_and_long_titles_are_stored(own: Path, estimates: Path, quick_sc
     write_stems(estimates / long, {"banjo": made_song(7, 1.2)["bass"]})
     for _ in range(2):
         assert main(SCORE) == 0
-        assert "no stem is named: banjo.wav" in summary()["systems"]["peer"]["remarks"][long]
+        assert "names no stem: banjo.wav" in summary()["systems"]["peer"]["remarks"][long]
     assert quick_scorer.made == 3
 
 
@@ -176,9 +176,9 @@ def test_songs_that_cannot_be_scored_are_named_and_the_others_are_scored(
     assert "2 of 3 songs could not be scored" in captured.err
     assert "warning: own songs/notes.wav" in captured.err
     assert summary()["systems"]["peer"]["overall"]["vocals"]["SDR"]["songs"] == 1
-    # museval's tools would count what is left of it.
+    # museval's tools would read a partial file.
     assert not Path("out/peer/test/B.json").exists()
-    # What was wrong is mended, and the same command goes on.
+    # The fault is fixed, and the same command continues.
     Path("elsewhere").rename(estimates / "B")
     (own / "A" / "bass.wav").write_bytes(whole)
     assert main(SCORE) == 0
@@ -198,7 +198,7 @@ def test_museval_reads_the_scores_that_are_stored(tmp_path: Path):
     found = load_scores(tmp_path / "test" / "a.json", {"model": "x"})
     assert found is not None
     assert (found.targets, found.remark, found.whole) == (given.targets, "why", given.whole)
-    # museval has no infinite scores.
+    # museval's format has no infinite scores.
     assert [str(value) for value in found.frames["vocals"]["SDR"]] == ["1.12346", "nan", "nan"]
     assert load_scores(tmp_path / "test" / "a.json", {"model": "y"}) is None
 
@@ -229,10 +229,10 @@ def test_errors_are_one_line_and_a_status(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--references . --subset train", "go with --musdb"),
+        ("--references . --subset train", "need --musdb"),
         ("--musdb . --split valid", "add --subset train"),
         ("--musdb . --model m --estimates .", "not allowed with"),
-        ("--musdb . --estimates . --device cpu", "go with --model"),
+        ("--musdb . --estimates . --device cpu", "need --model"),
         ("--compare a b --no-report", "no other option"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Songs to score on: what is separated, what it is compared with, and what is refused.
+"""Reference songs: their mixtures, their true stems, and songs that are refused.
 
 MUSDB18 and MUSDB18-HQ have the songs, samples and splits that the package musdb has.
 """
@@ -56,7 +56,7 @@ def test_own_songs_keep_their_rate_and_channels(tmp_path: Path):
     assert passed_over == []
     assert [song.file_name for song in songs] == ["Band - A", "Band - B"]
     assert [len(song.files) for song in songs] == [2, 3]
-    # A mixture that is there counts, whether or not it is the sum.
+    # An existing mixture is used, whether or not it is the sum of the stems.
     for song, separated in zip(songs, (vocals + backing, mixture), strict=True):
         audio = song.read()
         assert audio.sample_rate == 8000
@@ -84,10 +84,10 @@ def test_parts_that_do_not_agree_are_refused(tmp_path: Path, stem: str, audio, r
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"vocals": noise(0) + noise(1)}, "the stem vocals holds the other one too"),
-        ({"instrumental": noise(0) + noise(1)}, "the stem instrumental holds the other one"),
+        ({"vocals": noise(0) + noise(1)}, "the stem vocals contains the other stem"),
+        ({"instrumental": noise(0) + noise(1)}, "the stem instrumental contains the other stem"),
         ({"instrumental": 0 * noise(0)}, "the stem instrumental is silent"),
-        # Against a mixture that is there, even the softest other stem tells.
+        # With a mixture, even the quietest other stem is detected.
         (
             {"vocals": 0.01 * noise(0), "instrumental": noise(1), "mixture": noise(1)},
             "the file of accompaniment holds the mixture",
@@ -114,7 +114,7 @@ def test_song_of_musdb_hq(hq_root: Path):
     np.testing.assert_allclose(audio.references["accompaniment"], backing, atol=1e-7)
     vocals = made_song(seed=1)["vocals"]
     np.testing.assert_allclose(audio.references["vocals"], vocals, atol=1 / 32768)
-    # The mixture as released, which is rounded by itself.
+    # The released mixture, which is rounded separately.
     everything = audio.references["accompaniment"] + audio.references["vocals"]
     assert 0 < np.abs(audio.mixture - everything).max() < 4 / 32768
 
@@ -162,7 +162,7 @@ def test_incomplete_hq_song_is_named(hq_root: Path):
     with pytest.raises(DataError, match=r"Song's End.*download the song again"):
         musdb_songs(hq_root)[0].read()
     (folder / "bass.wav").unlink()
-    with pytest.raises(DataError, match=r"Song's End: .*unpack it again"):
+    with pytest.raises(DataError, match=r"Song's End: .*unpack MUSDB18 again"):
         musdb_songs(hq_root)
 
 

@@ -1,4 +1,4 @@
-"""Figures over songs, the tables and pages that show them, and paired comparisons."""
+"""Figures over songs, tables and reports, and paired comparisons."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_page_with_pictures_in_pdf_and_a_row_in_latex(tmp_path: Path):
     for pdf in ("boxes.pdf", "songs.pdf"):
         assert (tmp_path / "figures" / pdf).read_bytes().startswith(b"%PDF")
     assert r"my\_model & 1.00 & 6.00 \\" in (tmp_path / "figures" / "row.tex").read_text()
-    # Nothing was scored at all.
+    # No song was scored.
     write_report(tmp_path / "none", summarize({"model": {"b": FAILED}}), {})
     assert (tmp_path / "none" / "report.html").is_file()
 
@@ -114,7 +114,7 @@ def compared(first: Path, second: Path) -> list[str]:
 def test_differences_by_hand(store):
     lines = compared(store("a", [1, 2, 3, 4, 5]), store("b", [2, 2, 5.5, 3.75, 9]))
     assert lines[0] == "A: a, B: b"
-    # Ranks 2, 3, 1, 4 of which the negative has 1: 2 of 16 signs give 1 or less, on each side.
+    # Ranks 2, 3, 1, 4; the negative difference has rank 1: 2 of 16 sign patterns give 1 or less.
     row = next(line for line in lines if line.startswith("SDR 5 "))
     assert row.startswith("SDR 5 +1.00 +1.45 ")
     assert row.endswith(" 0.25 3/1/1")
@@ -127,7 +127,7 @@ def test_differences_by_hand(store):
 def test_few_songs_and_songs_of_one_system_alone(store):
     lines = compared(store("a", [1, 2, NAN]), store("b", [2, 3.5], backend="museval"))
     assert "SDR 2 +1.25 +1.25 - - 2/0/0" in lines
-    assert "scored in one of the two alone, and left out: song_2" in lines
+    assert "left out, because only one of the two has scored it: song_2" in lines
     assert lines[1].startswith("warning: A was scored with")
     lines = compared(store("a", [1, 2, NAN]), store("c", [1, 3, 4]))
     assert "SDR 2 +0.50 +0.50 - - 1/0/1" in lines
@@ -137,7 +137,7 @@ def test_few_songs_and_songs_of_one_system_alone(store):
 def test_other_audio_and_other_songs_are_refused(store):
     with pytest.raises(DataError, match="the audio of 'song_1' differs"):
         compared(store("a", [1, 2]), store("b", [1, 2], song_1="another"))
-    with pytest.raises(DataError, match="no song with scores in common"):
+    with pytest.raises(DataError, match="no scored song in common"):
         compared(store("a", [1, 2]), store("c", []))
 
 

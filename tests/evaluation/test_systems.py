@@ -1,4 +1,4 @@
-"""Stems of other systems are found in their folders, and are those that their names say."""
+"""Stems of other systems are found in their folders and identified by their names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .conftest import write_stems
 NAME = "Àrtist [1] - Ébb"
 FOUR = ("vocals", "drums", "bass", "other")
 STEREO = np.ones((2, 50), dtype=np.float32)
-# Unlike all estimates that are made here.
+# Different from all estimates below.
 REFERENCE = 0.3 * STEREO * (-1) ** np.arange(50)
 AUDIO = SongAudio(STEREO, dict.fromkeys(TWO_TARGETS, REFERENCE), 44100)
 SONG = ReferenceSong(Song(NAME, "references", "train", {}))
@@ -67,22 +67,22 @@ def test_a_stem_may_be_in_several_files_of_its_folder(tmp_path: Path):
     write_stems(tmp_path / NAME / "wind", {"more": STEREO})
     folder = EstimatesFolder(tmp_path)
     assert levels(folder.estimates(SONG, AUDIO))["vocals"] == 1.1
-    assert "no stem is named: wind/more.wav" in folder.settings(SONG)["remark"]
+    assert "names no stem: wind/more.wav" in folder.settings(SONG)["remark"]
 
 
 @pytest.mark.parametrize(
     ("names", "expected", "remark"),
     [
         (FOUR, (0.1, 0.9, 0.2, 0.3, 0.4), ""),
-        # As of a system with six stems.
+        # The stems of a system with six stems.
         ((*FOUR, "guitar", "piano"), (0.1, 2.0, 0.2, 0.3, 1.5), ""),
-        # A part is no accompaniment.
+        # A part is not the accompaniment.
         (("vocals", "no_vocals", "bass"), (0.1, 0.2), "bass not scored: the others are missing"),
-        (("vocals", "drums", "bass"), (0.1,), "vocals alone are scored"),
-        # Nothing is taken for a stem, or left out of a sum, only because it lies there.
-        (("vocals", "no_vocals", "take 7"), (0.1, 0.2), "no stem is named: take 7.wav"),
-        ((*FOUR, "banjo"), (0.1,), "vocals alone are scored"),
-        ((*FOUR, "banjo", "accompaniment"), (0.1, 0.6), "no stem is named: banjo.wav"),
+        (("vocals", "drums", "bass"), (0.1,), "only vocals are scored"),
+        # Other files are not treated as stems, and stems are not left out because of them.
+        (("vocals", "no_vocals", "take 7"), (0.1, 0.2), "names no stem: take 7.wav"),
+        ((*FOUR, "banjo"), (0.1,), "only vocals are scored"),
+        ((*FOUR, "banjo", "accompaniment"), (0.1, 0.6), "names no stem: banjo.wav"),
     ],
 )
 def test_what_stems_are_there_decides_about_the_targets(tmp_path: Path, names, expected, remark):
@@ -99,7 +99,7 @@ def test_accompaniment_alone_is_scored_and_told(tmp_path: Path, further):
     write_stems(tmp_path / NAME, stems("no_vocals", *further))
     folder = EstimatesFolder(tmp_path)
     assert levels(folder.estimates(SONG, AUDIO)) == {"accompaniment": 0.1}
-    assert "the accompaniment alone is scored" in folder.settings(SONG)["remark"]
+    assert "only the accompaniment is scored" in folder.settings(SONG)["remark"]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_accompaniment_alone_is_scored_and_told(tmp_path: Path, further):
     [
         (("lead vocals", "vocals", "no_vocals"), r"lead vocals\.wav and vocals\.wav"),
         (("vocals", "no_vocals", "instrumental"), r"instrumental\.wav and no_vocals\.wav"),
-        (("vocals", "kick", "snare"), r"are all taken for drums: leave one file"),
+        (("vocals", "kick", "snare"), r"are all named as drums: keep one file"),
         (("guitar", "piano"), r"no vocals or accompaniment .* \(found: guitar\.wav, piano\.wav\)"),
         (("drums", "bass", "other"), r"\(found: bass\.wav, drums\.wav, other\.wav\)"),
         (("mixture",), r"\(found: no stems\): name files like 'Àrtist \[1\] - Ébb/vocals\.wav'"),
@@ -167,12 +167,12 @@ def test_a_stem_that_is_another_is_refused(tmp_path: Path, stem: str):
     name = "vocals" if stem == "vocals" else "accompaniment"
     with pytest.raises(DataError, match=f"Ébb': the file of {name} holds the mixture"):
         EstimatesFolder(tmp_path).estimates(SONG, AUDIO)
-    # One can also be the other.
+    # Both may also be exchanged.
     swapped = SongAudio(STEREO, {"vocals": 0.2 * STEREO, "accompaniment": 0.1 * STEREO}, 44100)
     write_stems(tmp_path / NAME, stems("vocals", "no_vocals"))
     with pytest.raises(DataError, match="vocals holds the accompaniment and accomp"):
         EstimatesFolder(tmp_path).estimates(SONG, swapped)
-    # A system that finds no vocals is right to leave the mixture as it is.
+    # A system that finds no vocals may return the mixture.
     write_stems(tmp_path / NAME, {"vocals": 0 * STEREO, "no_vocals": STEREO})
     EstimatesFolder(tmp_path).estimates(SONG, AUDIO)
 

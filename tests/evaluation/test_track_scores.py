@@ -52,7 +52,7 @@ def test_two_targets(backend: str):
         assert_close(scores.frames[target], expected[target])
         assert scores.value(target, "SIR") == pytest.approx(np.median(expected[target]["SIR"]))
     assert scores.remark == ""
-    # What each measure is for: the leak of the other part is 13 dB down.
+    # The leak of the other part is 13 dB down, and each measure shows its kind of error.
     assert scores.value("vocals", "SIR") == pytest.approx(10 * np.log10(0.81 / 0.04), abs=0.5)
     assert scores.value("vocals", "uSDR") == pytest.approx(10 * np.log10(1 / 0.06), abs=0.2)
     assert scores.value("vocals", "SI-SDR") == pytest.approx(10 * np.log10(0.81 / 0.05), abs=0.2)
@@ -83,9 +83,9 @@ def test_windows_that_an_estimate_spoils_are_told():
     references = {"vocals": REFERENCES["vocals"].copy(), "accompaniment": noise(1)}
     references["vocals"][:, 2 * RATE :] = 0
     scores = score_track(references, ESTIMATES | {"vocals": vocals}, RATE)
-    # Of the three windows one has no vocals: that is no fault of the estimate.
+    # One of the three windows has no vocals, which is not an error of the estimate.
     assert scores.remark == (
-        "vocals, accompaniment: 1 of 3 windows not scored, because an estimate is silent there"
+        "vocals, accompaniment: 1 of 3 windows not scored, because an estimate is silent in them"
     )
 
 
@@ -136,10 +136,10 @@ def test_a_system_that_gives_up_on_a_song_counts_with_0_db():
     assert "the estimate of vocals is silent throughout and counts with 0 dB" in scores.remark
     for measure in ALL_MEASURES:
         assert scores.value("vocals", measure) == pytest.approx(0)
-    # The other stem does not lose its scores for that.
+    # The other stem keeps its scores.
     both = score_track(REFERENCES, ESTIMATES, RATE)
     assert_close(scores.frames["accompaniment"], both.frames["accompaniment"])
-    # Seconds without singing count for nobody.
+    # Seconds without singing are not scored.
     references = dict(REFERENCES, vocals=REFERENCES["vocals"].copy())
     references["vocals"][:, :RATE] = 0
     sdr = score_track(references, dict.fromkeys(REFERENCES, silence), RATE).frames["vocals"]["SDR"]
@@ -149,7 +149,7 @@ def test_a_system_that_gives_up_on_a_song_counts_with_0_db():
 @pytest.mark.ffmpeg
 def test_museval_says_that_it_has_no_scores_of_one_reference_alone():
     vocals = {"vocals": noise(0)}
-    with pytest.raises(DataError, match="no target by itself"):
+    with pytest.raises(DataError, match="a single target"):
         score_track(vocals, vocals, RATE, backend="museval")
 
 
@@ -160,10 +160,18 @@ def test_museval_says_that_it_has_no_scores_of_one_reference_alone():
         (REFERENCES, {"piano": noise(0)}, "got .'piano'"),
         (REFERENCES, ESTIMATES | {"vocals": noise(0)[:1]}, r"vocals has the shape \(1, "),
         (REFERENCES, ESTIMATES | {"accompaniment": noise(0)[:, :0]}, "accompaniment has the shape"),
-        (REFERENCES, ESTIMATES | {"accompaniment": np.nan * noise(0)}, "of accompaniment hold"),
+        (
+            REFERENCES,
+            ESTIMATES | {"accompaniment": np.nan * noise(0)},
+            "of accompaniment must be finite",
+        ),
         ({}, ESTIMATES, "same shape"),
         (REFERENCES | {"accompaniment": noise(0, 1.0)}, ESTIMATES, "same shape"),
-        (REFERENCES | {"vocals": np.inf * noise(0)}, ESTIMATES, "reference of vocals hold"),
+        (
+            REFERENCES | {"vocals": np.inf * noise(0)},
+            ESTIMATES,
+            "reference of vocals must be finite",
+        ),
     ],
 )
 def test_unusable_audio_is_refused(references: dict, estimates: dict, message: str):

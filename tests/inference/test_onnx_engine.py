@@ -1,4 +1,4 @@
-"""ONNX Runtime and PyTorch separate alike, and which of them is taken."""
+"""ONNX Runtime and PyTorch give the same stems; the choice of the engine."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_engine_can_be_chosen_where_there_is_a_choice(noise):
     assert type(load_engine(None, engine="onnx")[0]).__name__ == "OnnxEngine"
     with pytest.raises(ConfigError, match="use onnx, torch"):
         songsplit.Separator(engine="tensorflow")
-    with pytest.raises(ConfigError, match="leave out engine"):
+    with pytest.raises(ConfigError, match="leave engine out"):
         songsplit.Separator(tiny_model(), engine="onnx")
 
 
@@ -166,7 +166,7 @@ time.sleep(0.5)
 
 
 def test_the_runtime_reports_to_nobody(tmp_path):
-    # Where ONNX Runtime reports, it keeps the name of the machine and what to send in the cache.
+    # If ONNX Runtime collects usage data, it stores them in the cache folder.
     variables = {"CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
     kept = {name: value for name, value in os.environ.items() if name not in variables}
     env = {**kept, "HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -1,4 +1,4 @@
-"""The pipeline with models that nobody ships, and its use of memory."""
+"""The pipeline with small models, and its use of memory."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_highs_that_the_network_does_not_see_go_where_the_highest_it_sees_go():
 @pytest.mark.parametrize("rate", [44100, 48000])
 @pytest.mark.parametrize(("live", "delay"), [(False, 27), (True, 10)])
 def test_blocks_come_while_the_song_is_read(rate, live, delay):
-    # What keeps memory from growing with length, and listeners from waiting.
+    # Memory does not grow with the length, and the delay is short.
     model = tiny_model()
     read = 0
 
@@ -84,7 +84,7 @@ def test_blocks_come_while_the_song_is_read(rate, live, delay):
 
     out = 0
     for block in stream_stems(engine(model), song(), rate, 2, live=live):
-        # Also the last of the samples before this block have waited no longer.
+        # The last samples before this block have not waited longer either.
         assert read - out <= delay * rate
         out += block.shape[-1]
     assert out == 60 * rate
@@ -94,7 +94,7 @@ RATE = 8000
 
 
 def vocals_of(song, live=False):
-    """Separate at the network's own rate, so that nothing but the network matters."""
+    """Separate at the network's rate, without resampling."""
     model = engine(tiny_model(sample_rate=RATE))
     blocks = np.array_split(song.astype(np.float32), 40, axis=1)
     return np.concatenate(list(stream_stems(model, blocks, RATE, len(song), live=live)), -1)[0]
@@ -102,7 +102,7 @@ def vocals_of(song, live=False):
 
 @pytest.fixture(scope="module")
 def sides():
-    """Give the sides of a song, which have most in common."""
+    """Return the correlated sides of a song."""
     middle, left, right = np.random.default_rng(1).normal(0, 0.1, (3, 40 * RATE))
     return np.stack([middle + left / 4, middle + right / 4])
 
@@ -124,7 +124,7 @@ def test_a_good_side_beside_a_faulty_one_is_separated_as_mono(sides, fault, live
     expected = vocals_of(sides[:1], live)
     for place, song in ((0, [sides[0], faulty]), (1, [faulty, sides[0], sides[1]])):
         found = vocals_of(np.stack(song), live)[place]
-        # A peak on the other side changes the rounding.
+        # A peak of the other side changes the rounding.
         np.testing.assert_allclose(found, expected[0], atol=5e-3)
 
 
@@ -133,7 +133,7 @@ def test_a_side_that_fails_on_the_way_is_noticed_and_one_that_nearly_does_is_not
     found = vocals_of(sides * [np.ones(40 * RATE), level], live=True)[0]
     mono, stereo = (vocals_of(song, live=True)[0] for song in (sides[:1], sides))
     seconds = np.abs([found - mono, found - stereo]).reshape(2, 40, RATE).max(axis=-1)
-    # Each side as mono until the other is loud again, and not when it nearly is.
+    # Each side is mono until the other side is clearly loud again.
     assert (seconds[1, :4] == 0).all()
     assert (seconds[0, 20:] < 5e-3).all()
     quieter = sides * [[1], [10 ** (-17 / 20)]]

@@ -1,4 +1,4 @@
-"""How many chunks go through a network at once, and what happens if memory runs out."""
+"""The number of chunks per call, and full memory of a device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.models.tiny import TINY, tiny_model
 
 
 class SmallDevice:
-    """A network on a device that holds only so many items; CPUs hold any number."""
+    """A network on a device with room for a limited number of items; CPUs have no limit."""
 
     config = TINY
 
@@ -118,7 +118,7 @@ sys.exit("the child hangs")
 @pytest.mark.parametrize("engine", ["onnx", "torch"])
 @pytest.mark.parametrize("state", ["unused", "used"])
 def test_a_forked_process_separates_whether_or_not_its_parent_has(state, engine):
-    # With threads, of which a child has none.
+    # The parent uses threads, which a fork does not copy.
     env = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-c", FORKED, engine, state], env=env, stderr=subprocess.PIPE

@@ -77,7 +77,7 @@ def test_highs_above_the_band_are_not_cut_off():
 
 
 def test_far_away_sound_does_not_change_the_result():
-    # What allows long songs to be cut into chunks.
+    # This allows long songs to be cut into chunks.
     model = tiny_model(level_seconds=0.2)
     mixture = torch.randn(1, 2, 100_000)
     changed = mixture.clone()
@@ -100,5 +100,5 @@ def test_fusing_changes_the_work_but_not_the_result():
     with torch.inference_mode():
         torch.testing.assert_close(quick(mixture), model(mixture), atol=1e-4, rtol=1e-3)
     left = [sum(isinstance(m, nn.BatchNorm2d) for m in n.modules()) for n in (model, quick)]
-    # Those after frequency-wise layers, two in each of the five blocks, stay.
+    # The normalisations after frequency-wise layers, two in each of the five blocks, remain.
     assert left[1] == 10 < left[0]

@@ -19,7 +19,7 @@ def tiny_model(**settings: object) -> SeparationModel:
 
 
 def all_vocals() -> SeparationModel:
-    """Give a network that takes everything for vocals, so that these are the mixture."""
+    """Return a network whose vocals are the whole mixture."""
     model = tiny_model()
     with torch.no_grad():
         model.unet.head.weight.zero_()

@@ -34,7 +34,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """Sums differ in their last bits with the number of threads: as many here as in `run`."""
+    """Use as many threads as in `run`, because the last bits of sums depend on their number."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -69,7 +69,7 @@ def fit(*arguments, **options):
 
 
 def run(music, folder, *more, wait=True):
-    """Train in a process of its own, which can be killed."""
+    """Train in a separate process, which can be killed."""
     arguments = [sys.executable, "train.py", *command(music, folder, *more)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -177,7 +177,7 @@ def test_a_resumed_run_takes_the_schedule_of_its_config(music, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_goes_on_from_a_checkpoint_of_version_0_1(music, tmp_path):
-    """Its optimizer keeps the number of steps in tensors, and its progress bar has a state."""
+    """The checkpoint's optimiser stores steps as tensors, and its progress bar has a state."""
     plan = (
         "--model.optimizer", "muon", "--model.decay_share", "0",
         "--trainer.val_check_interval", "3",
@@ -196,7 +196,7 @@ def test_a_run_goes_on_from_a_checkpoint_of_version_0_1(music, tmp_path):
     fit(music, tmp_path / "old", *plan, "--trainer.max_steps", "6", "--ckpt_path", "last")
     for name in ("last", "best"):
         assert_same_weights(state(tmp_path / "old", name), state(tmp_path / "whole", name))
-    # What the weights once were made from stays known when a run goes on with other data.
+    # A run that continues with other data keeps the provenance of the weights.
     assert json.loads(state(tmp_path / "old")[PROVENANCE_KEY])["data"].keys() == {
         "singers", "made up",
     }  # fmt: skip
@@ -225,7 +225,7 @@ def test_a_stopped_run_leaves_its_last_step_to_go_on_from(music, tmp_path, stop)
 
 
 class Quarter(torch.nn.Module):
-    """A network of our own making, which lets the same share of all bins pass."""
+    """A custom network, which passes the same share of all bins."""
 
     def __init__(self, bins: int = 64) -> None:
         super().__init__()
@@ -239,7 +239,7 @@ class Quarter(torch.nn.Module):
 
 
 class Squared(torch.nn.Module):
-    """A loss of our own making."""
+    """A custom loss."""
 
     def forward(self, estimates, targets, mixture, samples):
         return (estimates - targets).abs().square().mean()
@@ -254,28 +254,28 @@ def test_a_config_can_name_another_network_and_loss(music, tmp_path, optimizer):
         f"  model: {{class_path: {__name__}.Quarter, init_args: {{bins: 128}}}}\n"
         f"  loss: {{class_path: {__name__}.Squared}}\n"
     )
-    # They replace the network of the first config, and a loss of ours.
+    # They replace the network of the first config and the loss.
     plan = ("--trainer.max_steps", "3", "--trainer.val_check_interval", "3")
     fit(music, tmp_path, "--model.loss.waveform", "0.5", "--config", str(other), *plan)
     saved = state(tmp_path)
     assert saved["state_dict"]["model.unet.level"] != -1
     assert json.loads(saved[PROVENANCE_KEY])["loss"].endswith("Squared")
     assert logged(tmp_path)["valid/usdr"]
-    with pytest.raises(ModelError, match=r"Quarter: only MaskUNet"):
+    with pytest.raises(ModelError, match=r"Quarter, but only MaskUNet"):
         export_checkpoint(tmp_path / "checkpoints" / "last.ckpt", {}, tmp_path / "x.safetensors")
     with pytest.raises(ConfigError, match="network of another class"):
         fit(music, tmp_path, "--ckpt_path", "last")
 
 
 class Flat(Quarter):
-    """A network that forgets a dimension, over which masks would be broadcast."""
+    """A network whose masks lack a dimension, so that they would be broadcast."""
 
     def forward(self, powers):
         return super().forward(powers)[:, 0]
 
 
 class Nameless(torch.nn.Module):
-    """A network that says nothing of its front end."""
+    """A network without a config."""
 
 
 @pytest.mark.slow
@@ -315,7 +315,7 @@ def test_a_folder_that_cannot_be_written_is_said_in_a_line(tmp_path):
 
 
 class Noises(pl.LightningDataModule):
-    """Data of our own making."""
+    """A custom data module."""
 
     def __init__(self, scale: float = 1e-4) -> None:
         super().__init__()
@@ -362,7 +362,7 @@ def test_two_processes_share_validation_and_train_one_network(music, tmp_path):
     assert "sync_dist" not in run(music, tmp_path / "two", *plan, *ddp)
     two = state(tmp_path / "two")
     assert two["global_step"] == 4
-    # The score of the averaged weights over all clips, each counted once, whoever took it.
+    # The score of the averaged weights over all clips, each counted once on all ranks.
     cli = fit(music, tmp_path / "one", *plan, "--trainer.max_steps", "1")
     module = cli.model
     module.load_state_dict(two["state_dict"])

@@ -18,7 +18,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "lithium.ogg"
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PageServer]:
-    """A server that was started with one song."""
+    """A server with one song."""
     with PageServer([EXAMPLE], device="cpu") as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
@@ -29,7 +29,7 @@ def server() -> Iterator[PageServer]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium without a window."""
+    """Headless Chromium."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with sync_api.sync_playwright() as playwright:
         flags = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]

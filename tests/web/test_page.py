@@ -1,4 +1,4 @@
-"""The page in a real browser: what a musician does with it."""
+"""The page in a real browser, used as by a musician."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def page(browser: Any, server: PageServer) -> Iterator[Any]:
-    """The page, with the song that the server was started with separated."""
+    """The page with the server's song separated."""
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
@@ -177,7 +177,7 @@ def test_what_is_dropped_before_the_engine_answers_is_not_lost(
         }
     )
     wait_until(page, "songsplit.songs[0].state === 'failed'")
-    assert "songsplit broke off: is it still running" in page.text_content("#notice")
+    assert "Check that songsplit is running" in page.text_content("#notice")
     page.close()
 
 
@@ -205,7 +205,7 @@ def test_a_screen_reader_names_each_control(page: Any) -> None:
     for stem in ("Vocals", "Instrumental"):
         lane = page.get_by_role("group", name=stem)
         assert lane.get_by_role("button", name="Mute").count() == 1
-    # What changes all the time, as the place in the song, is not read out.
+    # Values that change all the time, such as the position, are not announced.
     assert page.get_by_role("status").count() == 1
 
 

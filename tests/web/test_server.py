@@ -1,4 +1,4 @@
-"""What the server of the page answers, and to whom."""
+"""Responses of the page's server, and refused requests."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def test_stems_come_as_the_library_makes_them(server: PageServer) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "status", "said"),
     [
-        ("api/separate?given=1", None, 404, "no such song"),
-        ("api/separate?given=-5", None, 404, "no such song"),
+        ("api/separate?given=1", None, 404, "song not found"),
+        ("api/separate?given=-5", None, 404, "song not found"),
         ("api/separate?model=/tmp/x.safetensors", b"x", 422, "no model"),
         ("api/encode?format=exe&rate=44100&channels=1", b"\0" * 8, 400, "exe"),
         ("api/encode?format=wav&rate=44100&channels=0", b"\0" * 8, 400, "no samples"),
@@ -164,7 +164,7 @@ def test_a_page_that_goes_away_makes_room_for_the_next(server: PageServer) -> No
 
 
 def sent(server: PageServer, request: str, *headers: str, body: bytes = b"") -> bytes:
-    """Send a request byte by byte as given; return what comes until the server hangs up."""
+    """Send raw bytes; return the response until the server closes the connection."""
     host = f"Host: 127.0.0.1:{server.server_port}"
     head = "\r\n".join([f"{request} HTTP/1.1", host, *headers, "", ""]).encode()
     with socket.create_connection(("127.0.0.1", server.server_port), timeout=30) as connection:

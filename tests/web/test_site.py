@@ -1,4 +1,4 @@
-"""The page as a static site, where the visitor's browser separates by itself."""
+"""The page as a static site that separates songs in the visitor's browser."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """Serve the site as any host of static files does; give its address."""
+    """Serve the site like a host of static files; yield its address."""
     handler = partial(_Quiet, directory=str(folder))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -63,14 +63,14 @@ def serving(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def address(site: Path) -> Iterator[str]:
-    """Where the site is."""
+    """The address of the site."""
     with serving(site) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def precise_address(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a site is whose network computes in float32."""
+    """The address of a site whose network computes in float32."""
     folder = tmp_path_factory.mktemp("precise") / "site"
     shutil.copytree(site, folder)
     network = load_network()
@@ -92,7 +92,7 @@ def test_export_writes_the_network_that_ships(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
-    with pytest.raises(OutputExistsError, match="already there"):
+    with pytest.raises(OutputExistsError, match="already exists"):
         export_site(tmp_path)
 
 
@@ -144,7 +144,7 @@ def test_the_browser_separates_as_the_library_does(
     _, content = downloaded(page, "vocals", "wav")
     vocals, found_rate = soundfile.read(io.BytesIO(content), dtype="float32")
     monkeypatch.setattr("songsplit.inference.engine.has_quick_integers", lambda: False)
-    # A browser has less memory, and the page cuts songs into shorter chunks.
+    # The page uses shorter chunks, because browsers have less memory.
     monkeypatch.setattr("songsplit.inference.onnx_engine.OnnxEngine.chunk_seconds", 18.0)
     expected = songsplit.separate(tmp_path / "song.wav", device="cpu").vocals.T
     expected = expected[:, 0] if kind == "mono" else expected
@@ -169,7 +169,7 @@ def test_the_site_works_offline_after_the_first_visit(browser: Any, address: str
     page.reload()
     page.set_input_files("#files", EXAMPLE)
     done(page)
-    # Threads need a page that the browser isolates.
+    # Several threads need an isolated page.
     assert page.evaluate("crossOriginIsolated")
     assert "44.1 kHz" in page.inner_text("#downloads")
 
@@ -184,7 +184,7 @@ def test_a_new_version_of_the_site_replaces_the_old_one(
     page = browser.new_context().new_page()
     with serving(folder) as address:
         page.goto(address)
-        # Browsers look for a new version where the old one is at work.
+        # Browsers check for a new version while the old one runs.
         wait_until(page, "navigator.serviceWorker.controller?.state === 'activated'")
         for name, (old, new) in changes.items():
             text = (folder / name).read_text(encoding="utf-8")

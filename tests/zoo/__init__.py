@@ -1,1 +1,1 @@
-"""Odd, damaged, lying and hostile files, and faults on the way: a song is separated or named."""
+"""Odd, damaged and hostile files, and faults: each song is separated or refused by name."""

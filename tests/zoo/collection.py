@@ -1,4 +1,4 @@
-"""All files of the zoo, and what has to become of each."""
+"""All files of the zoo, and the expected outcome of each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MONO = song(frames=11_025, channels=1)
 
 
 class Stems(NamedTuple):
-    """The file is separated; `samples` is what it holds, where no codec changes it."""
+    """The file is separated; `samples` are its content, unless a codec changes it."""
 
     channels: int = 2
     rate: int = RATE
@@ -46,17 +46,17 @@ class Stems(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """The file is refused with a message that names it and has these words in it."""
+    """The file is refused with a message that contains its name and these words."""
 
     words: str = ""
 
 
 EITHER = None
-"""The file is separated or refused: what matters is that it does no harm."""
+"""The file is separated or refused; it must only do no harm."""
 
 
 class Entry(NamedTuple):
-    """A file of the zoo: its name, what makes its content, and what has to become of it."""
+    """A file of the zoo: its name, the function that makes it, and its expected outcome."""
 
     name: str
     make: Callable[[], bytes]
@@ -266,7 +266,7 @@ _LIES: dict[str, tuple[Callable[[], bytes], Stems | Refused | None]] = {
 
 
 class Touchy:
-    """Leaves a mark if anybody unpickles it."""
+    """Leaves a mark if it is unpickled."""
 
     def __reduce__(self) -> tuple[object, tuple[str, str]]:
         return open, ("unpickled", "w")
@@ -300,13 +300,13 @@ ENTRIES = [
     *(Entry(name, make, expected) for name, (make, expected) in _LIES.items()),
     *(Entry(name, partial(bytes, content), Refused()) for name, content in _NOT_AUDIO.items()),
     *(Entry(name, wav, WHOLE) for name in _NAMES),
-    # FFmpeg takes what stands before a colon for a kind of address.
+    # FFmpeg parses the text before a colon as a protocol.
     *(Entry(name, _m4a, Stems()) for name in ("file:song.m4a", "%03d.m4a", "\udcff.m4a")),
 ]
 
 
 def write_all(folder: Path) -> list[Path]:
-    """Write all files into a folder, which is made if it is not there."""
+    """Write all files into a folder, which is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [Path(os.fsdecode(os.fsencode(folder / entry.name))) for entry in ENTRIES]
     for path, entry in zip(paths, ENTRIES, strict=True):

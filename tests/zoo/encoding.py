@@ -1,4 +1,4 @@
-"""Encodes made-up songs as files of many kinds."""
+"""Encode synthetic songs in many formats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FRAMES = RATE + 123
 
 
 def song(frames: int = FRAMES, channels: int = 2, seed: int = 0) -> np.ndarray:
-    """A tone per channel, with some noise, well below full scale."""
+    """A tone with some noise in each channel, well below full scale."""
     time = np.arange(frames) / RATE
     tones = np.stack([0.4 * np.sin(2 * np.pi * (330 + 110 * c) * time) for c in range(channels)])
     noise = 0.01 * np.random.default_rng(seed).standard_normal((channels, frames))
@@ -124,7 +124,7 @@ KINDS = [*_BY_LIBSNDFILE, *_BY_FFMPEG]
 
 @cache
 def song_bytes(kind: str) -> bytes:
-    """The song as a file of a kind."""
+    """The song in a format."""
     if kind in _BY_LIBSNDFILE:
         return libsndfile_bytes(*_BY_LIBSNDFILE[kind], song())
     container, codec, options = _BY_FFMPEG[kind]

@@ -1,4 +1,4 @@
-"""Builds plain containers by hand, so that a header can say what is not true."""
+"""Build containers by hand, so that headers can be wrong."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def wav_format(
 
 
 def extension(mask: int, bits: int = 16) -> bytes:
-    """What follows in the "fmt " chunk of a WAVE_FORMAT_EXTENSIBLE."""
+    """The rest of the "fmt " chunk of WAVE_FORMAT_EXTENSIBLE."""
     guid = struct.pack("<H", PCM) + bytes.fromhex("000000001000800000aa00389b71")
     return struct.pack("<HHI", 22, bits, mask) + guid
 
@@ -63,7 +63,7 @@ def wav(
     riff_size: int | None = None,
     order: str = "<",
 ) -> bytes:
-    """A WAV, or RIFX if the order is ">", of any "fmt " chunk and data."""
+    """A WAV, or RIFX if the order is ">", with any "fmt " chunk and data."""
     form = wav_format(order=order) if form is None else form
     data = pcm_16(order=order) if data is None else data
     parts = before + chunk(b"fmt ", form, order=order)
@@ -74,13 +74,13 @@ def wav(
 
 
 def floats(samples: np.ndarray, rate: int = RATE) -> bytes:
-    """A WAV of 32-bit floating point, of any channels and rate."""
+    """A 32-bit floating-point WAV with any channels and rate."""
     form = wav_format(FLOAT, len(samples), rate, 32, more=b"\0\0")
     return wav(form, samples.T.astype("<f4").tobytes())
 
 
 def extended(value: float) -> bytes:
-    """A number as 80-bit floating point, as AIFF gives its sample rate."""
+    """A number as 80-bit floating point, the format of the sample rate in AIFF."""
     mantissa, exponent = math.frexp(value)
     return struct.pack(">HQ", exponent + 16382, int(mantissa * 2**64))
 
@@ -118,7 +118,7 @@ def with_streaminfo(
     bits: int | None = None,
     frames: int | None = None,
 ) -> bytes:
-    """Change what the STREAMINFO block of a FLAC says."""
+    """Change the STREAMINFO block of a FLAC."""
     (packed,) = struct.unpack_from(">Q", content, 18)
     fields = ((rate, 44, 20, 0), (channels, 41, 3, 1), (bits, 36, 5, 1), (frames, 0, 36, 0))
     for value, shift, width, less in fields:
@@ -138,7 +138,7 @@ def _remainder(data: bytes, polynomial: int, bits: int) -> int:
 
 
 def pages(content: bytes) -> Iterator[bytes]:
-    """Take an Ogg file apart."""
+    """Split an Ogg file into pages."""
     start = 0
     while start < len(content):
         body = start + 27 + content[start + 26]
@@ -154,13 +154,13 @@ def checked(page: bytes) -> bytes:
 
 
 def patched(content: bytes, after: bytes, offset: int, value: bytes) -> bytes:
-    """Put bytes at a place counted from where a mark begins."""
+    """Write bytes at an offset from a marker."""
     at = content.index(after) + offset
     return content[:at] + value + content[at + len(value) :]
 
 
 def id3(size: int = 1000, claimed: int | None = None) -> bytes:
-    """An ID3v2 tag of nothing but padding."""
+    """An ID3v2 tag of padding only."""
     claimed = size if claimed is None else claimed
     length = bytes(claimed >> shift & 0x7F for shift in (21, 14, 7, 0))
     return b"ID3\x03\0\0" + length + bytes(size)

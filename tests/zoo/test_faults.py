@@ -1,4 +1,4 @@
-"""Faults on the way: kills, threads, forks, pipes and folders.
+"""Faults: kills, threads, forks, pipes and folders.
 
 After each, finished files are whole, and a rerun gives what an undisturbed run gives.
 """
@@ -104,7 +104,7 @@ def test_threads_share_a_separator(separator: Separator, noise: np.ndarray) -> N
 
 
 def forked(work: Callable[[], bool]) -> bool:
-    """Say whether something holds in a forked child, which ends if it hangs."""
+    """Return whether a condition holds in a forked child, which is ended if it hangs."""
     process = os.fork()
     if not process:
         code = 2

@@ -20,7 +20,7 @@ from tests.zoo.encoding import KINDS, song_bytes
 needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks in /proc")
 ROOT = Path(__file__).parents[2]
 SECONDS = 300
-"""How long all files may take: far beyond what they do on a busy machine."""
+"""Seconds that all files may take, far more than on a busy machine."""
 
 CHILD = """
 import json, resource, sys, warnings
@@ -46,7 +46,7 @@ for path in sys.argv[1:]:
 
 
 def in_child(paths: list[Path], song: Path) -> list[tuple[str, int]]:
-    """Separate files in a process with bounded memory: how each ended, and MB it took."""
+    """Separate files in a process with bounded memory; return the outcomes and the MB used."""
     command = [sys.executable, "-W", "ignore", "-c", CHILD % song, *paths]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -67,7 +67,7 @@ def label(entry: Entry) -> str:
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for the song, one for the results, and one to stand in."""
+    """Folders for the song and the results, and a current folder."""
     for name in ("in", "here"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -107,7 +107,7 @@ def test_stems_or_a_named_error(entry: Entry, stage: Path, separator: songsplit.
 def check_stems(expected: Stems | None, *paths: Path) -> None:
     parts = []
     for path in paths:
-        # Opened here: libsndfile cannot be given all names.
+        # Opened here, because libsndfile does not support all names.
         with path.open("rb") as file:
             samples, rate = soundfile.read(file, dtype="float64", always_2d=True)
         parts.append(samples.T)
@@ -119,7 +119,7 @@ def check_stems(expected: Stems | None, *paths: Path) -> None:
     if expected.samples is not None:
         total, samples = parts[0] + parts[1], expected.samples
         assert total.shape == samples.shape
-        # Each of the three numbers is rounded to 24 bits, or to the smallest there are.
+        # Each of the three numbers is rounded to 24 bits or the smallest number.
         sizes = np.abs(samples).astype(np.float64) + np.abs(parts).sum(axis=0)
         allowed = expected.tolerance + 2.0**-24 * sizes + 2.0**-149
         assert (np.abs(total - samples) <= allowed).all()
