@@ -25,10 +25,11 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "lithium.ogg"
 SIZE: Any = {"width": 720, "height": 656}
 SCALE, CAPTION = 1.25, 64  # the caption's height is in image pixels
 DARK, POINTER = "#1d2027", ((0, 0), (0, 27), (6, 21), (11, 32), (16, 30), (11, 19), (20, 19))
+BUTTONS = {"Mute the vocals": "mute", "Hear the vocals alone": "solo"}
 DROP = """([name, content]) => {
     const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-    const dataTransfer = new DataTransfer();
-    dataTransfer.items.add(new File([bytes], name));
+    const dataTransfer = new DataTransfer(), file = new File([bytes], name);
+    dataTransfer.items.add(file);
     document.dispatchEvent(new DragEvent("drop", { dataTransfer }));
 }"""
 
@@ -73,34 +74,6 @@ class Film:
         return frame
 
 
-def play(film: Film, page: Page) -> bytes:
-    """Do what the film shows; give the still."""
-    film.caption, film.carried = "Drop a song", EXAMPLE.name
-    film.go("#drop")
-    film.shoot(0.7)
-    page.evaluate(DROP, [EXAMPLE.name, base64.b64encode(EXAMPLE.read_bytes()).decode()])
-    film.caption, film.carried = "songsplit separates it on your machine", ""
-    film.shoot(0.5, "songsplit.songs[0]?.state === 'done'")
-    film.caption = "Play the stems together"
-    page.evaluate("songsplit.player().seek(9)")
-    film.go("#play")
-    page.click("#play")
-    film.shoot(1.4)
-    still = page.screenshot()
-    for film.caption, button in (("Mute the vocals", "mute"), ("Hear the vocals alone", "solo")):
-        film.go(f"[data-stem=vocals] .{button}")
-        page.click(f"[data-stem=vocals] .{button}")
-        film.shoot(1.5)
-        page.click(f"[data-stem=vocals] .{button}")
-    film.caption = "Change the level of a stem"
-    film.go("[data-stem=instrumental] input", 0.66)
-    page.mouse.down()
-    film.go("[data-stem=instrumental] input", 0.2)
-    page.mouse.up()
-    film.shoot(2)
-    return still
-
-
 if __name__ == "__main__":
     with PageServer(device="cpu") as server, sync_playwright() as playwright:
         server.get_ready()
@@ -110,10 +83,32 @@ if __name__ == "__main__":
         page = browser.new_page(viewport=SIZE, device_scale_factor=SCALE)
         page.goto(server.address)
         film = Film(page)
-        still = Image.open(io.BytesIO(play(film, page))).convert("RGB")
+        film.caption, film.carried = "Drop a song", EXAMPLE.name
+        film.go("#drop")
+        film.shoot(0.7)
+        page.evaluate(DROP, [EXAMPLE.name, base64.b64encode(EXAMPLE.read_bytes()).decode()])
+        film.caption, film.carried = "songsplit separates it on your machine", ""
+        film.shoot(0.5, "songsplit.songs[0]?.state === 'done'")
+        film.caption = "Play the stems together"
+        page.evaluate("songsplit.player().seek(9)")
+        film.go("#play")
+        page.click("#play")
+        film.shoot(1.4)
+        shot = page.screenshot()
+        for film.caption, button in BUTTONS.items():
+            film.go(f"[data-stem=vocals] .{button}")
+            page.click(f"[data-stem=vocals] .{button}")
+            film.shoot(1.5)
+            page.click(f"[data-stem=vocals] .{button}")
+        film.caption = "Change the level of a stem"
+        film.go("[data-stem=instrumental] input", 0.66)
+        page.mouse.down()
+        film.go("[data-stem=instrumental] input", 0.2)
+        page.mouse.up()
+        film.shoot(2)
         browser.close()
         server.shutdown()
-    still.quantize(128).save(IMAGES / "page.png", optimize=True)
+    Image.open(io.BytesIO(shot)).convert("RGB").quantize(128).save(IMAGES / "page.png")
     options: Any = {"lossless": True, "method": 4, "kmin": 500, "kmax": 1000}  # a small file
     options |= {"append_images": film.frames[1:], "duration": film.durations, "loop": 0}
     film.frames[0].save(IMAGES / "page.webp", save_all=True, **options)

@@ -33,18 +33,10 @@ ELSEWHERE = {
 }
 COMMANDS = "reference/commands.md"
 PAGE = ROOT / "songsplit" / "web" / "page"
-PLAYER = {
-    f"listen/{name}": PAGE / name
-    for name in (
-        *("index.html", "style.css", "icon.svg", "manifest.webmanifest", "app.js", "player.js"),
-        *("song.js", "waveform.js", "vendor/signalsmith-stretch.mjs"),
-    )
-} | {"listen/engine.js": ROOT / "docs" / "site_player.js"}
+PLAYER = ["index.html", "style.css", "icon.svg", "manifest.webmanifest", "app.js", "player.js"]
+PLAYER += ["song.js", "waveform.js", "vendor/signalsmith-stretch.mjs"]
 _LISTEN = re.compile(r"## Listen\n\n(?:.+\n)+")  # with the paragraph that leads to the player
-FRAME = """
-<iframe class="player" src="listen/index.html" title="Player of the example song" loading="lazy">
-</iframe>
-"""
+FRAME = '\n<iframe class="player" src="listen/index.html" title="Player" loading="lazy"></iframe>\n'
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 
 
@@ -54,10 +46,10 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
         text = (ROOT / path).read_text(encoding="utf-8")
         files.append(File.generated(config, uri, content=text))
     files.append(File.generated(config, COMMANDS, content=_commands()))
-    for uri, path in PLAYER.items():
-        files.append(File.generated(config, uri, content=path.read_bytes()))
-    for stem, content in _example_stems().items():
-        files.append(File.generated(config, f"listen/{stem}.mp3", content=content))
+    player = {name: (PAGE / name).read_bytes() for name in PLAYER} | _example_stems()
+    player["engine.js"] = (ROOT / "docs" / "site_player.js").read_bytes()
+    for name, content in player.items():
+        files.append(File.generated(config, f"listen/{name}", content=content))
     return files
 
 
@@ -107,4 +99,4 @@ def _example_stems() -> dict[str, bytes]:
     stems = songsplit.separate(ROOT / "examples" / "lithium.ogg", device="cpu")
     with TemporaryDirectory() as folder:
         files = stems.save(folder, output=songsplit.OutputFormat("mp3", bitrate=128))
-        return {name: path.read_bytes() for name, path in files.items()}
+        return {f"{name}.mp3": path.read_bytes() for name, path in files.items()}
