@@ -2,6 +2,9 @@
 
 Pages link to files in the repository. On the site, links to its pages are converted, and links to
 other files become plain text.
+
+The home page plays the example song. It contains the player of ``songsplit app`` in a frame, with
+stems that are made when the site is built.
 """
 
 from __future__ import annotations
@@ -9,10 +12,13 @@ from __future__ import annotations
 import posixpath
 import re
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -26,15 +32,24 @@ ELSEWHERE = {
     "songsplit/weights/TERMS.md": "project/terms.md",
 }
 COMMANDS = "reference/commands.md"
+PAGE = ROOT / "songsplit" / "web" / "page"
+PLAYER = ["index.html", "style.css", "icon.svg", "manifest.webmanifest", "app.js", "player.js"]
+PLAYER += ["song.js", "waveform.js", "vendor/signalsmith-stretch.mjs"]
+_LISTEN = re.compile(r"## Listen\n\n(?:.+\n)+")  # with the paragraph that leads to the player
+FRAME = '\n<iframe class="player" src="listen/index.html" title="Player" loading="lazy"></iframe>\n'
 _LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    """Add pages outside docs, and the page of commands that typer writes."""
+    """Add pages outside docs, the page of commands that typer writes, and the player."""
     for path, uri in ELSEWHERE.items():
         text = (ROOT / path).read_text(encoding="utf-8")
         files.append(File.generated(config, uri, content=text))
     files.append(File.generated(config, COMMANDS, content=_commands()))
+    player = {name: (PAGE / name).read_bytes() for name in PLAYER} | _example_stems()
+    player["engine.js"] = (ROOT / "docs" / "site_player.js").read_bytes()
+    for name, content in player.items():
+        files.append(File.generated(config, f"listen/{name}", content=content))
     return files
 
 
@@ -59,6 +74,10 @@ def on_page_markdown(markdown: str, *, page: Page, files: Files, **_: Any) -> st
             return str(text)
         return f"[{text}]({posixpath.relpath(place, posixpath.dirname(uri))}{hash_sign}{anchor})"
 
+    if uri == "index.md":
+        markdown, found = _LISTEN.subn(lambda match: match[0] + FRAME, markdown)
+        if not found:
+            raise PluginError("index.md lacks the heading that the player belongs under: Listen")
     return _LINK.sub(on_site, markdown)
 
 
@@ -71,3 +90,13 @@ def _commands() -> str:
     command = get_command(app)
     context = command.context_class(command, info_name="songsplit")
     return str(get_docs_for_click(obj=command, ctx=context, name="songsplit"))
+
+
+@cache  # `mkdocs serve` makes the site again and again
+def _example_stems() -> dict[str, bytes]:
+    import songsplit
+
+    stems = songsplit.separate(ROOT / "examples" / "lithium.ogg", device="cpu")
+    with TemporaryDirectory() as folder:
+        files = stems.save(folder, output=songsplit.OutputFormat("mp3", bitrate=128))
+        return {f"{name}.mp3": path.read_bytes() for name, path in files.items()}

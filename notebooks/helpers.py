@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import os
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +19,10 @@ import librosa
 import librosa.display
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython import get_ipython
 from IPython.display import HTML
+from matplotlib.figure import Figure
+from PIL import Image
 
 from songsplit import OutputFormat, Stems
 from songsplit.audio import read_audio
@@ -35,12 +40,12 @@ LINES = ("#0072B2", "#8C8C8C", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B
 """Colours that the colour-blind tell apart."""
 BLUE, GREY, ORANGE = LINES[:3]
 
+COLOURS = 48
 LOWEST, HIGHEST = 70.0, 14000.0
 """Limits in Hz of the spectrograms that are drawn."""
 
 plt.rcParams.update(
     {
-        "figure.dpi": 80,
         "figure.constrained_layout.use": True,
         "font.size": 9,
         "axes.titlesize": 10,
@@ -49,9 +54,30 @@ plt.rcParams.update(
         "axes.spines.top": False,
         "axes.spines.right": False,
         "image.cmap": "magma",
+        "image.interpolation": "nearest",
         "axes.prop_cycle": plt.cycler(color=LINES),
     }
 )
+
+
+def _sharp(figure: Figure) -> tuple[bytes, dict[str, int]]:
+    """Draw a figure with two pixels for each that is shown, in few colours: a small PNG file."""
+    content = io.BytesIO()
+    figure.savefig(content, dpi=144, bbox_inches="tight", facecolor="white")
+    image = Image.open(content).convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE)
+    content = io.BytesIO()
+    image.save(content, "PNG", optimize=True)
+    return content.getvalue(), {"width": image.width // 2, "height": image.height // 2}
+
+
+def _use_sharp(*_: object) -> None:
+    get_ipython().display_formatter.formatters["image/png"].for_type(Figure, _sharp)
+
+
+plt.close(plt.figure())  # matplotlib sets its own way to draw after the cell of the first figure
+if get_ipython():
+    get_ipython().events.register("post_run_cell", _use_sharp)
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 
 def read(*path: str) -> tuple[NDArray[np.float32], int]:
@@ -63,7 +89,7 @@ def listen(
     sounds: Mapping[str, NDArray[np.floating]],
     sample_rate: int,
     start: float = 0.0,
-    seconds: float = 4.0,
+    seconds: float = 3.0,
 ) -> HTML:
     """Give players of excerpts, one below the other.
 
@@ -80,7 +106,7 @@ def listen(
     ramp = np.minimum(np.arange(length), np.arange(length)[::-1]) / (0.01 * sample_rate)
     faded = {name: (sound * ramp.clip(0, 1)).astype(np.float32) for name, sound in excerpts.items()}
     with TemporaryDirectory() as folder:
-        files = Stems(faded, sample_rate).save(folder, output=OutputFormat("mp3", bitrate=96))
+        files = Stems(faded, sample_rate).save(folder, output=OutputFormat("mp3", bitrate=80))
         encoded = [base64.b64encode(path.read_bytes()).decode() for path in files.values()]
     rows = (
         f'<tr><td style="text-align:left">{html.escape(name)}</td><td><audio controls '
@@ -122,10 +148,10 @@ def spectra(
             vmax=0,
             cmap="magma",
         )
-        axes.set(ylim=(LOWEST, HIGHEST), xlabel="seconds", ylabel="")
+        axes.set(ylim=(LOWEST, HIGHEST), xlabel="time in seconds", ylabel="")
         axes.label_outer()
     next(iter(magnitudes)).set_ylabel("frequency in Hz")
-    image.figure.colorbar(image, ax=list(magnitudes), label="magnitude in dB", pad=0.01, aspect=30)
+    image.figure.colorbar(image, ax=list(magnitudes), label="level in dB", pad=0.01, aspect=30)
 
 
 def program(*arguments: str | Path, status: int = 0, only: str = "") -> None:

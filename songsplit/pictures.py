@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from songsplit.audio.arrays import FloatArray
 from songsplit.errors import MissingExtraError
 
-_SONG = "song"
-_WIDTH, _ROW_HEIGHT = 10.0, 2.4  # inches
+_MIXTURE = "mixture"
+_WIDTH, _ROW_HEIGHT = 7.0, 2.0  # inches
+_DPI = 280  # the letters are legible where the picture is 500 pixels wide
 _RANGE = 80.0  # dB from the loudest point to black
 _FRAME_SECONDS = 0.09
 _LOWEST, _HIGHEST, _BANDS = 40.0, 16000.0, 96  # Hz, and bands on the mel scale between them
 _COLUMNS = 1000  # a picture has at most twice as many
-_TITLE = 90  # characters
+_TITLE = 60  # characters
+_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 7200)  # s between ticks
 # System fonts for characters that matplotlib's own font lacks.
 _OTHER_FONTS = ("Noto Sans CJK JP", "Hiragino Sans", "PingFang SC", "Yu Gothic", "Malgun Gothic")
 _DRAWING = threading.Lock()  # matplotlib's settings are global
@@ -37,14 +39,14 @@ class SongPicture:
         except ImportError as error:
             raise MissingExtraError("matplotlib", "plots") from error
         self._title = title
-        self._rows = {name: Overview(sample_rate) for name in (_SONG, *stems)}
+        self._rows = {name: Overview(sample_rate) for name in (_MIXTURE, *stems)}
 
     def watching(
         self, blocks: Iterable[Mapping[str, FloatArray]]
     ) -> Iterator[Mapping[str, FloatArray]]:
         """Pass blocks of stems, each (channels, n), through and add them to the picture."""
         for stems in blocks:
-            self._rows[_SONG].add(np.sum(list(stems.values()), axis=0, dtype=np.float32))
+            self._rows[_MIXTURE].add(np.sum(list(stems.values()), axis=0, dtype=np.float32))
             for name, samples in stems.items():
                 self._rows[name].add(samples)
             yield stems
@@ -61,13 +63,13 @@ class SongPicture:
     def _draw(self) -> bytes:
         from matplotlib.figure import Figure
         from matplotlib.font_manager import fontManager
-        from matplotlib.ticker import EngFormatter
+        from matplotlib.ticker import EngFormatter, FuncFormatter, MultipleLocator
 
         rows = {name: row.finished() for name, row in self._rows.items()}
-        loudest = rows[_SONG][0].max()
+        loudest = rows[_MIXTURE][0].max()
         highest = max(peaks.max() for _, peaks in rows.values()) or 1.0
         size = _WIDTH, _ROW_HEIGHT * len(rows)
-        figure = Figure(figsize=size, dpi=200, layout="constrained")
+        figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
         grid = figure.subplots(2 * len(rows), sharex=True, height_ratios=[3, 1] * len(rows))
         title = " ".join(self._title.split())
         title = title if len(title) <= _TITLE else title[:_TITLE] + "\N{HORIZONTAL ELLIPSIS}"
@@ -80,14 +82,22 @@ class SongPicture:
             row, (sound, wave) = self._rows[name], grid[2 * index : 2 * index + 2]
             times = np.linspace(0, row.seconds, decibels.shape[1] + 1)
             limits = {"vmin": loudest - _RANGE, "vmax": loudest}
-            sound.pcolormesh(times, row.edges, decibels, cmap="magma", rasterized=True, **limits)
+            image = sound.pcolormesh(
+                times, row.edges, decibels, cmap="magma", rasterized=True, **limits
+            )
             sound.set_yscale("function", functions=(_mel, _hertz))
             sound.set_yticks([f for f in (100, 1000, 3000, 10000) if f <= row.edges[-1]])
             sound.yaxis.set_major_formatter(EngFormatter("Hz"))
-            sound.set_ylabel(name)
+            sound.set_ylabel(name, fontweight="bold")
             wave.fill_between((times[:-1] + times[1:]) / 2, -peaks, peaks, linewidth=0)
-            wave.set(ylim=(-highest, highest), yticks=[], xlim=(0, max(row.seconds, 1e-3)))
-        grid[-1].set_xlabel("seconds")
+            wave.set(ylim=(-highest, highest), yticks=[0], ylabel="peaks")
+            wave.set_xlim(0, max(row.seconds, 1e-3))
+        step = next((step for step in _STEPS if row.seconds <= 9 * step), _STEPS[-1])
+        grid[-1].xaxis.set_major_locator(MultipleLocator(step))
+        grid[-1].xaxis.set_major_formatter(FuncFormatter(lambda s, _: _clock(s, step)))
+        grid[-1].set_xlabel("time (minutes:seconds)")
+        label = "level (dB, full scale = 0)"
+        figure.colorbar(image, ax=list(grid), label=label, aspect=40, pad=0.01)
         content = io.BytesIO()
         # Leave out matplotlib's version, so that equal pictures give equal files.
         figure.savefig(content, format="png", metadata={"Software": None})
@@ -156,3 +166,8 @@ def _mel(hertz: NDArray[np.float64] | float) -> NDArray[np.float64]:
 
 def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return 700 * (10 ** (mel / 2595) - 1)
+
+
+def _clock(seconds: float, step: float) -> str:
+    minutes, rest = divmod(round(seconds, 1), 60)
+    return f"{minutes:.0f}:{rest:04.1f}" if step < 1 else f"{minutes:.0f}:{rest:02.0f}"

@@ -23,8 +23,8 @@ try:
 except ImportError as error:
     raise MissingExtraError(error.name or "matplotlib", "eval") from error
 
-# Do not parse names such as "$ong" as mathematics.
-_STYLE: Any = {"text.parse_math": False, "text.usetex": False, "font.size": 8.0, "pdf.fonttype": 42}
+# Do not parse names such as "$ong" as mathematics, whatever the user's settings are.
+_STYLE: Any = {"text.parse_math": False, "text.usetex": False, "font.size": 9.5, "pdf.fonttype": 42}
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>{name}</title>
@@ -58,7 +58,7 @@ def write_report(folder: Path, summary: Summary, about: Mapping[str, Any]) -> Pa
         warnings.filterwarnings("ignore", "Glyph")
         for file, caption, draw in drawings if overall else []:
             figure, png = draw(summary, list(overall)), io.BytesIO()
-            figure.savefig(png, format="png", dpi=150)
+            figure.savefig(png, format="png", dpi=200)
             source = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode('ascii')}"
             pictures += f'<h2>{caption}</h2>\n<img alt="{caption}" src="{source}">\n'
             with whole_file(folder / "figures" / f"{file}.pdf") as pdf:
@@ -89,13 +89,15 @@ def _plain(value: str | Mapping[str, Any]) -> str:
 
 def _draw_boxes(summary: Summary, targets: list[str]) -> Figure:
     """Draw box plots of the SDR of all songs, with a panel per target and a box per system."""
-    figure = Figure(figsize=(7, 0.7 + 0.3 * len(summary) * len(targets)), layout="constrained")
+    figure = Figure(figsize=(7, 0.8 + 0.34 * len(summary) * len(targets)), layout="constrained")
     panels = figure.subplots(len(targets), 1, sharex=True, squeeze=False)[:, 0]
     for axes, target in zip(panels, targets, strict=True):
         values = [
             [*figures_of(content["songs"], target, "SDR").values()] for content in summary.values()
         ]
-        axes.boxplot(values, orientation="horizontal", tick_labels=list(summary), widths=0.6)
+        median = {"color": "C1", "linewidth": 2.5}
+        options: Any = {"orientation": "horizontal", "widths": 0.6, "medianprops": median}
+        axes.boxplot(values, tick_labels=list(summary), **options)
         axes.invert_yaxis()
         axes.set_title(target, loc="left")
         axes.grid(axis="x", alpha=0.3)
@@ -106,7 +108,7 @@ def _draw_boxes(summary: Summary, targets: list[str]) -> Figure:
 def _draw_songs(summary: Summary, targets: list[str]) -> Figure:
     """Draw the SDR of each song, the best on top; songs without a score have no marker."""
     songs = next(iter(summary.values()))["songs"]
-    figure = Figure(figsize=(7, 0.8 + 0.17 * len(songs)), layout="constrained")
+    figure = Figure(figsize=(7, 0.9 + 0.2 * len(songs)), layout="constrained")
     axes = figure.subplots()
     first = figures_of(songs, targets[0], "SDR")
     names = sorted(songs, key=lambda name: first.get(name, -math.inf))

@@ -185,3 +185,10 @@ def test_the_site_is_made_without_warnings_and_loads_nothing_from_elsewhere(tmp_
     for path in tmp_path.rglob("*.html"):
         text = re.sub(r'<link rel="?canonical"?[^>]*>', "", path.read_text(encoding="utf-8"))
         assert not loading.search(text), path
+    player = tmp_path / "listen"
+    assert 'src="listen/index.html"' in (tmp_path / "index.html").read_text(encoding="utf-8")
+    for stem in ("vocals", "instrumental"):
+        assert (player / f"{stem}.mp3").is_file()
+    for path in player.glob("*.js"):
+        imported = re.findall(r'^import .* from "(.+)";$', path.read_text(encoding="utf-8"), re.M)
+        assert all((player / name).is_file() for name in imported), path
