@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import songsplit
 from songsplit.audio import open_audio
-from songsplit.audio.finding import audio_files
+from songsplit.audio.formats import audio_files
 from songsplit.files import write_json, write_whole
 from songsplit.inference.onnx_engine import OnnxEngine
 from songsplit.models.onnx import onnx_network, quantized
@@ -33,7 +33,8 @@ def opening(path: Path, rate: int) -> NDArray[np.float32]:
         if (reader.info.sample_rate, reader.info.channels) != (rate, 2):
             raise SystemExit(f"{path} must have two channels of {rate} Hz")
         samples = np.concatenate(list(islice(reader.blocks(rate), SECONDS)), axis=1)
-    return samples / max(np.abs(samples).max(), 1e-9)
+    scaled: NDArray[np.float32] = samples / max(np.abs(samples).max(), 1e-9)
+    return scaled
 
 
 def main() -> None:

@@ -213,7 +213,8 @@ def with_timbre(envelope: Floats, voiced: NDArray[np.bool_], rate: int, singer: 
     logarithm = widened(np.log(envelope), rate, singer, fall=singer.highs)
     octaves = np.log2(np.clip(np.arange(BINS) * RATE / 2 / (BINS - 1), 500, 5000) / 500)
     shaped = np.where(voiced[:, np.newaxis], singer.brightness * octaves, singer.consonants)
-    return logarithm + shaped * np.log(10) / 10
+    timbre: Floats = logarithm + shaped * np.log(10) / 10
+    return timbre
 
 
 def widened(logarithm: Floats, rate: int, singer: Singer, fall: float) -> Floats:

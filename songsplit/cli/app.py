@@ -175,7 +175,7 @@ def export_model(
         from songsplit.files import write_whole
         from songsplit.models.weights import any_network
 
-        if output.exists() and not overwrite:
+        if os.path.lexists(output) and not overwrite:
             raise OutputExistsError(f"{output} already exists: use --overwrite, or another name")
         write_whole(output, any_network(str(checkpoint)))
         typer.echo(f"{output} ({output.stat().st_size / 1e6:.1f} MB)")
