@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _LOG_SECONDS = 30  # between lines where there is no terminal
 _SHOWN_ERRORS = 20
+_INTERRUPTED = 130
 
 
 class _SeparatesByDefault(TyperGroup):
@@ -105,6 +106,9 @@ def separate(
             overwrite=overwrite,
             progress=line.show,
         )
+    except KeyboardInterrupt:
+        say("songsplit: stopped; the same command separates the rest")
+        raise typer.Exit(_INTERRUPTED) from None
     finally:
         line.end()
     for uri, error in [*summary.errors.items()][:_SHOWN_ERRORS]:
