@@ -105,7 +105,7 @@ def find_samples(file: Seekable) -> tuple[int, int | None] | None:
 
 
 def _with_true_length(start: int, length: int, size: int) -> tuple[int, int | None]:
-    # Recorders that start a new file at 2 GiB write a true length close to the largest number.
+    # Recorders that start a new file at 2 GiB write a true length in these ranges.
     is_true = length and 0 <= size - start - length < MAX_TAG_BYTES
     is_unknown = any(length in lengths for lengths in _UNKNOWN_LENGTHS)
     if not is_true and (is_unknown or length >= 1 << 62):

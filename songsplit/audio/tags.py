@@ -1,4 +1,4 @@
-"""Titles, artists and cover pictures, from the song's file to those of its stems."""
+"""Copy titles, artists and cover pictures from a song to its stems."""
 
 from __future__ import annotations
 

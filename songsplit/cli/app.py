@@ -98,7 +98,7 @@ def open_page(
         Option("--model", "-m", help="Model of the site (name or file).", show_default="default"),
     ] = None,
     device: Annotated[
-        str | None, Option(help="cpu, cuda or mps.", show_default="the fastest")
+        str | None, Option(help="Compute device: cpu, cuda or mps.", show_default="the fastest")
     ] = None,
 ) -> None:
     """Open a page in the browser: drop a song in and hear each stem.
@@ -138,7 +138,7 @@ def open_page(
 
 @app.command("models")
 def list_models() -> None:
-    """List the models that come with songsplit, and their terms of use."""
+    """List the models that come with songsplit, and their terms."""
     for model in songsplit.list_models():
         size = f"{model.path.stat().st_size / 1e6:.1f} MB"
         typer.echo(f"{model.name}\n  file: {model.path} ({size})")
@@ -164,10 +164,10 @@ def export_model(
     ] = 1.0,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Convert a training checkpoint to a model file for --model, or a model to ONNX.
+    """Write a checkpoint as a model file, or a model as ONNX.
 
-    The model file records the training data and settings. For an ONNX file for other programs, run
-    songsplit export default default.onnx. Your own models need the extra onnx.
+    A model file for --model records the training data and settings. For an ONNX file for other
+    programs, run songsplit export default default.onnx. Your own models need the extra onnx.
     """
     if output.suffix == ".onnx":
         from songsplit.files import write_whole

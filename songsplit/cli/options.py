@@ -109,7 +109,8 @@ class Options:
         ),
     ] = "wav"
     bit_depth: Annotated[
-        BitDepth | None, Option(help="WAV and FLAC.", show_default="24; WAV 16 for 16-bit songs")
+        BitDepth | None,
+        Option(help="For WAV and FLAC.", show_default="24, or 16 for WAV of a 16-bit song"),
     ] = None
     bitrate: Annotated[
         int | None,
@@ -129,7 +130,7 @@ class Options:
     ] = False
     model: Annotated[
         str | None,
-        Option("--model", "-m", help="A name, or a .safetensors file.", show_default="default"),
+        Option("--model", "-m", help="Name or .safetensors file.", show_default="default"),
     ] = None
     quality: Annotated[Quality, Option(help="best takes 3 times as long.")] = "balanced"
     device: Annotated[
@@ -139,7 +140,7 @@ class Options:
             "-d",
             parser=lambda text: _one_of(_DEVICES, text),
             metavar="NAME",
-            help="cpu, cuda or mps.",
+            help="Compute device: cpu, cuda or mps.",
             show_default="the fastest",
         ),
     ] = None

@@ -35,7 +35,7 @@ _Guide = Annotated[
 ]
 _Level = Annotated[
     float,
-    Option(metavar="LEVEL", parser=level, help="For example +3dB, or off.", show_default="0dB"),
+    Option(metavar="LEVEL", parser=level, help="Level, such as +3dB or off.", show_default="0dB"),
 ]
 
 
@@ -95,16 +95,16 @@ def practice(
     vocals: _Guide = MUTE,
     tempo: Annotated[
         float,
-        Option(metavar="TEMPO", parser=tempo, help="For example 80%, or 0.8.", show_default="100%"),
+        Option(metavar="TEMPO", parser=tempo, help="Such as 80% or 0.8.", show_default="100%"),
     ] = 1.0,
     key: Annotated[
         float,
         Option(metavar="SEMITONES", parser=semitones, help="Up, or down if negative, such as -2."),
     ] = 0.0,
 ) -> None:
-    """Write each song without vocals, at another tempo or key, to practise with.
+    """Write each song without vocals, at another tempo or key.
 
-    Tempo and key need an extra: pip install 'songsplit[practice]'.
+    Use it to practise. Tempo and key need an extra: pip install 'songsplit[practice]'.
     """
     _separate(songs, options, "practice", tempo=tempo, key=key, vocals=vocals)
 

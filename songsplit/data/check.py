@@ -60,7 +60,7 @@ def check(
 
 
 def check_folder(folder: Path, kind: str | None = None) -> list[Row]:
-    """Decode everything in a folder as training does, and return what it would use.
+    """Decode everything in a folder as training does, and return the result for each song.
 
     Without a kind, the folder is MUSDB18 or songs, as found. An unknown kind raises a ConfigError,
     and a folder without data of that kind raises a DataError.

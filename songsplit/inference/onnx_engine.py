@@ -147,7 +147,7 @@ def _threads() -> int:
     return min(count, int(wanted)) if wanted.isdigit() and int(wanted) else count
 
 
-# Threads that separate songs take turns, because each one uses all processors and as much memory.
+# Threads that separate songs take turns, because each one uses all processors and its own memory.
 _turns = threading.Lock()
 _forks = 0
 

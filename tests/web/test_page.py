@@ -200,7 +200,7 @@ def test_songs_wait_for_each_other_and_what_is_no_song_is_said(page: Any, tmp_pa
 
 
 def test_a_screen_reader_names_each_control(page: Any) -> None:
-    for name in ("Tempo 100 %", "Key 0", "Level of the vocals", "Place in the song"):
+    for name in ("Tempo 100 %", "Key 0", "Level of the vocals", "Position in the song"):
         assert page.get_by_role("slider", name=name).count() == 1, name
     for stem in ("Vocals", "Instrumental"):
         lane = page.get_by_role("group", name=stem)
