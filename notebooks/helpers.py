@@ -78,6 +78,8 @@ plt.close(plt.figure())  # matplotlib sets its own way to draw after the cell of
 if get_ipython():
     get_ipython().events.register("post_run_cell", _use_sharp)
 warnings.filterwarnings("ignore", message="IProgress not found")
+if "torch" in sys.modules:
+    sys.modules["torch"].set_num_threads(1)  # see `program`
 
 
 def read(*path: str) -> tuple[NDArray[np.float32], int]:
@@ -165,6 +167,8 @@ def program(*arguments: str | Path, status: int = 0, only: str = "") -> None:
     ]
     # As into a file: Jupyter asks programs for colours and moving bars.
     environment = {key: value for key, value in os.environ.items() if key != "FORCE_COLOR"}
+    # On a busy machine, threads that wait for each other would take most of the time.
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"} | environment
     done = subprocess.run(
         [sys.executable, "-W", "ignore", *map(str, words)],
         env=environment | {"TERM": "dumb", "NO_COLOR": "1"},

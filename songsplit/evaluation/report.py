@@ -23,7 +23,7 @@ try:
 except ImportError as error:
     raise MissingExtraError(error.name or "matplotlib", "eval") from error
 
-# Do not parse names such as "$ong" as mathematics, whatever the user's settings are.
+# Do not parse names such as "$ong" as mathematics.
 _STYLE: Any = {"text.parse_math": False, "text.usetex": False, "font.size": 9.5, "pdf.fonttype": 42}
 
 _PAGE = """<!DOCTYPE html>
