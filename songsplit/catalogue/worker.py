@@ -23,7 +23,7 @@ from songsplit.inference import Quality
 from songsplit.naming import result_files
 
 ATTEMPTS = 3
-_M_MMAP_THRESHOLD, _LARGE = -3, 1 << 22  # of malloc.h, and in bytes
+_M_MMAP_THRESHOLD, _LARGE = -3, 1 << 25  # of malloc.h, and in bytes
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Worker:
     def __init__(self, work: Work) -> None:
         # Before libraries with threads are loaded.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        if work.threads is not None:
+        if work.threads is not None:  # in a process of its own
             os.environ["OMP_NUM_THREADS"] = str(work.threads)
-        _return_large_arrays()
+            _return_large_arrays()
         from songsplit.models.weights import model_digest
         from songsplit.separator import Separator
 
@@ -155,7 +155,7 @@ class Worker:
 def _return_large_arrays() -> None:
     """Make glibc give large arrays back to the system as soon as they are freed.
 
-    Ray runs songs outside of the main thread, where glibc keeps them: up to 400 MB more.
+    Ray runs songs outside of the main thread, where glibc keeps them: up to 250 MB more.
     """
     with suppress(AttributeError, OSError, TypeError):  # other systems
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
