@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from songsplit.catalogue.stores import Store
 
 RATE, WARM = 44100, 6  # songs until all actors are at work
 OUTCOMES = 1000
+ACTOR = b"ray::MapWorker"
 
 
 def measure(arguments: list[str], output: Path) -> tuple[float, float, float]:
@@ -36,8 +38,8 @@ def measure(arguments: list[str], output: Path) -> tuple[float, float, float]:
     command = [sys.executable, "-m", "songsplit", *arguments, "--quiet"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while process.poll() is None:
-        for status in Path("/proc").glob("[0-9]*/status"):
-            note_peak(status, process.pid, peaks)
+        for folder in Path("/proc").glob("[0-9]*"):
+            note_peak(folder, process.pid, peaks)
         time.sleep(0.5)
     seconds = time.monotonic() - start
     if process.returncode:
@@ -47,16 +49,14 @@ def measure(arguments: list[str], output: Path) -> tuple[float, float, float]:
     return seconds, rate, max(peaks.values())
 
 
-def note_peak(status: Path, command: int, peaks: dict[int, int]) -> None:
+def note_peak(folder: Path, command: int, peaks: dict[int, int]) -> None:
     """Note the highest memory of a process if it separates: the command itself, or an actor."""
     try:
-        text = status.read_text()
+        if int(folder.name) == command or (folder / "cmdline").read_bytes().startswith(ACTOR):
+            found = re.search(r"VmHWM:\s*(\d+)", (folder / "status").read_text())
+            peaks[int(folder.name)] = int(found[1]) * 1024 if found else 0
     except OSError:
-        return  # it has just ended
-    about = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
-    number = int(about["Pid"])
-    if number == command or about["Name"].startswith("ray::MapWorker"):
-        peaks[number] = int(about.get("VmHWM", "0").split()[0]) * 1024
+        pass  # it has just ended
 
 
 def outcome_seconds(folder: Path) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from songsplit.inference import Quality
 from songsplit.naming import result_files
 
 ATTEMPTS = 3
-_M_MMAP_THRESHOLD, _LARGE = -3, 1 << 25  # of malloc.h, and in bytes
+_M_MMAP_THRESHOLD, _LARGE = -3, 1 << 24  # of malloc.h, and in bytes
 
 
 @dataclass(frozen=True)
