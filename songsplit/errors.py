@@ -55,5 +55,7 @@ class MissingExtraError(SongsplitError, ImportError):
 
     def __str__(self) -> str:
         package, extra = self.args
-        remedy = f"install it with pip install 'songsplit[{extra}]'"
-        return f"this needs the package '{package}': {remedy}"
+        return (
+            f"this needs the package '{package}': pip install 'songsplit[{extra}]', or in the folder "
+            f"that songsplit was installed from, pip install '.[{extra}]'"
+        )
