@@ -56,6 +56,6 @@ class MissingExtraError(SongsplitError, ImportError):
     def __str__(self) -> str:
         package, extra = self.args
         return (
-            f"this needs the package '{package}': pip install 'songsplit[{extra}]', or in the folder "
-            f"that songsplit was installed from, pip install '.[{extra}]'"
+            f"this needs the package '{package}': pip install 'songsplit[{extra}]', or "
+            f"pip install '.[{extra}]' in the folder that songsplit was installed from"
         )

@@ -77,7 +77,9 @@ def _entries(where: str, *, web: bool) -> Iterator[Entry]:
                 yield Entry(absolute(str(uri), base), None if name is None else str(name))
     elif is_local(where) and not _PATTERN.search(path):
         if not Path(path).is_dir():
-            raise DataError(f"{where}: this is no folder, pattern, .parquet or .csv table")
+            raise DataError(
+                f"{where}: not found; name a folder, a pattern, or a .parquet or .csv table"
+            )
         for song in audio_files(Path(path)):
             yield Entry(str(song))
     else:

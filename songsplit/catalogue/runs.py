@@ -68,7 +68,7 @@ def separate_catalogue(
     *,
     model: str | None = None,
     quality: Quality = "balanced",
-    format: FormatName = "flac",
+    output_format: OutputFormat | FormatName = "flac",
     device: str | None = None,
     address: str | None = None,
     shard: str | None = None,
@@ -95,7 +95,7 @@ def separate_catalogue(
         A folder that all machines reach, such as ``"s3://bucket/stems"``.
     model, quality, device : optional
         As for :class:`songsplit.Separator`. A model's file must be at the same path everywhere.
-    format : str, optional
+    output_format : OutputFormat or str, optional
         As `output` of :meth:`songsplit.Separator.separate_to_files`.
     address : str, optional
         A Ray cluster, such as ``"auto"`` or ``"ray://head:10001"``; by default, Ray on this
@@ -137,13 +137,14 @@ def separate_catalogue(
     """
     if quality not in QUALITIES:
         raise ConfigError(f"unknown quality {quality!r}: use {', '.join(QUALITIES)}")
-    OutputFormat(format)  # is there such a format?
+    if isinstance(output_format, str):
+        output_format = OutputFormat(output_format)
     work = Work(
         absolute(os.fspath(output)),
         model,
         model_digest(model),
         quality,
-        format,
+        output_format,
         "cuda" if gpus_per_actor and device is None else device,
         None if shard else cpus_per_actor,
         retry_damaged,
@@ -179,7 +180,7 @@ def _share(entries: list[Entry], shard: str) -> list[Entry]:
     match = _SHARD.fullmatch(shard)
     number, count = map(int, match.groups()) if match else (0, 0)
     if not number < count:
-        raise ConfigError(f"shard {shard!r}: of three, say 0/3, 1/3 and 2/3")
+        raise ConfigError(f"shard {shard!r}: shards count from 0, as in 0/3, 1/3 and 2/3")
     # A song stays in its shard when others join the catalogue.
     return [entry for entry in entries if int(entry.key, 16) % count == number]
 
@@ -190,14 +191,14 @@ def _missing(entries: list[Entry], work: Work) -> list[Entry]:
     wanted = {entry.uri for entry in entries}
     outcomes = OutcomeLog(store).read_all().select(COMPARED)
     known = {o["uri"]: o for o in outcomes.to_pylist() if o["uri"] in wanted}
-    ours = (work.digest, work.quality, work.format)
+    ours = settings_of(work.settings)
     if not work.overwrite:
         for other in known.values():
             if other["status"] == "done" and settings_of(other) != ours:
                 words = f"model {other['model'][:8]}, quality {other['quality']}, {other['format']}"
                 raise OutputError(
                     f"{work.output} holds stems that were made with other settings ({words}): "
-                    "name another output, or let overwrite replace them"
+                    "name another output, or replace them with --overwrite (overwrite=True)"
                 )
     with ThreadPoolExecutor(_CHECKS_AT_ONCE) as pool:
         found = pool.map(store.sizes, store.folders() if known else ())

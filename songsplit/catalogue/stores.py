@@ -83,6 +83,8 @@ def open_url(url: str, *, web: bool = True) -> tuple[Any, str]:
         file_system, path = url_to_fs(url, **options)
     except (ImportError, ValueError) as error:
         raise ConfigError(f"{url}: this kind of address cannot be opened: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{url}: the store cannot be reached: {error}") from error
     return file_system, path.rstrip("/")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import songsplit
 from songsplit.audio import clear_stale_parts
-from songsplit.audio.formats import FormatName, OutputFormat
+from songsplit.audio.formats import OutputFormat
 from songsplit.catalogue.manifest import Entry
 from songsplit.catalogue.outcomes import Outcome, OutcomeLog, is_settled, schema, settings_of
 from songsplit.catalogue.stores import Store, local_copy, sha256, version
@@ -34,11 +34,18 @@ class Work:
     model: str | None
     digest: str
     quality: Quality
-    format: FormatName
+    format: OutputFormat
     device: str | None
     threads: int | None = None
     retry_damaged: bool = False
     overwrite: bool = False
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Columns of an outcome that say how the stems were made."""
+        parts = (self.format.name, self.format.bit_depth, self.format.bitrate)
+        words = " ".join(str(part) for part in parts if part is not None)
+        return {"model": self.digest, "quality": self.quality, "format": words}
 
 
 class Worker:
@@ -73,18 +80,19 @@ class Worker:
         # Another run may have done the song since, or a worker may have died of it.
         earlier = self._log.read(entry.key)
         died = earlier["attempts"] if earlier and earlier["status"] == "started" else 0
-        outcome: Outcome = dict.fromkeys(schema().names) | {
-            "id": entry.id,
-            "uri": entry.uri,
-            "model": work.digest,
-            "quality": work.quality,
-            "format": work.format,
-            "version": songsplit.__version__,
-            "node": platform.node(),
-            "status": "failed",
-            "error": f"the worker died {died} times while it separated this song",
-            "attempts": died,
-        }
+        outcome: Outcome = (
+            dict.fromkeys(schema().names)
+            | {
+                "id": entry.id,
+                "uri": entry.uri,
+                "version": songsplit.__version__,
+                "node": platform.node(),
+                "status": "failed",
+                "error": f"the worker died {died} times while it separated this song",
+                "attempts": died,
+            }
+            | work.settings
+        )
         for attempt in range(died + 1, ATTEMPTS + 1):
             outcome["attempts"] = attempt
             try:
@@ -96,6 +104,9 @@ class Worker:
                 break
             except AudioFileError as error:
                 outcome |= {"status": "damaged", "error": str(error)}
+                break
+            except FileNotFoundError:
+                outcome["error"] = f"{entry.uri}: there is no such file; check the name"
                 break
             except Exception as error:
                 outcome["error"] = f"{type(error).__name__}: {error}"
@@ -148,7 +159,7 @@ class Worker:
         return done | {"files": files, "seconds": seconds}
 
     def _names(self) -> list[str]:
-        files = result_files("", self._separator.targets, OutputFormat(self._work.format))
+        files = result_files("", self._separator.targets, self._work.format)
         return [path.name for path in files]
 
 

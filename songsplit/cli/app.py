@@ -3,63 +3,30 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import signal
 import sys
 import threading
 import webbrowser
 from contextlib import suppress
-from difflib import get_close_matches
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from typer import Argument, Option
-from typer.core import TyperGroup
 
 import songsplit
 from songsplit.cli import separate
 from songsplit.cli.catalogue import app as catalogue_app
-from songsplit.cli.display import say, telling_errors
+from songsplit.cli.display import say
+from songsplit.cli.groups import DefaultCommandGroup
 from songsplit.cli.info import info
 from songsplit.data.check import app as data_app
 from songsplit.errors import MissingExtraError, OutputExistsError
 
-_DEFAULT_COMMAND = "split"
-_OWN_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
-_LIKE_A_COMMAND = re.compile(r"[A-Za-z][A-Za-z-]{0,19}")
-
-
-class _DefaultCommandGroup(TyperGroup):
-    """Treats arguments that do not begin with a command as songs to split."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in {*self.commands, *_OWN_OPTIONS}:
-            is_word = _LIKE_A_COMMAND.fullmatch(args[0]) and not os.path.lexists(args[0])
-            if is_word and not ctx.resilient_parsing:  # completion must not fail
-                close = get_close_matches(args[0].lower(), self.commands, 1, 0.7)
-                advice = f"did you mean {close[0]}?" if close else "songsplit --help lists commands"
-                ctx.fail(f"{args[0]!r} is neither a command nor a file; {advice}")
-            args = [_DEFAULT_COMMAND, *args]
-        return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: Any) -> Any:
-        with telling_errors():
-            return super().invoke(ctx)
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        # Commands first, then the options of the default command, which most users need.
-        self.format_commands(ctx, formatter)
-        shown = [*self.commands[_DEFAULT_COMMAND].params, *self.get_params(ctx)]
-        records = [record for p in shown if (record := p.get_help_record(ctx))]
-        with formatter.section("Options"):
-            formatter.write_dl(records)
-
-
 app = typer.Typer(
-    cls=_DefaultCommandGroup,
+    cls=DefaultCommandGroup,
     subcommand_metavar="[COMMAND] SONG...",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},

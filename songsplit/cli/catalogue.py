@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
-from typer.core import TyperGroup
 
 from songsplit.cli.display import FAILED, say
-from songsplit.cli.options import FormatOption, Quality
+from songsplit.cli.groups import DefaultCommandGroup
+from songsplit.cli.options import BitDepth, FormatOption, Quality
+from songsplit.errors import DataError
 from songsplit.progress import clock
 
 if TYPE_CHECKING:
@@ -23,17 +24,12 @@ _SHOWN_ERRORS = 20
 _INTERRUPTED = 130
 
 
-class _SeparatesByDefault(TyperGroup):
-    """Takes anything that is not the name of a command as a catalogue."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in {*self.commands, "--help", "-h"}:
-            args = ["separate", *args]
-        return super().parse_args(ctx, args)
+class _CatalogueGroup(DefaultCommandGroup):
+    default = "separate"
 
 
 app = typer.Typer(
-    cls=_SeparatesByDefault,
+    cls=_CatalogueGroup,
     no_args_is_help=True,
     subcommand_metavar="MANIFEST --output URL | status OUTPUT",
     help="Separate a whole catalogue, on this machine or on a Ray cluster.",
@@ -53,6 +49,12 @@ def separate(
         str, Option("--output", "-o", metavar="URL", help="Folder that all machines reach.")
     ],
     output_format: FormatOption = "flac",
+    bit_depth: Annotated[
+        BitDepth | None, Option(help="For WAV and FLAC.", show_default="24, or 16 for some WAV")
+    ] = None,
+    bitrate: Annotated[
+        int | None, Option(metavar="KBIT/S", help="For stereo.", show_default="192 to 320")
+    ] = None,
     model: Annotated[
         str | None,
         Option("--model", "-m", help="A name, or a .safetensors file.", show_default="default"),
@@ -85,6 +87,7 @@ def separate(
     quiet: Annotated[bool, Option("--quiet", "-q", help="Print only errors.")] = False,
 ) -> None:
     """Separate the songs that are not done yet. The same command again does what is missing."""
+    from songsplit.audio import OutputFormat
     from songsplit.catalogue import separate_catalogue
 
     line = _Line(quiet=quiet)
@@ -94,7 +97,7 @@ def separate(
             output,
             model=model,
             quality=quality,
-            format=output_format,
+            output_format=OutputFormat(output_format, bit_depth, bitrate),
             device=device,
             address=address,
             shard=shard,
@@ -117,7 +120,7 @@ def separate(
         say(f"songsplit: {len(summary.errors) - _SHOWN_ERRORS} more: songsplit catalogue status")
     if not quiet:
         say(
-            f"{summary.done} done, {summary.kept} already done or known to be damaged, "
+            f"{summary.done} done, {summary.kept} settled by earlier runs, "
             f"{summary.damaged} damaged, {summary.failed} failed in {clock(summary.elapsed)}"
         )
     if summary.errors:
@@ -133,6 +136,8 @@ def status(
     from songsplit.catalogue import read_outcomes
 
     outcomes = read_outcomes(output).to_pylist()
+    if not outcomes:
+        raise DataError(f"{output}: no outcomes were found; name the folder that --output named")
     if json_:
         for outcome in outcomes:
             typer.echo(json.dumps(outcome, default=str, ensure_ascii=False))

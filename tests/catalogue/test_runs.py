@@ -123,7 +123,7 @@ def test_other_settings_do_not_mix_with_what_is_there(songs, tmp_path):
     output = tmp_path / "stems"
     run(songs, output)
     with pytest.raises(OutputError, match="other settings"):
-        run(songs, output, format="wav")
+        run(songs, output, output_format="wav")
     with pytest.raises(OutputError, match="other settings"):
         run(songs, output, model="open")
     assert run(songs, output, model="open", overwrite=True).done == 3
@@ -135,15 +135,27 @@ def test_other_settings_do_not_mix_with_what_is_there(songs, tmp_path):
 
 def test_errors_that_may_pass_are_retried_and_tried_again_by_the_next_run(songs, tmp_path):
     table = tmp_path / "songs.csv"
-    table.write_text("uri\nsongs/song 00.wav\nsongs/late.wav\n")
+    table.write_text("uri\nsongs/song 00.wav\nsongs/late.wav\nsongs/missing.wav\n")
+    late = songs / "late.wav"
+    late.mkdir()  # opening it fails
     summary = run(table, tmp_path / "stems")
-    assert (summary.done, summary.failed) == (1, 1)
-    late = outcomes(tmp_path / "stems")[str(songs / "late.wav")]
-    assert late["status"] == "failed"
-    assert late["attempts"] == 3
-    assert "FileNotFoundError" in late["error"]
-    shutil.copy(songs / "song 01.wav", songs / "late.wav")
+    assert (summary.done, summary.failed) == (1, 2)
+    rows = outcomes(tmp_path / "stems")
+    assert rows[str(late)]["status"] == rows[str(songs / "missing.wav")]["status"] == "failed"
+    assert rows[str(late)]["attempts"] == 3
+    assert "IsADirectoryError" in rows[str(late)]["error"]
+    assert "missing.wav: there is no such file" in rows[str(songs / "missing.wav")]["error"]
+    late.rmdir()
+    shutil.copy(songs / "song 01.wav", late)
     assert run(table, tmp_path / "stems").done == 1
+
+
+def test_stems_have_the_format_that_is_asked_for(songs, tmp_path):
+    output = tmp_path / "stems"
+    run(songs, output, output_format=songsplit.OutputFormat("flac", "16"))
+    assert {soundfile.info(path).subtype for path in output.rglob("*.flac")} == {"PCM_16"}
+    with pytest.raises(OutputError, match="flac 16"):
+        run(songs, output)
 
 
 def test_a_song_that_workers_die_of_is_given_up_until_the_next_run(songs, tmp_path):
@@ -195,11 +207,12 @@ def test_object_stores_are_read_and_written(songs, tmp_path):
     ("error", "settings"),
     [
         (ConfigError, {"quality": "good"}),
-        (ConfigError, {"format": "wma"}),
+        (ConfigError, {"output_format": "wma"}),
         (ConfigError, {"shard": "3/3"}),
         (ConfigError, {"shard": "a third"}),
         (ModelError, {"model": "none"}),
         (DataError, {"source": "nowhere.csv"}),
+        (DataError, {"source": "nowhere"}),
         (ConfigError, {"source": "gopher://songs"}),
     ],
 )
@@ -214,13 +227,14 @@ def test_the_command_separates_and_tells_the_status(songs, tmp_path):
     command = ["catalogue", str(songs), "--output", str(output), "--shard", "0/1"]
     first = CliRunner().invoke(app, command)
     assert first.exit_code == 1  # a song is damaged
-    assert "3 done, 0 already done" in first.output
+    assert "3 done, 0 settled" in first.output
     assert "song 03.wav" in first.output
     again = CliRunner().invoke(app, command)
     assert again.exit_code == 0
-    assert "0 done, 4 already done" in again.output
+    assert "0 done, 4 settled" in again.output
     told = CliRunner().invoke(app, ["catalogue", "status", str(output)])
     assert told.exit_code == 0
     assert told.output.splitlines()[:2] == ["done     3", "damaged  1"]
+    assert CliRunner().invoke(app, ["catalogue", "status", str(songs)]).exit_code == 1
     rows = CliRunner().invoke(app, ["catalogue", "status", str(output), "--json"])
     assert {json.loads(line)["status"] for line in rows.output.splitlines()} == {"done", "damaged"}
