@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from time import monotonic, sleep
 from typing import Any
 
 import songsplit
@@ -76,7 +76,7 @@ class Worker:
         Errors of the song are part of its outcome. Only a store that takes no outcome raises.
         """
         work, entry = self._work, Entry(row["uri"], row["id"])
-        start = time.monotonic()
+        start = monotonic()
         # Another run may have done the song since, or a worker may have died of it.
         earlier = self._log.read(entry.key)
         died = earlier["attempts"] if earlier and earlier["status"] == "started" else 0
@@ -111,8 +111,8 @@ class Worker:
             except Exception as error:
                 outcome["error"] = f"{type(error).__name__}: {error}"
                 if attempt < ATTEMPTS:
-                    time.sleep(attempt)
-        outcome |= {"work": time.monotonic() - start, "finished": datetime.now(UTC)}
+                    sleep(attempt)
+        outcome |= {"work": monotonic() - start, "finished": datetime.now(UTC)}
         self._log.write(entry.key, outcome)
         return outcome
 

@@ -32,4 +32,4 @@ def songs(tmp_path):
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr("songsplit.catalogue.worker.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("songsplit.catalogue.worker.sleep", lambda seconds: None)

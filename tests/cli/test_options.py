@@ -99,7 +99,7 @@ def test_tempo_and_key(song, monkeypatch):
     notes = [np.sin(2 * np.pi * 220 * 2 ** (step / 12) * seconds) * decay for step in steps]
     soundfile.write("scale.wav", np.concatenate(notes) / 2, 22050)
     told = run("info", "scale.wav", "--music").stdout
-    assert re.search(r"music: (60|120|12\d|11\d) beats a minute, A major \(estimates\)", told)
+    assert re.search(r"music: (60|120|12\d|11\d) beats per minute, A major \(estimates\)", told)
     monkeypatch.setitem(sys.modules, "librosa", None)
     assert "songsplit[plots]" in run("info", "scale.wav", "--music", code=1).stderr
 
