@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 from songsplit.audio.formats import FormatName, OutputFormat
@@ -139,6 +140,8 @@ def separate_catalogue(
         raise ConfigError(f"unknown quality {quality!r}: use {', '.join(QUALITIES)}")
     if isinstance(output_format, str):
         output_format = OutputFormat(output_format)
+    if model is not None and Path(model).is_file():
+        model = str(Path(model).absolute())  # workers may run in another folder
     work = Work(
         absolute(os.fspath(output)),
         model,
