@@ -82,8 +82,10 @@ def main() -> None:
         songs.mkdir()
         rng = np.random.default_rng(0)
         for number in range(options.songs):
-            noise = rng.normal(0, 0.1, (options.seconds * RATE, 2)).clip(-1, 1)
-            soundfile.write(songs / f"{number:03}.wav", noise, RATE, subtype="PCM_16")
+            # Stereo with a part that both channels share: others are separated as two mono songs.
+            shared, own = rng.normal(0, 0.1, (2, options.seconds * RATE, 2))
+            song = (shared[:, :1] + own).clip(-1, 1)
+            soundfile.write(songs / f"{number:03}.wav", song, RATE, subtype="PCM_16")
         table = Table("program", "in all", "songs a second, warm", "memory of a process")
         for label, arguments in {
             "songsplit": ["split", "--format", "flac"],
