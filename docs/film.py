@@ -1,7 +1,7 @@
 """Film the page for the README: ``python docs/film.py`` (needs the dev extra and Chromium).
 
 The film runs in real time: a song is dropped, its stems appear and play, and buttons and a slider
-change what plays. ``images/page.webp`` is the film, ``images/page.png`` a still image.
+change what plays.
 """
 
 from __future__ import annotations
@@ -94,7 +94,6 @@ if __name__ == "__main__":
         film.go("#play")
         page.click("#play")
         film.shoot(1.4)
-        shot = page.screenshot()
         for film.caption, button in BUTTONS.items():
             film.go(f"[data-stem=vocals] .{button}")
             page.click(f"[data-stem=vocals] .{button}")
@@ -108,7 +107,6 @@ if __name__ == "__main__":
         film.shoot(2)
         browser.close()
         server.shutdown()
-    Image.open(io.BytesIO(shot)).convert("RGB").quantize(128).save(IMAGES / "page.png")
     options: Any = {"lossless": True, "method": 4, "kmin": 500, "kmax": 1000}  # a small file
     options |= {"append_images": film.frames[1:], "duration": film.durations, "loop": 0}
     film.frames[0].save(IMAGES / "page.webp", save_all=True, **options)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from songsplit.audio.arrays import FloatArray
 from songsplit.errors import MissingExtraError
+from songsplit.progress import clock
 
 _MIXTURE = "mixture"
 _WIDTH, _ROW_HEIGHT = 7.0, 2.0  # inches
@@ -169,5 +170,7 @@ def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _clock(seconds: float, step: float) -> str:
+    if step >= 1:
+        return clock(seconds)
     minutes, rest = divmod(round(seconds, 1), 60)
-    return f"{minutes:.0f}:{rest:04.1f}" if step < 1 else f"{minutes:.0f}:{rest:02.0f}"
+    return f"{minutes:.0f}:{rest:04.1f}"

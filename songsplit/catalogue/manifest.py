@@ -33,22 +33,10 @@ class Entry(NamedTuple):
 
 
 def read_catalogue(source: str | os.PathLike[str], *, web: bool = False) -> list[Entry]:
-    """List the songs of a catalogue, each URI once.
+    """List the songs of a table, a folder or a pattern, each URI once.
 
-    Parameters
-    ----------
-    source : path or URL
-        A Parquet or CSV table with a column ``uri`` and maybe ``id``, a folder, or a pattern
-        with ``*``. Relative paths in a table start at the table's folder.
-    web : bool, optional
-        Allow songs at ``http://`` and ``https://``.
-
-    Raises
-    ------
-    DataError
-        If there are no songs, no such table or column, or IDs that cannot be folders of their own.
-    ConfigError
-        If a URI is of a kind that cannot be opened, or of the web.
+    Relative paths in a table start at the table's folder. A DataError says that there are no usable
+    songs or IDs, a ConfigError that a URI cannot be opened, or is of the web, which `web` allows.
     """
     where = absolute(os.fspath(source))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import re
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -219,17 +221,19 @@ def _missing(entries: list[Entry], work: Work) -> list[Entry]:
         return not is_settled(outcome, entry.id, now, sizes.get, retry_damaged=retry)
 
     with ThreadPoolExecutor(_CHECKS_AT_ONCE) as pool:
-        left = pool.map(is_left, entries)
-        return [entry for entry, is_left in zip(entries, left, strict=True) if is_left]
+        return [*compress(entries, pool.map(is_left, entries))]
 
 
 def _count(summary: Summary, outcome: Outcome) -> None:
     if outcome["status"] == "done":
         summary.done += 1
         summary.seconds += outcome["seconds"] or 0.0
+        return
+    if outcome["status"] == "damaged":
+        summary.damaged += 1
     else:
-        setattr(summary, outcome["status"], getattr(summary, outcome["status"]) + 1)
-        summary.errors[outcome["uri"]] = str(outcome["error"])
+        summary.failed += 1
+    summary.errors[outcome["uri"]] = str(outcome["error"])
 
 
 def _here(entries: list[Entry], work: Work) -> Iterator[Outcome]:
@@ -272,8 +276,9 @@ def _with_ray(
                 logging_level="error",
                 log_to_driver=False,
             )
-        count = _actors(ray.cluster_resources(), actors, cpus, gpus)
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        room = _room([n["Resources"] for n in ray.nodes() if n["Alive"]], cpus, gpus)
+        count = min(actors or room, room)
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
         ray.data.DataContext.get_current().enable_progress_bars = False
         size = -(-len(entries) // _MOST_BLOCKS)
         # Tables are blocks as they are. Reading or repartitioning would need processors that
@@ -300,17 +305,18 @@ def _with_ray(
             ray.shutdown()
 
 
-def _actors(resources: dict[str, float], wanted: int | None, cpus: int, gpus: float) -> int:
-    """Return how many processes separate; an error says that the cluster has no room for one."""
-    room = resources.get("CPU", 0.0) / cpus
-    if gpus:
-        room = min(room, resources.get("GPU", 0.0) / gpus)
-    if room < 1:
+def _room(nodes: list[dict[str, float]], cpus: int, gpus: float) -> int:
+    """Return for how many actors nodes have room; an error says that no node has room for one."""
+    room = sum(
+        int(min(node.get("CPU", 0) / cpus, node.get("GPU", 0) / gpus if gpus else math.inf))
+        for node in nodes
+    )
+    if not room:
         raise ConfigError(
-            f"Ray has {resources.get('CPU', 0):g} CPUs and {resources.get('GPU', 0):g} GPUs, which "
-            f"is too little for an actor with {cpus:g} CPUs and {gpus:g} GPUs"
+            f"no machine of the cluster has the {cpus} CPUs and {gpus:g} GPUs that an actor needs: "
+            "give actors fewer"
         )
-    return min(wanted or int(room), int(room))
+    return room
 
 
 def _last_line(error: Exception) -> str:

@@ -62,7 +62,7 @@ class Store:
             return
         with TemporaryDirectory(prefix="songsplit-") as folder:
             yield Path(folder)
-            for path in Path(folder).rglob("*"):
+            for path in Path(folder).iterdir():
                 self._fs.put_file(str(path), f"{self.root}/{name}/{path.name}")
 
 

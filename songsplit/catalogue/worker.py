@@ -19,8 +19,10 @@ from songsplit.catalogue.manifest import Entry
 from songsplit.catalogue.outcomes import Outcome, OutcomeLog, is_settled, schema, settings_of
 from songsplit.catalogue.stores import Store, local_copy, sha256, version
 from songsplit.errors import AudioFileError, ModelError
-from songsplit.inference import Quality
+from songsplit.inference import Quality, let_threads_sleep
+from songsplit.models.weights import model_digest
 from songsplit.naming import result_files
+from songsplit.separator import Separator
 
 ATTEMPTS = 3
 _M_MMAP_THRESHOLD, _LARGE = -3, 1 << 24  # of malloc.h, and in bytes
@@ -36,9 +38,9 @@ class Work:
     quality: Quality
     format: OutputFormat
     device: str | None
-    threads: int | None = None
-    retry_damaged: bool = False
-    overwrite: bool = False
+    threads: int | None
+    retry_damaged: bool
+    overwrite: bool
 
     @property
     def settings(self) -> dict[str, str]:
@@ -52,14 +54,10 @@ class Worker:
     """A loaded model that takes songs as rows ``uri``, ``id`` and gives back their outcomes."""
 
     def __init__(self, work: Work) -> None:
-        # Before libraries with threads are loaded.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         if work.threads is not None:  # in a process of its own
             os.environ["OMP_NUM_THREADS"] = str(work.threads)
+            let_threads_sleep()
             _return_large_arrays()
-        from songsplit.models.weights import model_digest
-        from songsplit.separator import Separator
-
         if model_digest(work.model) != work.digest:
             raise ModelError(
                 f"{platform.node()} has another model {work.model or 'default'} than the machine "

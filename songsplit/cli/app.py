@@ -24,6 +24,7 @@ from songsplit.cli.groups import DefaultCommandGroup
 from songsplit.cli.info import info
 from songsplit.data.check import app as data_app
 from songsplit.errors import MissingExtraError, OutputExistsError
+from songsplit.inference import let_threads_sleep
 
 app = typer.Typer(
     cls=DefaultCommandGroup,
@@ -181,9 +182,7 @@ def _main(
 
 def main() -> None:
     """Run the command line."""
-    # Set before torch is loaded: spinning threads take CPU time from other programs.
-    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    let_threads_sleep()
     # A stream that was closed before the start is None: use the null device.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

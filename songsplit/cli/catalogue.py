@@ -12,7 +12,16 @@ from typer import Argument, Option
 
 from songsplit.cli.display import FAILED, say
 from songsplit.cli.groups import DefaultCommandGroup
-from songsplit.cli.options import BitDepth, FormatOption, Quality
+from songsplit.cli.options import (
+    BitDepthOption,
+    BitrateOption,
+    DeviceOption,
+    FormatOption,
+    Json,
+    ModelOption,
+    QualityOption,
+    Quiet,
+)
 from songsplit.errors import DataError
 from songsplit.progress import clock
 
@@ -49,20 +58,11 @@ def separate(
         str, Option("--output", "-o", metavar="URL", help="Folder that all machines reach.")
     ],
     output_format: FormatOption = "flac",
-    bit_depth: Annotated[
-        BitDepth | None, Option(help="For WAV and FLAC.", show_default="24, or 16 for some WAV")
-    ] = None,
-    bitrate: Annotated[
-        int | None, Option(metavar="KBIT/S", help="For stereo.", show_default="192 to 320")
-    ] = None,
-    model: Annotated[
-        str | None,
-        Option("--model", "-m", help="A name, or a .safetensors file.", show_default="default"),
-    ] = None,
-    quality: Annotated[Quality, Option(help="Best takes 3x as long.")] = "balanced",
-    device: Annotated[
-        str | None, Option("--device", "-d", help="cpu, cuda or mps.", show_default="the fastest")
-    ] = None,
+    bit_depth: BitDepthOption = None,
+    bitrate: BitrateOption = None,
+    model: ModelOption = None,
+    quality: QualityOption = "balanced",
+    device: DeviceOption = None,
     address: Annotated[
         str | None,
         Option(help="Of a Ray cluster: auto, or ray://HOST:10001.", show_default="this machine"),
@@ -84,7 +84,7 @@ def separate(
         bool,
         Option("--overwrite", help="Replace results of another model, quality or format."),
     ] = False,
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Print only errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Separate the songs that are not done yet. The same command again does what is missing."""
     from songsplit.audio import OutputFormat
@@ -120,7 +120,7 @@ def separate(
         say(f"songsplit: {len(summary.errors) - _SHOWN_ERRORS} more: songsplit catalogue status")
     if not quiet:
         say(
-            f"{summary.done} done, {summary.kept} settled by earlier runs, "
+            f"{summary.done} done, {summary.kept} kept from earlier runs, "
             f"{summary.damaged} damaged, {summary.failed} failed in {clock(summary.elapsed)}"
         )
     if summary.errors:
@@ -130,7 +130,7 @@ def separate(
 @app.command()
 def status(
     output: Annotated[str, Argument(metavar="OUTPUT", help="What --output was.")],
-    json_: Annotated[bool, Option("--json", help="Print a line of JSON for every song.")] = False,
+    json_: Json = False,
 ) -> None:
     """Tell what became of the songs of a catalogue."""
     from songsplit.catalogue import read_outcomes
@@ -161,7 +161,7 @@ class _Line:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet, self._is_terminal = quiet, sys.stderr.isatty()
-        self._start = self._last = time.monotonic()
+        self._last = time.monotonic()
 
     def show(self, summary: Summary) -> None:
         now = time.monotonic()
@@ -169,7 +169,7 @@ class _Line:
         if self._quiet or not is_due:
             return
         self._last = now
-        worked, seconds = summary.worked, now - self._start
+        worked, seconds = summary.worked, summary.elapsed
         words = f"{summary.kept + worked} of {summary.songs} songs"
         if errors := summary.damaged + summary.failed:
             words += f", {errors} damaged or failed"

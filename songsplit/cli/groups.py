@@ -16,7 +16,7 @@ _LIKE_A_COMMAND = re.compile(r"[A-Za-z][A-Za-z-]{0,19}")
 
 
 class DefaultCommandGroup(TyperGroup):
-    """Passes arguments that do not begin with a command to the command ``split``."""
+    """Passes arguments that do not begin with a command to a default command."""
 
     default: ClassVar = "split"
 

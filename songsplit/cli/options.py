@@ -100,6 +100,31 @@ FormatOption = Annotated[
         help="File format; stem.mp4 is for DJ programs.",
     ),
 ]
+BitDepthOption = Annotated[
+    BitDepth | None,
+    Option(help="For WAV and FLAC.", show_default="24, or 16 for WAV of a 16-bit song"),
+]
+BitrateOption = Annotated[
+    int | None,
+    Option("--bitrate", "-b", metavar="KBIT/S", help="For stereo.", show_default="192 to 320"),
+]
+ModelOption = Annotated[
+    str | None,
+    Option("--model", "-m", help="Name or .safetensors file.", show_default="default"),
+]
+QualityOption = Annotated[Quality, Option(help="best takes 3 times as long.")]
+DeviceOption = Annotated[
+    str | None,
+    Option(
+        "--device",
+        "-d",
+        parser=lambda text: _one_of(_DEVICES, text),
+        metavar="NAME",
+        help="Compute device: cpu, cuda or mps.",
+        show_default="the fastest",
+    ),
+]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Print only results and errors.")]
 Json = Annotated[bool, Option("--json", help="Print a line of JSON for every song.")]
 
 
@@ -109,14 +134,8 @@ class Options:
 
     output: Annotated[Path, Option("--output", "-o", "--out", help="Folder for results.")] = Path()
     output_format: FormatOption = "wav"
-    bit_depth: Annotated[
-        BitDepth | None,
-        Option(help="For WAV and FLAC.", show_default="24, or 16 for WAV of a 16-bit song"),
-    ] = None
-    bitrate: Annotated[
-        int | None,
-        Option("--bitrate", "-b", metavar="KBIT/S", help="For stereo.", show_default="192 to 320"),
-    ] = None
+    bit_depth: BitDepthOption = None
+    bitrate: BitrateOption = None
     filename: Annotated[
         str | None,
         Option(
@@ -129,22 +148,9 @@ class Options:
         bool,
         Option("--overwrite/--skip-existing", help="Replace existing results, or skip the songs."),
     ] = False
-    model: Annotated[
-        str | None,
-        Option("--model", "-m", help="Name or .safetensors file.", show_default="default"),
-    ] = None
-    quality: Annotated[Quality, Option(help="best takes 3 times as long.")] = "balanced"
-    device: Annotated[
-        str | None,
-        Option(
-            "--device",
-            "-d",
-            parser=lambda text: _one_of(_DEVICES, text),
-            metavar="NAME",
-            help="Compute device: cpu, cuda or mps.",
-            show_default="the fastest",
-        ),
-    ] = None
+    model: ModelOption = None
+    quality: QualityOption = "balanced"
+    device: DeviceOption = None
     track: Annotated[
         int | None, Option(metavar="NUMBER", help="Sound track of a film, from 1.", min=1)
     ] = None
@@ -153,7 +159,7 @@ class Options:
     ] = 1
     dry_run: Annotated[bool, Option("--dry-run", help="Only list the planned files.")] = False
     json: Json = False
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Print only results and errors.")] = False
+    quiet: Quiet = False
     verbose: Annotated[bool, Option("--verbose", "-v", help="Print more, for bug reports.")] = False
 
 

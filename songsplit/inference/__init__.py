@@ -13,3 +13,12 @@ Quality: TypeAlias = Literal["balanced", "best"]
 """Whether the network runs once ("balanced") or at three speeds ("best")."""
 
 QUALITIES: tuple[Quality, ...] = get_args(Quality)
+
+
+def let_threads_sleep() -> None:
+    """Let PyTorch's threads sleep while they wait, unless the user has chosen otherwise.
+
+    Threads that spin take time from other programs. Call this before PyTorch is loaded.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"

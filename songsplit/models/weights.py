@@ -102,9 +102,7 @@ def load_model(model: str | os.PathLike[str] | None = None) -> StoredModel:
         return load_weights(known[wanted].weights.path)
     if Path(wanted).exists():
         return load_weights(wanted)
-    raise ModelError(
-        f"unknown model {wanted!r}: use {', '.join(known)} or the path of a .safetensors file"
-    )
+    raise _unknown(wanted)
 
 
 def load_network(model: str | None = None, *, int8: bool = False) -> bytes | None:
@@ -125,9 +123,7 @@ def model_digest(model: str | None = None) -> str:
     try:
         return hashlib.sha256(Path(wanted).read_bytes()).hexdigest()
     except OSError as error:
-        raise ModelError(
-            f"unknown model {wanted!r}: use {', '.join(known)} or the path of a .safetensors file"
-        ) from error
+        raise _unknown(wanted) from error
 
 
 def any_network(model: str | None = None, *, int8: bool = False) -> bytes:
@@ -253,6 +249,11 @@ def registry() -> dict[str, _Files]:
         }
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise _damaged(path) from error
+
+
+def _unknown(model: str) -> ModelError:
+    names = ", ".join(registry())
+    return ModelError(f"unknown model {model!r}: use {names} or the path of a .safetensors file")
 
 
 def _damaged(path: Path) -> ModelError:

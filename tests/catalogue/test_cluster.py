@@ -14,6 +14,7 @@ from moto.server import ThreadedMotoServer
 from ray.cluster_utils import Cluster
 
 from songsplit.catalogue import read_outcomes, separate_catalogue
+from songsplit.errors import ConfigError
 from tests.catalogue.conftest import write_songs
 
 pytestmark = pytest.mark.slow
@@ -85,6 +86,10 @@ def check(store, bucket, output, expected):
 @pytest.mark.parametrize("output", [f"killed-{number}" for number in range(KILLS)])
 def test_a_node_that_is_killed_loses_nothing(store, bucket, expected, cluster, output):
     node = cluster.add_node(num_cpus=1)
+    with pytest.raises(ConfigError, match="no machine"):  # only both together have two
+        separate_catalogue(
+            f"{bucket}/songs", f"{bucket}/{output}", address=cluster.address, cpus_per_actor=2
+        )
     moment = random.randint(0, SONGS - 10)
     counted = []
 

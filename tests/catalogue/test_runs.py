@@ -227,11 +227,11 @@ def test_the_command_separates_and_tells_the_status(songs, tmp_path):
     command = ["catalogue", str(songs), "--output", str(output), "--shard", "0/1"]
     first = CliRunner().invoke(app, command)
     assert first.exit_code == 1  # a song is damaged
-    assert "3 done, 0 settled" in first.output
+    assert "3 done, 0 kept" in first.output
     assert "song 03.wav" in first.output
     again = CliRunner().invoke(app, command)
     assert again.exit_code == 0
-    assert "0 done, 4 settled" in again.output
+    assert "0 done, 4 kept" in again.output
     told = CliRunner().invoke(app, ["catalogue", "status", str(output)])
     assert told.exit_code == 0
     assert told.output.splitlines()[:2] == ["done     3", "damaged  1"]
